@@ -70,7 +70,7 @@ class UrlError(ValueError):
 
 
 @dataclass(frozen=True)
-class _Parts:
+class Parts:
     scheme: str
     host: str
     port: int | None
@@ -90,7 +90,7 @@ def check_issuer(text: str, *, development: bool) -> str:
 
     One spelling only, because clients compare it as a string: a slash more breaks them.
     """
-    parts = _read("issuer", text)
+    parts = read_url("issuer", text)
     local = development and parts.host in LOOPBACK_HOSTS
     _refuse(
         "issuer",
@@ -118,7 +118,7 @@ def check_client_id_url(text: str, *, development: bool = False) -> str:
     The raw string is judged, and stays the identifier: `:443` or a capital makes another client
     (CIMD-02). In development a loopback host may serve the document, over https like any other.
     """
-    parts = _read("client_id", text)
+    parts = read_url("client_id", text)
     _refuse(
         "client_id",
         text,
@@ -136,7 +136,7 @@ def check_redirect_uri(text: str, *, private_schemes: frozenset[str]) -> str:
 
     That is https, http on loopback, or a private-use scheme from the operator's list.
     """
-    parts = _read("redirect_uri", text)
+    parts = read_url("redirect_uri", text)
     _refuse(
         "redirect_uri",
         text,
@@ -175,7 +175,7 @@ def redirect_host(text: str) -> str:
 
     Internationalised names stay in punycode, so that a homograph looks like what it is.
     """
-    parts = _read("URL", text)
+    parts = read_url("URL", text)
     return parts.host.lower() if parts.scheme in _DEFAULT_PORTS else f"{parts.scheme}:"
 
 
@@ -185,7 +185,7 @@ def canonical_resource(text: str) -> str:
     Two indicators name one resource exactly if these are equal. For comparison only: the
     registered spelling is what tokens carry (MCP-AS-66).
     """
-    parts = _read("resource", text)
+    parts = read_url("resource", text)
     scheme, host = parts.scheme.lower(), parts.host.lower()
     _refuse(
         "resource",
@@ -219,7 +219,7 @@ def _refuse(kind: str, text: str, **broken: bool) -> None:
             raise UrlError(kind, text, reason)
 
 
-def _read(kind: str, text: str) -> _Parts:
+def read_url(kind: str, text: str) -> Parts:
     """Take `text` apart by RFC 3986, refusing what two readers could understand differently."""
     _refuse(kind, text, too_long=len(text) > MAX_LENGTH, characters=not _CHARACTERS.fullmatch(text))
     match = _URI.fullmatch(text)
@@ -235,7 +235,7 @@ def _read(kind: str, text: str) -> _Parts:
         _check_host(kind, text, place["host"])
     port = int(place["port"]) if place["port"] else None
     scheme, path, query, fragment = match.group("scheme", "path", "query", "fragment")
-    return _Parts(scheme, place["host"], port, path, query, fragment)
+    return Parts(scheme, place["host"], port, path, query, fragment)
 
 
 def _check_host(kind: str, text: str, host: str) -> None:
@@ -266,9 +266,9 @@ def _is_loopback_name(host: str) -> bool:
     return name == "localhost" or name.endswith(".localhost")
 
 
-def _loopback_redirect(text: str) -> _Parts | None:
+def _loopback_redirect(text: str) -> Parts | None:
     try:
-        parts = _read("redirect_uri", text)
+        parts = read_url("redirect_uri", text)
     except UrlError:
         return None
     loopback = parts.scheme == "http" and parts.host in LOOPBACK_HOSTS and parts.fragment is None

@@ -1,0 +1,139 @@
+"""Signing keys of a tenant: the first ones, rotation, and wiping the private parts of keys that are gone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from joserfc.jwk import Key
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz.admin.operator import Operator
+from authz.db.models import SigningKey
+from authz.errors import Invalid
+from authz.keys import PURPOSES, describe, generate, seal
+from authz.keys.rotation import KeyLife, succeed
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A generated key that is not stored yet: generation is slow and happens before the transaction."""
+
+    purpose: str
+    algorithm: str
+    key: Key
+
+
+def generate_first() -> list[NewKey]:
+    """One key for every purpose and algorithm."""
+    return [
+        NewKey(purpose, algorithm, generate(algorithm))
+        for purpose, algorithms in PURPOSES.items()
+        for algorithm in algorithms
+    ]
+
+
+def add_first_keys(tx: Session, operator: Operator, tenant_id: str, keys: Sequence[NewKey]) -> None:
+    """Store keys that sign at once."""
+    for new in keys:
+        _store(tx, operator, tenant_id, new, publish_at=operator.now, activate_at=operator.now)
+
+
+def rotate(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    new: NewKey,
+    *,
+    publish_ahead: timedelta,
+    longest_token: timedelta,
+    at: datetime | None = None,
+) -> KeyLife:
+    """Publish a successor now (or plan it for `at`) and let it sign `publish_ahead` later.
+
+    Keys it replaces sign until then and stay in the JWKS until their last token has expired. With
+    `publish_ahead` of zero the successor signs at once: for a key that may be in wrong hands.
+    """
+    if new.algorithm not in PURPOSES.get(new.purpose, ()):
+        raise Invalid(f"{new.purpose} keys are {', '.join(PURPOSES[new.purpose])}")
+    publish_at = at or operator.now
+    activate_at = publish_at + publish_ahead
+    successor = _store(tx, operator, tenant_id, new, publish_at=publish_at, activate_at=activate_at)
+    rows = {
+        row.id: row
+        for row in tx.scalars(
+            select(SigningKey)
+            .where(SigningKey.tenant_id == tenant_id, SigningKey.id != successor.key_id)
+            .with_for_update()
+        )
+    }
+    for life in succeed(map(life_of, rows.values()), successor, longest_token=longest_token):
+        rows[life.key_id].retire_at, rows[life.key_id].gone_at = life.retire_at, life.gone_at
+    operator.changed(
+        tx,
+        tenant_id,
+        "key.rotate",
+        successor.key_id,
+        {
+            "purpose": new.purpose,
+            "algorithm": new.algorithm,
+            "activate_at": activate_at.isoformat(),
+        },
+    )
+    return successor
+
+
+def wipe_gone(tx: Session, operator: Operator, tenant_id: str) -> list[str]:
+    """Forget the private part of every key that no verifier needs any more; answers their ids."""
+    rows = tx.scalars(
+        select(SigningKey).where(
+            SigningKey.tenant_id == tenant_id,
+            SigningKey.private_key.is_not(None),
+            SigningKey.gone_at <= operator.now,
+        )
+    ).all()
+    for row in rows:
+        row.private_key = None
+        operator.changed(tx, tenant_id, "key.wipe", row.id)
+    return [row.id for row in rows]
+
+
+def life_of(row: SigningKey) -> KeyLife:
+    """The moments of a stored key."""
+    return KeyLife(
+        row.id,
+        row.purpose,
+        row.algorithm,
+        row.publish_at,
+        row.activate_at,
+        row.retire_at,
+        row.gone_at,
+    )
+
+
+def _store(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    new: NewKey,
+    *,
+    publish_at: datetime,
+    activate_at: datetime,
+) -> KeyLife:
+    kid, public_jwk = describe(new.key, new.algorithm)
+    row = SigningKey(
+        id=kid,
+        tenant_id=tenant_id,
+        purpose=new.purpose,
+        algorithm=new.algorithm,
+        public_jwk=public_jwk,
+        private_key=seal(new.key, operator.envelope, tenant_id, kid),
+        created_at=operator.now,
+        publish_at=publish_at,
+        activate_at=activate_at,
+        retire_at=None,
+        gone_at=None,
+    )
+    tx.add(row)
+    tx.flush()
+    return life_of(row)

@@ -1,0 +1,62 @@
+"""Who performs an operation, and the one way to finish it: version bumped, event recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz import audit
+from authz.audit.events import Changed, Event
+from authz.db.models import Tenant
+from authz.envelope import Envelope
+from authz.errors import NotFound
+from authz.oauth.configuration import bump, derived_key
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The acting person or program and the moment; `envelope` opens the tenant's audit key."""
+
+    name: str
+    now: datetime
+    envelope: Envelope
+
+    def record(self, tx: Session, tenant_id: str, *events: Event) -> None:
+        """Append to the tenant's audit trail; the last thing an operation does."""
+        sealed = tx.scalars(select(Tenant.token_secret).where(Tenant.id == tenant_id)).one()
+        secret = self.envelope.open(sealed, "token_secret", tenant_id)
+        audit.record(tx, tenant_id, *events, key=derived_key(secret, "audit"), now=self.now)
+
+    def changed(
+        self,
+        tx: Session,
+        tenant_id: str,
+        what: str,
+        target: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        subject: str | None = None,
+        client: str | None = None,
+    ) -> None:
+        """Bump the configuration version and record the change."""
+        bump(tx, tenant_id)
+        event = Changed(
+            what=what,
+            target=target,
+            values=values or {},
+            actor=self.name,
+            subject=subject,
+            client=client,
+        )
+        self.record(tx, tenant_id, event)
+
+
+def load_tenant(tx: Session, slug: str) -> Tenant:
+    """The tenant's row. Raises NotFound naming the slug."""
+    row = tx.scalars(select(Tenant).where(Tenant.slug == slug)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no tenant {slug!r}; `authz tenants list` shows them")
+    return row

@@ -1,0 +1,71 @@
+"""Tenants: create with everything an issuer needs, disable, set the trust mode."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz import entropy
+from authz.admin.keys import NewKey, add_first_keys
+from authz.admin.operator import Operator, load_tenant
+from authz.clients.trust import MODES
+from authz.db.models import Tenant
+from authz.errors import Conflict, Invalid
+from authz.tenants import DEFAULT_SLUG, is_slug
+
+
+def create(
+    tx: Session,
+    operator: Operator,
+    *,
+    slug: str,
+    name: str,
+    client_trust: str,
+    keys: Sequence[NewKey],
+) -> Tenant:
+    """A new issuer with keys and secrets of its own. `keys` come from `admin.keys.generate_first`.
+
+    Raises Invalid for a bad slug or trust mode, Conflict when the slug is taken.
+    """
+    if slug != DEFAULT_SLUG and not is_slug(slug):
+        raise Invalid(
+            f"{slug!r} is not a slug: lower-case letters, digits and inner hyphens, at most 63"
+        )
+    if client_trust not in MODES:
+        raise Invalid(f"client trust {client_trust!r} is not one of {', '.join(MODES)}")
+    if tx.scalars(select(Tenant.id).where(Tenant.slug == slug)).one_or_none() is not None:
+        raise Conflict(f"the tenant {slug!r} exists already")
+    tenant_id = entropy.new_id("ten")
+    row = Tenant(
+        id=tenant_id,
+        slug=slug,
+        name=name,
+        status="active",
+        config_version=1,
+        client_trust=client_trust,
+        token_secret=operator.envelope.seal(entropy.new_key(), "token_secret", tenant_id),
+        created_at=operator.now,
+    )
+    tx.add(row)
+    tx.flush()
+    add_first_keys(tx, operator, tenant_id, keys)
+    operator.changed(tx, tenant_id, "tenant.create", slug, {"name": name, "trust": client_trust})
+    return row
+
+
+def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> None:
+    """Switch a whole tenant off or on; a disabled issuer answers 404 everywhere."""
+    if status not in ("active", "disabled"):
+        raise Invalid(f"status {status!r} is not active or disabled")
+    row = load_tenant(tx, slug)
+    row.status = status
+    operator.changed(tx, row.id, "tenant.status", slug, {"status": status})
+
+
+def set_client_trust(tx: Session, operator: Operator, *, slug: str, mode: str) -> None:
+    """What a metadata document needs to be used here: `open`, `allow_list` or `deny_list`."""
+    if mode not in MODES:
+        raise Invalid(f"client trust {mode!r} is not one of {', '.join(MODES)}")
+    row = load_tenant(tx, slug)
+    row.client_trust = mode
+    operator.changed(tx, row.id, "tenant.client_trust", slug, {"mode": mode})

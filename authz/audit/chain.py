@@ -1,0 +1,100 @@
+"""The hash chain, as pure functions.
+
+    hash(n) = SHA-256( hash(n-1) "\\n" body(n) )        hash(0) = 64 zeros
+
+`body` is canonical JSON that names its tenant, strand and position, so an event fits one place only. A head carries a
+MAC under a key that is not in the database: who can write rows but has no key cannot shorten a strand unnoticed.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from authz import entropy
+from authz.audit.events import Event
+from authz.db.types import canonical_json
+
+GENESIS = "0" * 64
+MAIN_STRAND = "main"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last event of a strand."""
+
+    position: int = 0
+    hash: str = GENESIS
+
+
+@dataclass(frozen=True)
+class Link:
+    """One event in its place."""
+
+    position: int
+    at: datetime
+    kind: str
+    body: str
+    hash: str
+
+
+def link(event: Event, head: Head, *, tenant_id: str, strand: str, at: datetime) -> Link:
+    """The event as the next of its strand."""
+    position = head.position + 1
+    body = canonical_json(
+        {
+            "v": 1,
+            "tenant": tenant_id,
+            "strand": strand,
+            "position": position,
+            "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "kind": event.kind,
+            "subject": event.subject,
+            "client": event.client,
+            "agent": event.agent,
+            "actor": event.actor,
+            "detail": event.detail(),
+        }
+    )
+    return Link(position, at, event.kind, body, chained(head.hash, body))
+
+
+def chained(previous: str, body: str) -> str:
+    """The hash of a body after a previous hash."""
+    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()
+
+
+def append(
+    events: Sequence[Event], head: Head, *, tenant_id: str, strand: str, at: datetime
+) -> tuple[list[Link], Head]:
+    """All events after the head, and the new head."""
+    links = []
+    for event in events:
+        made = link(event, head, tenant_id=tenant_id, strand=strand, at=at)
+        head = Head(made.position, made.hash)
+        links.append(made)
+    return links, head
+
+
+def head_mac(key: bytes, tenant_id: str, strand: str, head: Head) -> str:
+    """What proves that the head was written by a holder of the key."""
+    return entropy.mac(key, "audit-head", tenant_id, strand, str(head.position), head.hash)
+
+
+def first_fault(links: Iterator[tuple[int, str, str]], expected: Head) -> tuple[int, str] | None:
+    """The first position of a strand that does not hold, with the reason; None when all of it does.
+
+    `links` yields (position, body, hash) in order of position.
+    """
+    head = Head()
+    for position, body, stored in links:
+        if position != head.position + 1:
+            return head.position + 1, "missing"
+        if chained(head.hash, body) != stored:
+            return position, "altered"
+        head = Head(position, stored)
+    if head.position < expected.position:
+        return head.position + 1, "truncated"
+    if head != expected:
+        return head.position, "head does not match"
+    return None

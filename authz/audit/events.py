@@ -1,0 +1,159 @@
+"""What is recorded, one frozen dataclass per event. The set of fields is the schema.
+
+Subject, client and agent are three separate fields of every event and never collapse (S1): a missing one is an
+explicit null. No event ever holds a token, a code, a password or an e-mail address.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Common fields. `subject` is whom it is about, `actor` who did it when that is somebody else."""
+
+    kind: ClassVar[str]
+
+    subject: str | None = None
+    client: str | None = None
+    agent: str | None = None
+    actor: str | None = None
+
+    def detail(self) -> dict[str, Any]:
+        """The event's own fields."""
+        common = {f.name for f in fields(Event)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in common}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenIssued(Event):
+    """An access token left this server. Exactly one per `jti`."""
+
+    kind = "token.issued"
+    grant_type: str
+    jti: str
+    grant_id: str
+    resource: str
+    scopes: list[str]
+    removed: Mapping[str, str]
+    policy_version: int
+    refresh_token: bool
+    retry: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRefused(Event):
+    """The token endpoint refused an authenticated or identified client."""
+
+    kind = "token.refused"
+    grant_type: str
+    error: str
+    reason: str
+    grant_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyRevoked(Event):
+    """A token family ended before its time."""
+
+    kind = "grant.revoked"
+    grant_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrandOpened(Event):
+    """A writer process began a strand of its own; recorded in the main strand, so it cannot vanish whole."""
+
+    kind = "audit.strand_opened"
+    strand: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoginSucceeded(Event):
+    """A person signed in."""
+
+    kind = "login.succeeded"
+    method: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoginFailed(Event):
+    """A known account refused a sign-in. Unknown names go to metrics and logs only (architecture D4)."""
+
+    kind = "login.failed"
+    method: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionEnded(Event):
+    """A person signed out."""
+
+    kind = "session.ended"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentGranted(Event):
+    """A person allowed a client."""
+
+    kind = "consent.granted"
+    resource: str
+    scopes: list[str]
+    withheld: list[str]
+    redirect_host: str
+    remembered: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentRefused(Event):
+    """A person refused a client."""
+
+    kind = "consent.refused"
+    resource: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeIssued(Event):
+    """An authorization code left this server."""
+
+    kind = "code.issued"
+    resource: str
+    scopes: list[str]
+    by: str
+    """`consent` when the person was asked, `remembered` when an earlier consent covered it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizationRefused(Event):
+    """The authorization endpoint refused a signed-in person's request."""
+
+    kind = "authorization.refused"
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientRequested(Event):
+    """A person asked for a client the trust policy does not admit."""
+
+    kind = "client.requested"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientDocumentChanged(Event):
+    """A client's metadata document is not what it was (CIMD-28)."""
+
+    kind = "client.document_changed"
+    changed: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed(Event):
+    """An operator changed something: `what` is `area.verb`, `target` the thing's identifier."""
+
+    kind = "admin.changed"
+    what: str
+    target: str
+    values: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""A client as the protocol sees it, whatever source it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from authz.db.types import canonical_json
+from authz.urls import is_loopback_redirect, redirect_uri_matches
+
+DEFAULT_GRANT_TYPES = ("authorization_code",)
+"""RFC 7591 §2: what a client that names none may use."""
+
+
+@dataclass(frozen=True)
+class ClientSecret:
+    """A stored secret, by digest; two are valid while a rotation overlaps."""
+
+    digest: str
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Client:
+    """Identity, rules and credentials of one client of one tenant."""
+
+    tenant_id: str
+    id: str
+    kind: str
+    """`registered` or `cimd`."""
+    enabled: bool
+    name: str
+    redirect_uris: tuple[str, ...]
+    grant_types: frozenset[str]
+    auth_methods: frozenset[str]
+    """Usually one. A document that lists `none` beside `private_key_jwt` has both (C-9)."""
+    jwks: Mapping[str, Any] | None = None
+    jwks_uri: str | None = None
+    secrets: tuple[ClientSecret, ...] = ()
+    scope_ceiling: frozenset[str] | None = None
+    approved: bool = False
+    """An operator registered or approved it, so its name may be shown as a fact."""
+    assertion_audiences: frozenset[str] = frozenset()
+    """Audiences besides the issuer that its client assertions may name (decisions.md, `aud`)."""
+    logo_uri: str | None = None
+    client_uri: str | None = None
+    policy_uri: str | None = None
+    tos_uri: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str | None:
+        """The host of a URL-shaped identifier, shown prominently on the consent page (CIMD-24)."""
+        return urlsplit(self.id).netloc if self.kind == "cimd" else None
+
+    @property
+    def is_loopback_only(self) -> bool:
+        """Any program on the user's computer can receive this client's codes (MCP-AS-48)."""
+        return bool(self.redirect_uris) and all(map(is_loopback_redirect, self.redirect_uris))
+
+    @property
+    def has_proven_identity(self) -> bool:
+        """Whether a returning request may be answered without asking the user again (O21-21, CIMD-25).
+
+        A confidential client proves itself at the token endpoint; a public one only by owning a redirect URI
+        that nobody else can receive.
+        """
+        return self.is_confidential or not self.is_loopback_only
+
+    @property
+    def is_confidential(self) -> bool:
+        """Whether it must authenticate."""
+        return "none" not in self.auth_methods
+
+    def accepts_redirect(self, uri: str) -> bool:
+        """Exact string comparison, except for the port of loopback URIs (MCP-AS-52)."""
+        return any(redirect_uri_matches(registered, uri) for registered in self.redirect_uris)
+
+    def may_use(self, grant_type: str) -> bool:
+        """Whether the client registered for this grant."""
+        return grant_type in self.grant_types
+
+    @property
+    def digest(self) -> str:
+        """What a person relied on when they consented: a change asks again (CIMD-28). Keys may rotate freely."""
+        return sha256(
+            canonical_json(
+                {
+                    "name": self.name,
+                    "redirect_uris": sorted(self.redirect_uris),
+                    "logo_uri": self.logo_uri,
+                    "client_uri": self.client_uri,
+                }
+            ).encode()
+        ).hexdigest()

@@ -1,0 +1,332 @@
+"""The token lane's runner: many requests, one transaction.
+
+The runner owns the queue, the transaction, the isolation of failures and back-pressure. What is read and written is
+a *program*: a generator that yields `Phase`s of statements, is sent their rows, and returns one result per job. The
+same program runs on PostgreSQL, where a task on the event loop sends each phase in one round trip (pipeline mode),
+and on SQLite, where a thread executes it; the program cannot tell.
+
+Decisions:
+- A batch waits for nobody: it takes what is there when the previous commit returns. Under load batches grow by
+  themselves, alone a request is not delayed.
+- A statement that fails re-runs its batch one job at a time, so a bad request never fails its neighbours.
+- Serialization failures and deadlocks (40001, 40P01) re-run the batch, so the same code is right on
+  PostgreSQL-compatible distributed databases.
+- A cancelled request's outcome is still decided and recorded: the client may have seen nothing, but the code was spent.
+- The queue is bounded; `LaneFull` becomes 503 with Retry-After.
+- A task rather than a thread on PostgreSQL: handing work to a thread costs up to 5 ms each for the interpreter lock.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import psycopg
+import structlog
+
+from authz.db.engine import Database, configure_sqlite
+from authz.db.statements import Call, Query, Row
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+MAX_QUEUED = 2048
+MAX_BATCH = 128
+_ATTEMPTS = 5
+_RETRY_STATES = ("40001", "40P01")
+
+log = structlog.get_logger()
+
+
+class LaneFull(Exception):
+    """More requests wait than the lane takes; the client should come back shortly."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Statements sent together. The last phase of a program says `commit`."""
+
+    calls: Sequence[Call]
+    commit: bool = False
+
+
+Program = Callable[[Sequence[J]], Generator[Phase, list[list[Row]], list[R]]]
+
+
+@dataclass
+class LaneStatistics:
+    """What `scripts/bench` and the metrics report."""
+
+    batches: int = 0
+    jobs: int = 0
+    statements: int = 0
+    round_trips: int = 0
+    reruns: int = 0
+
+
+class Runner(Protocol):
+    """One engine's way to run a program in a transaction."""
+
+    async def run(
+        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
+    ) -> list[Any]:
+        """Run to the end and commit; raises what the database raised after rolling back."""
+
+    def is_retryable(self, error: Exception) -> bool:
+        """Whether the same batch may succeed when run again."""
+
+    async def close(self) -> None:
+        """Give the connection back."""
+
+
+@dataclass
+class Lane(Generic[J, R]):
+    """The queue in front of a runner. One per process."""
+
+    runner: Runner
+    program: Program[J, R]
+    statistics: LaneStatistics = field(default_factory=LaneStatistics)
+    _waiting: list[tuple[J, asyncio.Future[R]]] = field(default_factory=list)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
+    _closing: bool = False
+
+    async def start(self) -> None:
+        """Begin to take jobs, on the running loop."""
+        self._task = asyncio.create_task(self._work(), name="token-lane")
+
+    async def close(self) -> None:
+        """Finish what waits, then stop."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        await self.runner.close()
+
+    async def submit(self, job: J) -> R:
+        """The job's result, once its transaction is durable. Raises LaneFull, or what the database raised."""
+        if len(self._waiting) >= MAX_QUEUED or self._closing:
+            raise LaneFull
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job, future))
+        self._wake.set()
+        # Shielded: the caller may go away, the outcome is still recorded.
+        return await asyncio.shield(future)
+
+    async def _work(self) -> None:
+        while True:
+            if not self._waiting:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            await self._decide([job for job, _ in taken], [future for _, future in taken])
+
+    async def _decide(self, jobs: list[J], futures: list[asyncio.Future[R]]) -> None:
+        try:
+            results = await self._run(jobs)
+        except Exception as error:  # noqa: BLE001 -- any failure must reach the callers, never kill the lane
+            if len(jobs) == 1:
+                log.warning("lane.job_failed", error=type(error).__name__)
+                if not futures[0].done():
+                    futures[0].set_exception(error)
+                    futures[0].exception()
+                return
+            self.statistics.reruns += 1
+            for job, future in zip(jobs, futures, strict=True):
+                await self._decide([job], [future])
+            return
+        for future, result in zip(futures, results, strict=True):
+            if not future.done():
+                if isinstance(result, BaseException):
+                    future.set_exception(result)
+                    future.exception()
+                else:
+                    future.set_result(result)
+
+    async def _run(self, jobs: list[J]) -> list[R]:
+        for attempt in range(1, _ATTEMPTS + 1):
+            self.statistics.batches += 1
+            self.statistics.jobs += len(jobs)
+            try:
+                return await self.runner.run(self.program(jobs), self.statistics)
+            except Exception as error:
+                if attempt == _ATTEMPTS or not self.runner.is_retryable(error):
+                    raise
+                self.statistics.reruns += 1
+                await asyncio.sleep(0.005 * attempt)
+        raise AssertionError("unreachable")
+
+
+def open_runner(database: Database) -> Runner:
+    """The runner for this database."""
+    if database.is_sqlite:
+        return SqliteRunner(database)
+    url = database.url.set(drivername="postgresql")
+    return PostgresqlRunner(url.render_as_string(hide_password=False))
+
+
+class PostgresqlRunner:
+    """A task on the event loop with one connection of its own."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self._connection: psycopg.AsyncConnection[Row] | None = None
+
+    async def run(
+        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
+    ) -> list[Any]:
+        """BEGIN travels with the first phase and COMMIT with the last: a batch is two round trips."""
+        connection = await self._connected()
+        try:
+            async with connection.pipeline() as pipeline:
+                await connection.execute("BEGIN", prepare=True)
+                rows: list[list[Row]] = []
+                phase = next(program)
+                while True:
+                    statistics.round_trips += 1
+                    cursors = [await self._send(connection, call) for call in phase.calls]
+                    statistics.statements += len(cursors)
+                    if phase.commit:
+                        await connection.execute("COMMIT", prepare=True)
+                    await pipeline.sync()
+                    rows = [
+                        call.statement.rows("postgresql", await cursor.fetchall())
+                        if isinstance(call.statement, Query)
+                        else (await cursor.fetchall() if cursor.description else [])
+                        for call, cursor in zip(phase.calls, cursors, strict=True)
+                    ]
+                    phase = program.send(rows)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            # A generator's return inside a coroutine surfaces like this.
+            if isinstance(error.__cause__, StopIteration):
+                return error.__cause__.value  # type: ignore[no-any-return]
+            await self._rolled_back()
+            raise
+        except BaseException:
+            program.close()
+            await self._rolled_back()
+            raise
+
+    async def _send(
+        self, connection: psycopg.AsyncConnection[Row], call: Call
+    ) -> psycopg.AsyncCursor[Row]:
+        text = call.statement.text("postgresql")
+        values: Any = (
+            call.statement.parameters("postgresql", call.values)
+            if isinstance(call.statement, Query)
+            else call.statement.bound("postgresql", call.values)  # type: ignore[arg-type]
+        )
+        return await connection.execute(text, values, prepare=True)
+
+    async def _connected(self) -> psycopg.AsyncConnection[Row]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self.dsn,
+                autocommit=True,
+                options="-c statement_timeout=15000 -c idle_in_transaction_session_timeout=30000",
+            )
+        return self._connection
+
+    async def _rolled_back(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if connection.closed:
+                return
+            await connection.execute("ROLLBACK")
+            self._connection = connection
+        except psycopg.Error:
+            with contextlib.suppress(psycopg.Error):
+                await connection.close()
+
+    def is_retryable(self, error: Exception) -> bool:
+        """A serialization failure, a deadlock, or a lost connection (before COMMIT was answered)."""
+        if isinstance(error, psycopg.Error) and error.sqlstate in _RETRY_STATES:
+            return True
+        return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+
+class SqliteRunner:
+    """A thread of its own; SQLite executes in-process, so phases cost nothing."""
+
+    def __init__(self, database: Database) -> None:
+        if database.writer is None or database.url.database is None:
+            raise ValueError("a SQLite database in a file is needed")
+        self._path = database.url.database
+        self._writer: threading.Lock = database.writer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="token-lane")
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(
+        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
+    ) -> list[Any]:
+        """Hand the batch to the thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._run, program, statistics)
+
+    def _run(
+        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
+    ) -> list[Any]:
+        if self._connection is None:
+            self._connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False
+            )
+            configure_sqlite(self._connection)
+        connection = self._connection
+        with self._writer:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                phase = next(program)
+                while True:
+                    statistics.round_trips += 1
+                    statistics.statements += len(phase.calls)
+                    rows = [self._send(connection, call) for call in phase.calls]
+                    if phase.commit:
+                        connection.execute("COMMIT")
+                    phase = program.send(rows)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            except BaseException:
+                program.close()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @staticmethod
+    def _send(connection: sqlite3.Connection, call: Call) -> list[Row]:
+        statement = call.statement
+        text = statement.text("sqlite")
+        if isinstance(statement, Query):
+            parameters = statement.parameters("sqlite", call.values)
+            return statement.rows("sqlite", connection.execute(text, parameters))
+        rows = statement.bound("sqlite", call.values)  # type: ignore[arg-type]
+        if "RETURNING" in text:
+            return [row for one in rows for row in connection.execute(text, one).fetchall()]
+        connection.executemany(text, rows)
+        return []
+
+    def is_retryable(self, error: Exception) -> bool:
+        """Another process held the lock for longer than the timeout."""
+        return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+
+    async def close(self) -> None:
+        """Close the connection on its thread."""
+        loop = asyncio.get_running_loop()
+        if self._connection is not None:
+            await loop.run_in_executor(self._thread, self._connection.close)
+        self._thread.shutdown()

@@ -1,0 +1,50 @@
+"""The tables, one file per aggregate.
+
+Rows are SQLAlchemy and stay inside the transaction that read them; decisions work on frozen values made from them.
+Every row carries its tenant. Identifiers of 128 random bits are unique over all tenants, so they are primary keys by
+themselves and the tenant is checked on use; names that people choose are unique within their tenant.
+"""
+
+from authz.db.models.audit import AuditCheckpoint, AuditEvent, AuditHead
+from authz.db.models.authorization import AuthorizationCode, AuthorizationRequest
+from authz.db.models.base import Base
+from authz.db.models.client import Client, ClientRequest, ClientTrustRule
+from authz.db.models.consent import Consent
+from authz.db.models.lease import Lease
+from authz.db.models.replay import ReplayKey
+from authz.db.models.resource import Resource, Scope
+from authz.db.models.role import Role, RoleBinding, RoleParent, RoleScope
+from authz.db.models.session import Session
+from authz.db.models.signing_key import SigningKey
+from authz.db.models.tenant import Tenant
+from authz.db.models.token import IssuedToken, TokenFamily
+from authz.db.models.user import Group, GroupMember, User
+
+__all__ = [
+    "AuditCheckpoint",
+    "AuditEvent",
+    "AuditHead",
+    "AuthorizationCode",
+    "AuthorizationRequest",
+    "Base",
+    "Client",
+    "ClientRequest",
+    "ClientTrustRule",
+    "Consent",
+    "Group",
+    "GroupMember",
+    "IssuedToken",
+    "Lease",
+    "ReplayKey",
+    "Resource",
+    "Role",
+    "RoleBinding",
+    "RoleParent",
+    "RoleScope",
+    "Scope",
+    "Session",
+    "SigningKey",
+    "Tenant",
+    "TokenFamily",
+    "User",
+]

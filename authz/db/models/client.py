@@ -1,0 +1,64 @@
+"""Clients, who may become one, and who asked to."""
+
+from typing import Any
+
+from sqlalchemy import Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authz.db.models.base import Base, Moment, OptionalMoment, TenantKey
+
+
+class Client(Base):
+    """A client this tenant knows.
+
+    `kind` records how it came to be and is never guessed from the identifier (CIMD-30): `registered` by an
+    operator, or `cimd` once a signed-in person decided about it or an admin approved it. Strangers add no rows.
+    """
+
+    __tablename__ = "clients"
+
+    tenant_id: Mapped[TenantKey]
+    id: Mapped[str] = mapped_column(String(2048), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    status: Mapped[str] = mapped_column(String(16))
+    """`active`, `blocked`, or for a remembered document `known` (usable as the tenant's trust rules say)."""
+    name: Mapped[str]
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+    """RFC 7591 members, validated. For `cimd` the last accepted document."""
+    secrets: Mapped[list[dict[str, Any]]]
+    """`{"digest": …, "expires_at": … | null}`; two while a rotation overlaps."""
+    scope_ceiling: Mapped[frozenset[str] | None]
+    """What this client may ever get, whatever the user's role says; NULL is no ceiling."""
+    fetched_at: Mapped[OptionalMoment]
+    fresh_until: Mapped[OptionalMoment]
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+
+class ClientTrustRule(Base):
+    """One line of the trust policy for metadata documents: an exact URL, a host, or `*.` and a domain."""
+
+    __tablename__ = "client_trust_rules"
+
+    tenant_id: Mapped[TenantKey]
+    pattern: Mapped[str] = mapped_column(String(2048), primary_key=True)
+    verdict: Mapped[str] = mapped_column(String(8))
+    """`allow` or `deny`; deny wins."""
+    created_at: Mapped[Moment]
+
+
+class ClientRequest(Base):
+    """A signed-in person asked for a client that the trust policy does not admit yet."""
+
+    __tablename__ = "client_requests"
+    __table_args__ = (Index(None, "tenant_id", "user_id"),)
+
+    tenant_id: Mapped[TenantKey]
+    client_id: Mapped[str] = mapped_column(String(2048), primary_key=True)
+    user_id: Mapped[str] = mapped_column(String(64))
+    """Who asked first."""
+    status: Mapped[str] = mapped_column(String(16))
+    """`open`, `approved` or `refused`."""
+    created_at: Mapped[Moment]
+    decided_at: Mapped[OptionalMoment]
+    decided_by: Mapped[str | None] = mapped_column(Text)

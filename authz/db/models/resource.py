@@ -1,0 +1,44 @@
+"""MCP servers and the scopes they declare."""
+
+from sqlalchemy import Boolean, ForeignKey, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authz.db.models.base import Base, Id, Moment, TenantId
+
+
+class Resource(Base):
+    """One MCP server. `identifier` is issued as `aud` exactly as spelled here."""
+
+    __tablename__ = "resources"
+    __table_args__ = (UniqueConstraint("tenant_id", "canonical"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    identifier: Mapped[str] = mapped_column(String(2048))
+    canonical: Mapped[str] = mapped_column(String(2048))
+    """`urls.canonical_resource(identifier)`: what requests are matched against."""
+    name: Mapped[str]
+    owner: Mapped[str]
+    status: Mapped[str] = mapped_column(String(16))
+    """`active` or `disabled`."""
+    is_default: Mapped[bool] = mapped_column(Boolean)
+    """Used when a request names no resource (RI-04); at most one per tenant."""
+    created_at: Mapped[Moment]
+
+
+class Scope(Base):
+    """One scope of one MCP server: a method or a small family of methods."""
+
+    __tablename__ = "scopes"
+
+    resource_id: Mapped[str] = mapped_column(
+        String(64), ForeignKey("resources.id", ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    tenant_id: Mapped[TenantId]
+    description: Mapped[str]
+    risk: Mapped[str] = mapped_column(String(16))
+    """`read`, `write` or `destructive`."""
+    is_default: Mapped[bool] = mapped_column(Boolean)
+    """Granted, if the role allows, to a request that names no scope (S10)."""
+    tools: Mapped[list[str]]

@@ -1,0 +1,149 @@
+"""Every error this server raises on purpose.
+
+    AuthzError                      for operators: a sentence that names the thing, the value and the way out
+      ConfigurationError            the installation cannot start or continue like this
+      NotFound                      the named thing does not exist
+      Conflict                      it exists already, or its state forbids the operation
+      Invalid                       a value was refused
+
+    OAuthError                      for clients: an RFC error code; the class is the code
+      InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
+      UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
+      InteractionRequired ServerError TemporarilyUnavailable
+
+An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
+ASCII) to its developer, `reason` (an internal slug) to logs, audit and tests. All failures of one kind of
+assertion share one description, so that a prober learns nothing (IDJAG-82).
+"""
+
+from typing import ClassVar
+
+
+class AuthzError(Exception):
+    """An operator's error; its text is shown as it is."""
+
+
+class ConfigurationError(AuthzError):
+    """The configuration or the environment is not usable."""
+
+
+class NotFound(AuthzError):
+    """The named thing does not exist."""
+
+
+class Conflict(AuthzError):
+    """The thing exists already, or its state forbids this."""
+
+
+class Invalid(AuthzError):
+    """A value was refused."""
+
+
+class OAuthError(Exception):
+    """An outcome of the protocol; it is recorded and committed like any other (architecture D4)."""
+
+    code: ClassVar[str] = "server_error"
+    status: ClassVar[int] = 400
+
+    def __init__(self, description: str, *, reason: str) -> None:
+        super().__init__(f"{self.code}: {description} [{reason}]")
+        self.description = description
+        self.reason = reason
+
+
+class InvalidRequest(OAuthError):
+    """RFC 6749 §4.1.2.1, §5.2."""
+
+    code = "invalid_request"
+
+
+class InvalidClient(OAuthError):
+    """RFC 6749 §5.2: client authentication failed."""
+
+    code = "invalid_client"
+    status = 401
+
+
+class InvalidGrant(OAuthError):
+    """RFC 6749 §5.2."""
+
+    code = "invalid_grant"
+
+
+class UnauthorizedClient(OAuthError):
+    """RFC 6749 §4.1.2.1, §5.2: this client may not use this grant or response type."""
+
+    code = "unauthorized_client"
+
+
+class UnsupportedGrantType(OAuthError):
+    """RFC 6749 §5.2."""
+
+    code = "unsupported_grant_type"
+
+
+class UnsupportedResponseType(OAuthError):
+    """RFC 6749 §4.1.2.1."""
+
+    code = "unsupported_response_type"
+
+
+class InvalidScope(OAuthError):
+    """RFC 6749 §4.1.2.1, §5.2."""
+
+    code = "invalid_scope"
+
+
+class InvalidTarget(OAuthError):
+    """RFC 8707 §2."""
+
+    code = "invalid_target"
+
+
+class AccessDenied(OAuthError):
+    """RFC 6749 §4.1.2.1; at the token endpoint: user and client are fine, policy leaves nothing (CONF-03)."""
+
+    code = "access_denied"
+
+
+class LoginRequired(OAuthError):
+    """OpenID Connect Core §3.1.2.6."""
+
+    code = "login_required"
+
+
+class ConsentRequired(OAuthError):
+    """OpenID Connect Core §3.1.2.6."""
+
+    code = "consent_required"
+
+
+class InteractionRequired(OAuthError):
+    """OpenID Connect Core §3.1.2.6."""
+
+    code = "interaction_required"
+
+
+class ServerError(OAuthError):
+    """RFC 6749 §4.1.2.1; never says why."""
+
+    code = "server_error"
+    status = 500
+
+
+class TemporarilyUnavailable(OAuthError):
+    """RFC 6749 §4.1.2.1; sent with 503 and Retry-After."""
+
+    code = "temporarily_unavailable"
+    status = 503
+
+
+class SlowDown(OAuthError):
+    """429 with Retry-After: a budget of this caller is used up (O21-14)."""
+
+    code = "temporarily_unavailable"
+    status = 429
+
+    def __init__(self, description: str, *, reason: str, retry_after: int) -> None:
+        super().__init__(description, reason=reason)
+        self.retry_after = retry_after

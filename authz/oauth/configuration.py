@@ -1,0 +1,264 @@
+"""A tenant's configuration as one frozen value, and the cache that is never stale.
+
+Everything a decision needs besides facts: the tenant, its policy, its keys, its trust rules and its secrets. Read under
+`config_version`: the plain lane checks the number in the transaction that uses the value, the token lane in the
+transaction of the batch. A change bumps the number in its own transaction (`bump`), so no message bus is needed.
+"""
+
+import hmac
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from authz.clients.trust import TrustPolicy
+from authz.db.models import (
+    ClientTrustRule,
+    Group,
+    Role,
+    RoleBinding,
+    RoleParent,
+    RoleScope,
+    SigningKey,
+)
+from authz.db.models import Resource as ResourceRow
+from authz.db.models import Scope as ScopeRow
+from authz.db.models import Tenant as TenantRow
+from authz.db.statements import AnyOf, Query, Row
+from authz.envelope import Envelope
+from authz.keys import KeyRing, unseal
+from authz.keys.rotation import KeyLife
+from authz.policy.snapshot import Policy, Resource, Scope, build
+from authz.tenants import Tenant, issuer_of
+
+_TENANTS = "tenants"
+QUERIES: Mapping[str, Query] = {
+    "tenant": Query(
+        select(
+            TenantRow.id,
+            TenantRow.slug,
+            TenantRow.name,
+            TenantRow.status,
+            TenantRow.config_version,
+            TenantRow.client_trust,
+            TenantRow.token_secret,
+        ).where(AnyOf(TenantRow.id, _TENANTS))
+    ),
+    "resources": Query(
+        select(
+            ResourceRow.tenant_id,
+            ResourceRow.id,
+            ResourceRow.identifier,
+            ResourceRow.canonical,
+            ResourceRow.name,
+            ResourceRow.owner,
+            ResourceRow.status,
+            ResourceRow.is_default,
+        ).where(AnyOf(ResourceRow.tenant_id, _TENANTS))
+    ),
+    "scopes": Query(
+        select(
+            ScopeRow.resource_id,
+            ScopeRow.name,
+            ScopeRow.description,
+            ScopeRow.risk,
+            ScopeRow.is_default,
+            ScopeRow.tools,
+        ).where(AnyOf(ScopeRow.tenant_id, _TENANTS))
+    ),
+    "roles": Query(
+        select(Role.tenant_id, Role.id, Role.name).where(AnyOf(Role.tenant_id, _TENANTS))
+    ),
+    "role_scopes": Query(
+        select(
+            RoleScope.tenant_id, RoleScope.role_id, RoleScope.resource_id, RoleScope.scope
+        ).where(AnyOf(RoleScope.tenant_id, _TENANTS))
+    ),
+    "role_parents": Query(
+        select(RoleParent.tenant_id, RoleParent.role_id, RoleParent.parent_id).where(
+            AnyOf(RoleParent.tenant_id, _TENANTS)
+        )
+    ),
+    "group_roles": Query(
+        select(Group.tenant_id, Group.id, Group.name, RoleBinding.role_id, RoleBinding.expires_at)
+        .join_from(RoleBinding, Group, RoleBinding.subject_id == Group.id)
+        .where(RoleBinding.subject_kind == "group")
+        .where(AnyOf(RoleBinding.tenant_id, _TENANTS))
+    ),
+    "trust": Query(
+        select(ClientTrustRule.tenant_id, ClientTrustRule.pattern, ClientTrustRule.verdict).where(
+            AnyOf(ClientTrustRule.tenant_id, _TENANTS)
+        )
+    ),
+    "keys": Query(
+        select(
+            SigningKey.tenant_id,
+            SigningKey.id,
+            SigningKey.purpose,
+            SigningKey.algorithm,
+            SigningKey.publish_at,
+            SigningKey.activate_at,
+            SigningKey.retire_at,
+            SigningKey.gone_at,
+            SigningKey.public_jwk,
+            SigningKey.private_key,
+        ).where(AnyOf(SigningKey.tenant_id, _TENANTS))
+    ),
+}
+"""Everything about tenants, in a fixed number of statements."""
+
+VERSIONS = Query(
+    select(TenantRow.id, TenantRow.config_version).where(AnyOf(TenantRow.id, _TENANTS))
+)
+
+
+@dataclass(frozen=True)
+class TenantConfiguration:
+    """One tenant at one version."""
+
+    tenant: Tenant
+    policy: Policy
+    keys: KeyRing
+    trust: TrustPolicy
+    refresh_key: bytes
+    """Keys the MAC of refresh tokens."""
+    audit_key: bytes
+    """Keys the MAC of audit heads."""
+
+    def __repr__(self) -> str:
+        return f"TenantConfiguration({self.tenant.slug!r}, version={self.tenant.version})"
+
+
+class Configurations:
+    """The cache of this process, and how to fill it."""
+
+    def __init__(self, issuer: str, envelope: Envelope) -> None:
+        self._issuer = issuer
+        self._envelope = envelope
+        self._by_id: dict[str, TenantConfiguration] = {}
+        self._ids: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def find_known(self, slug: str) -> TenantConfiguration | None:
+        """What this process last saw; may be behind, so decide nothing on it without checking its version."""
+        tenant_id = self._ids.get(slug)
+        return None if tenant_id is None else self._by_id.get(tenant_id)
+
+    def find(self, tx: Session, slug: str) -> TenantConfiguration | None:
+        """The tenant as of this transaction; None when there is no such tenant or it is disabled."""
+        row = tx.execute(
+            select(TenantRow.id, TenantRow.config_version).where(TenantRow.slug == slug)
+        ).one_or_none()
+        if row is None:
+            return None
+        known = self._by_id.get(row.id)
+        if known is None or known.tenant.version != row.config_version:
+            known = self.load(tx, row.id)
+        return known if known.tenant.enabled else None
+
+    def load(self, tx: Session, tenant_id: str) -> TenantConfiguration:
+        """Read it from the rows of this transaction and remember it."""
+        engine = "sqlite" if tx.get_bind().dialect.name == "sqlite" else "postgresql"
+        connection = tx.connection()
+        rows = []
+        for query in QUERIES.values():
+            call = query(tenants=[tenant_id])
+            raw = connection.exec_driver_sql(
+                query.text(engine), query.parameters(engine, call.values)
+            )
+            rows.append(query.rows(engine, (tuple(row) for row in raw)))
+        return self.install(rows)[tenant_id]
+
+    def install(self, rows: Sequence[list[Row]]) -> dict[str, TenantConfiguration]:
+        """Build from the rows of `QUERIES`, in their order, and remember; an older version never replaces a newer."""
+        built = _build(dict(zip(QUERIES, rows, strict=True)), self._issuer, self._envelope)
+        with self._lock:
+            for id_, configuration in built.items():
+                known = self._by_id.get(id_)
+                if known is None or known.tenant.version <= configuration.tenant.version:
+                    self._by_id[id_] = configuration
+                    self._ids[configuration.tenant.slug] = id_
+        return built
+
+
+def bump(tx: Session, tenant_id: str) -> None:
+    """Call in every transaction that changes what `QUERIES` read, or a client."""
+    tx.execute(
+        update(TenantRow)
+        .where(TenantRow.id == tenant_id)
+        .values(config_version=TenantRow.config_version + 1)
+    )
+
+
+def derived_key(token_secret: bytes, purpose: str) -> bytes:
+    """A key of its own for each purpose, from the tenant's one stored secret."""
+    return hmac.digest(token_secret, purpose.encode(), "sha256")
+
+
+def _build(
+    rows: Mapping[str, list[Row]], issuer: str, envelope: Envelope
+) -> dict[str, TenantConfiguration]:
+    scopes: dict[str, dict[str, Scope]] = {}
+    for resource_id, name, description, risk, is_default, tools in rows["scopes"]:
+        scopes.setdefault(resource_id, {})[name] = Scope(
+            name, description, risk, bool(is_default), tuple(tools)
+        )
+    built = {}
+    for id_, slug, name, status, version, client_trust, sealed in rows["tenant"]:
+        secret = envelope.open(bytes(sealed), "token_secret", id_)
+        rules = [(pattern, verdict) for _, pattern, verdict in _of(rows["trust"], id_)]
+        built[id_] = TenantConfiguration(
+            tenant=Tenant(
+                id=id_,
+                slug=slug,
+                name=name,
+                issuer=issuer_of(issuer, slug),
+                enabled=status == "active",
+                version=version,
+                client_trust=client_trust,
+            ),
+            policy=build(
+                version,
+                resources=[
+                    Resource(
+                        id=resource_id,
+                        identifier=identifier,
+                        canonical=canonical,
+                        name=label,
+                        owner=owner,
+                        enabled=state == "active",
+                        is_default=bool(is_default),
+                        scopes=scopes.get(resource_id, {}),
+                    )
+                    for _, resource_id, identifier, canonical, label, owner, state, is_default in _of(
+                        rows["resources"], id_
+                    )
+                ],
+                roles=[row[1:] for row in _of(rows["roles"], id_)],
+                role_scopes=[row[1:] for row in _of(rows["role_scopes"], id_)],
+                role_parents=[row[1:] for row in _of(rows["role_parents"], id_)],
+                group_roles=[row[1:] for row in _of(rows["group_roles"], id_)],
+            ),
+            keys=unseal(
+                (
+                    (KeyLife(*life), public_jwk, None if key is None else bytes(key))
+                    for _, *life, public_jwk, key in _of(rows["keys"], id_)
+                ),
+                envelope,
+                id_,
+            ),
+            trust=TrustPolicy(
+                mode=client_trust,
+                allow=frozenset(p for p, verdict in rules if verdict == "allow"),
+                deny=frozenset(p for p, verdict in rules if verdict == "deny"),
+            ),
+            refresh_key=derived_key(secret, "refresh"),
+            audit_key=derived_key(secret, "audit"),
+        )
+    return built
+
+
+def _of(rows: list[Row], tenant_id: str) -> list[Row]:
+    return [row for row in rows if row[0] == tenant_id]

@@ -1,0 +1,251 @@
+"""The installation's configuration: one file, environment over it, command line over that.
+
+`authz.toml` <- `AUTHZ__SECTION__KEY` <- command line. Unknown keys are errors, secrets are references (`env:NAME`,
+`file:PATH`), and everything is frozen once loaded. What changes at run time (clients, roles, resources, trust)
+lives in the database instead.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from authz.errors import ConfigurationError
+from authz.urls import LOOPBACK_HOSTS, UrlError, check_issuer
+
+_PREFIX = "AUTHZ__"
+SecretReference = Annotated[str, Field(pattern=r"^(env|file):.+$")]
+Seconds = Annotated[timedelta, Field(gt=timedelta(0))]
+
+
+class Section(BaseModel):
+    """A table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Server(Section):
+    """Where this server is, for the world and for its own socket."""
+
+    issuer: str
+    """The issuer identifier of the default tenant and the base of all others: exactly what clients see."""
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes. More than one needs PostgreSQL."""
+    development: bool = False
+    """Allows http on loopback, fetches from loopback, and an extra CA. Refused with a public issuer."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Peer addresses whose X-Forwarded-For is believed (for rate limits); nothing else ever is (ATK-70)."""
+
+
+class Database(Section):
+    """Where the rows are."""
+
+    url: str = "sqlite:///authz.db"
+    pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+
+    @field_validator("url")
+    @classmethod
+    def _engine_is_known(cls, value: str) -> str:
+        if value.startswith("postgresql://"):
+            value = "postgresql+psycopg://" + value.removeprefix("postgresql://")
+        if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
+            raise ValueError("use sqlite:///PATH or postgresql://USER@HOST/DATABASE")
+        return value
+
+
+class Keys(Section):
+    """How private keys are protected and rotated."""
+
+    encryption_key: SecretReference = "file:authz.key"
+    """The key-encryption key: 32 bytes, base64."""
+    algorithm: Literal["ES256", "RS256"] = "ES256"
+    """Signs access tokens; keys of both algorithms are always published (CONF-13)."""
+    publish_ahead: Seconds = timedelta(minutes=15)
+    """How long a new key is in the JWKS before it signs: longer than verifiers cache."""
+
+
+class Tokens(Section):
+    """Lifetimes, in seconds."""
+
+    access_token: Seconds = timedelta(minutes=10)
+    code: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(
+        seconds=60
+    )
+    refresh_idle: Seconds = timedelta(days=14)
+    refresh_absolute: Seconds = timedelta(days=90)
+    retry_window: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(minutes=10))] = (
+        timedelta(seconds=60)
+    )
+    """How long a just-spent refresh token still answers with the same successor (CONF-09)."""
+
+
+class Sessions(Section):
+    """Browser sessions."""
+
+    lifetime: Seconds = timedelta(hours=12)
+
+
+class Clients(Section):
+    """Rules for all clients."""
+
+    private_redirect_schemes: frozenset[str] = frozenset()
+    """Private-use URI schemes clients may redirect to, for example `cursor`."""
+    document_max_bytes: Annotated[int, Field(ge=1024, le=1_000_000)] = 5 * 1024
+
+
+class NetworkSettings(Section):
+    """The only way out."""
+
+    proxy: str | None = None
+    ca_file: Path | None = None
+    """An extra certificate authority; development only."""
+
+
+class Logging(Section):
+    """What goes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+class Settings(Section):
+    """Everything."""
+
+    server: Server
+    database: Database = Database()
+    keys: Keys = Keys()
+    tokens: Tokens = Tokens()
+    sessions: Sessions = Sessions()
+    clients: Clients = Clients()
+    network: NetworkSettings = NetworkSettings()
+    log: Logging = Logging()
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "Settings":
+        try:
+            check_issuer(self.server.issuer, development=self.server.development)
+        except UrlError as error:
+            raise ValueError(f"server.issuer: {error}") from None
+        if self.server.development and not _on_loopback(self.server.issuer):
+            raise ValueError(
+                f"server.development is on, but the issuer {self.server.issuer!r} is not on loopback; "
+                "switch development off, or use http://127.0.0.1:PORT"
+            )
+        if self.network.ca_file and not self.server.development:
+            raise ValueError(
+                "network.ca_file is for development only; use the system's trust store"
+            )
+        if self.server.workers > 1 and self.database.url.startswith("sqlite"):
+            raise ValueError(
+                f"server.workers is {self.server.workers}, but SQLite serves one process; "
+                "use PostgreSQL or one worker"
+            )
+        return self
+
+    @property
+    def lowest_refresh(self) -> timedelta:
+        """The shorter of the two refresh limits."""
+        return min(self.tokens.refresh_idle, self.tokens.refresh_absolute)
+
+    def redacted(self) -> dict[str, Any]:
+        """As JSON values, with the password of the database URL and of the proxy left out."""
+        shown = self.model_dump(mode="json")
+        shown["database"]["url"] = _without_password(self.database.url)
+        if self.network.proxy:
+            shown["network"]["proxy"] = _without_password(self.network.proxy)
+        return shown
+
+
+def _on_loopback(issuer: str) -> bool:
+    authority = issuer.partition("://")[2].partition("/")[0]
+    return authority in LOOPBACK_HOSTS or authority.rpartition(":")[0] in LOOPBACK_HOSTS
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    if not at:
+        return url
+    scheme, _, credentials = head.partition("://")
+    return f"{scheme}://{credentials.partition(':')[0]}:***@{tail}"
+
+
+def load(
+    path: Path | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Settings:
+    """Read the file (default: `$AUTHZ_CONFIG`, then `./authz.toml` if it is there), environment and overrides.
+
+    Raises ConfigurationError naming the key, the value it got and what is expected.
+    """
+    named = path or (Path(environment["AUTHZ_CONFIG"]) if "AUTHZ_CONFIG" in environment else None)
+    file = named or Path("authz.toml")
+    values: dict[str, dict[str, Any]] = {}
+    if file.is_file():
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{file} is not valid TOML: {error}") from None
+    elif named is not None:
+        raise ConfigurationError(f"the configuration file {file} does not exist; run `authz init`")
+    for name, text in environment.items():
+        if name.startswith(_PREFIX):
+            section, _, key = name.removeprefix(_PREFIX).lower().partition("__")
+            _section(values, section)[key] = _from_environment(text)
+    for section, pairs in (overrides or {}).items():
+        _section(values, section).update(pairs)
+    _anchor_paths(values, file.resolve().parent if file.is_file() else Path.cwd())
+    if "issuer" not in _section(values, "server"):
+        raise ConfigurationError(
+            "server.issuer is not set: write it to authz.toml (`authz init --issuer URL` makes the file) "
+            "or set AUTHZ__SERVER__ISSUER"
+        )
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error)) from None
+
+
+def _section(values: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    section = values.setdefault(name, {})
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"{name} must be a section ([{name}]), not {section!r}")
+    return section
+
+
+def _from_environment(text: str) -> Any:
+    return [part for part in text[1:-1].split(",") if part] if text[:1] == "[" else text
+
+
+def _anchor_paths(values: dict[str, dict[str, Any]], base: Path) -> None:
+    """Relative paths in the file are relative to the file, not to where the command was started."""
+    database, keys, network = (_section(values, name) for name in ("database", "keys", "network"))
+    url = str(database.get("url", "sqlite:///authz.db"))
+    if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
+        database["url"] = f"sqlite:///{base / url.removeprefix('sqlite:///')}"
+    reference = str(keys.get("encryption_key", "file:authz.key"))
+    if reference.startswith("file:"):
+        keys["encryption_key"] = f"file:{base / reference.removeprefix('file:')}"
+    if network.get("ca_file"):
+        network["ca_file"] = str(base / str(network["ca_file"]))
+
+
+def _sentence(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        got = problem.get("input")
+        if problem["type"] == "extra_forbidden":
+            message = "is not a setting; see the configuration table in the README"
+        elif isinstance(got, (str, int, float)) and "secret" not in where and "url" not in where:
+            message += f" (got {got!r})"
+        lines.append(f"{where}: {message}" if where else message)
+    return "; ".join(lines)
