@@ -1,0 +1,47 @@
+# Build: docker build -t mcp-authz .
+# Once:  docker run --rm -v authz:/var/lib/authz mcp-authz init --issuer https://auth.example.com
+# Run:   docker run --read-only --tmpfs /tmp -v authz:/var/lib/authz -p 8080:8080 mcp-authz
+#
+# Nothing is written outside of /var/lib/authz (authz.toml, the key-encryption key, a SQLite file)
+# and /tmp. With PostgreSQL nothing is written there either once `init` has run.
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY requirements/runtime.txt requirements/build.txt requirements/
+# Two environments, so that nothing of the build tools ships.
+RUN python -m venv /opt/authz \
+    && /opt/authz/bin/pip install --require-hashes --only-binary :all: -r requirements/runtime.txt \
+    && python -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt
+COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
+COPY authz authz
+COPY templates templates
+COPY alembic alembic
+RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /tmp/wheel \
+    && /opt/authz/bin/pip install --no-deps --no-index /tmp/wheel/*.whl \
+    && /opt/authz/bin/python -m compileall -q /opt/authz/lib \
+    && /opt/authz/bin/pip uninstall --yes --quiet setuptools pip
+
+FROM python:${PYTHON}-slim
+COPY --from=build /opt/authz /opt/authz
+RUN useradd --system --uid 10001 --home-dir /var/lib/authz --shell /usr/sbin/nologin authz \
+    && install -d -o authz -g authz -m 0700 /var/lib/authz
+# The server answers on every address of the container; what is published is the operator's choice.
+ENV PATH=/opt/authz/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    AUTHZ__SERVER__HOST=0.0.0.0 \
+    AUTHZ__SERVER__PORT=8080
+# By number, so that an orchestrator can see that it is not root.
+USER 10001:10001
+WORKDIR /var/lib/authz
+VOLUME /var/lib/authz
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+# An answer that is no server error. http.client asks no proxy of the environment.
+HEALTHCHECK --interval=15s --timeout=3s --start-period=15s --retries=3 \
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['AUTHZ__SERVER__PORT']), timeout=2); c.request('GET', '/.well-known/oauth-authorization-server'); sys.exit(c.getresponse().status >= 500)"]
+ENTRYPOINT ["authz"]
+CMD ["serve"]
