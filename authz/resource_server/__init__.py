@@ -1,0 +1,69 @@
+"""Protect an MCP server: verify the access token, check the scopes of each tool, publish the metadata.
+
+For people who run MCP servers on the official SDK, on FastMCP or on plain ASGI:
+
+    from mcp.server.mcpserver import MCPServer
+    from authz.resource_server import protect
+
+    server = MCPServer("logs")
+    app = protect(server, issuer="https://as.example", resource="https://mcp.example/mcp",
+                  tools={"read_logs": "logs.read", "purge_logs": {"logs.read", "logs.write"}})
+
+Without a valid token nothing behind `app` is reached. A tool that the mapping does not name is absent
+from `tools/list` and cannot be called; `undeclared_tools` names such tools, for a test.
+
+What it owns: RFC 9068 verification, the challenges of RFC 6750 and RFC 9728, the metadata document, the
+identity that tools see. What it never does: issue, introspect or store tokens, forward a token to another
+server, or import another part of authz: it runs in your process and needs joserfc and httpx2 only.
+
+Decisions
+- The AS's keys are never served older than their max-age: a removed key stops working then, at the price
+  of 503 while the AS is away for longer. A key set is renewed in the background at half its age.
+- Claim checks are written out here. joserfc's claims registry lets one audience of several match and takes
+  booleans and 1e300 for dates; its decoder checks no `typ`, takes HS256 by default and refuses headers
+  over 512 bytes. It supplies keys and signature primitives.
+- Scopes are checked on the request body, before the server sees it, because only HTTP can carry the
+  challenge that lets a client ask for more (MCP: 403 and `insufficient_scope`). Server hooks check again.
+- Lists of tools are filtered in the server where it has a hook, and in the response in every case.
+"""
+
+from authz.resource_server.access_token import AccessToken
+from authz.resource_server.current import current_token
+from authz.resource_server.discovery import RemoteKeys
+from authz.resource_server.errors import (
+    AccessError,
+    InsufficientScope,
+    InvalidToken,
+    KeysUnavailable,
+    MalformedRequest,
+    MissingToken,
+    NoCurrentTokenError,
+    SessionNotFound,
+    UnknownTool,
+)
+from authz.resource_server.metadata import metadata_document
+from authz.resource_server.middleware import ProtectedApp
+from authz.resource_server.protection import protect, undeclared_tools
+from authz.resource_server.tool_scopes import ToolScopes
+from authz.resource_server.verifier import TokenVerifier
+
+__all__ = [
+    "AccessError",
+    "AccessToken",
+    "InsufficientScope",
+    "InvalidToken",
+    "KeysUnavailable",
+    "MalformedRequest",
+    "MissingToken",
+    "NoCurrentTokenError",
+    "ProtectedApp",
+    "RemoteKeys",
+    "SessionNotFound",
+    "TokenVerifier",
+    "ToolScopes",
+    "UnknownTool",
+    "current_token",
+    "metadata_document",
+    "protect",
+    "undeclared_tools",
+]

@@ -1,0 +1,134 @@
+"""The claims of an access token, judged and turned into a value (pure).
+
+Nothing here reads a signature: `verifier` calls this after it has checked one.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from authz.resource_server.errors import InvalidToken
+
+# How far the clocks of the two servers may differ, in seconds; for exp, nbf and iat alike.
+LEEWAY = 30
+# The last second that datetime can express: larger dates are an attack or a bug.
+_LAST_SECOND = 253402300799
+# RFC 6749 section 3.3: single spaces between tokens of printable ASCII without quote and backslash.
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A verified token: who calls, through which client, with which scopes.
+
+    The raw token is not kept, so it can be neither logged nor passed on to another server.
+    """
+
+    subject: str
+    client_id: str
+    scopes: frozenset[str]
+    resource: str
+    issuer: str
+    jti: str
+    expires_at: datetime
+    grant_id: str | None = None
+    tenant: str | None = None
+    actor: Mapping[str, Any] | None = field(default=None, hash=False)
+    auth_time: datetime | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+def read_claims(
+    claims: Mapping[str, Any], *, issuer: str, resource: str, now: float
+) -> AccessToken:
+    """Judge the claims of a token whose signature is good (RFC 9068 section 4).
+
+    Raises InvalidToken; `issuer` and `resource` are compared as strings.
+    """
+    if claims.get("iss") != issuer:
+        raise InvalidToken("iss_mismatch")
+    if claims.get("aud") not in (resource, [resource]):
+        raise InvalidToken("aud_mismatch")
+    expires_at = _seconds(claims, "exp")
+    if expires_at + LEEWAY <= now:
+        raise InvalidToken("expired")
+    if _seconds(claims, "iat") > now + LEEWAY:
+        raise InvalidToken("iat_future")
+    if "nbf" in claims and _seconds(claims, "nbf") > now + LEEWAY:
+        raise InvalidToken("nbf_future")
+    # A token bound to a key is worthless to a thief only if nobody takes it as a bearer token
+    # (RFC 8705 section 3, RFC 9449 section 7.2); proofs of possession are not read here.
+    if "cnf" in claims:
+        raise InvalidToken("sender_constrained")
+    return AccessToken(
+        subject=_text(claims, "sub"),
+        client_id=_text(claims, "client_id"),
+        scopes=_scopes(claims),
+        resource=resource,
+        issuer=issuer,
+        jti=_text(claims, "jti"),
+        expires_at=datetime.fromtimestamp(expires_at, UTC),
+        grant_id=_optional_text(claims, "grant_id"),
+        tenant=_optional_text(claims, "tenant"),
+        actor=_actor(claims),
+        auth_time=(
+            datetime.fromtimestamp(_seconds(claims, "auth_time"), UTC)
+            if "auth_time" in claims
+            else None
+        ),
+        acr=_optional_text(claims, "acr"),
+        amr=_methods(claims),
+        claims=MappingProxyType(dict(claims)),
+    )
+
+
+def _seconds(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    # True is an int in Python, and 1e300 is a float that no date can hold.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidToken(f"{name}_malformed")
+    if not math.isfinite(value) or not 0 <= value <= _LAST_SECOND:
+        raise InvalidToken(f"{name}_malformed")
+    return value
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidToken(f"{name}_malformed")
+    return value
+
+
+def _optional_text(claims: Mapping[str, Any], name: str) -> str | None:
+    return _text(claims, name) if name in claims else None
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    if "scope" not in claims:
+        return frozenset()
+    value = claims["scope"]
+    if not isinstance(value, str) or not _SCOPE.fullmatch(value):
+        raise InvalidToken("scope_malformed")
+    return frozenset(value.split(" "))
+
+
+def _actor(claims: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    if "act" not in claims:
+        return None
+    value = claims["act"]
+    if not isinstance(value, dict) or not value:
+        raise InvalidToken("act_malformed")
+    return MappingProxyType(value)
+
+
+def _methods(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    value = claims.get("amr", [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidToken("amr_malformed")
+    return tuple(value)

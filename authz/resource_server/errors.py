@@ -1,0 +1,93 @@
+"""Why a request is refused: one public sentence, one private reason, one HTTP status.
+
+AccessError
++-- MalformedRequest    400 invalid_request
++-- MissingToken        401, no error code (RFC 6750 section 3.1)
++-- InvalidToken        401 invalid_token
++-- InsufficientScope   403 insufficient_scope
++-- UnknownTool         403, no challenge: no scope would help
++-- SessionNotFound     404
++-- BodyTooLarge        413
++-- KeysUnavailable     503
+"""
+
+from typing import ClassVar
+
+
+class AccessError(Exception):
+    """A request that is not served; `description` is public, `reason` is for logs and tests."""
+
+    status: ClassVar[int]
+    error: ClassVar[str | None] = None
+    description: ClassVar[str]
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(self.description)
+        self.reason = reason
+
+
+class MalformedRequest(AccessError):
+    """The request contradicts itself or cannot be read."""
+
+    status = 400
+    error = "invalid_request"
+    description = "The request is malformed."
+
+
+class MissingToken(AccessError):
+    """No bearer token was presented."""
+
+    status = 401
+    description = "An access token is required."
+
+
+class InvalidToken(AccessError):
+    """The token does not open this server; the sentence does not say which check failed."""
+
+    status = 401
+    error = "invalid_token"
+    description = "The access token is not valid here."
+
+
+class InsufficientScope(AccessError):
+    """The token is good, its scopes are not; `scopes` is what a new token has to carry."""
+
+    status = 403
+    error = "insufficient_scope"
+    description = "The access token lacks a scope that this operation needs."
+
+    def __init__(self, reason: str, scopes: frozenset[str]) -> None:
+        super().__init__(reason)
+        self.scopes = scopes
+
+
+class UnknownTool(AccessError):
+    """The tool is not declared, whether or not the server has it."""
+
+    status = 403
+    description = "Unknown tool."
+
+
+class SessionNotFound(AccessError):
+    """The session is unknown, or belongs to somebody else: the same answer for both."""
+
+    status = 404
+    description = "Session not found."
+
+
+class BodyTooLarge(AccessError):
+    """The body is larger than what is read into memory."""
+
+    status = 413
+    description = "The request body is too large."
+
+
+class KeysUnavailable(AccessError):
+    """The authorization server's keys could not be read, so no token can be judged."""
+
+    status = 503
+    description = "The authorization server's keys are unavailable."
+
+
+class NoCurrentTokenError(RuntimeError):
+    """`current_token` was called outside a request that `protect` let through."""

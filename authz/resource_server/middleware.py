@@ -1,0 +1,149 @@
+"""The ASGI edge: metadata, preflight, token, session, tools, then the app."""
+
+import json
+import logging
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from authz.resource_server.access_token import AccessToken
+from authz.resource_server.challenge import CORS, Challenges, Headers, json_headers
+from authz.resource_server.current import SCOPE_KEY, current
+from authz.resource_server.errors import AccessError
+from authz.resource_server.messages import RequestBody
+from authz.resource_server.messages import read_body as read_messages
+from authz.resource_server.metadata import metadata_document
+from authz.resource_server.request import (
+    App,
+    DisconnectedError,
+    Receive,
+    Scope,
+    Send,
+    bearer_token,
+    read_body,
+    replay,
+    session_id,
+)
+from authz.resource_server.response import FilteringSend
+from authz.resource_server.sessions import SessionOwners
+from authz.resource_server.tool_scopes import ToolScopes
+from authz.resource_server.urls import origin, resource_metadata_path
+from authz.resource_server.verifier import TokenVerifier
+
+# What streamable HTTP uses. A tool call in another method's body would pass unread.
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE"})
+_PREFLIGHT: Headers = [
+    *CORS,
+    (b"access-control-allow-methods", b"GET, POST, DELETE"),
+    # "*" covers every name but this one (Fetch standard).
+    (b"access-control-allow-headers", b"Authorization, *"),
+    (b"access-control-max-age", b"600"),
+    (b"content-length", b"0"),
+]
+
+log = logging.getLogger(__name__)  # noqa: TID251 - structlog belongs to the server, not to this layer
+
+
+@dataclass
+class ProtectedApp:
+    """`app` behind a verified token. Every path is protected but that of the metadata document."""
+
+    app: App
+    verifier: TokenVerifier
+    tools: ToolScopes
+    name: str
+    sessions: SessionOwners = field(default_factory=SessionOwners)
+
+    def __post_init__(self) -> None:
+        """Derive what is the same for every request."""
+        resource = self.verifier.resource
+        metadata_path = resource_metadata_path(resource)
+        # ASGI paths arrive decoded.
+        self._metadata_path = unquote(metadata_path)
+        self._challenges = Challenges(
+            metadata_url=origin(urlsplit(resource)) + metadata_path,
+            scopes=self.tools.all_scopes,
+        )
+        document = metadata_document(
+            issuer=self.verifier.issuer, resource=resource, tools=self.tools, name=self.name
+        )
+        self._metadata = json.dumps(document).encode()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        elif scope["type"] == "websocket":
+            # MCP has no such transport, so there is no rule by which one could be let in.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method = scope["method"]
+        if method == "OPTIONS":
+            await _respond(send, 204, _PREFLIGHT, b"")
+        elif scope["path"] == self._metadata_path and method in ("GET", "HEAD"):
+            headers = [h for h in json_headers(self._metadata) if h[0] != b"cache-control"]
+            headers.append((b"cache-control", b"public, max-age=300"))
+            await _respond(send, 200, headers, b"" if method == "HEAD" else self._metadata)
+        elif method not in METHODS:
+            await _respond(send, 405, [(b"allow", b"GET, POST, DELETE, OPTIONS")], b"")
+        else:
+            await self._protect(scope, receive, send)
+
+    async def _protect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = RequestBody(called=(), lists_tools=False, request_id=None)
+        try:
+            token = await self.verifier.verify(bearer_token(scope))
+            session = session_id(scope)
+            if session is not None:
+                self.sessions.require(session, token)
+            if scope["method"] == "POST":
+                body = await read_body(scope, receive)
+                asked = read_messages(body)
+                self.tools.require(asked.called, token.scopes)
+                receive = replay(body, receive)
+        except AccessError as refusal:
+            log.info("request refused: %s", refusal.reason)
+            await _respond(send, *self._challenges.answer(refusal, asked.request_id))
+            return
+        except DisconnectedError:
+            return
+        watched = self._watch(send, token, lists_tools=asked.lists_tools)
+        await self._pass_on(scope, receive, watched, token)
+        if session is not None and scope["method"] == "DELETE" and 200 <= watched.status < 300:
+            self.sessions.forget(session)
+
+    def _watch(self, send: Send, token: AccessToken, *, lists_tools: bool) -> FilteringSend:
+        return FilteringSend(
+            send,
+            allows=lambda tool: self.tools.allows(tool, token.scopes),
+            lists_tools=lists_tools,
+            opened=lambda session: self.sessions.bind(session, token),
+        )
+
+    async def _pass_on(
+        self, scope: Scope, receive: Receive, send: FilteringSend, token: AccessToken
+    ) -> None:
+        # Compressed answers could not be filtered; a proxy in front may compress.
+        headers = [(k, v) for k, v in scope["headers"] if k.lower() != b"accept-encoding"]
+        # Files that the server itself would send could not be filtered either.
+        extensions = {
+            key: value
+            for key, value in (scope.get("extensions") or {}).items()
+            if not key.startswith("http.response.")
+        }
+        inner = {**scope, "headers": headers, "extensions": extensions, SCOPE_KEY: token}
+        reset = current.set(token)
+        try:
+            await self.app(inner, receive, send)
+        finally:
+            current.reset(reset)
+
+
+async def _respond(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
