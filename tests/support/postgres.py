@@ -316,6 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("where", help="print the folder of the server programs")
     run = verbs.add_parser("run", help=f"run a command that finds {URL_VARIABLE}")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    run.add_argument("--failed", type=int, default=0, help="exit so, should the command succeed")
     run.add_argument("command", nargs="+", help="after --: the command and its arguments")
     options = parser.parse_args(arguments)
     try:
@@ -323,7 +324,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(find_programs())
             _owner_uid()
             return 0
-        return _run(options.command, dict(item.split("=", 1) for item in options.set))
+        settings = dict(item.split("=", 1) for item in options.set)
+        return _run(options.command, settings) or options.failed
     except PostgresUnavailableError as error:
         print(f"PostgreSQL for the tests is missing: {error}", file=sys.stderr)
         return EXIT_NO_PROGRAMS
