@@ -9,7 +9,8 @@
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
-      InteractionRequired ServerError TemporarilyUnavailable
+      InteractionRequired RequestNotSupported RequestUriNotSupported ServerError
+      TemporarilyUnavailable SlowDown
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
 ASCII) to its developer, `reason` (an internal slug) to logs, audit and tests. All failures of one kind of
@@ -122,6 +123,18 @@ class InteractionRequired(OAuthError):
     """OpenID Connect Core §3.1.2.6."""
 
     code = "interaction_required"
+
+
+class RequestNotSupported(OAuthError):
+    """OpenID Connect Core §3.1.2.6: signed request objects are not taken (JAR-02)."""
+
+    code = "request_not_supported"
+
+
+class RequestUriNotSupported(OAuthError):
+    """OpenID Connect Core §3.1.2.6: nothing is fetched that a request names (JAR-03)."""
+
+    code = "request_uri_not_supported"
 
 
 class ServerError(OAuthError):

@@ -16,7 +16,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+from joserfc.jwk import ECKey, Key, RSAKey
 
 from authz.clock import numeric_date
 from authz.transactions import forbid_inside_transaction
@@ -25,10 +25,10 @@ LEEWAY = timedelta(seconds=60)
 """How far two clocks may differ, when accepting and when remembering (ATK-53)."""
 
 MAX_TOKEN_CHARS = 16 * 1024
-ASYMMETRIC = ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA")
+ASYMMETRIC = ("ES256", "ES384", "RS256", "PS256")
 _MAX_HEADER_CHARS = 4096
 _FORBIDDEN_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"})
-_CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+_CURVES = {"ES256": "P-256", "ES384": "P-384"}
 _LATEST = 253402300799  # the end of year 9999: what a datetime can hold
 
 
@@ -67,9 +67,22 @@ def sign_jwt(
 def verify_jwt(token: str, keys: Sequence[Key], profile: Profile, now: datetime) -> dict[str, Any]:
     """The claims of a token that satisfies the profile under one of the keys. Raises JwtError."""
     header, claims = read_unverified(token)
-    _check_header(header, profile)
-    _check_signature(token, header, keys, profile)
+    _check_header(header, profile.typ, profile.algorithms)
+    _check_signature(token, header, keys, profile.algorithms)
     _check_claims(claims, profile, now)
+    return claims
+
+
+def verify_signature(
+    token: str, keys: Sequence[Key], *, typ: str, algorithms: tuple[str, ...]
+) -> dict[str, Any]:
+    """The claims of a statement that is a signed record rather than a credential: no audience, no expiry.
+
+    Raises JwtError.
+    """
+    header, claims = read_unverified(token)
+    _check_header(header, frozenset({typ}), algorithms)
+    _check_signature(token, header, keys, algorithms)
     return claims
 
 
@@ -110,11 +123,7 @@ def _import_key(entry: object) -> Key | None:
         raise JwtError("jwk_not_public")
     if entry.get("use", "sig") != "sig":
         return None
-    kinds: dict[object, type[RSAKey] | type[ECKey] | type[OKPKey]] = {
-        "RSA": RSAKey,
-        "EC": ECKey,
-        "OKP": OKPKey,
-    }
+    kinds: dict[object, type[RSAKey] | type[ECKey]] = {"RSA": RSAKey, "EC": ECKey}
     kind = kinds.get(entry.get("kty"))
     if kind is None:
         return None
@@ -145,22 +154,22 @@ def _fitting(key: Key, algorithms: Sequence[str]) -> list[str]:
         fits = [a for a in algorithms if a[:2] in ("RS", "PS")]
     elif isinstance(key, ECKey):
         fits = [a for a in algorithms if _CURVES.get(a) == key.curve_name]
-    elif isinstance(key, OKPKey) and key.curve_name == "Ed25519":
-        fits = [a for a in algorithms if a == "EdDSA"]
     else:
         fits = []
     return [a for a in fits if declared in (None, a)]
 
 
-def _check_header(header: Mapping[str, Any], profile: Profile) -> None:
+def _check_header(
+    header: Mapping[str, Any], typs: frozenset[str | None], algorithms: tuple[str, ...]
+) -> None:
     if not _FORBIDDEN_HEADERS.isdisjoint(header):
         raise JwtError("jwt_header_forbidden")
-    if header.get("alg") not in profile.algorithms:
+    if header.get("alg") not in algorithms:
         raise JwtError("jwt_alg")
     typ = header.get("typ")
     if typ is not None and not isinstance(typ, str):
         raise JwtError("jwt_typ")
-    if (None if typ is None else typ.lower().removeprefix("application/")) not in profile.typ:
+    if (None if typ is None else typ.lower().removeprefix("application/")) not in typs:
         raise JwtError("jwt_typ")
     kid = header.get("kid")
     if kid is not None and (not isinstance(kid, str) or len(kid) > 256):
@@ -168,10 +177,10 @@ def _check_header(header: Mapping[str, Any], profile: Profile) -> None:
 
 
 def _check_signature(
-    token: str, header: Mapping[str, Any], keys: Sequence[Key], profile: Profile
+    token: str, header: Mapping[str, Any], keys: Sequence[Key], algorithms: tuple[str, ...]
 ) -> None:
     algorithm, kid = header["alg"], header.get("kid")
-    fitting = [key for key in keys if algorithm in _fitting(key, profile.algorithms)]
+    fitting = [key for key in keys if algorithm in _fitting(key, algorithms)]
     named = [key for key in fitting if kid is None or key.kid == kid]
     if not named:
         raise JwtError("jwt_key_unknown")

@@ -42,8 +42,8 @@ class Client:
     scope_ceiling: frozenset[str] | None = None
     approved: bool = False
     """An operator registered or approved it, so its name may be shown as a fact."""
-    assertion_audiences: frozenset[str] = frozenset()
-    """Audiences besides the issuer that its client assertions may name (decisions.md, `aud`)."""
+    names_token_endpoint: bool = False
+    """Its assertions may name the token endpoint as audience instead of the issuer (decisions.md, `aud`)."""
     logo_uri: str | None = None
     client_uri: str | None = None
     policy_uri: str | None = None

@@ -46,7 +46,8 @@ class AnyOf(ColumnElement[bool]):
 @compiles(AnyOf, "postgresql")
 def _any_of_postgresql(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str:
     column = compiler.process(element.column, **options)
-    return f"{column} = ANY({compiler.process(element.parameter, **options)}::text[])"
+    # Named by hand: the dialect would cast the parameter to a plain string first.
+    return f"{column} = ANY(%({element.parameter.key})s::text[])"
 
 
 @compiles(AnyOf, "sqlite")
@@ -80,10 +81,7 @@ class Query:
 
     @cached_property
     def _constants(self) -> dict[str, dict[str, Any]]:
-        return {
-            engine: {name: value for name, value in compiled.params.items() if value is not None}
-            for engine, compiled in self._compiled.items()
-        }
+        return {engine: dict(compiled.params) for engine, compiled in self._compiled.items()}
 
     @cached_property
     def _processors(self) -> dict[str, list[Processor]]:

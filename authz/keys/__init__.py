@@ -29,6 +29,15 @@ PURPOSES: Mapping[str, tuple[str, ...]] = {ACCESS_TOKEN: ALGORITHMS, AUDIT: ("ES
 
 
 @dataclass(frozen=True)
+class NewKey:
+    """A generated key that is not stored yet: generation is slow and happens before the transaction."""
+
+    purpose: str
+    algorithm: str
+    key: Key
+
+
+@dataclass(frozen=True)
 class RingKey:
     """A key with its moments."""
 

@@ -146,6 +146,10 @@ class Configurations:
         tenant_id = self._ids.get(slug)
         return None if tenant_id is None else self._by_id.get(tenant_id)
 
+    def find_by_id(self, tenant_id: str) -> TenantConfiguration | None:
+        """As `find_known`, by id."""
+        return self._by_id.get(tenant_id)
+
     def find(self, tx: Session, slug: str) -> TenantConfiguration | None:
         """The tenant as of this transaction; None when there is no such tenant or it is disabled."""
         row = tx.execute(

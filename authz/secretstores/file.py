@@ -11,7 +11,8 @@ def read(path: str) -> bytes:
         return Path(path).read_bytes().rstrip(b"\r\n")
     except FileNotFoundError:
         raise ConfigurationError(
-            f"the secret file:{path} does not exist; `authz init` makes a new one, a restored installation needs its own"
+            f"the secret file:{path} does not exist; "
+            "`authz init` makes a new one, a restored installation needs its old one"
         ) from None
     except OSError as error:
         raise ConfigurationError(

@@ -20,8 +20,8 @@ PAGE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
-    # Whoever opened us in a window of its own loses its handle on it, and we ours on them.
-    "Cross-Origin-Opener-Policy": "same-origin",
+    # No Cross-Origin-Opener-Policy: web clients open us in a window and wait for its `opener` (measured in
+    # Chromium: with any value but the default they never hear back). Framing is denied all the same.
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
 

@@ -137,6 +137,8 @@ ERROR: dict[str, Any] = {
     "We stopped here, so nothing was shared.",
     "hint": "Update the application, remove this server from it and add it again. "
     "If it is yours, register the address below exactly as shown.",
+    "return_url": None,
+    "return_host": None,
     "code": "invalid_request",
     "status": 400,
     "detail": [

@@ -1,0 +1,88 @@
+"""The ASGI application: routes, the security headers round everything, and errors that tell strangers nothing."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Lifespan
+
+from authz import __version__, entropy, settings
+from authz.services import Services, open_services
+from authz.telemetry.logging import configure
+from authz.web import health
+from authz.web.edge import Edge, make_edge
+from authz.web.headers import SecurityHeaders
+from authz.web.login import pages as login
+from authz.web.oauth import approval, authorize, discovery, logo, token
+from authz.web.responses import json_answer
+
+log = structlog.get_logger()
+
+
+def create_app() -> ASGIApp:
+    """The factory a server process calls: settings from file and environment."""
+    loaded = settings.load()
+    configure(level=loaded.log.level, style=loaded.log.format)
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        with open_services(loaded) as services:
+            edge = make_edge(services)
+            app.router.routes.extend(routes(edge))
+            async with edge.running():
+                yield
+
+    return _application(life, is_https=loaded.server.issuer.startswith("https://"))
+
+
+def build_app(services: Services) -> ASGIApp:
+    """The application of services somebody else opened and will close."""
+    edge = make_edge(services)
+
+    @asynccontextmanager
+    async def life(app: FastAPI) -> AsyncIterator[None]:
+        app.router.routes.extend(routes(edge))
+        async with edge.running():
+            yield
+
+    return _application(life, is_https=edge.is_https)
+
+
+def routes(edge: Edge) -> list[BaseRoute]:
+    """Everything, the busiest first: routes are tried in order."""
+    found: list[BaseRoute] = []
+    prefixes = (edge.base_path, f"{edge.base_path}/t/{{slug}}")
+    for module in (token, authorize, login, logo, approval):
+        for prefix in prefixes:
+            found += module.routes(edge, prefix)
+        if module is token:
+            found += discovery.routes(edge)
+    static = StaticFiles(directory=Path(__file__).parent / "web" / "static")
+    return [*found, *health.routes(edge), Mount(f"{edge.base_path}/static", static)]
+
+
+def _application(life: Lifespan[FastAPI], *, is_https: bool) -> ASGIApp:
+    # No generated documentation pages: they load scripts from elsewhere.
+    app = FastAPI(
+        title="authz", version=__version__, lifespan=life, openapi_url=None, docs_url=None
+    )
+    app.router.redirect_slashes = False  # a redirect is one more URL that is almost the right one
+    app.add_exception_handler(Exception, _failed)
+    return SecurityHeaders(app, https=is_https)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    support_id = entropy.new_id("sup")
+    log.error(
+        "request.failed",
+        support_id=support_id,
+        path=request.url.path,
+        exc_info=(type(error), error, error.__traceback__),
+    )
+    return json_answer({"error": "server_error", "support_id": support_id}, status=500)

@@ -1,0 +1,212 @@
+"""How a client proves itself at the token endpoint: one method at a time, each a line in `AUTH_METHODS`.
+
+`read_credentials` takes what was sent apart without judging it; `authenticate` judges. All failures of a known client
+share one public sentence.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import unquote_plus
+
+from authz import entropy
+from authz.clients.client import Client
+from authz.errors import InvalidClient, InvalidRequest
+from authz.jose import (
+    ASYMMETRIC,
+    LEEWAY,
+    JwtError,
+    Profile,
+    import_jwks,
+    read_unverified,
+    verify_jwt,
+)
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+MAX_ASSERTION_LIFETIME = timedelta(minutes=10)
+REFUSED = "client authentication failed"
+AUTH_METHODS: tuple[str, ...] = (
+    # `none` first: the C# client takes the first entry when it has no registration answer (MCP-AS-22).
+    "none",
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+)
+SIGNING_ALGORITHMS = ASYMMETRIC
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the request carried; at most one of `secrets` and `assertion`."""
+
+    client_id: str
+    secrets: tuple[str, ...] = ()
+    """Readings of the one secret that was sent: form-decoded and raw (MCP-AS-87)."""
+    assertion: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.client_id!r})"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A client is who it says. `replay` is set for an assertion that may be used once."""
+
+    method: str
+    replay_key: str | None = None
+    replay_until: datetime | None = None
+
+
+def read_credentials(
+    authorization: str | None,
+    *,
+    client_id: str | None,
+    client_secret: str | None,
+    client_assertion: str | None,
+    client_assertion_type: str | None,
+) -> Credentials:
+    """Raises InvalidRequest for two methods at once or malformed ones, InvalidClient when nobody is named."""
+    basic = _basic(authorization)
+    if (
+        sum(
+            (
+                basic is not None and bool(basic[0][1]),
+                client_secret is not None,
+                client_assertion is not None,
+            )
+        )
+        > 1
+    ):
+        raise InvalidRequest("use one client authentication method", reason="two_auth_methods")
+    if client_assertion is not None:
+        if client_assertion_type != ASSERTION_TYPE:
+            raise InvalidRequest(
+                "client_assertion_type is not supported", reason="assertion_type_unsupported"
+            )
+        return _from_assertion(client_assertion, client_id)
+    if basic is not None:
+        named = {reading[0] for reading in basic}
+        if client_id is not None and client_id not in named:
+            raise InvalidRequest("client_id does not match", reason="client_id_mismatch")
+        chosen = client_id if client_id is not None else basic[0][0]
+        # A public client that sends `Basic id:` proves nothing and claims nothing (MCP-AS-22).
+        secrets = tuple(dict.fromkeys(secret for _, secret in basic if secret))
+        return Credentials(chosen, secrets or ((client_secret,) if client_secret else ()))
+    if client_id is None:
+        raise InvalidClient("the client is not named", reason="client_missing")
+    return Credentials(client_id, (client_secret,) if client_secret else ())
+
+
+def authenticate(
+    client: Client,
+    credentials: Credentials,
+    *,
+    issuer: str,
+    token_endpoint: str,
+    keys: Sequence[object],
+    now: datetime,
+) -> Proof:
+    """Judge the credentials. `keys` are the client's public keys, already imported. Raises InvalidClient."""
+    if credentials.assertion is not None:
+        return _assertion(client, credentials.assertion, issuer, token_endpoint, keys, now)
+    if credentials.secrets:
+        return _secret(client, credentials.secrets, now)
+    if "none" not in client.auth_methods:
+        raise InvalidClient(REFUSED, reason="client_unauthenticated")
+    return Proof("none")
+
+
+def _secret(client: Client, presented: tuple[str, ...], now: datetime) -> Proof:
+    valid = [s.digest for s in client.secrets if s.expires_at is None or now < s.expires_at]
+    # Every stored secret is compared, so that the time does not tell which one matched.
+    digests = [entropy.digest(text) for text in presented]
+    hits = [entropy.equal(stored, sent) for stored in valid for sent in digests]
+    if not any(hits) or not client.is_confidential:
+        raise InvalidClient(REFUSED, reason="secret_wrong")
+    if client.auth_methods.isdisjoint({"client_secret_basic", "client_secret_post"}):
+        raise InvalidClient(REFUSED, reason="auth_method_not_registered")
+    return Proof("client_secret")
+
+
+def _assertion(
+    client: Client,
+    assertion: str,
+    issuer: str,
+    token_endpoint: str,
+    keys: Sequence[object],
+    now: datetime,
+) -> Proof:
+    if "private_key_jwt" not in client.auth_methods:
+        raise InvalidClient(REFUSED, reason="auth_method_not_registered")
+    audiences = {issuer, token_endpoint} if client.names_token_endpoint else {issuer}
+    profile = Profile(
+        # Absence is fine, another explicit type is not (JB-21).
+        typ=frozenset({None, "jwt", "client-authentication+jwt"}),
+        algorithms=_algorithms(client),
+        issuer=client.id,
+        audiences=frozenset(audiences),
+        max_lifetime=MAX_ASSERTION_LIFETIME,
+        required=frozenset({"jti"}),
+    )
+    try:
+        claims = verify_jwt(assertion, keys, profile, now)  # type: ignore[arg-type]
+    except JwtError as error:
+        raise InvalidClient(REFUSED, reason=error.reason) from None
+    if claims["sub"] != client.id:
+        raise InvalidClient(REFUSED, reason="jwt_sub")
+    if len(claims["jti"]) > 256:
+        raise InvalidClient(REFUSED, reason="jwt_jti")
+    key = entropy.digest(
+        "\x00".join((client.tenant_id, "client_assertion", client.id, claims["jti"]))
+    )
+    # Remembered for exactly as long as it would be accepted: the same constant on both sides.
+    until = datetime.fromtimestamp(int(claims["exp"]), tz=now.tzinfo) + LEEWAY * 2
+    return Proof("private_key_jwt", key, until)
+
+
+def _algorithms(client: Client) -> tuple[str, ...]:
+    declared = client.metadata.get("token_endpoint_auth_signing_alg")
+    return tuple(a for a in SIGNING_ALGORITHMS if declared in (None, a))
+
+
+def import_client_keys(document: object) -> Sequence[object]:
+    """Keys of a JWK Set. Raises InvalidClient."""
+    try:
+        return import_jwks(document, algorithms=SIGNING_ALGORITHMS)
+    except JwtError as error:
+        raise InvalidClient(REFUSED, reason=error.reason) from None
+
+
+def _from_assertion(assertion: str, client_id: str | None) -> Credentials:
+    try:
+        _, claims = read_unverified(assertion)
+    except JwtError as error:
+        raise InvalidClient(REFUSED, reason=error.reason) from None
+    subject = claims.get("sub")
+    if not isinstance(subject, str) or not subject or len(subject) > 2048:
+        raise InvalidClient(REFUSED, reason="jwt_sub")
+    if client_id is not None and client_id != subject:
+        raise InvalidClient(REFUSED, reason="assertion_of_other_client")
+    return Credentials(subject, assertion=assertion)
+
+
+def _basic(authorization: str | None) -> list[tuple[str, str]] | None:
+    """The readings of a Basic header, form-decoded first (RFC 6749 §2.3.1), then as most clients send it."""
+    if authorization is None:
+        return None
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        raise InvalidRequest("the Authorization header is not Basic", reason="authorization_scheme")
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise InvalidRequest(
+            "the Authorization header is malformed", reason="basic_malformed"
+        ) from None
+    client_id, colon, secret = text.partition(":")
+    if not colon or not client_id or "\x00" in text:
+        raise InvalidRequest("the Authorization header is malformed", reason="basic_malformed")
+    decoded = unquote_plus(client_id), unquote_plus(secret)
+    return [decoded] if decoded == (client_id, secret) else [decoded, (client_id, secret)]

@@ -1,0 +1,87 @@
+"""Browser sessions: a random cookie, stored by digest, ended by the clock, by the person or with the account."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session as Transaction
+
+from authz import entropy
+from authz.db.models import Session, User
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A live session of an active person."""
+
+    digest: str
+    user_id: str
+    login: str
+    name: str
+    auth_time: datetime
+    amr: tuple[str, ...]
+
+
+def open_session(
+    tx: Transaction,
+    *,
+    tenant_id: str,
+    user_id: str,
+    amr: tuple[str, ...],
+    lifetime: timedelta,
+    now: datetime,
+) -> str:
+    """A new session's cookie value. Always a new one at sign-in, whatever the browser brought (ATK-16)."""
+    token = entropy.new_token("ses")
+    tx.add(
+        Session(
+            digest=entropy.digest(token),
+            tenant_id=tenant_id,
+            user_id=user_id,
+            auth_time=now,
+            amr=list(amr),
+            created_at=now,
+            expires_at=now + lifetime,
+            ended_at=None,
+        )
+    )
+    return token
+
+
+def find_session(
+    tx: Transaction, *, tenant_id: str, token: str | None, now: datetime
+) -> SignedIn | None:
+    """The session behind a cookie, if it lives and its person is active in this tenant."""
+    if not token or len(token) > 128:
+        return None
+    row = tx.execute(
+        select(Session, User)
+        .join(User, (User.id == Session.user_id) & (User.tenant_id == Session.tenant_id))
+        .where(
+            Session.digest == entropy.digest(token),
+            Session.tenant_id == tenant_id,
+            Session.ended_at.is_(None),
+            Session.expires_at > now,
+            User.status == "active",
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    session, user = row
+    return SignedIn(
+        digest=session.digest,
+        user_id=user.id,
+        login=user.login,
+        name=user.name,
+        auth_time=session.auth_time,
+        amr=tuple(session.amr),
+    )
+
+
+def end_session(tx: Transaction, digest: str, now: datetime) -> None:
+    """Sign out."""
+    tx.execute(
+        update(Session)
+        .where(Session.digest == digest, Session.ended_at.is_(None))
+        .values(ended_at=now)
+    )

@@ -1,0 +1,82 @@
+"""The value every grant ends in, and the request every grant starts from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from authz import entropy
+from authz.audit.events import Event
+from authz.clients.client import Client
+from authz.errors import OAuthError
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.facts import Changes, FactKeys, Facts
+from authz.oauth.params import Params
+from authz.settings import Tokens
+
+
+@dataclass(frozen=True)
+class Authorization:
+    """Who may do what, for which client, at which resource: what one token response says."""
+
+    client_id: str
+    subject: str
+    audience: str
+    scopes: frozenset[str]
+    jti: str
+    grant_id: str
+    issued_at: datetime
+    expires_at: datetime
+    auth_time: datetime | None = None
+    amr: tuple[str, ...] = ()
+    refresh_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Authorization(jti={self.jti!r}, grant_id={self.grant_id!r})"
+
+
+@dataclass(frozen=True)
+class FreshNames:
+    """Randomness a decision may use, drawn before it, so that the decision itself is pure."""
+
+    jti: str = field(default_factory=lambda: entropy.new_id("at"))
+    family_id: str = field(default_factory=lambda: entropy.new_id("grt"))
+    salt: str = field(default_factory=lambda: entropy.new_id("s"))
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """A token request whose client is authenticated and whose parameters are the declared ones."""
+
+    configuration: TenantConfiguration
+    client: Client
+    params: Params
+    lifetimes: Tokens
+    keys: FactKeys = field(default_factory=FactKeys)
+    fresh: FreshNames = field(default_factory=FreshNames)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    """What the grant's `prepare` found out."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a decision says: the answer, what changes, what is recorded. A refusal is an outcome too."""
+
+    answer: Authorization | OAuthError
+    changes: Changes = field(default_factory=Changes)
+    events: tuple[Event, ...] = ()
+
+
+class Grant(Protocol):
+    """The handler of one grant type. The pipeline owns every shared step."""
+
+    grant_type: str
+    parameters: frozenset[str]
+    allowed_with: frozenset[str]
+    """A client that registered for any of these may use the grant."""
+
+    def prepare(self, request: TokenRequest) -> FactKeys:
+        """Check the syntax and name the facts. Raises OAuthError."""
+
+    def decide(self, request: TokenRequest, facts: Facts, now: datetime) -> Outcome:
+        """Pure. Raises OAuthError for a refusal that changes nothing."""

@@ -1,0 +1,198 @@
+"""Validating an authorization request (OAuth 2.1 §4.1.1, RFC 8707, MCP-AS-52 to -72). Pure.
+
+Two stages, and the type says which one has passed: without a `ReturnAddress` an error is a page, with one it may be a
+redirect. Nothing is ever sent to a URI that was not matched against the client's own list.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from authz.clients.client import Client
+from authz.errors import (
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    OAuthError,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    UnauthorizedClient,
+    UnsupportedResponseType,
+)
+from authz.oauth import pkce
+from authz.oauth.params import Params
+from authz.policy.scopes import OFFLINE_ACCESS, PROTOCOL_SCOPES, parse_scope
+from authz.policy.snapshot import Policy, Resource
+from authz.urls import UrlError, add_query, canonical_resource
+
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+
+
+class RedirectRefused(OAuthError):
+    """The redirect URI is not the client's: shown on a page, never redirected (MCP-AS-54)."""
+
+    code = "invalid_request"
+
+    def __init__(self, sentence: str, *, reason: str, received: str | None) -> None:
+        super().__init__("the redirect_uri cannot be used", reason=reason)
+        self.sentence = sentence
+        self.received = received
+
+
+@dataclass(frozen=True)
+class ReturnAddress:
+    """Where answers of this request may go: a redirect URI that the client registered."""
+
+    issuer: str
+    redirect_uri: str
+    state: str | None
+
+    def with_code(self, code: str) -> str:
+        """The success redirect (RFC 6749 §4.1.2, RFC 9207)."""
+        return self._with([("code", code)])
+
+    def with_error(self, error: OAuthError) -> str:
+        """The error redirect; `iss` is in it as well (ISS-01)."""
+        return self._with([("error", error.code), ("error_description", error.description)])
+
+    def _with(self, pairs: Sequence[tuple[str, str]]) -> str:
+        state = [] if self.state is None else [("state", self.state)]
+        return add_query(self.redirect_uri, [*pairs, *state, ("iss", self.issuer)])
+
+
+@dataclass(frozen=True)
+class AuthorizationRequest:
+    """A request that passed every check that needs no user."""
+
+    client_id: str
+    redirect_uri: str
+    state: str | None
+    code_challenge: str
+    resource: Resource
+    requested: frozenset[str] | None
+    """Resource scopes asked for; None when none were (the resource's defaults apply)."""
+    offline_access: bool
+    prompt: frozenset[str]
+    max_age: int | None
+    login_hint: str | None
+
+
+def return_address(client: Client, params: Params, issuer: str) -> ReturnAddress:
+    """Match the redirect URI. Raises RedirectRefused."""
+    if not {"client_id", "redirect_uri", "state"}.isdisjoint(params.repeated):
+        raise RedirectRefused(
+            "The link has a parameter twice.", reason="parameter_repeated", received=None
+        )
+    uri = params.find("redirect_uri")
+    if uri is None:
+        if len(client.redirect_uris) != 1:
+            raise RedirectRefused(
+                "The link does not say where to return to.",
+                reason="redirect_uri_missing",
+                received=None,
+            )
+        uri = client.redirect_uris[0]
+    elif not client.accepts_redirect(uri):
+        raise RedirectRefused(
+            "The client asked to return to an address it has not registered.",
+            reason="redirect_uri_unregistered",
+            received=uri,
+        )
+    return ReturnAddress(issuer, uri, params.find("state"))
+
+
+def validate(
+    client: Client, params: Params, address: ReturnAddress, policy: Policy
+) -> AuthorizationRequest:
+    """Check everything else. Raises an OAuthError that may travel to the return address."""
+    if params.repeated - {"resource"}:
+        raise InvalidRequest("a parameter is repeated", reason="parameter_repeated")
+    if params.find("request") is not None:
+        raise RequestNotSupported("request objects are not supported", reason="request_object")
+    if params.find("request_uri") is not None:
+        raise RequestUriNotSupported("request_uri is not supported", reason="request_uri")
+    response_type = params.require("response_type")
+    if response_type != "code":
+        raise UnsupportedResponseType("only code is supported", reason="response_type")
+    if params.find("response_mode") not in (None, "query"):
+        raise InvalidRequest("only response_mode query is supported", reason="response_mode")
+    if not client.may_use("authorization_code"):
+        raise UnauthorizedClient(
+            "the client is not registered for this grant type", reason="grant_type_not_allowed"
+        )
+    challenge = _challenge(params)
+    resource = _resource(params, policy)
+    requested, offline_access = _scope(params)
+    if requested is not None and requested.isdisjoint(resource.scopes):
+        raise InvalidScope("the resource has none of these scopes", reason="scope_unknown")
+    return AuthorizationRequest(
+        client_id=client.id,
+        redirect_uri=address.redirect_uri,
+        state=address.state,
+        code_challenge=challenge,
+        resource=resource,
+        requested=requested,
+        offline_access=offline_access,
+        prompt=_prompt(params),
+        max_age=_max_age(params),
+        login_hint=params.find("login_hint"),
+    )
+
+
+def _challenge(params: Params) -> str:
+    """An absent method means `plain` (RFC 7636 §4.3), so absence is refused like any other than S256."""
+    challenge = params.find("code_challenge")
+    if challenge is None:
+        raise InvalidRequest("code_challenge is missing", reason="code_challenge_missing")
+    if params.find("code_challenge_method") != pkce.METHOD:
+        raise InvalidRequest("code_challenge_method must be S256", reason="code_challenge_method")
+    if not pkce.is_challenge(challenge):
+        raise InvalidRequest("code_challenge is malformed", reason="code_challenge_malformed")
+    return challenge
+
+
+def _resource(params: Params, policy: Policy) -> Resource:
+    if "resource" in params.repeated:
+        # One token, one MCP server (RI-03).
+        raise InvalidTarget("only one resource is supported", reason="resource_repeated")
+    asked = params.find("resource")
+    if asked is None:
+        default = policy.default_resource
+        if default is None:
+            raise InvalidTarget("resource is missing", reason="resource_missing")
+        return default
+    try:
+        resource = policy.find_resource(canonical_resource(asked))
+    except UrlError:
+        raise InvalidTarget("resource is malformed", reason="resource_malformed") from None
+    if resource is None:
+        raise InvalidTarget("the resource is not registered here", reason="resource_unknown")
+    if not resource.enabled:
+        raise InvalidTarget("the resource is not available", reason="resource_disabled")
+    return resource
+
+
+def _scope(params: Params) -> tuple[frozenset[str] | None, bool]:
+    text = params.find("scope")
+    if text is None:
+        return None, False
+    try:
+        scopes = parse_scope(text)
+    except ValueError:
+        raise InvalidScope("scope is malformed", reason="scope_malformed") from None
+    return (scopes - PROTOCOL_SCOPES) or None, OFFLINE_ACCESS in scopes
+
+
+def _prompt(params: Params) -> frozenset[str]:
+    prompt = frozenset((params.find("prompt") or "").split())
+    if not prompt <= PROMPTS or ("none" in prompt and len(prompt) > 1):
+        raise InvalidRequest("prompt is not supported", reason="prompt")
+    return prompt
+
+
+def _max_age(params: Params) -> int | None:
+    text = params.find("max_age")
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise InvalidRequest("max_age is malformed", reason="max_age")
+    return int(text)

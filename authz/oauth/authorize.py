@@ -1,0 +1,401 @@
+"""What happens at /authorize once client and session are known: decide, ask for consent, make the code.
+
+Runs in the plain lane. `next_step` answers what the browser should see next and is asked anew after every sign-in, so
+login and consent never call each other and no step can be skipped by posting to a later one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from authz import audit, entropy
+from authz.audit.events import (
+    AuthorizationRefused,
+    CodeIssued,
+    ConsentGranted,
+    ConsentRefused,
+    Event,
+)
+from authz.clients.client import Client
+from authz.clients.resolution import FetchedClient
+from authz.db.models import AuthorizationCode, Consent, GroupMember, RoleBinding
+from authz.db.models import AuthorizationRequest as PendingRow
+from authz.directory.sessions import SignedIn
+from authz.errors import (
+    AccessDenied,
+    ConsentRequired,
+    InvalidScope,
+    LoginRequired,
+    OAuthError,
+)
+from authz.oauth.authorization_request import AuthorizationRequest, ReturnAddress
+from authz.oauth.clients_in_use import store_document
+from authz.oauth.configuration import TenantConfiguration
+from authz.policy import Ceiling, Decision, Reason, Subject, decide
+from authz.policy.snapshot import HeldRole
+from authz.urls import redirect_host, redirect_uri_matches
+
+PENDING_LIFETIME = timedelta(minutes=10)
+_MAX_PENDING_PER_SESSION = 20
+FRESH_SIGN_IN = timedelta(seconds=30)
+"""A sign-in this recent satisfies any `max_age`: otherwise `max_age=0` could never be met."""
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """The person has to sign in (again) first."""
+
+
+@dataclass(frozen=True)
+class AskConsent:
+    """The person has to decide. `pending_id` is good for one answer from this session."""
+
+    pending_id: str
+    decision: Decision
+    already_granted: frozenset[str]
+
+
+@dataclass(frozen=True)
+class SendBack:
+    """Redirect to the client with this code."""
+
+    code: str
+
+    def __repr__(self) -> str:
+        return "SendBack(***)"
+
+
+Step = SignIn | AskConsent | SendBack
+
+
+def needs_sign_in(request: AuthorizationRequest, signed_in: SignedIn | None, now: datetime) -> bool:
+    """Whether this session does not do. `prompt=login` is taken out of the request once it was satisfied."""
+    if signed_in is None or not request.prompt.isdisjoint({"login", "select_account"}):
+        return True
+    if request.max_age is None:
+        return False
+    allowed = max(timedelta(seconds=request.max_age), FRESH_SIGN_IN)
+    return now - signed_in.auth_time > allowed
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Everything known about one authorization request of a signed-in person."""
+
+    configuration: TenantConfiguration
+    client: Client
+    request: AuthorizationRequest
+    address: ReturnAddress
+    signed_in: SignedIn
+    query: str
+    """The request as it arrived, to take it up again after signing in as somebody else."""
+    fetched: FetchedClient | None = None
+
+
+def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: datetime) -> Step:
+    """Decide what comes next. Raises an OAuthError for the return address; callers commit either way."""
+    request = asking.request
+    if needs_sign_in(request, asking.signed_in, now):
+        if "none" in request.prompt:
+            raise LoginRequired("the person has to sign in", reason="login_required")
+        return SignIn()
+    decision = decide_for(tx, asking, now)
+    if not decision.granted:
+        raise _nothing_granted(decision)
+    consent = find_consent(tx, asking)
+    if consent is not None and covers(consent, asking, decision):
+        return SendBack(
+            _issue_code(
+                tx, asking, decision.granted, by="remembered", lifetime=code_lifetime, now=now
+            )
+        )
+    if "none" in request.prompt:
+        raise ConsentRequired("the person has to consent", reason="consent_required")
+    already = consent.scopes if consent is not None else frozenset()
+    return AskConsent(_store_pending(tx, asking, now), decision, already & decision.granted)
+
+
+def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
+    """What policy leaves of the request for this person through this client."""
+    return decide(
+        asking.configuration.policy,
+        load_subject(tx, asking.signed_in.user_id),
+        asking.request.resource,
+        client=asking.client.id,
+        requested=asking.request.requested,
+        ceilings=(Ceiling(Reason.CLIENT_CEILING, asking.client.scope_ceiling),),
+        now=now,
+    )
+
+
+def load_subject(tx: Session, user_id: str) -> Subject:
+    """An active person with roles and groups."""
+    roles = tx.execute(
+        select(RoleBinding.role_id, RoleBinding.expires_at).where(
+            RoleBinding.subject_kind == "user", RoleBinding.subject_id == user_id
+        )
+    )
+    groups = tx.scalars(select(GroupMember.group_id).where(GroupMember.user_id == user_id))
+    return Subject(
+        id=user_id,
+        roles=tuple(HeldRole(role_id, expires_at) for role_id, expires_at in roles),
+        groups=frozenset(groups),
+    )
+
+
+def find_consent(tx: Session, asking: Asking) -> Consent | None:
+    """The standing consent of this person for this client at this resource."""
+    key = (
+        asking.configuration.tenant.id,
+        asking.signed_in.user_id,
+        asking.client.id,
+        asking.request.resource.id,
+    )
+    row = tx.get(Consent, key)
+    return row if row is not None and row.revoked_at is None else None
+
+
+def has_ever_consented(tx: Session, tenant_id: str, user_id: str, client_id: str) -> bool:
+    """Whether this person has allowed this client anything: then its redirect URIs are no strangers (O21-24)."""
+    found = tx.execute(
+        select(Consent.resource_id)
+        .where(
+            Consent.tenant_id == tenant_id,
+            Consent.user_id == user_id,
+            Consent.client_id == client_id,
+        )
+        .limit(1)
+    ).first()
+    return found is not None
+
+
+def covers(consent: Consent, asking: Asking, decision: Decision) -> bool:
+    """Whether the person need not be asked: same client, same way back, nothing new (MCP-AS-58, MCP-AS-72)."""
+    return (
+        consent.remembered
+        and asking.client.has_proven_identity
+        and "consent" not in asking.request.prompt
+        and consent.client_digest == asking.client.digest
+        and decision.granted <= consent.scopes
+        and any(
+            redirect_uri_matches(seen, asking.request.redirect_uri)
+            for seen in consent.redirect_uris
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A request that waited for an answer, taken from its row: nobody else can answer it now."""
+
+    client_id: str
+    query: str
+
+
+def find_pending(
+    tx: Session, pending_id: str, signed_in: SignedIn, now: datetime
+) -> Pending | None:
+    """The waiting request, if it belongs to this session and is not too old."""
+    row = tx.get(PendingRow, entropy.digest(pending_id))
+    if row is None or row.session_digest != signed_in.digest or now >= row.expires_at:
+        return None
+    return Pending(row.client_id, row.parameters["query"])
+
+
+def take_pending(tx: Session, pending_id: str, signed_in: SignedIn, now: datetime) -> bool:
+    """Spend it: one statement, so two answers race for one row (ATK-14). False when it is gone."""
+    taken = tx.execute(
+        delete(PendingRow).where(
+            PendingRow.digest == entropy.digest(pending_id),
+            PendingRow.session_digest == signed_in.digest,
+            PendingRow.expires_at > now,
+        )
+    )
+    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
+
+
+def allow(
+    tx: Session,
+    asking: Asking,
+    chosen: frozenset[str],
+    *,
+    code_lifetime: timedelta,
+    now: datetime,
+) -> SendBack:
+    """Store the consent and make the code. Raises AccessDenied when nothing is left of the choice."""
+    decision = decide_for(tx, asking, now)
+    if not decision.granted:
+        raise _nothing_granted(decision)
+    allowed = decision.granted & chosen
+    if not allowed:
+        raise AccessDenied("the person allowed nothing", reason="consent_withheld")
+    withheld = decision.granted - chosen
+    remembered = asking.client.has_proven_identity
+    _store_consent(tx, asking, allowed, withheld, remembered=remembered, now=now)
+    if asking.fetched is not None:
+        store_document(tx, asking.configuration, asking.fetched, now=now)
+    granted = ConsentGranted(
+        subject=asking.signed_in.user_id,
+        client=asking.client.id,
+        resource=asking.request.resource.identifier,
+        scopes=sorted(allowed),
+        withheld=sorted(withheld),
+        redirect_host=redirect_host(asking.request.redirect_uri),
+        remembered=remembered,
+    )
+    code = _issue_code(
+        tx, asking, allowed, by="consent", lifetime=code_lifetime, now=now, before=[granted]
+    )
+    return SendBack(code)
+
+
+def refuse(tx: Session, asking: Asking, now: datetime) -> AccessDenied:
+    """Record the person's no; answers what to send back."""
+    refused = ConsentRefused(
+        subject=asking.signed_in.user_id,
+        client=asking.client.id,
+        resource=asking.request.resource.identifier,
+    )
+    _record(tx, asking, [refused], now)
+    return AccessDenied("the person refused", reason="consent_refused")
+
+
+def record_refusal(
+    tx: Session,
+    configuration: TenantConfiguration,
+    signed_in: SignedIn,
+    client_id: str,
+    error: OAuthError,
+    now: datetime,
+) -> None:
+    """A signed-in person's request was refused: an event with the private reason."""
+    event = AuthorizationRefused(
+        subject=signed_in.user_id, client=client_id, error=error.code, reason=error.reason
+    )
+    audit.record(tx, configuration.tenant.id, event, key=configuration.audit_key, now=now)
+
+
+def _nothing_granted(decision: Decision) -> OAuthError:
+    if decision.removed and set(decision.removed.values()) == {Reason.SCOPE_UNKNOWN}:
+        return InvalidScope("the resource has none of these scopes", reason="scope_unknown")
+    return AccessDenied("policy leaves no scope for this request", reason="nothing_granted")
+
+
+def _store_pending(tx: Session, asking: Asking, now: datetime) -> str:
+    digest = asking.signed_in.digest
+    tx.execute(delete(PendingRow).where(PendingRow.expires_at <= now))
+    waiting = tx.scalar(
+        select(func.count()).select_from(PendingRow).where(PendingRow.session_digest == digest)
+    )
+    if (waiting or 0) >= _MAX_PENDING_PER_SESSION:
+        # A page that reloads itself must not fill the table.
+        tx.execute(delete(PendingRow).where(PendingRow.session_digest == digest))
+    pending_id = entropy.new_token("ask")
+    tx.add(
+        PendingRow(
+            digest=entropy.digest(pending_id),
+            tenant_id=asking.configuration.tenant.id,
+            session_digest=digest,
+            user_id=asking.signed_in.user_id,
+            client_id=asking.client.id,
+            parameters={"query": asking.query},
+            created_at=now,
+            expires_at=now + PENDING_LIFETIME,
+        )
+    )
+    return pending_id
+
+
+def _store_consent(
+    tx: Session,
+    asking: Asking,
+    allowed: frozenset[str],
+    withheld: frozenset[str],
+    *,
+    remembered: bool,
+    now: datetime,
+) -> None:
+    """Earlier scopes stay, unless they were shown and unticked: that takes them back."""
+    values: Mapping[str, Any] = {
+        "tenant_id": asking.configuration.tenant.id,
+        "user_id": asking.signed_in.user_id,
+        "client_id": asking.client.id,
+        "resource_id": asking.request.resource.id,
+    }
+    row = tx.get(Consent, tuple(values.values()), with_for_update=True)
+    uri = asking.request.redirect_uri
+    if row is None:
+        tx.add(
+            Consent(
+                **values,
+                scopes=allowed,
+                redirect_uris=[uri],
+                client_digest=asking.client.digest,
+                remembered=remembered,
+                created_at=now,
+                updated_at=now,
+                revoked_at=None,
+            )
+        )
+        return
+    continues = row.revoked_at is None and row.client_digest == asking.client.digest
+    row.scopes = ((row.scopes - withheld) | allowed) if continues else allowed
+    seen = row.redirect_uris if continues else []
+    if not any(redirect_uri_matches(known, uri) for known in seen):
+        seen = [*seen, uri][-20:]
+    row.redirect_uris = seen
+    row.client_digest = asking.client.digest
+    row.remembered = remembered
+    row.updated_at, row.revoked_at = now, None
+
+
+def _issue_code(
+    tx: Session,
+    asking: Asking,
+    scopes: frozenset[str],
+    *,
+    by: str,
+    lifetime: timedelta,
+    now: datetime,
+    before: Sequence[Event] = (),
+) -> str:
+    code = entropy.new_token("azc")
+    request, signed_in = asking.request, asking.signed_in
+    tx.add(
+        AuthorizationCode(
+            digest=entropy.digest(code),
+            tenant_id=asking.configuration.tenant.id,
+            client_id=asking.client.id,
+            user_id=signed_in.user_id,
+            resource_id=request.resource.id,
+            redirect_uri=request.redirect_uri,
+            code_challenge=request.code_challenge,
+            scopes=scopes,
+            requested=request.requested,
+            offline_access=request.offline_access,
+            auth_time=signed_in.auth_time,
+            amr=list(signed_in.amr),
+            created_at=now,
+            expires_at=now + lifetime,
+            spent_at=None,
+            family_id=None,
+        )
+    )
+    issued = CodeIssued(
+        subject=signed_in.user_id,
+        client=asking.client.id,
+        resource=request.resource.identifier,
+        scopes=sorted(scopes),
+        by=by,
+    )
+    _record(tx, asking, [*before, issued], now)
+    return code
+
+
+def _record(tx: Session, asking: Asking, events: Sequence[Event], now: datetime) -> None:
+    configuration = asking.configuration
+    audit.record(tx, configuration.tenant.id, *events, key=configuration.audit_key, now=now)

@@ -1,0 +1,439 @@
+"""What a decision of the token lane may know: rows as frozen values, read for the whole batch in a fixed number of
+statements, and updated as the batch goes on.
+
+A request names what it needs by key (`FactKeys`); a decision answers with the facts it changed (`Changes`). A fact
+spent by the first request of a batch is spent for the second, because the second sees the changed value.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Select, and_, literal, null, select, union_all
+
+from authz.db.models import (
+    AuthorizationCode,
+    Consent,
+    GroupMember,
+    IssuedToken,
+    ReplayKey,
+    RoleBinding,
+    TokenFamily,
+    User,
+)
+from authz.db.statements import AnyOf, Call, Insert, InsertOnce, Query, Row, Update
+from authz.db.types import UTCDateTime
+from authz.policy import Subject
+from authz.policy.snapshot import HeldRole
+
+
+@dataclass(frozen=True)
+class Code:
+    """An authorization code."""
+
+    digest: str
+    tenant_id: str
+    client_id: str
+    user_id: str
+    resource_id: str
+    redirect_uri: str
+    code_challenge: str
+    scopes: frozenset[str]
+    requested: frozenset[str] | None
+    offline_access: bool
+    auth_time: datetime
+    amr: tuple[str, ...]
+    expires_at: datetime
+    spent_at: datetime | None
+    family_id: str | None
+    subject_enabled: bool = True
+    consent_stands: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """A token family."""
+
+    id: str
+    tenant_id: str
+    client_id: str
+    user_id: str
+    resource_id: str
+    scopes: frozenset[str]
+    refreshable: bool
+    salt: str
+    generation: int
+    rotated_at: datetime
+    auth_time: datetime
+    amr: tuple[str, ...]
+    created_at: datetime
+    idle_expires_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    revoked_because: str | None
+    subject_enabled: bool = True
+    consent_scopes: frozenset[str] | None = None
+    """None when the consent is gone."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """The record of an access token to be."""
+
+    jti: str
+    tenant_id: str
+    family_id: str
+    client_id: str
+    subject: str
+    resource_id: str
+    scopes: frozenset[str]
+    decision: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Replay:
+    """An assertion that may be presented once: `key` digests tenant, kind, issuer and `jti`."""
+
+    key: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class FactKeys:
+    """What a request needs to know."""
+
+    codes: frozenset[str] = frozenset()
+    families: frozenset[str] = frozenset()
+    replays: tuple[Replay, ...] = ()
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a decision changes."""
+
+    codes: tuple[Code, ...] = ()
+    families: tuple[Family, ...] = ()
+    new_families: tuple[Family, ...] = ()
+    tokens: tuple[Token, ...] = ()
+
+
+_FAMILY_COLUMNS = (
+    TokenFamily.id,
+    TokenFamily.tenant_id,
+    TokenFamily.client_id,
+    TokenFamily.user_id,
+    TokenFamily.resource_id,
+    TokenFamily.scopes,
+    TokenFamily.refreshable,
+    TokenFamily.salt,
+    TokenFamily.generation,
+    TokenFamily.rotated_at,
+    TokenFamily.auth_time,
+    TokenFamily.amr,
+    TokenFamily.created_at,
+    TokenFamily.idle_expires_at,
+    TokenFamily.expires_at,
+    TokenFamily.revoked_at,
+    TokenFamily.revoked_because,
+)
+
+FAMILIES = Query(
+    select(*_FAMILY_COLUMNS, User.status, Consent.scopes, Consent.revoked_at)
+    .join_from(
+        TokenFamily,
+        User,
+        and_(User.id == TokenFamily.user_id, User.tenant_id == TokenFamily.tenant_id),
+        isouter=True,
+    )
+    .join(
+        Consent,
+        and_(
+            Consent.tenant_id == TokenFamily.tenant_id,
+            Consent.user_id == TokenFamily.user_id,
+            Consent.client_id == TokenFamily.client_id,
+            Consent.resource_id == TokenFamily.resource_id,
+        ),
+        isouter=True,
+    )
+    .where(AnyOf(TokenFamily.id, "families"))
+    .order_by(TokenFamily.id)
+    .with_for_update(of=TokenFamily)
+)
+
+# A replayed code must be able to revoke the family it made, so those families are read and locked too.
+FAMILIES_OF_CODES = Query(
+    select(*_FAMILY_COLUMNS, literal("active"), null().label("scopes"), null().label("revoked"))
+    .where(
+        TokenFamily.id.in_(
+            select(AuthorizationCode.family_id).where(AnyOf(AuthorizationCode.digest, "codes"))
+        )
+    )
+    .order_by(TokenFamily.id)
+    .with_for_update(of=TokenFamily)
+)
+
+CODES = Query(
+    select(
+        AuthorizationCode.digest,
+        AuthorizationCode.tenant_id,
+        AuthorizationCode.client_id,
+        AuthorizationCode.user_id,
+        AuthorizationCode.resource_id,
+        AuthorizationCode.redirect_uri,
+        AuthorizationCode.code_challenge,
+        AuthorizationCode.scopes,
+        AuthorizationCode.requested,
+        AuthorizationCode.offline_access,
+        AuthorizationCode.auth_time,
+        AuthorizationCode.amr,
+        AuthorizationCode.expires_at,
+        AuthorizationCode.spent_at,
+        AuthorizationCode.family_id,
+        User.status,
+        Consent.scopes,
+        Consent.revoked_at,
+    )
+    .join_from(
+        AuthorizationCode,
+        User,
+        and_(User.id == AuthorizationCode.user_id, User.tenant_id == AuthorizationCode.tenant_id),
+        isouter=True,
+    )
+    .join(
+        Consent,
+        and_(
+            Consent.tenant_id == AuthorizationCode.tenant_id,
+            Consent.user_id == AuthorizationCode.user_id,
+            Consent.client_id == AuthorizationCode.client_id,
+            Consent.resource_id == AuthorizationCode.resource_id,
+        ),
+        isouter=True,
+    )
+    .where(AnyOf(AuthorizationCode.digest, "codes"))
+    .order_by(AuthorizationCode.digest)
+    .with_for_update(of=AuthorizationCode)
+)
+
+
+def _roles_query(users: Select[str]) -> Query:
+    direct = select(
+        literal("role"), RoleBinding.subject_id, RoleBinding.role_id, RoleBinding.expires_at
+    ).where(
+        RoleBinding.subject_kind == "user",
+        RoleBinding.subject_id.in_(users),
+    )
+    through_groups = select(
+        literal("group"),
+        GroupMember.user_id,
+        GroupMember.group_id,
+        literal(None, UTCDateTime),
+    ).where(GroupMember.user_id.in_(users))
+    return Query(union_all(direct, through_groups))
+
+
+_USERS_OF_FAMILIES = select(TokenFamily.user_id).where(AnyOf(TokenFamily.id, "families"))
+_USERS_OF_CODES = select(AuthorizationCode.user_id).where(AnyOf(AuthorizationCode.digest, "codes"))
+ROLES_OF_FAMILIES = _roles_query(_USERS_OF_FAMILIES)
+ROLES_OF_CODES = _roles_query(_USERS_OF_CODES)
+
+CLAIM_REPLAYS = InsertOnce(ReplayKey.__table__, "key")  # type: ignore[arg-type]
+SPEND_CODES = Update(
+    AuthorizationCode.__table__,  # type: ignore[arg-type]
+    keys=["digest"],
+    assign=["spent_at", "family_id"],
+)
+UPDATE_FAMILIES = Update(
+    TokenFamily.__table__,  # type: ignore[arg-type]
+    keys=["id"],
+    assign=["generation", "rotated_at", "idle_expires_at", "revoked_at", "revoked_because"],
+)
+INSERT_FAMILIES = Insert(TokenFamily.__table__)  # type: ignore[arg-type]
+INSERT_TOKENS = Insert(IssuedToken.__table__)  # type: ignore[arg-type]
+
+
+@dataclass
+class Facts:
+    """The facts of a batch. Lookups take the tenant, so that an identifier of another tenant is unknown (M1)."""
+
+    codes: dict[str, Code] = field(default_factory=dict)
+    families: dict[str, Family] = field(default_factory=dict)
+    roles: dict[str, tuple[HeldRole, ...]] = field(default_factory=dict)
+    groups: dict[str, frozenset[str]] = field(default_factory=dict)
+    claimed: set[str] = field(default_factory=set)
+    """Replay keys this batch was the first to present and has not handed out yet."""
+
+    def find_code(self, tenant_id: str, digest: str) -> Code | None:
+        """The code with this digest."""
+        code = self.codes.get(digest)
+        return code if code is not None and code.tenant_id == tenant_id else None
+
+    def find_family(self, tenant_id: str, family_id: str) -> Family | None:
+        """The family with this id."""
+        family = self.families.get(family_id)
+        return family if family is not None and family.tenant_id == tenant_id else None
+
+    def subject(self, user_id: str, *, enabled: bool) -> Subject:
+        """The person as policy sees them."""
+        return Subject(
+            id=user_id,
+            enabled=enabled,
+            roles=self.roles.get(user_id, ()),
+            groups=self.groups.get(user_id, frozenset()),
+        )
+
+    def claim(self, replay: Replay) -> bool:
+        """Whether this presentation is the first; only one caller ever gets True."""
+        if replay.key not in self.claimed:
+            return False
+        self.claimed.discard(replay.key)
+        return True
+
+    def apply(self, changes: Changes) -> None:
+        """What later decisions of the batch see."""
+        self.codes.update((code.digest, code) for code in changes.codes)
+        self.families.update((f.id, f) for f in (*changes.families, *changes.new_families))
+
+
+def read_calls(keys: Iterable[tuple[str, FactKeys]]) -> list[Call]:
+    """The statements that read all facts; `keys` are pairs of tenant id and what its request needs."""
+    wanted = list(keys)
+    codes = {code for _, k in wanted for code in k.codes}
+    families = {family for _, k in wanted for family in k.families}
+    replays = {(tenant, r.key): r.expires_at for tenant, k in wanted for r in k.replays}
+    calls = []
+    if replays:
+        rows = [(tenant, key, until) for (tenant, key), until in sorted(replays.items())]
+        calls.append(CLAIM_REPLAYS(rows))
+    if families:
+        calls += [FAMILIES(families=families), ROLES_OF_FAMILIES(families=families)]
+    if codes:
+        calls += [
+            CODES(codes=codes),
+            FAMILIES_OF_CODES(codes=codes),
+            ROLES_OF_CODES(codes=codes),
+        ]
+    return calls
+
+
+def read_facts(calls: Sequence[Call], rows: Sequence[list[Row]]) -> Facts:
+    """Facts from the answers of `read_calls`."""
+    facts = Facts()
+    held: dict[str, list[HeldRole]] = {}
+    member: dict[str, set[str]] = {}
+    for call, answer in zip(calls, rows, strict=True):
+        statement = call.statement
+        if statement is CLAIM_REPLAYS:
+            facts.claimed = {key for (key,) in answer}
+        elif statement is FAMILIES or statement is FAMILIES_OF_CODES:
+            for row in answer:
+                facts.families.setdefault(row[0], _family(row))
+        elif statement is CODES:
+            facts.codes = {row[0]: _code(row) for row in answer}
+        else:
+            for kind, user_id, id_, expires_at in answer:
+                if kind == "role":
+                    held.setdefault(user_id, []).append(HeldRole(id_, expires_at))
+                else:
+                    member.setdefault(user_id, set()).add(id_)
+    facts.roles = {user: tuple(dict.fromkeys(roles)) for user, roles in held.items()}
+    facts.groups = {user: frozenset(groups) for user, groups in member.items()}
+    return facts
+
+
+def write_calls(changes: Sequence[Changes]) -> list[Call]:
+    """The statements that apply all changes of a batch; the last value of a fact wins."""
+    codes = {code.digest: code for c in changes for code in c.codes}
+    new = {family.id for c in changes for family in c.new_families}
+    latest = {f.id: f for c in changes for f in (*c.new_families, *c.families)}
+    tokens = [token for c in changes for token in c.tokens]
+    calls = []
+    if codes:
+        calls.append(
+            SPEND_CODES(
+                [(code.digest, code.spent_at, code.family_id) for _, code in sorted(codes.items())]
+            )
+        )
+    if changed := [f for id_, f in sorted(latest.items()) if id_ not in new]:
+        calls.append(
+            UPDATE_FAMILIES(
+                [
+                    (
+                        f.id,
+                        f.generation,
+                        f.rotated_at,
+                        f.idle_expires_at,
+                        f.revoked_at,
+                        f.revoked_because,
+                    )
+                    for f in changed
+                ]
+            )
+        )
+    if new:
+        calls.append(INSERT_FAMILIES([_family_row(latest[id_]) for id_ in sorted(new)]))
+    if tokens:
+        calls.append(INSERT_TOKENS([_token_row(token) for token in tokens]))
+    return calls
+
+
+def _family(row: Row) -> Family:
+    *columns, status, consented, revoked_at = row
+    family = Family(*columns)
+    return replace(
+        family,
+        amr=tuple(family.amr),
+        subject_enabled=status == "active",
+        consent_scopes=consented if revoked_at is None else None,
+    )
+
+
+def _code(row: Row) -> Code:
+    *columns, status, consented, revoked_at = row
+    code = Code(*columns)
+    return replace(
+        code,
+        amr=tuple(code.amr),
+        offline_access=bool(code.offline_access),
+        subject_enabled=status == "active",
+        consent_stands=consented is not None and revoked_at is None,
+    )
+
+
+def _family_row(f: Family) -> Row:
+    return (
+        f.id,
+        f.tenant_id,
+        f.client_id,
+        f.user_id,
+        f.resource_id,
+        f.scopes,
+        f.refreshable,
+        f.salt,
+        f.generation,
+        f.rotated_at,
+        f.auth_time,
+        list(f.amr),
+        f.created_at,
+        f.idle_expires_at,
+        f.expires_at,
+        f.revoked_at,
+        f.revoked_because,
+    )
+
+
+def _token_row(t: Token) -> Row:
+    return (
+        t.jti,
+        t.tenant_id,
+        t.family_id,
+        t.client_id,
+        t.subject,
+        t.resource_id,
+        t.scopes,
+        t.decision,
+        t.issued_at,
+        t.expires_at,
+        None,
+    )

@@ -1,0 +1,9 @@
+"""The grant types this server offers. Adding one is a file and a line here; metadata follows from this table."""
+
+from authz.oauth.authorization import Grant
+from authz.oauth.grants.authorization_code import AuthorizationCodeGrant
+from authz.oauth.grants.refresh_token import RefreshTokenGrant
+
+GRANTS: dict[str, Grant] = {
+    grant.grant_type: grant for grant in (AuthorizationCodeGrant(), RefreshTokenGrant())
+}

@@ -1,0 +1,138 @@
+"""Redeeming an authorization code (OAuth 2.1 §4.1.3)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from authz import entropy
+from authz.audit.events import FamilyRevoked, TokenRefused
+from authz.errors import AccessDenied, InvalidGrant, InvalidRequest
+from authz.oauth import pkce
+from authz.oauth.authorization import Outcome, TokenRequest
+from authz.oauth.facts import Changes, Code, FactKeys, Facts, Family
+from authz.oauth.grants.shared import (
+    check_resource,
+    is_refresh_granted,
+    resource_of,
+)
+from authz.oauth.issuing import issue
+from authz.policy import Ceiling, Reason, decide
+
+REFUSED = "the authorization code is not valid for this client"
+"""The one public sentence for every defect of a code; the reason tells them apart."""
+
+
+@dataclass(frozen=True)
+class AuthorizationCodeGrant:
+    """One code, once, by the client it was made for, with the verifier of its challenge."""
+
+    grant_type = "authorization_code"
+    parameters = frozenset({"code", "redirect_uri", "code_verifier", "resource"})
+    allowed_with = frozenset({"authorization_code"})
+
+    def prepare(self, request: TokenRequest) -> FactKeys:
+        """The code by its digest. Raises InvalidRequest for missing or malformed parameters."""
+        code = request.params.require("code")
+        verifier = request.params.require("code_verifier")
+        if not pkce.is_verifier(verifier):
+            raise InvalidRequest("code_verifier is malformed", reason="verifier_malformed")
+        return FactKeys(codes=frozenset({entropy.digest(code)}))
+
+    def decide(self, request: TokenRequest, facts: Facts, now: datetime) -> Outcome:
+        """Guards in the order an attacker meets them; a replay by the rightful client ends its family."""
+        code = facts.find_code(
+            request.configuration.tenant.id, entropy.digest(request.params.require("code"))
+        )
+        if code is None:
+            raise InvalidGrant(REFUSED, reason="code_unknown")
+        if code.client_id != request.client.id:
+            raise InvalidGrant(REFUSED, reason="code_of_other_client")
+        if not pkce.matches(request.params.require("code_verifier"), code.code_challenge):
+            raise InvalidGrant(REFUSED, reason="pkce_mismatch")
+        redirect_uri = request.params.find("redirect_uri")
+        # Absence is allowed (OAuth 2.1 dropped the parameter), a different value is not (CONF-14).
+        if redirect_uri is not None and redirect_uri != code.redirect_uri:
+            raise InvalidGrant(REFUSED, reason="redirect_uri_mismatch")
+        if code.spent_at is not None:
+            # Everything else was right, so this is the client or who stole from it: end what was issued
+            # (O21-08). A replay with a wrong verifier never comes here and cannot end anything.
+            return _replayed(code, facts, now)
+        if now >= code.expires_at:
+            raise InvalidGrant(REFUSED, reason="code_expired")
+        resource = resource_of(request.configuration.policy, code.resource_id)
+        check_resource(request.params, resource)
+        if not code.subject_enabled:
+            raise InvalidGrant(REFUSED, reason="subject_disabled")
+        if not code.consent_stands:
+            raise InvalidGrant(REFUSED, reason="consent_revoked")
+        decision = decide(
+            request.configuration.policy,
+            facts.subject(code.user_id, enabled=code.subject_enabled),
+            resource,
+            client=request.client.id,
+            requested=code.requested,
+            ceilings=(
+                Ceiling(Reason.CLIENT_CEILING, request.client.scope_ceiling),
+                Ceiling(Reason.CONSENT_WITHHELD, code.scopes),
+            ),
+            now=now,
+        )
+        if not decision.granted:
+            # Spent all the same: the answer to this code has been given.
+            error = AccessDenied(
+                "policy leaves no scope for this request", reason="nothing_granted"
+            )
+            return Outcome(error, Changes(codes=(replace(code, spent_at=now),)))
+        family = _family(request, code, decision.granted, now)
+        return issue(
+            request,
+            family,
+            decision,
+            grant_type=self.grant_type,
+            is_new_family=True,
+            spent=replace(code, spent_at=now, family_id=family.id),
+            now=now,
+        )
+
+
+def _family(request: TokenRequest, code: Code, granted: frozenset[str], now: datetime) -> Family:
+    lifetimes = request.lifetimes
+    expires_at = now + lifetimes.refresh_absolute
+    return Family(
+        id=request.fresh.family_id,
+        tenant_id=code.tenant_id,
+        client_id=code.client_id,
+        user_id=code.user_id,
+        resource_id=code.resource_id,
+        scopes=granted,
+        refreshable=is_refresh_granted(request.client, offline_access=code.offline_access),
+        salt=request.fresh.salt,
+        generation=1,
+        rotated_at=now,
+        auth_time=code.auth_time,
+        amr=code.amr,
+        created_at=now,
+        idle_expires_at=min(now + lifetimes.refresh_idle, expires_at),
+        expires_at=expires_at,
+        revoked_at=None,
+        revoked_because=None,
+    )
+
+
+def _replayed(code: Code, facts: Facts, now: datetime) -> Outcome:
+    error = InvalidGrant(REFUSED, reason="code_spent")
+    refused = TokenRefused(
+        subject=code.user_id,
+        client=code.client_id,
+        grant_type=AuthorizationCodeGrant.grant_type,
+        error=error.code,
+        reason=error.reason,
+        grant_id=code.family_id,
+    )
+    family = facts.find_family(code.tenant_id, code.family_id) if code.family_id else None
+    if family is None or family.revoked_at is not None:
+        return Outcome(error, events=(refused,))
+    ended = replace(family, revoked_at=now, revoked_because="code_replayed")
+    revoked = FamilyRevoked(
+        subject=code.user_id, client=code.client_id, grant_id=family.id, reason="code_replayed"
+    )
+    return Outcome(error, Changes(families=(ended,)), (refused, revoked))

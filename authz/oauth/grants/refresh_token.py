@@ -1,0 +1,137 @@
+"""Refreshing (OAuth 2.1 §4.3): rotation, retry, reuse, and everything that must still stand."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from authz.audit.events import FamilyRevoked, TokenRefused
+from authz.errors import AccessDenied, InvalidGrant, InvalidScope
+from authz.oauth.authorization import Outcome, TokenRequest
+from authz.oauth.facts import Changes, FactKeys, Facts, Family
+from authz.oauth.grants.shared import check_resource, resource_of
+from authz.oauth.issuing import issue
+from authz.oauth.refresh import Standing, is_genuine, parse, standing
+from authz.policy import Ceiling, Reason, decide
+from authz.policy.scopes import PROTOCOL_SCOPES, parse_scope
+
+REFUSED = "the refresh token is not valid for this client"
+"""The one public sentence for every defect of a refresh token."""
+
+
+@dataclass(frozen=True)
+class RefreshTokenGrant:
+    """Spend a refresh token for its successor and a new access token."""
+
+    grant_type = "refresh_token"
+    parameters = frozenset({"refresh_token", "scope", "resource"})
+    # A client without the grant may still hold a token: the user consented to offline_access (MCP-AS-80).
+    allowed_with = frozenset({"refresh_token", "authorization_code"})
+
+    def prepare(self, request: TokenRequest) -> FactKeys:
+        """The family the token names. Raises InvalidGrant when the text cannot be a refresh token."""
+        presented = parse(request.params.require("refresh_token"))
+        if presented is None:
+            raise InvalidGrant(REFUSED, reason="refresh_malformed")
+        return FactKeys(families=frozenset({presented.family_id}))
+
+    def decide(self, request: TokenRequest, facts: Facts, now: datetime) -> Outcome:
+        """A genuine old token ends its family; anything less than genuine touches nothing."""
+        presented = parse(request.params.require("refresh_token"))
+        configuration = request.configuration
+        family = (
+            facts.find_family(configuration.tenant.id, presented.family_id) if presented else None
+        )
+        if presented is None or family is None:
+            raise InvalidGrant(REFUSED, reason="refresh_unknown")
+        if not is_genuine(configuration.refresh_key, family, presented):
+            raise InvalidGrant(REFUSED, reason="refresh_forged")
+        if family.client_id != request.client.id:
+            raise InvalidGrant(REFUSED, reason="refresh_of_other_client")
+        if family.revoked_at is not None:
+            raise InvalidGrant(REFUSED, reason=f"family_revoked:{family.revoked_because}")
+        if not family.refreshable:
+            raise InvalidGrant(REFUSED, reason="refresh_not_granted")
+        if now >= min(family.expires_at, family.idle_expires_at):
+            raise InvalidGrant(REFUSED, reason="refresh_expired")
+        place = standing(family, presented, retry_window=request.lifetimes.retry_window, now=now)
+        if place is Standing.REUSED:
+            return _reused(family, now)
+        if not family.subject_enabled:
+            raise InvalidGrant(REFUSED, reason="subject_disabled")
+        if family.consent_scopes is None:
+            raise InvalidGrant(REFUSED, reason="consent_revoked")
+        resource = resource_of(configuration.policy, family.resource_id)
+        check_resource(request.params, resource)
+        decision = decide(
+            configuration.policy,
+            facts.subject(family.user_id, enabled=family.subject_enabled),
+            resource,
+            client=request.client.id,
+            requested=_requested(request, family),
+            ceilings=(
+                Ceiling(Reason.CLIENT_CEILING, request.client.scope_ceiling),
+                Ceiling(Reason.CONSENT_WITHHELD, family.consent_scopes),
+                Ceiling(Reason.GRANT_CEILING, family.scopes),
+            ),
+            now=now,
+        )
+        if not decision.granted:
+            # Not spent: when the role comes back, so does the client, without a new sign-in.
+            raise AccessDenied("policy leaves no scope for this request", reason="nothing_granted")
+        retry = place is Standing.RETRY
+        return issue(
+            request,
+            family if retry else _rotated(request, family, now),
+            decision,
+            grant_type=self.grant_type,
+            is_new_family=False,
+            retry=retry,
+            now=now,
+        )
+
+
+def _requested(request: TokenRequest, family: Family) -> frozenset[str]:
+    """What the client asks for now: less than the grant is fine, more is refused (O21-16)."""
+    text = request.params.find("scope")
+    if text is None:
+        return family.scopes
+    try:
+        asked = parse_scope(text) - PROTOCOL_SCOPES
+    except ValueError:
+        raise InvalidScope("scope is malformed", reason="scope_malformed") from None
+    if not asked <= family.scopes:
+        raise InvalidScope("scope is more than was granted", reason="scope_widened")
+    return asked or family.scopes
+
+
+def _rotated(request: TokenRequest, family: Family, now: datetime) -> Family:
+    return replace(
+        family,
+        generation=family.generation + 1,
+        rotated_at=now,
+        idle_expires_at=min(now + request.lifetimes.refresh_idle, family.expires_at),
+    )
+
+
+def _reused(family: Family, now: datetime) -> Outcome:
+    """Two parties hold this family's tokens, and nobody can tell which is which: both lose (O21-17)."""
+    error = InvalidGrant(REFUSED, reason="refresh_reused")
+    return Outcome(
+        error,
+        Changes(families=(replace(family, revoked_at=now, revoked_because="refresh_reused"),)),
+        (
+            TokenRefused(
+                subject=family.user_id,
+                client=family.client_id,
+                grant_type=RefreshTokenGrant.grant_type,
+                error=error.code,
+                reason=error.reason,
+                grant_id=family.id,
+            ),
+            FamilyRevoked(
+                subject=family.user_id,
+                client=family.client_id,
+                grant_id=family.id,
+                reason="refresh_reused",
+            ),
+        ),
+    )

@@ -1,0 +1,35 @@
+"""Checks more than one grant makes."""
+
+from authz.clients.client import Client
+from authz.errors import InvalidTarget
+from authz.oauth.params import Params
+from authz.policy.snapshot import Policy, Resource
+from authz.urls import UrlError, canonical_resource
+
+
+def resource_of(policy: Policy, resource_id: str) -> Resource:
+    """The resource an earlier authorization was for. Raises InvalidTarget once it is gone or disabled."""
+    resource = policy.resources.get(resource_id)
+    if resource is None or not resource.enabled:
+        raise InvalidTarget("the resource is not available", reason="resource_gone")
+    return resource
+
+
+def check_resource(params: Params, resource: Resource) -> None:
+    """A `resource` at the token endpoint may only repeat what was authorized (RFC 8707 §2.2, MCP-AS-65)."""
+    asked = params.find("resource")
+    if asked is None:
+        return
+    try:
+        canonical = canonical_resource(asked)
+    except UrlError:
+        raise InvalidTarget("resource is malformed", reason="resource_malformed") from None
+    if canonical != resource.canonical:
+        raise InvalidTarget(
+            "resource is not the one that was authorized", reason="resource_not_authorized"
+        )
+
+
+def is_refresh_granted(client: Client, *, offline_access: bool) -> bool:
+    """Registered for the grant, or the user consented to `offline_access` (MCP-AS-80)."""
+    return client.may_use("refresh_token") or offline_access

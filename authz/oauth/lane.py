@@ -1,0 +1,221 @@
+"""The token lane's program: facts, decisions, rows, audit, one commit.
+
+Runs on either engine (`db.batch`). A batch reads the configuration version of every tenant in it; a tenant whose number
+moved is read anew before anything is decided, and requests whose client was resolved under an older number go back
+to be prepared again (`Stale`).
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select
+
+from authz import entropy
+from authz.audit import chain
+from authz.audit.chain import MAIN_STRAND, Head, Link
+from authz.audit.events import Event, StrandOpened, TokenRefused
+from authz.clock import Clock
+from authz.db.batch import Phase
+from authz.db.models import AuditEvent, AuditHead
+from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
+from authz.errors import InvalidClient, OAuthError
+from authz.oauth.authorization import Grant, Outcome, TokenRequest
+from authz.oauth.configuration import QUERIES, VERSIONS, Configurations, TenantConfiguration
+from authz.oauth.facts import Facts, read_calls, read_facts, write_calls
+
+log = structlog.get_logger()
+
+INSERT_EVENTS = Insert(AuditEvent.__table__)  # type: ignore[arg-type]
+INSERT_HEADS = Insert(AuditHead.__table__)  # type: ignore[arg-type]
+UPDATE_HEADS = Update(
+    AuditHead.__table__,  # type: ignore[arg-type]
+    keys=["tenant_id", "strand"],
+    assign=["position", "hash", "mac"],
+)
+MAIN_HEADS = Query(
+    select(AuditHead.tenant_id, AuditHead.position, AuditHead.hash)
+    .where(AuditHead.strand == MAIN_STRAND)
+    .where(AnyOf(AuditHead.tenant_id, "opening"))
+    .order_by(AuditHead.tenant_id)
+    .with_for_update()
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A prepared token request and the grant that decides it."""
+
+    request: TokenRequest
+    grant: Grant
+
+
+class Stale(Exception):
+    """The configuration moved since the request was prepared: prepare it again."""
+
+
+Result = tuple[Outcome, TenantConfiguration] | Exception
+
+
+class TokenProgram:
+    """One per process: holds the heads of this process's audit strands."""
+
+    def __init__(self, configurations: Configurations, clock: Clock) -> None:
+        self._configurations = configurations
+        self._clock = clock
+        self._strand = entropy.new_id("lane")
+        self._heads: dict[str, Head] = {}
+
+    def __call__(self, jobs: Sequence[Job]) -> Generator[Phase, list[list[Row]], list[Result]]:
+        """See `db.batch.Program`."""
+        tenants = {job.request.configuration.tenant.id for job in jobs}
+        opening = sorted(tenants - self._heads.keys())
+        reads = read_calls((job.request.configuration.tenant.id, job.request.keys) for job in jobs)
+        head_reads = [MAIN_HEADS(opening=opening)] if opening else []
+        rows = yield Phase([VERSIONS(tenants=tenants), *reads, *head_reads])
+        configurations = yield from self._current(dict(rows[0]))
+        facts = read_facts(reads, rows[1 : 1 + len(reads)])
+        now = self._clock()
+        results = [_decide(job, configurations, facts, now) for job in jobs]
+        outcomes = [result for result in results if isinstance(result, tuple)]
+        trail = self._trail(outcomes, opening, rows[-1] if opening else [], now)
+        yield Phase(
+            [*write_calls([outcome.changes for outcome, _ in outcomes]), *trail.calls], commit=True
+        )
+        # Only now: a batch that failed has moved nothing.
+        self._heads.update(trail.heads)
+        return results
+
+    def _current(
+        self, versions: dict[str, int]
+    ) -> Generator[Phase, list[list[Row]], dict[str, TenantConfiguration]]:
+        known = {id_: self._configurations.find_by_id(id_) for id_ in versions}
+        moved = sorted(
+            id_
+            for id_, version in versions.items()
+            if (it := known[id_]) is None or it.tenant.version != version
+        )
+        if moved:
+            rows = yield Phase([query(tenants=moved) for query in QUERIES.values()])
+            known.update(self._configurations.install(rows))
+        return {id_: it for id_, it in known.items() if it is not None}
+
+    def _trail(
+        self,
+        outcomes: Sequence[tuple[Outcome, TenantConfiguration]],
+        opening: Sequence[str],
+        main_heads: list[Row],
+        now: datetime,
+    ) -> "_Trail":
+        """Events of the batch in this process's strand of each tenant; a new strand is announced in `main`."""
+        trail = _Trail({}, [], [], [])
+        by_tenant: dict[str, tuple[TenantConfiguration, list[Event]]] = {}
+        for outcome, configuration in outcomes:
+            if outcome.events:
+                entry = by_tenant.setdefault(configuration.tenant.id, (configuration, []))
+                entry[1].extend(outcome.events)
+        mains = {tenant_id: Head(position, hash_) for tenant_id, position, hash_ in main_heads}
+        for tenant_id, (configuration, events) in sorted(by_tenant.items()):
+            is_opening = tenant_id in opening
+            if is_opening:
+                opened = StrandOpened(strand=self._strand)
+                trail.add(
+                    configuration,
+                    MAIN_STRAND,
+                    mains.get(tenant_id, Head()),
+                    [opened],
+                    now,
+                    is_new=tenant_id not in mains,
+                )
+            head = trail.add(
+                configuration,
+                self._strand,
+                self._heads.get(tenant_id, Head()),
+                events,
+                now,
+                is_new=is_opening,
+            )
+            trail.heads[tenant_id] = head
+        return trail
+
+
+@dataclass
+class _Trail:
+    heads: dict[str, Head]
+    events: list[Row]
+    new_heads: list[Row]
+    moved_heads: list[Row]
+
+    def add(
+        self,
+        configuration: TenantConfiguration,
+        strand: str,
+        before: Head,
+        events: Sequence[Event],
+        now: datetime,
+        *,
+        is_new: bool,
+    ) -> Head:
+        tenant_id = configuration.tenant.id
+        links, head = chain.append(events, before, tenant_id=tenant_id, strand=strand, at=now)
+        self.events += [_event_row(tenant_id, strand, link) for link in links]
+        mac = chain.head_mac(configuration.audit_key, tenant_id, strand, head)
+        row = (tenant_id, strand, head.position, head.hash, mac)
+        (self.new_heads if is_new else self.moved_heads).append(row)
+        return head
+
+    @property
+    def calls(self) -> list[Call]:
+        """The statements of the trail."""
+        calls = []
+        if self.events:
+            calls.append(INSERT_EVENTS(self.events))
+        if self.new_heads:
+            calls.append(INSERT_HEADS(self.new_heads))
+        if self.moved_heads:
+            calls.append(UPDATE_HEADS(self.moved_heads))
+        return calls
+
+
+def _event_row(tenant_id: str, strand: str, link: Link) -> Row:
+    return (tenant_id, strand, link.position, link.at, link.kind, link.body, link.hash)
+
+
+def _decide(
+    job: Job, configurations: dict[str, TenantConfiguration], facts: Facts, now: datetime
+) -> Result:
+    """One request's result; whatever goes wrong in it stays in it."""
+    request = job.request
+    configuration = configurations.get(request.configuration.tenant.id)
+    if configuration is None or not configuration.tenant.enabled:
+        return InvalidClient("the client is unknown", reason="tenant_disabled")
+    if configuration.tenant.version != request.configuration.tenant.version:
+        return Stale()
+    try:
+        outcome = _decide_current(job, facts, now)
+    except Exception as error:
+        log.exception("token.decision_failed", grant_type=job.grant.grant_type)
+        return error
+    facts.apply(outcome.changes)
+    return outcome, configuration
+
+
+def _decide_current(job: Job, facts: Facts, now: datetime) -> Outcome:
+    request = job.request
+    try:
+        for replay in request.keys.replays:
+            if not facts.claim(replay):
+                raise InvalidClient("client authentication failed", reason="assertion_replayed")
+        outcome = job.grant.decide(request, facts, now)
+    except OAuthError as error:
+        outcome = Outcome(error)
+    if isinstance(outcome.answer, OAuthError) and not outcome.events:
+        refused = TokenRefused(
+            client=request.client.id,
+            grant_type=job.grant.grant_type,
+            error=outcome.answer.code,
+            reason=outcome.answer.reason,
+        )
+        return replace(outcome, events=(refused,))
+    return outcome

@@ -1,0 +1,46 @@
+"""Discovery documents, derived from the registries, so they cannot promise what the code does not do (META-02).
+
+RFC 8414 and OpenID Connect Discovery get the same members: clients try both, and some refuse an OpenID document that
+lacks `jwks_uri`, `subject_types_supported` or `id_token_signing_alg_values_supported` (MCP-AS-25).
+"""
+
+import json
+from typing import Any
+
+from authz.clients.authentication import AUTH_METHODS, SIGNING_ALGORITHMS
+from authz.keys import ALGORITHMS
+from authz.oauth.grants import GRANTS
+from authz.oauth.pkce import METHOD
+from authz.policy.scopes import OFFLINE_ACCESS
+
+WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
+JWKS_MAX_AGE_SECONDS = 300
+METADATA_MAX_AGE_SECONDS = 300
+
+
+def metadata(issuer: str) -> dict[str, Any]:
+    """Everything this issuer offers, nothing it does not. Never lists trusted issuers or resources."""
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/token",
+        "jwks_uri": f"{issuer}/jwks",
+        # Scopes of MCP servers are in their own metadata: some clients ask for everything they find here.
+        "scopes_supported": [OFFLINE_ACCESS],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(GRANTS),
+        "code_challenge_methods_supported": [METHOD],
+        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "authorization_response_iss_parameter_supported": True,
+        "client_id_metadata_document_supported": True,
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": list(ALGORITHMS),
+    }
+
+
+def document(issuer: str) -> bytes:
+    """The served bytes."""
+    return json.dumps(metadata(issuer), separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""What the server says about itself: structured logs without secrets, and Prometheus metrics."""

@@ -1,0 +1,37 @@
+"""Prometheus metrics, named by convention: `authz_<thing>_<unit>[_total]`. Labels have few values, never a client's."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+TOKEN_REQUESTS = Counter(
+    "authz_token_requests_total",
+    "Answers of the token endpoint.",
+    ["grant_type", "outcome"],
+    registry=REGISTRY,
+)
+AUTHORIZE_REQUESTS = Counter(
+    "authz_authorize_requests_total",
+    "Answers of the authorization endpoint.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+LOGINS = Counter("authz_logins_total", "Sign-ins.", ["method", "outcome"], registry=REGISTRY)
+LANE_BATCHES = Gauge("authz_lane_batches", "Transactions of the token lane.", registry=REGISTRY)
+LANE_JOBS = Gauge("authz_lane_jobs", "Requests decided by the token lane.", registry=REGISTRY)
+LANE_STATEMENTS = Gauge("authz_lane_statements", "Statements of the token lane.", registry=REGISTRY)
+LANE_ROUND_TRIPS = Gauge(
+    "authz_lane_round_trips", "Round trips to the database of the token lane.", registry=REGISTRY
+)
+LANE_RERUNS = Gauge("authz_lane_reruns", "Batches of the token lane run again.", registry=REGISTRY)
+TOKEN_SECONDS = Histogram(
+    "authz_token_request_seconds",
+    "Time to answer a token request.",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
+    registry=REGISTRY,
+)
+
+
+def render() -> bytes:
+    """The exposition format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,83 @@
+"""What every endpoint of this process is handed: services and the engines made from them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from authz.clients.metadata import Rules
+from authz.db import migrate
+from authz.db.batch import open_runner
+from authz.directory.local_login import LocalLogin
+from authz.oauth.clients_in_use import ClientsInUse
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.token import TokenEndpoint
+from authz.services import Services
+from authz.tenants import DEFAULT_SLUG
+from authz.web.templating import Pages
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One per process."""
+
+    services: Services
+    rules: Rules
+    token: TokenEndpoint
+    local_login: LocalLogin
+    pages: Pages
+
+    @property
+    def base_path(self) -> str:
+        """The path of the issuer: everything is mounted below it."""
+        return urlsplit(self.services.settings.server.issuer).path
+
+    @property
+    def is_https(self) -> bool:
+        """Whether cookies may be `Secure` and `__Host-`."""
+        return self.services.settings.server.issuer.startswith("https://")
+
+    def find_configuration(self, slug: str) -> TenantConfiguration | None:
+        """The enabled tenant, as of now. Blocking: call it from a thread."""
+        with self.services.database.read() as tx:
+            return self.services.configurations.find(tx, slug)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Start what runs on the event loop; drain it at the end."""
+        migrate.check(self.services.database)
+        self.services.network.start(asyncio.get_running_loop())
+        await asyncio.to_thread(self.find_configuration, DEFAULT_SLUG)
+        await self.token.lane.start()
+        try:
+            yield
+        finally:
+            await self.token.lane.close()
+
+
+def make_edge(services: Services) -> Edge:
+    """Build the engines from the services."""
+    settings = services.settings
+    rules = Rules(private_schemes=settings.clients.private_redirect_schemes)
+    clients = ClientsInUse(
+        services.database,
+        services.documents,
+        services.clock,
+        rules=rules,
+        max_document_bytes=settings.clients.document_max_bytes,
+    )
+    return Edge(
+        services=services,
+        rules=rules,
+        token=TokenEndpoint(
+            settings,
+            services.database,
+            services.configurations,
+            clients,
+            services.clock,
+            open_runner(services.database),
+        ),
+        local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
+        pages=Pages(),
+    )

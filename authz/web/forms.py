@@ -1,0 +1,59 @@
+"""Reading what a request carries: strict, bounded, once each."""
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from authz.errors import InvalidRequest
+from authz.oauth.params import MAX_PARAMETERS, Params
+
+MAX_BODY_BYTES = 64 * 1024
+MAX_QUERY_CHARS = 16 * 1024
+_FORM = "application/x-www-form-urlencoded"
+
+
+class BodyTooLarge(InvalidRequest):
+    """More than any honest request needs; stopped while reading (ATK-63)."""
+
+    status = 413
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """The fields of a urlencoded body. Raises InvalidRequest; JSON and multipart are not forms (IDJAG-50)."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != _FORM:
+        raise InvalidRequest(f"the body must be {_FORM}", reason="content_type")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise BodyTooLarge("the body is too large", reason="body_too_large")
+    return _pairs(bytes(body))
+
+
+def read_query(request: Request) -> tuple[Params, str]:
+    """The parameters of the query and the query as it came. Raises InvalidRequest."""
+    raw = request.scope["query_string"]
+    if len(raw) > MAX_QUERY_CHARS:
+        raise InvalidRequest("the query is too long", reason="query_too_long")
+    return params_of(raw.decode("latin-1")), raw.decode("latin-1")
+
+
+def params_of(query: str) -> Params:
+    """Parameters of a query string. Raises InvalidRequest."""
+    return Params(_pairs(query.encode("latin-1", "replace")))
+
+
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=MAX_PARAMETERS,
+            errors="strict",
+        )
+    except (ValueError, UnicodeDecodeError):
+        raise InvalidRequest(
+            "the parameters are malformed", reason="parameters_malformed"
+        ) from None
+    return pairs

@@ -1,0 +1,1 @@
+"""Signing in and out over HTTP, and the tenant's landing page."""

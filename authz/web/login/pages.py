@@ -1,0 +1,197 @@
+"""Signing in, signing out, and the landing page of a tenant."""
+
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from authz import audit
+from authz.audit.events import SessionEnded
+from authz.clients.client import Client
+from authz.directory.local_login import Refused
+from authz.directory.sessions import end_session, find_session
+from authz.errors import OAuthError
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.metadata import WELL_KNOWN
+from authz.telemetry.metrics import LOGINS
+from authz.tenants import DEFAULT_SLUG
+from authz.urls import is_client_id_url
+from authz.web.addresses import peer_address
+from authz.web.cookies import drop_session, read_session, set_session
+from authz.web.csrf import is_own_form
+from authz.web.edge import Edge
+from authz.web.forms import MAX_QUERY_CHARS, params_of, read_form
+from authz.web.problems import problem
+from authz.web.responses import see_other
+
+log = structlog.get_logger()
+
+
+def routes(edge: Edge, prefix: str) -> list[Route]:
+    """The pages below a prefix."""
+
+    async def login(request: Request) -> Response:
+        slug = request.path_params.get("slug", DEFAULT_SLUG)
+        if not is_own_form(request, edge.services.settings.server.issuer):
+            return _refused(edge, "This form came from another site", "foreign_form", 403)
+        try:
+            fields = dict(reversed(await read_form(request)))
+        except OAuthError as error:
+            return _refused(edge, "This form cannot be read", error.reason, error.status)
+        address = peer_address(edge, request)
+        return await run_in_threadpool(_login, edge, slug, fields, address)
+
+    async def logout(request: Request) -> Response:
+        slug = request.path_params.get("slug", DEFAULT_SLUG)
+        if not is_own_form(request, edge.services.settings.server.issuer):
+            return _refused(edge, "This form came from another site", "foreign_form", 403)
+        return await run_in_threadpool(_logout, edge, slug, read_session(edge, slug, request))
+
+    async def index(request: Request) -> Response:
+        slug = request.path_params.get("slug", DEFAULT_SLUG)
+        return await run_in_threadpool(_index, edge, slug)
+
+    return [
+        Route(f"{prefix}/login", login, methods=["POST"]),
+        Route(f"{prefix}/logout", logout, methods=["POST"]),
+        Route(prefix or "/", index, methods=["GET"]),
+    ]
+
+
+def login_page(
+    edge: Edge,
+    configuration: TenantConfiguration,
+    *,
+    continue_query: str,
+    client: Client | None,
+    client_id: str,
+    login: str | None = None,
+    error: str | None = None,
+    retry_after: int | None = None,
+) -> Response:
+    """The form. Before sign-in nothing was fetched, so a document's client is shown by its host alone."""
+    tenant = configuration.tenant
+    hint = login if login is not None else params_of(continue_query).find("login_hint")
+    host = urlsplit(client_id).netloc if client is None and is_client_id_url(client_id) else None
+    page = edge.pages.render(
+        "login/login.html",
+        200 if error is None else 429 if retry_after else 400,
+        tenant_name=tenant.name,
+        page_title="Sign in",
+        static=f"{edge.base_path}/static",
+        support_id=None,
+        action=f"{tenant.path}/login",
+        continue_query=continue_query,
+        login_hint=(hint or "")[:254],
+        client_host=client.host if client is not None else host,
+        client_name=client.name if client is not None else None,
+        error=error,
+        retry_after=retry_after,
+    )
+    if retry_after:
+        page.headers["retry-after"] = str(retry_after)
+    return page
+
+
+def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Response:
+    configuration = edge.find_configuration(slug)
+    if configuration is None:
+        return _refused(edge, "There is nothing here", "tenant_unknown", 404)
+    continue_query = fields.get("continue", "")[:MAX_QUERY_CHARS]
+    result = edge.local_login.sign_in(
+        tenant_id=configuration.tenant.id,
+        audit_key=configuration.audit_key,
+        login=fields.get("login", ""),
+        password=fields.get("password", ""),
+        address=address,
+        now=edge.services.clock(),
+    )
+    if isinstance(result, Refused):
+        LOGINS.labels("password", "refused").inc()
+        client_id = dict(parse_qsl(continue_query)).get("client_id", "")
+        return login_page(
+            edge,
+            configuration,
+            continue_query=continue_query,
+            client=None,
+            client_id=client_id,
+            login=fields.get("login", ""),
+            error=result.sentence,
+            retry_after=result.retry_after,
+        )
+    LOGINS.labels("password", "succeeded").inc()
+    path = configuration.tenant.path
+    query = _satisfied(continue_query)
+    response = see_other(f"{path}/authorize?{query}" if query else path or "/")
+    set_session(edge, slug, response, result.token)
+    return response
+
+
+def _satisfied(continue_query: str) -> str:
+    """The request to take up again: its wish for a fresh sign-in has just been granted, everything else stays.
+
+    Rebuilt from its parts and put behind a path of ours, so it can lead nowhere else (ATK-07).
+    """
+    pairs = []
+    for name, value in parse_qsl(continue_query, keep_blank_values=True, max_num_fields=64):
+        if name == "prompt":
+            value = " ".join(v for v in value.split() if v not in ("login", "select_account"))
+            if not value:
+                continue
+        pairs.append((name, value))
+    return urlencode(pairs)
+
+
+def _logout(edge: Edge, slug: str, cookie: str | None) -> Response:
+    services = edge.services
+    configuration = edge.find_configuration(slug)
+    if configuration is None:
+        return _refused(edge, "There is nothing here", "tenant_unknown", 404)
+    now, tenant = services.clock(), configuration.tenant
+    with services.database.write() as tx:
+        signed_in = find_session(tx, tenant_id=tenant.id, token=cookie, now=now)
+        if signed_in is not None:
+            end_session(tx, signed_in.digest, now)
+            event = SessionEnded(subject=signed_in.user_id)
+            audit.record(tx, tenant.id, event, key=configuration.audit_key, now=now)
+    response = edge.pages.render(
+        "login/signed_out.html",
+        tenant_name=tenant.name,
+        page_title="Signed out",
+        static=f"{edge.base_path}/static",
+        support_id=None,
+    )
+    drop_session(edge, slug, response)
+    return response
+
+
+def _index(edge: Edge, slug: str) -> Response:
+    configuration = edge.find_configuration(slug)
+    if configuration is None:
+        return _refused(edge, "There is nothing here", "tenant_unknown", 404)
+    tenant = configuration.tenant
+    return edge.pages.render(
+        "index.html",
+        tenant_name=tenant.name,
+        page_title=tenant.name,
+        static=f"{edge.base_path}/static",
+        support_id=None,
+        issuer=tenant.issuer,
+        metadata_url=f"{tenant.origin}/.well-known/{WELL_KNOWN[0]}{tenant.path}",
+        jwks_url=f"{tenant.issuer}/jwks",
+    )
+
+
+def _refused(edge: Edge, heading: str, reason: str, status: int) -> Response:
+    return problem(
+        edge,
+        tenant_name="",
+        heading=heading,
+        message="Nothing was changed.",
+        code="not_found" if status == 404 else "invalid_request",
+        reason=reason,
+        status=status,
+    )

@@ -1,0 +1,98 @@
+"""Metadata at every location clients try, and the JWKS.
+
+Bodies come from configuration and the registries alone: nothing in a request can change a byte of them (META-03,
+ATK-40).
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.metadata import (
+    JWKS_MAX_AGE_SECONDS,
+    METADATA_MAX_AGE_SECONDS,
+    WELL_KNOWN,
+    document,
+)
+from authz.tenants import DEFAULT_SLUG
+from authz.web.edge import Edge
+from authz.web.responses import CORS, json_answer, preflight
+
+RECHECK = timedelta(seconds=1)
+"""How long an answer is given again without looking: far less than keys are published ahead of their use."""
+
+
+@dataclass(frozen=True)
+class _Served:
+    body: bytes
+    headers: dict[str, str]
+    checked_at: datetime
+
+    @classmethod
+    def of(cls, body: bytes, max_age: int, now: datetime) -> "_Served":
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        return cls(body, {**CORS, "cache-control": f"public, max-age={max_age}", "etag": tag}, now)
+
+
+def routes(edge: Edge) -> list[Route]:
+    """All of MCP-AS-10 to -12: suffix at the host root before the issuer's path, and after it."""
+    base = edge.base_path
+    found = []
+    for suffix in WELL_KNOWN:
+        well_known = f"/.well-known/{suffix}"
+        found += [f"{well_known}{base}", f"{well_known}{base}/t/{{slug}}"]
+        found.append(f"{base}/t/{{slug}}{well_known}")
+        if base:
+            found.append(f"{base}{well_known}")
+    made: list[Route] = []
+    for path in found:
+        made += _served(edge, path, _metadata, METADATA_MAX_AGE_SECONDS)
+    for prefix in (base, f"{base}/t/{{slug}}"):
+        made += _served(edge, f"{prefix}/jwks", _jwks, JWKS_MAX_AGE_SECONDS)
+    return made
+
+
+def _metadata(_: Edge, configuration: TenantConfiguration) -> bytes:
+    return document(configuration.tenant.issuer)
+
+
+def _jwks(edge: Edge, configuration: TenantConfiguration) -> bytes:
+    return configuration.keys.jwks(edge.services.clock())
+
+
+def _served(
+    edge: Edge,
+    path: str,
+    render: Callable[[Edge, TenantConfiguration], bytes],
+    max_age: int,
+) -> list[Route]:
+    served: dict[str, _Served] = {}
+
+    async def serve(request: Request) -> Response:
+        slug = request.path_params.get("slug", DEFAULT_SLUG)
+        now = edge.services.clock()
+        known = served.get(slug)
+        if known is None or not now - RECHECK < known.checked_at <= now:
+            configuration = await run_in_threadpool(edge.find_configuration, slug)
+            if configuration is None:
+                served.pop(slug, None)
+                return json_answer({"error": "not_found"}, status=404)
+            known = served[slug] = _Served.of(render(edge, configuration), max_age, now)
+        if request.headers.get("if-none-match") == known.headers["etag"]:
+            return Response(status_code=304, headers=known.headers)
+        return Response(known.body, media_type="application/json", headers=known.headers)
+
+    async def options(_: Request) -> Response:
+        return preflight("GET, OPTIONS")
+
+    return [
+        Route(path, serve, methods=["GET", "HEAD"]),
+        Route(path, options, methods=["OPTIONS"]),
+    ]

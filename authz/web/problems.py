@@ -1,0 +1,45 @@
+"""Errors as pages: what happened, what value it got, the way out, and a support id that leads to the log line."""
+
+from collections.abc import Sequence
+
+import structlog
+from starlette.responses import Response
+
+from authz import entropy
+from authz.web.edge import Edge
+
+log = structlog.get_logger()
+
+
+def problem(
+    edge: Edge,
+    *,
+    tenant_name: str,
+    heading: str,
+    message: str,
+    code: str,
+    reason: str,
+    status: int = 400,
+    hint: str | None = None,
+    detail: Sequence[tuple[str, str]] = (),
+    return_url: str | None = None,
+    return_host: str | None = None,
+) -> Response:
+    """The error page. `return_url` was matched against the client's list; the person decides to follow it."""
+    support_id = entropy.new_id("sup")
+    log.info("page.refused", error=code, reason=reason, support_id=support_id, **dict(detail))
+    return edge.pages.render(
+        "error/error.html",
+        status,
+        tenant_name=tenant_name,
+        page_title=heading,
+        static=f"{edge.base_path}/static",
+        support_id=support_id,
+        heading=heading,
+        message=message,
+        hint=hint,
+        code=code,
+        detail=[(label.replace("_", " ").capitalize(), value[:300]) for label, value in detail],
+        return_url=return_url,
+        return_host=return_host,
+    )

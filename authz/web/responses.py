@@ -1,0 +1,69 @@
+"""Answers that are not pages: JSON with the right cache and CORS headers, redirects, and OAuth errors."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from authz.errors import OAuthError, SlowDown
+
+# Any origin, no credentials: these endpoints authenticate by what is in the request, never by a cookie (MCP-AS-27).
+CORS = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "WWW-Authenticate, DPoP-Nonce, Retry-After",
+}
+_NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+
+
+def json_answer(
+    body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A JSON answer of an OAuth endpoint: never cached, readable from any origin."""
+    return Response(
+        json.dumps(body, separators=(",", ":")),
+        status_code=status,
+        media_type="application/json",
+        headers={**_NO_STORE, **CORS, **(headers or {})},
+    )
+
+
+def oauth_error(error: OAuthError, *, authorization_sent: bool) -> Response:
+    """RFC 6749 §5.2. The reason stays here."""
+    headers = {}
+    if error.status == 401 and authorization_sent:
+        headers["www-authenticate"] = 'Basic realm="authz", charset="UTF-8"'
+    if isinstance(error, SlowDown):
+        headers["retry-after"] = str(error.retry_after)
+    elif error.status == 503:
+        headers["retry-after"] = "1"
+    return json_answer(
+        {"error": error.code, "error_description": error.description},
+        status=error.status,
+        headers=headers,
+    )
+
+
+def preflight(methods: str) -> Response:
+    """The answer to OPTIONS (MCP-AS-27, MCP-AS-28)."""
+    return Response(
+        status_code=204,
+        headers={
+            "access-control-allow-origin": "*",
+            "access-control-allow-methods": methods,
+            "access-control-allow-headers": "Authorization, Content-Type, DPoP, MCP-Protocol-Version",
+            "access-control-max-age": "86400",
+        },
+    )
+
+
+def see_other(location: str) -> Response:
+    """Always 303: a 307 would send the login form's password on to the next place (O21-22, ATK-08)."""
+    return Response(
+        status_code=303,
+        headers={
+            "location": location,
+            "cache-control": "no-store",
+            "referrer-policy": "no-referrer",
+        },
+    )

@@ -1,0 +1,572 @@
+"""The server under test: real sockets, a real database, a clock that tests move, and browsers that fill in forms.
+
+One server per engine and test worker; every test gets a tenant of its own, which is an issuer of its own, so tests share
+the process and nothing else. `reason` is read from the log the operator would read: the wire never tells it.
+"""
+
+import base64
+import contextlib
+import hashlib
+import itertools
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import httpx2
+import structlog
+import uvicorn
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from sqlalchemy import select
+
+from authz.admin import clients, keys, resources, roles_import, tenants, users
+from authz.admin.client_metadata import Registration
+from authz.admin.operator import Operator
+from authz.admin.scopes import NewScope
+from authz.app import build_app
+from authz.db import Database, migrate
+from authz.db.models import AuditEvent, Tenant
+from authz.envelope import new_encoded_key
+from authz.passwords import hash_password
+from authz.policy import roles_file
+from authz.services import Services, open_services
+from authz.settings import Settings, load
+from tests.support.postgres import free_port
+from tests.support.web import FakeWeb, Reply
+
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+REDIRECT = "https://client.example/callback"
+RESOURCE = "https://mcp.example/mcp"
+PASSWORD = "correct horse battery staple"
+_PASSWORD_HASH = hash_password(PASSWORD)
+ROLES = """
+roles: {developer: [logs.read, analytics.query], sre: [logs.read, logs.debug.write, incidents.trigger]}
+bindings:
+  - {role: developer, users: [dev@example.com]}
+  - {role: sre, users: [sre@example.com]}
+"""
+SCOPES = (
+    NewScope(name="logs.read", description="Read logs", risk="read", is_default=True),
+    NewScope(name="analytics.query", description="Query analytics", risk="read"),
+    NewScope(name="logs.debug.write", description="Change log levels", risk="write"),
+    NewScope(name="incidents.trigger", description="Trigger incidents", risk="destructive"),
+)
+_numbers = itertools.count(1)
+
+
+class TestClock:
+    """The present, moved by hand. It never goes back."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(**by)
+
+
+def challenge(verifier: str = VERIFIER) -> str:
+    """The S256 challenge."""
+    return (
+        base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    )
+
+
+class Logged:
+    """Every log event of this process, as the operator would see it."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def __call__(self, _: Any, __: str, event: Any) -> Any:
+        self.events.append(dict(event))
+        raise structlog.DropEvent
+
+
+LOG = Logged()
+
+
+class RunningServer:
+    """uvicorn in a thread, on a port of its own."""
+
+    def __init__(self, folder: Path, database_url: str, web: FakeWeb, clock: TestClock) -> None:
+        structlog.configure(processors=[structlog.processors.format_exc_info, LOG])
+        self.clock, self.web = clock, web
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        (folder / "authz.key").write_bytes(new_encoded_key())
+        self.settings: Settings = load(
+            None,
+            environment={},
+            overrides={
+                "server": {"issuer": self.base, "development": True, "port": self.port},
+                "database": {"url": database_url},
+                "keys": {"encryption_key": f"file:{folder / 'authz.key'}"},
+                "network": {"ca_file": str(web.ca_file)},
+                "clients": {"private_redirect_schemes": frozenset({"cursor"})},
+            },
+        )
+        self._stack = contextlib.ExitStack()
+        self.services: Services = self._stack.enter_context(
+            open_services(self.settings, clock=clock, resolve=web.resolve)
+        )
+        migrate.upgrade(self.services.database)
+        self._first_keys = keys.generate_first()
+        self.add_tenant("default", keys.generate_first())
+        config = uvicorn.Config(
+            build_app(self.services),
+            host="127.0.0.1",
+            port=self.port,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the server under test did not start")
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        """Stop the server, then what it stood on."""
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._stack.close()
+
+    @property
+    def database(self) -> Database:
+        """Its database."""
+        return self.services.database
+
+    def operator(self, name: str = "test") -> Operator:
+        """Someone who may do everything, now."""
+        return Operator(name, self.clock(), self.services.envelope)
+
+    def add_tenant(self, slug: str, new_keys: Sequence[Any], trust: str = "open") -> str:
+        """A tenant; answers its id."""
+        with self.database.write() as tx:
+            row = tenants.create(
+                tx, self.operator(), slug=slug, name=slug.title(), client_trust=trust, keys=new_keys
+            )
+            return str(row.id)
+
+
+@dataclass
+class Answer:
+    """An answer of the server, with the private reason from the log."""
+
+    response: httpx2.Response
+    reason: str | None = None
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self.response.status_code
+
+    @property
+    def ok(self) -> bool:
+        """A token came."""
+        return self.status == 200
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The body."""
+        body: dict[str, Any] = self.response.json()
+        return body
+
+    @property
+    def error(self) -> str | None:
+        """The wire's error code."""
+        return self.json.get("error")
+
+    @property
+    def scopes(self) -> set[str]:
+        """What was granted."""
+        return set(self.json["scope"].split())
+
+    @property
+    def refresh_token(self) -> str:
+        """The refresh token."""
+        return str(self.json["refresh_token"])
+
+    @property
+    def access_token(self) -> str:
+        """The access token."""
+        return str(self.json["access_token"])
+
+
+@dataclass
+class Page:
+    """What a browser shows after a navigation, or where it was sent."""
+
+    response: httpx2.Response
+    reason: str | None = None
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        return self.response.status_code
+
+    @property
+    def text(self) -> str:
+        """The HTML."""
+        return self.response.text
+
+    @property
+    def location(self) -> str:
+        """Where the browser is sent."""
+        return str(self.response.headers.get("location", ""))
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """The parameters sent to the client; each once."""
+        pairs = parse_qsl(urlsplit(self.location).query, keep_blank_values=True)
+        assert len(dict(pairs)) == len(pairs), self.location
+        return dict(pairs)
+
+    @property
+    def code(self) -> str:
+        """The authorization code."""
+        return self.sent["code"]
+
+    @property
+    def error(self) -> str | None:
+        """The error sent to the client."""
+        return self.sent.get("error")
+
+    @property
+    def is_login(self) -> bool:
+        """Whether it asks to sign in."""
+        return 'name="password"' in self.text
+
+    @property
+    def is_consent(self) -> bool:
+        """Whether it asks for consent."""
+        return 'name="consent_id"' in self.text and 'name="decision"' in self.text
+
+    def field(self, name: str) -> str:
+        """The value of a hidden field."""
+        tag = re.search(rf'<input[^>]*name="{name}"[^>]*>', self.text)
+        assert tag, f"no field {name} in {self.text[:400]}"
+        value = re.search(r'value="([^"]*)"', tag[0])
+        assert value
+        return _unescape(value[1])
+
+    @property
+    def offered(self) -> list[str]:
+        """The scopes on the consent page."""
+        boxes = re.findall(r'<input[^>]*name="scope"[^>]*>', self.text)
+        return [_unescape(re.search(r'value="([^"]*)"', box)[1]) for box in boxes]  # type: ignore[index]
+
+
+def _unescape(text: str) -> str:
+    import html
+
+    return html.unescape(text)
+
+
+@dataclass
+class Browser:
+    """One person's browser at one tenant."""
+
+    harness: "Harness"
+    login: str | None = "dev@example.com"
+    http: httpx2.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = httpx2.Client(follow_redirects=False, trust_env=False, timeout=30)
+
+    def get(self, url: str, **parameters: Any) -> Page:
+        """Navigate."""
+        mark = len(LOG.events)
+        response = self.http.get(url, params=parameters or None)
+        return Page(response, _reason_since(mark))
+
+    def post(self, url: str, fields: Any, **headers: str) -> Page:
+        """Submit a form as a browser does."""
+        mark = len(LOG.events)
+        own = {"Origin": self.harness.server.base, "Sec-Fetch-Site": "same-origin", **headers}
+        response = self.http.post(
+            url,
+            content=httpx2.QueryParams(fields).__str__(),
+            headers={"Content-Type": "application/x-www-form-urlencoded", **own},
+        )
+        return Page(response, _reason_since(mark))
+
+    def sign_in(self, page: Page | None = None, password: str = PASSWORD) -> Page:
+        """Fill in the login page; answers where it leads."""
+        query = page.field("continue") if page is not None else ""
+        fields = {"login": self.login or "", "password": password, "continue": query}
+        posted = self.post(f"{self.harness.issuer}/login", fields)
+        if posted.status != 303:
+            return posted
+        return self.get(self.harness.server.base + posted.location)
+
+    def decide(
+        self, page: Page, *, allow: bool = True, scopes: Sequence[str] | None = None
+    ) -> Page:
+        """Answer the consent page."""
+        chosen = page.offered if scopes is None else scopes
+        fields = [("consent_id", page.field("consent_id"))]
+        fields += [("scope", scope) for scope in chosen]
+        fields.append(("decision", "allow" if allow else "deny"))
+        return self.post(f"{self.harness.issuer}/consent", fields)
+
+    def authorize(self, *, scopes: Sequence[str] | None = None, **parameters: Any) -> Page:
+        """The whole way: sign in if asked, consent if asked; answers the last redirect or page."""
+        page = self.start(**parameters)
+        if page.is_login:
+            page = self.sign_in(page)
+        if page.is_consent:
+            page = self.decide(page, scopes=scopes)
+        return page
+
+    def start(self, **parameters: Any) -> Page:
+        """Follow a client's link; a parameter of None is left out."""
+        query = {**self.harness.request, **parameters}
+        pairs = [
+            (name, value)
+            for name, values in query.items()
+            for value in (values if isinstance(values, list) else [values])
+            if value is not None
+        ]
+        return self.get(f"{self.harness.issuer}/authorize?{httpx2.QueryParams(pairs)}")
+
+
+class Harness:
+    """One tenant with an MCP server, the YAML roles, two people and a public client."""
+
+    def __init__(self, server: RunningServer, *, trust: str = "open") -> None:
+        self.server, self.clock, self.web = server, server.clock, server.web
+        self.slug = f"t{next(_numbers)}-{id(server) % 9973}"
+        self.tenant_id = server.add_tenant(self.slug, _tenant_keys(), trust)
+        self.issuer = f"{server.base}/t/{self.slug}"
+        self.http = httpx2.Client(trust_env=False, timeout=30)
+        self._browsers: list[Browser] = []
+        self.resource = self.add_resource(RESOURCE)
+        self.users = {name: self.add_user(f"{name}@example.com") for name in ("dev", "sre")}
+        self.import_roles(ROLES)
+        self.client_id = self.add_client().client.id
+        self.request: dict[str, Any] = {
+            "response_type": "code",
+            "client_id": self.client_id,
+            "redirect_uri": REDIRECT,
+            "code_challenge": challenge(),
+            "code_challenge_method": "S256",
+            "state": "xyz",
+            "resource": RESOURCE,
+            "scope": "logs.read",
+        }
+
+    def close(self) -> None:
+        """Let go of connections."""
+        for client in (self.http, *(browser.http for browser in self._browsers)):
+            client.close()
+
+    # -- preparing ----------------------------------------------------------------------------------------
+
+    def add_resource(self, identifier: str, **values: Any) -> Any:
+        """An MCP server."""
+        with self.server.database.write() as tx:
+            return resources.add(
+                tx,
+                self.server.operator(),
+                self.tenant_id,
+                identifier=identifier,
+                name=values.pop("name", "Operations"),
+                scopes=values.pop("scopes", SCOPES),
+                **values,
+            )
+
+    def add_user(self, login: str) -> str:
+        """A person; answers their id."""
+        with self.server.database.write() as tx:
+            line = users.add(
+                tx,
+                self.server.operator(),
+                self.tenant_id,
+                login=login,
+                name=login.partition("@")[0].title(),
+                password_hash=_PASSWORD_HASH,
+            )
+            return str(line.id)
+
+    def import_roles(self, text: str) -> Any:
+        """The tenant's roles."""
+        parsed = roles_file.parse(text)
+        with self.server.database.write() as tx:
+            return roles_import.import_file(tx, self.server.operator(), self.tenant_id, parsed)
+
+    def add_client(self, **values: Any) -> Any:
+        """A pre-registered client."""
+        ceiling = values.pop("scope_ceiling", None)
+        client_id = values.pop("client_id", None)
+        registration = Registration(
+            **{"name": "Test client", "redirect_uris": (REDIRECT,), **values}
+        )
+        with self.server.database.write() as tx:
+            return clients.add(
+                tx,
+                self.server.operator(),
+                self.tenant_id,
+                registration,
+                client_id=client_id,
+                scope_ceiling=ceiling,
+            )
+
+    def change(self, operation: Any, *arguments: Any, **values: Any) -> Any:
+        """Any other operation of `authz.admin` on this tenant."""
+        with self.server.database.write() as tx:
+            return operation(tx, self.server.operator(), self.tenant_id, *arguments, **values)
+
+    def serve_document(
+        self, host: str = "app.example", path: str = "/client.json", **members: Any
+    ) -> str:
+        """Publish a Client ID Metadata Document; answers its URL."""
+        url = self.web.url(host, path)
+        document = {
+            "client_id": url,
+            "client_name": "An application",
+            "redirect_uris": [REDIRECT],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "token_endpoint_auth_method": "none",
+            **members,
+        }
+        document = {name: value for name, value in document.items() if value is not None}
+        self.web.serve(host, Reply.json(document))
+        return url
+
+    # -- acting -------------------------------------------------------------------------------------------
+
+    def browser(self, login: str | None = "dev@example.com") -> Browser:
+        """A fresh browser."""
+        made = Browser(self, login)
+        self._browsers.append(made)
+        return made
+
+    def token(self, fields: Any, **headers: str) -> Answer:
+        """POST /token with these fields (a mapping or pairs)."""
+        mark = len(LOG.events)
+        response = self.http.post(
+            f"{self.issuer}/token",
+            content=str(httpx2.QueryParams(fields)),
+            headers={"Content-Type": "application/x-www-form-urlencoded", **headers},
+        )
+        return Answer(response, _reason_since(mark))
+
+    def redeem(self, code: str, **fields: Any) -> Answer:
+        """Redeem a code; None leaves a field out."""
+        return self.token(
+            _present(
+                {
+                    "grant_type": "authorization_code",
+                    "client_id": self.client_id,
+                    "code": code,
+                    "code_verifier": VERIFIER,
+                    "redirect_uri": REDIRECT,
+                    **fields,
+                }
+            )
+        )
+
+    def refresh(self, refresh_token: str, **fields: Any) -> Answer:
+        """Refresh."""
+        return self.token(
+            _present(
+                {
+                    "grant_type": "refresh_token",
+                    "client_id": self.client_id,
+                    "refresh_token": refresh_token,
+                    **fields,
+                }
+            )
+        )
+
+    def tokens(self, login: str = "dev@example.com", **parameters: Any) -> Answer:
+        """Sign in, consent, redeem."""
+        page = self.browser(login).authorize(**parameters)
+        client_id = parameters.get("client_id", self.client_id)
+        redirect_uri = parameters.get("redirect_uri", REDIRECT)
+        return self.redeem(page.code, client_id=client_id, redirect_uri=redirect_uri)
+
+    def claims(self, access_token: str) -> dict[str, Any]:
+        """The claims, verified against the published JWKS by an independent call."""
+        jwks = KeySet.import_key_set(self.http.get(f"{self.issuer}/jwks").json())
+        decoded = jwt.decode(access_token, jwks, algorithms=["ES256", "RS256"])
+        assert decoded.header["typ"] == "at+jwt"
+        return dict(decoded.claims)
+
+    # -- looking ------------------------------------------------------------------------------------------
+
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The tenant's audit events, parsed, in the order of their strands."""
+        with self.server.database.read() as tx:
+            rows = tx.scalars(
+                select(AuditEvent)
+                .where(AuditEvent.tenant_id == self.tenant_id)
+                .order_by(AuditEvent.at, AuditEvent.strand, AuditEvent.position)
+            ).all()
+        bodies = [json.loads(row.body) for row in rows]
+        return [body for body in bodies if kind is None or body["kind"] == kind]
+
+    def count(self, model: Any) -> int:
+        """How many rows of a table this tenant has."""
+        with self.server.database.read() as tx:
+            return len(
+                tx.scalars(select(model.tenant_id).where(model.tenant_id == self.tenant_id)).all()
+            )
+
+    def tenant(self) -> Tenant:
+        """The tenant's row."""
+        with self.server.database.read() as tx:
+            return tx.scalars(select(Tenant).where(Tenant.id == self.tenant_id)).one()
+
+
+_KEYS: list[Any] = []
+
+
+def _tenant_keys() -> list[Any]:
+    """RSA keys take long to make; a tenant needs its own, so the EC ones are fresh and RSA ones are made ahead."""
+    return keys.generate_first()
+
+
+def _present(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _reason_since(mark: int) -> str | None:
+    for event in reversed(LOG.events[mark:]):
+        if "reason" in event:
+            return str(event["reason"])
+    return None
+
+
+def query_of(url: str) -> dict[str, list[str]]:
+    """The query of a URL."""
+    return parse_qs(urlsplit(url).query)
+
+
+@contextlib.contextmanager
+def running(folder: Path, database_url: str) -> Iterator[RunningServer]:
+    """A server with a web of its own."""
+    with FakeWeb() as web:
+        server = RunningServer(folder, database_url, web, TestClock())
+        try:
+            yield server
+        finally:
+            server.close()
