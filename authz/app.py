@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Lifespan
 
 from authz import __version__, entropy, settings
+from authz.jobs import JobRunner
 from authz.services import Services, open_services
 from authz.telemetry.logging import configure
 from authz.web import health
@@ -35,14 +36,14 @@ def create_app() -> ASGIApp:
         with open_services(loaded) as services:
             edge = make_edge(services)
             app.router.routes.extend(routes(edge))
-            async with edge.running():
+            async with edge.running(), JobRunner(services).running():
                 yield
 
     return _application(life, is_https=loaded.server.issuer.startswith("https://"))
 
 
 def build_app(services: Services) -> ASGIApp:
-    """The application of services somebody else opened and will close."""
+    """The application of services somebody else opened and will close; without the periodic jobs."""
     edge = make_edge(services)
 
     @asynccontextmanager

@@ -1,0 +1,149 @@
+"""Periodic work of the server process. Each job takes a lease, so replicas do not repeat it.
+
+A job that fails is logged and tried again at its next turn; it never stops the server. Rotation of keys needs no job: a
+key's state follows from the clock (`keys.rotation`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
+
+from authz import entropy
+from authz.admin import audit, keys
+from authz.admin.operator import Operator
+from authz.db.leases import acquire
+from authz.db.models import (
+    AuthorizationCode,
+    AuthorizationRequest,
+    IssuedToken,
+    ReplayKey,
+    Session,
+    SigningKey,
+    Tenant,
+    TokenFamily,
+)
+from authz.services import Services
+
+log = structlog.get_logger()
+
+EXPLAINABLE = timedelta(days=90)
+"""How long after its end a token can still be explained (`authz explain`)."""
+TOMBSTONES = timedelta(days=1)
+"""How long a spent code is recognised as replayed."""
+_ROWS_AT_ONCE = 2000
+_TICK = timedelta(seconds=15)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to do every so often."""
+
+    every: timedelta
+    run: Callable[[Services, datetime], None]
+
+
+def write_checkpoints(services: Services, now: datetime) -> None:
+    """Tie the heads of every tenant's audit strands with a signed checkpoint."""
+    for tenant_id, slug in _tenants(services):
+        with services.database.read() as tx:
+            configuration = services.configurations.find(tx, slug)
+            if configuration is None:
+                continue
+            point = audit.prepare_checkpoint(
+                tx, tenant_id, issuer=configuration.tenant.issuer, now=now
+            )
+        if point is None:
+            continue
+        statement = audit.sign_checkpoint(configuration.keys, point, now)
+        with services.database.write() as tx:
+            audit.store_checkpoint(tx, tenant_id, point, statement, now)
+
+
+def remove_expired(services: Services, now: datetime) -> None:
+    """Delete what no decision will ask for again, a bounded number of rows per transaction."""
+    expired: list[tuple[InstrumentedAttribute[str], ColumnElement[bool]]] = [
+        (AuthorizationRequest.digest, AuthorizationRequest.expires_at < now),
+        (AuthorizationCode.digest, AuthorizationCode.expires_at < now - TOMBSTONES),
+        (ReplayKey.key, ReplayKey.expires_at < now),
+        (Session.digest, or_(Session.expires_at < now, Session.ended_at < now - TOMBSTONES)),
+        (IssuedToken.jti, IssuedToken.expires_at < now - EXPLAINABLE),
+        (TokenFamily.id, TokenFamily.expires_at < now - EXPLAINABLE),
+    ]
+    for key, condition in expired:
+        while True:
+            rows = select(key).where(condition).limit(_ROWS_AT_ONCE)
+            with services.database.write() as tx:
+                removed = tx.execute(delete(key.class_).where(key.in_(rows)))
+                count = int(removed.rowcount)  # type: ignore[attr-defined]
+            if count < _ROWS_AT_ONCE:
+                break
+
+
+def wipe_gone_keys(services: Services, now: datetime) -> None:
+    """Forget private keys that no verifier needs any more."""
+    with services.database.read() as tx:
+        tenants = tx.scalars(
+            select(SigningKey.tenant_id)
+            .where(SigningKey.gone_at <= now, SigningKey.private_key.is_not(None))
+            .distinct()
+        ).all()
+    for tenant_id in tenants:
+        with services.database.write() as tx:
+            operator = Operator("job", now, services.envelope)
+            keys.wipe_gone(tx, operator, tenant_id)
+
+
+JOBS: dict[str, Job] = {
+    "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
+    "retention": Job(timedelta(hours=1), remove_expired),
+    "wipe-keys": Job(timedelta(hours=1), wipe_gone_keys),
+}
+
+
+class JobRunner:
+    """One per process, on the event loop; the work itself is in a thread."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._holder = entropy.new_id("proc")
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take turns while the block runs."""
+        task = asyncio.create_task(self._turns(), name="jobs")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _turns(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK.total_seconds())
+            for name, job in JOBS.items():
+                await asyncio.shield(asyncio.to_thread(self.turn, name, job))
+
+    def turn(self, name: str, job: Job) -> bool:
+        """Run the job if it is due and nobody has done it this time; whether it was run."""
+        now = self._services.clock()
+        try:
+            with self._services.database.write() as tx:
+                until = now + job.every
+                if not acquire(tx, name, holder=self._holder, until=until, now=now):
+                    return False
+            job.run(self._services, now)
+        except Exception:
+            log.exception("job.failed", job=name)
+        return True
+
+
+def _tenants(services: Services) -> list[tuple[str, str]]:
+    with services.database.read() as tx:
+        rows = tx.execute(select(Tenant.id, Tenant.slug).where(Tenant.status == "active"))
+        return [(row.id, row.slug) for row in rows]

@@ -1,0 +1,104 @@
+"""Periodic work: leases, retention, checkpoints, wiped keys."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from authz import jobs
+from authz.admin import audit, keys
+from authz.db.leases import acquire
+from authz.db.models import (
+    AuditCheckpoint,
+    AuthorizationCode,
+    IssuedToken,
+    Session,
+    SigningKey,
+    TokenFamily,
+)
+
+
+def test_a_lease_is_held_by_one_and_runs_out(server):
+    now = server.clock()
+    until = now + timedelta(minutes=1)
+    name = f"job-{now.timestamp()}"
+
+    def take(holder, at):
+        with server.database.write() as tx:
+            return acquire(tx, name, holder=holder, until=at + timedelta(minutes=1), now=at)
+
+    assert take("a", now)
+    assert not take("b", now)
+    assert not take("a", until - timedelta(seconds=1))
+    assert take("b", until)
+
+
+def test_a_job_runs_once_for_all_processes_and_again_when_due(server):
+    ran = []
+    job = jobs.Job(timedelta(minutes=5), lambda _, now: ran.append(now))
+    name = f"test-{server.clock().timestamp()}"
+    runners = [jobs.JobRunner(server.services) for _ in range(3)]
+    assert [runner.turn(name, job) for runner in runners] == [True, False, False]
+    server.clock.advance(minutes=6)
+    assert [runner.turn(name, job) for runner in runners].count(True) == 1
+    assert len(ran) == 2
+
+
+def test_a_failing_job_is_logged_and_stops_nothing(server):
+    def fail(*_):
+        raise RuntimeError("the disk is full")
+
+    name = f"fails-{server.clock().timestamp()}"
+    assert jobs.JobRunner(server.services).turn(name, jobs.Job(timedelta(minutes=1), fail))
+
+
+@pytest.mark.parametrize("model", [AuthorizationCode, IssuedToken, Session, TokenFamily])
+def test_rows_are_kept_while_a_decision_may_ask_for_them_and_removed_after(harness, model):
+    assert harness.tokens().ok
+    jobs.remove_expired(harness.server.services, harness.clock())
+    assert harness.count(model) == 1
+    # Beyond every lifetime and every reason to look back; the clock itself is left alone.
+    jobs.remove_expired(harness.server.services, harness.clock() + timedelta(days=400))
+    assert harness.count(model) == 0
+
+
+def test_checkpoints_tie_the_strands_and_only_when_something_happened(harness):
+    assert harness.tokens().ok
+    services = harness.server.services
+    jobs.write_checkpoints(services, harness.clock())
+    jobs.write_checkpoints(services, harness.clock())
+    assert harness.count(AuditCheckpoint) == 1
+    assert harness.tokens(prompt="consent").ok
+    jobs.write_checkpoints(services, harness.clock())
+    assert harness.count(AuditCheckpoint) == 2
+    with services.database.read() as tx:
+        verified = audit.verify(tx, harness.server.operator(), harness.tenant_id)
+    assert verified.fault is None
+    assert verified.checkpoints == 2
+
+
+def test_the_private_part_of_a_key_is_wiped_when_the_key_is_gone(harness):
+    services = harness.server.services
+    harness.change(
+        keys.rotate,
+        keys.generate_one("access_token", "ES256"),
+        publish_ahead=timedelta(0),
+        longest_token=timedelta(minutes=10),
+    )
+
+    def private_keys():
+        with services.database.read() as tx:
+            return tx.scalar(
+                select(func.count())
+                .select_from(SigningKey)
+                .where(
+                    SigningKey.tenant_id == harness.tenant_id,
+                    SigningKey.private_key.is_not(None),
+                )
+            )
+
+    before = private_keys()
+    jobs.wipe_gone_keys(services, harness.clock())
+    assert private_keys() == before
+    jobs.wipe_gone_keys(services, harness.clock() + timedelta(hours=1))
+    assert private_keys() == before - 1
