@@ -4,9 +4,9 @@ Revises: nothing
 """
 
 import sqlalchemy as sa
+from alembic import op
 
 import authz.db.types
-from alembic import op
 
 revision = "0001"
 down_revision = None
@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("mac", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "strand", name=op.f("pk_audit_heads")),
+        postgresql_with={"fillfactor": 25},
     )
     op.create_table(
         "authorization_codes",
@@ -294,6 +295,7 @@ def upgrade() -> None:
         sa.Column("revoked_at", authz.db.types.UTCDateTime(), nullable=True),
         sa.Column("revoked_because", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_token_families")),
+        postgresql_with={"fillfactor": 70},
     )
     with op.batch_alter_table("token_families", schema=None) as batch_op:
         batch_op.create_index(

@@ -25,6 +25,8 @@ class AuditHead(Base):
     """How far a strand goes. The MAC keeps a writer of the database from shortening it unnoticed."""
 
     __tablename__ = "audit_heads"
+    # A few rows, updated by every transaction that records anything.
+    __table_args__ = ({"postgresql_with": {"fillfactor": 25}},)
 
     tenant_id: Mapped[TenantKey]
     strand: Mapped[str] = mapped_column(String(64), primary_key=True)
