@@ -4,24 +4,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from joserfc.jwk import Key
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
 from authz.db.models import SigningKey
 from authz.errors import Invalid
-from authz.keys import PURPOSES, describe, generate, seal
+from authz.keys import PURPOSES, NewKey, describe, generate, seal
 from authz.keys.rotation import KeyLife, succeed
 
 
 @dataclass(frozen=True)
-class NewKey:
-    """A generated key that is not stored yet: generation is slow and happens before the transaction."""
+class KeyLine:
+    """A key in a list."""
 
+    id: str
     purpose: str
     algorithm: str
-    key: Key
+    state: str
+    activate_at: datetime
+    retire_at: datetime | None
+    gone_at: datetime | None
+
+
+def generate_one(purpose: str, algorithm: str) -> NewKey:
+    """A successor for `rotate`. Raises Invalid when the purpose has no keys of this algorithm."""
+    if purpose not in PURPOSES:
+        raise Invalid(f"there are no keys for {purpose!r}; use one of {', '.join(PURPOSES)}")
+    if algorithm not in PURPOSES[purpose]:
+        fitting = ", ".join(PURPOSES[purpose])
+        raise Invalid(f"{purpose} keys are {fitting}, not {algorithm!r}")
+    return NewKey(purpose, algorithm, generate(algorithm))
 
 
 def generate_first() -> list[NewKey]:
@@ -54,8 +67,6 @@ def rotate(
     Keys it replaces sign until then and stay in the JWKS until their last token has expired. With
     `publish_ahead` of zero the successor signs at once: for a key that may be in wrong hands.
     """
-    if new.algorithm not in PURPOSES.get(new.purpose, ()):
-        raise Invalid(f"{new.purpose} keys are {', '.join(PURPOSES[new.purpose])}")
     publish_at = at or operator.now
     activate_at = publish_at + publish_ahead
     successor = _store(tx, operator, tenant_id, new, publish_at=publish_at, activate_at=activate_at)
@@ -96,6 +107,27 @@ def wipe_gone(tx: Session, operator: Operator, tenant_id: str) -> list[str]:
         row.private_key = None
         operator.changed(tx, tenant_id, "key.wipe", row.id)
     return [row.id for row in rows]
+
+
+def list_(tx: Session, tenant_id: str, now: datetime) -> list[KeyLine]:
+    """All keys, each purpose and algorithm from the first to the latest."""
+    rows = tx.scalars(
+        select(SigningKey)
+        .where(SigningKey.tenant_id == tenant_id)
+        .order_by(SigningKey.purpose, SigningKey.algorithm, SigningKey.activate_at)
+    )
+    return [
+        KeyLine(
+            life.key_id,
+            life.purpose,
+            life.algorithm,
+            str(life.state(now)),
+            life.activate_at,
+            life.retire_at,
+            life.gone_at,
+        )
+        for life in map(life_of, rows)
+    ]
 
 
 def life_of(row: SigningKey) -> KeyLife:

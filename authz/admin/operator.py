@@ -1,6 +1,6 @@
 """Who performs an operation, and the one way to finish it: version bumped, event recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,11 +24,14 @@ class Operator:
     now: datetime
     envelope: Envelope
 
+    def audit_key(self, tx: Session, tenant_id: str) -> bytes:
+        """What the heads of the tenant's audit strands are sealed with."""
+        sealed = tx.scalars(select(Tenant.token_secret).where(Tenant.id == tenant_id)).one()
+        return derived_key(self.envelope.open(sealed, "token_secret", tenant_id), "audit")
+
     def record(self, tx: Session, tenant_id: str, *events: Event) -> None:
         """Append to the tenant's audit trail; the last thing an operation does."""
-        sealed = tx.scalars(select(Tenant.token_secret).where(Tenant.id == tenant_id)).one()
-        secret = self.envelope.open(sealed, "token_secret", tenant_id)
-        audit.record(tx, tenant_id, *events, key=derived_key(secret, "audit"), now=self.now)
+        audit.record(tx, tenant_id, *events, key=self.audit_key(tx, tenant_id), now=self.now)
 
     def changed(
         self,
@@ -40,8 +43,12 @@ class Operator:
         *,
         subject: str | None = None,
         client: str | None = None,
+        also: Sequence[Event] = (),
     ) -> None:
-        """Bump the configuration version and record the change."""
+        """Bump the configuration version and record the change, after the events it caused.
+
+        Always in this order: operations that locked the tenant and its trail in two orders would deadlock.
+        """
         bump(tx, tenant_id)
         event = Changed(
             what=what,
@@ -51,7 +58,7 @@ class Operator:
             subject=subject,
             client=client,
         )
-        self.record(tx, tenant_id, event)
+        self.record(tx, tenant_id, *also, event)
 
 
 def load_tenant(tx: Session, slug: str) -> Tenant:

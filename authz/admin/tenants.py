@@ -1,17 +1,31 @@
 """Tenants: create with everything an issuer needs, disable, set the trust mode."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz import entropy
-from authz.admin.keys import NewKey, add_first_keys
+from authz.admin.keys import add_first_keys
 from authz.admin.operator import Operator, load_tenant
 from authz.clients.trust import MODES
 from authz.db.models import Tenant
 from authz.errors import Conflict, Invalid
-from authz.tenants import DEFAULT_SLUG, is_slug
+from authz.keys import NewKey
+from authz.tenants import DEFAULT_SLUG, is_slug, issuer_of
+
+
+@dataclass(frozen=True)
+class TenantLine:
+    """A tenant in a list."""
+
+    id: str
+    slug: str
+    name: str
+    issuer: str
+    status: str
+    client_trust: str
 
 
 def create(
@@ -51,6 +65,26 @@ def create(
     add_first_keys(tx, operator, tenant_id, keys)
     operator.changed(tx, tenant_id, "tenant.create", slug, {"name": name, "trust": client_trust})
     return row
+
+
+def default_trust(*, development: bool) -> str:
+    """The trust mode a new tenant gets when nobody says: only what was approved, outside of development."""
+    return "open" if development else "allow_list"
+
+
+def exist(tx: Session) -> bool:
+    """Whether there is any tenant: an installation without one cannot serve anybody."""
+    return tx.scalars(select(Tenant.id).limit(1)).first() is not None
+
+
+def list_(tx: Session, base: str) -> list[TenantLine]:
+    """All tenants, by slug."""
+    return [
+        TenantLine(
+            row.id, row.slug, row.name, issuer_of(base, row.slug), row.status, row.client_trust
+        )
+        for row in tx.scalars(select(Tenant).order_by(Tenant.slug))
+    ]
 
 
 def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> None:

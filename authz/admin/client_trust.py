@@ -1,0 +1,148 @@
+"""Which metadata documents are admitted: trust rules, and the requests of people who want another one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz.admin.client_metadata import check_pattern
+from authz.admin.operator import Operator
+from authz.clients.trust import TrustPolicy, Verdict
+from authz.db.models import ClientRequest, ClientTrustRule
+from authz.errors import Conflict, Invalid, NotFound
+
+
+@dataclass(frozen=True)
+class RuleLine:
+    """One line of the trust policy."""
+
+    pattern: str
+    verdict: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class RequestLine:
+    """A client somebody asked for."""
+
+    client_id: str
+    user_id: str
+    status: str
+    created_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+
+
+def set_rule(
+    tx: Session, operator: Operator, tenant_id: str, *, pattern: str, verdict: str
+) -> RuleLine:
+    """Allow or deny what the pattern covers; a rule for the same pattern is replaced. Deny wins over allow."""
+    if verdict not in ("allow", "deny"):
+        raise Invalid(f"verdict {verdict!r} is not allow or deny")
+    rule = _upsert(tx, operator, tenant_id, check_pattern(pattern), verdict)
+    operator.changed(tx, tenant_id, f"client_trust.{verdict}", pattern)
+    return RuleLine(rule.pattern, rule.verdict, rule.created_at)
+
+
+def remove_rule(tx: Session, operator: Operator, tenant_id: str, pattern: str) -> str:
+    """Take a line away; answers what it said."""
+    rule = tx.get(ClientTrustRule, (tenant_id, pattern))
+    if rule is None:
+        raise NotFound(f"there is no rule for {pattern!r}; `authz clients rules` shows them")
+    verdict = rule.verdict
+    tx.delete(rule)
+    tx.flush()
+    operator.changed(tx, tenant_id, "client_trust.remove", pattern, {"verdict": verdict})
+    return verdict
+
+
+def rules(tx: Session, tenant_id: str) -> list[RuleLine]:
+    """All lines, by pattern."""
+    rows = tx.scalars(
+        select(ClientTrustRule)
+        .where(ClientTrustRule.tenant_id == tenant_id)
+        .order_by(ClientTrustRule.pattern)
+    )
+    return [RuleLine(row.pattern, row.verdict, row.created_at) for row in rows]
+
+
+def requests(tx: Session, tenant_id: str, *, status: str | None = "open") -> list[RequestLine]:
+    """What people asked for, oldest first; `status=None` shows decided ones too."""
+    query = select(ClientRequest).where(ClientRequest.tenant_id == tenant_id)
+    if status is not None:
+        query = query.where(ClientRequest.status == status)
+    rows = tx.scalars(query.order_by(ClientRequest.created_at, ClientRequest.client_id))
+    return [_line(row) for row in rows]
+
+
+def approve(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> RequestLine:
+    """Admit the client: an allow rule for exactly this URL, nothing wider."""
+    row = _load_request(tx, tenant_id, client_id)
+    if row.status == "approved":
+        raise Conflict(f"the request for {client_id!r} is approved already")
+    denied = frozenset(rule.pattern for rule in rules(tx, tenant_id) if rule.verdict == "deny")
+    if TrustPolicy("open", deny=denied).judge(client_id) is Verdict.DENIED:
+        raise Conflict(
+            f"a deny rule covers {client_id!r}, and deny wins; `authz clients rules` shows it, "
+            "`authz clients unlist PATTERN` takes it away"
+        )
+    _upsert(tx, operator, tenant_id, check_pattern(client_id), "allow")
+    return _decide(tx, operator, row, "approved")
+
+
+def refuse(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> RequestLine:
+    """Say no. The client stays unlisted; the person can be told by who runs this."""
+    row = _load_request(tx, tenant_id, client_id)
+    if row.status == "approved":
+        raise Conflict(
+            f"the request for {client_id!r} was approved; `authz clients unlist` or `deny` ends that"
+        )
+    return _decide(tx, operator, row, "refused")
+
+
+def _decide(tx: Session, operator: Operator, row: ClientRequest, status: str) -> RequestLine:
+    row.status, row.decided_at, row.decided_by = status, operator.now, operator.name
+    tx.flush()
+    operator.changed(
+        tx,
+        row.tenant_id,
+        "client_request.decide",
+        row.client_id,
+        {"status": status},
+        subject=row.user_id,
+        client=row.client_id,
+    )
+    return _line(row)
+
+
+def _upsert(
+    tx: Session, operator: Operator, tenant_id: str, pattern: str, verdict: str
+) -> ClientTrustRule:
+    rule = tx.get(ClientTrustRule, (tenant_id, pattern))
+    if rule is None:
+        rule = ClientTrustRule(
+            tenant_id=tenant_id, pattern=pattern, verdict=verdict, created_at=operator.now
+        )
+        tx.add(rule)
+    rule.verdict = verdict
+    tx.flush()
+    return rule
+
+
+def _load_request(tx: Session, tenant_id: str, client_id: str) -> ClientRequest:
+    row = tx.get(ClientRequest, (tenant_id, client_id))
+    if row is None:
+        raise NotFound(f"nobody asked for {client_id!r}; `authz clients requests` shows who asked")
+    return row
+
+
+def _line(row: ClientRequest) -> RequestLine:
+    return RequestLine(
+        client_id=row.client_id,
+        user_id=row.user_id,
+        status=row.status,
+        created_at=row.created_at,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
+    )

@@ -1,0 +1,239 @@
+"""Clients: pre-register, rotate secrets, block, bound, remove, look up."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from authz import entropy
+from authz.admin.client_metadata import SECRET_METHODS, Registration, checked_metadata
+from authz.admin.operator import Operator
+from authz.admin.revocation import revoke_families
+from authz.db.models import Client, Consent
+from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.scopes import is_scope_name
+
+RESERVED_PREFIXES = ("usr_", "agt_", "grp_")
+"""Kinds of `sub` that a client identifier must never be taken for (O21-28)."""
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,126}")
+
+
+@dataclass(frozen=True)
+class ClientLine:
+    """A client in a list."""
+
+    id: str
+    name: str
+    kind: str
+    status: str
+    auth_method: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ClientDetails(ClientLine):
+    """A client with its rules; never a secret, only until when each is good."""
+
+    metadata: Mapping[str, Any]
+    scope_ceiling: frozenset[str] | None
+    secrets: list[str | None]
+    """When each stored secret expires; null is never."""
+
+
+@dataclass(frozen=True)
+class WithSecret:
+    """A client and the secret that is shown this once; only its digest is stored."""
+
+    client: ClientLine
+    secret: str | None
+
+    def __repr__(self) -> str:
+        return f"WithSecret({self.client.id!r})"
+
+
+def add(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    registration: Registration,
+    *,
+    client_id: str | None = None,
+    scope_ceiling: frozenset[str] | None = None,
+) -> WithSecret:
+    """Pre-register a client. Its identifier is generated unless the operator chooses one."""
+    chosen = entropy.new_id("cli") if client_id is None else _check_id(client_id)
+    if tx.get(Client, (tenant_id, chosen)) is not None:
+        raise Conflict(f"there is a client {chosen!r} already")
+    secret = entropy.new_token("cls") if registration.auth_method in SECRET_METHODS else None
+    row = Client(
+        tenant_id=tenant_id,
+        id=chosen,
+        kind="registered",
+        status="active",
+        name=registration.name,
+        metadata_=checked_metadata(registration),
+        secrets=[] if secret is None else [_stored(secret, None)],
+        scope_ceiling=_check_ceiling(scope_ceiling),
+        fetched_at=None,
+        fresh_until=None,
+        created_at=operator.now,
+        updated_at=operator.now,
+    )
+    tx.add(row)
+    tx.flush()
+    values = {
+        "auth_method": registration.auth_method,
+        "redirect_uris": list(registration.redirect_uris),
+        "grant_types": list(registration.grant_types),
+    }
+    operator.changed(tx, tenant_id, "client.add", chosen, values, client=chosen)
+    return WithSecret(_line(row), secret)
+
+
+def rotate_secret(
+    tx: Session, operator: Operator, tenant_id: str, client_id: str, *, overlap: timedelta
+) -> WithSecret:
+    """A new secret; the ones before stay good for `overlap`, so that a deployment can follow."""
+    row = load(tx, tenant_id, client_id)
+    if row.kind != "registered" or _method(row) not in SECRET_METHODS:
+        raise Conflict(f"the client {client_id!r} authenticates with {_method(row)}, not a secret")
+    until = operator.now + overlap
+    kept = []
+    for stored in row.secrets:
+        expires_at = stored["expires_at"] and datetime.fromisoformat(stored["expires_at"])
+        if overlap and (expires_at is None or expires_at > operator.now):
+            last = until if expires_at is None else min(until, expires_at)
+            kept.append({"digest": stored["digest"], "expires_at": last.isoformat()})
+    secret = entropy.new_token("cls")
+    row.secrets = [*kept, _stored(secret, None)]
+    row.updated_at = operator.now
+    tx.flush()
+    values = {"others_until": until.isoformat() if kept else None}
+    operator.changed(tx, tenant_id, "client.rotate_secret", client_id, values, client=client_id)
+    return WithSecret(_line(row), secret)
+
+
+def block(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
+    """Refuse the client everywhere and revoke what it holds; answers how many grants ended."""
+    row = load(tx, tenant_id, client_id)
+    row.status, row.updated_at = "blocked", operator.now
+    tx.flush()
+    revoked = revoke_families(
+        tx, operator, tenant_id, because="client_blocked", client_id=client_id
+    )
+    values = {"status": "blocked", "revoked_grants": len(revoked)}
+    operator.changed(
+        tx, tenant_id, "client.status", client_id, values, client=client_id, also=revoked
+    )
+    return len(revoked)
+
+
+def unblock(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> ClientLine:
+    """Admit the client again: a registered one as before, a document's as the trust rules say."""
+    row = load(tx, tenant_id, client_id)
+    if row.status != "blocked":
+        raise Conflict(f"the client {client_id!r} is not blocked, it is {row.status}")
+    row.status = "active" if row.kind == "registered" else "known"
+    row.updated_at = operator.now
+    tx.flush()
+    operator.changed(
+        tx, tenant_id, "client.status", client_id, {"status": row.status}, client=client_id
+    )
+    return _line(row)
+
+
+def set_ceiling(
+    tx: Session, operator: Operator, tenant_id: str, client_id: str, scopes: frozenset[str] | None
+) -> ClientDetails:
+    """What the client may ever get, whatever a user's role says; None takes the bound away."""
+    row = load(tx, tenant_id, client_id)
+    row.scope_ceiling, row.updated_at = _check_ceiling(scopes), operator.now
+    tx.flush()
+    values = {"scopes": None if scopes is None else sorted(scopes)}
+    operator.changed(tx, tenant_id, "client.ceiling", client_id, values, client=client_id)
+    return _details(row)
+
+
+def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
+    """Forget the client and the consents for it, and revoke what it holds; answers how many grants ended."""
+    row = load(tx, tenant_id, client_id)
+    revoked = revoke_families(
+        tx, operator, tenant_id, because="client_removed", client_id=client_id
+    )
+    tx.execute(
+        delete(Consent).where(Consent.tenant_id == tenant_id, Consent.client_id == client_id)
+    )
+    tx.delete(row)
+    tx.flush()
+    values = {"revoked_grants": len(revoked)}
+    operator.changed(
+        tx, tenant_id, "client.remove", client_id, values, client=client_id, also=revoked
+    )
+    return len(revoked)
+
+
+def list_(tx: Session, tenant_id: str) -> list[ClientLine]:
+    """All clients this tenant knows, by name."""
+    rows = tx.scalars(
+        select(Client).where(Client.tenant_id == tenant_id).order_by(Client.name, Client.id)
+    )
+    return [_line(row) for row in rows]
+
+
+def show(tx: Session, tenant_id: str, client_id: str) -> ClientDetails:
+    """One client."""
+    return _details(load(tx, tenant_id, client_id))
+
+
+def load(tx: Session, tenant_id: str, client_id: str) -> Client:
+    """The row. Raises NotFound naming the identifier."""
+    row = tx.get(Client, (tenant_id, client_id))
+    if row is None:
+        raise NotFound(f"there is no client {client_id!r}; `authz clients list` shows them")
+    return row
+
+
+def _check_id(text: str) -> str:
+    if not _ID.fullmatch(text) or text.startswith(RESERVED_PREFIXES):
+        raise Invalid(
+            f"{text!r} cannot be a client identifier: letters, digits and ._~- (127 at most), beginning "
+            f"with a letter or digit and not with {', '.join(RESERVED_PREFIXES)}; "
+            "a URL is for clients that publish a metadata document (`authz clients allow URL`)"
+        )
+    return text
+
+
+def _check_ceiling(scopes: frozenset[str] | None) -> frozenset[str] | None:
+    for scope in sorted(scopes or ()):
+        if not is_scope_name(scope):
+            raise Invalid(f"{scope!r} is not the name of a scope")
+    return scopes
+
+
+def _stored(secret: str, expires_at: datetime | None) -> dict[str, Any]:
+    return {
+        "digest": entropy.digest(secret),
+        "expires_at": None if expires_at is None else expires_at.isoformat(),
+    }
+
+
+def _method(row: Client) -> str:
+    return str(row.metadata_.get("token_endpoint_auth_method", "client_secret_basic"))
+
+
+def _line(row: Client) -> ClientLine:
+    return ClientLine(row.id, row.name, row.kind, row.status, _method(row), row.created_at)
+
+
+def _details(row: Client) -> ClientDetails:
+    expiries: Sequence[str | None] = [stored["expires_at"] for stored in row.secrets]
+    return ClientDetails(
+        **vars(_line(row)),
+        metadata=row.metadata_,
+        scope_ceiling=row.scope_ceiling,
+        secrets=list(expiries),
+    )

@@ -1,0 +1,116 @@
+"""Why an access token holds what it holds: the stored decision, told."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz.audit.events import TokenIssued
+from authz.db.models import AuditEvent, Client, IssuedToken, TokenFamily, User
+from authz.errors import NotFound
+from authz.policy import SENTENCES, Reason
+
+_AROUND = timedelta(seconds=2)
+"""A token and its event carry the same moment, but a token's may be cut to whole seconds."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Where the audit trail tells of the token."""
+
+    strand: str
+    position: int
+    grant_type: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything about one access token."""
+
+    jti: str
+    subject: str
+    login: str | None
+    client: str
+    client_name: str | None
+    resource: str
+    requested: list[str] | None
+    """None: nothing in particular, so the server's defaults."""
+    granted: dict[str, str]
+    """Scope -> the role that gave it, and by which way."""
+    removed: dict[str, str]
+    """Scope -> why not."""
+    policy_version: int
+    issued_at: datetime
+    expires_at: datetime
+    grant_id: str
+    grant_since: datetime | None
+    valid: bool
+    state: str
+    """`valid`, or what ended it."""
+    recorded: Recorded | None
+
+
+def explain(tx: Session, tenant_id: str, jti: str, now: datetime) -> Explanation:
+    """Raises NotFound for a token of another tenant, or one whose record was already deleted."""
+    token = tx.get(IssuedToken, jti)
+    if token is None or token.tenant_id != tenant_id:
+        raise NotFound(
+            f"no access token with the jti {jti!r} is on record here: it was issued by another tenant, or "
+            "its record is past retention (the audit trail still has it)"
+        )
+    decision = json.loads(token.decision)
+    family = tx.get(TokenFamily, token.family_id)
+    user = tx.get(User, token.subject)
+    client = tx.get(Client, (tenant_id, token.client_id))
+    state = _state(token, family, now)
+    return Explanation(
+        jti=jti,
+        subject=token.subject,
+        login=None if user is None else user.login,
+        client=token.client_id,
+        client_name=None if client is None else client.name,
+        resource=decision["resource"],
+        requested=decision["requested"],
+        granted=decision["granted"],
+        removed={s: SENTENCES[Reason(reason)] for s, reason in decision["removed"].items()},
+        policy_version=decision["policy_version"],
+        issued_at=token.issued_at,
+        expires_at=token.expires_at,
+        grant_id=token.family_id,
+        grant_since=None if family is None else family.created_at,
+        valid=state == "valid",
+        state=state,
+        recorded=_recorded(tx, token),
+    )
+
+
+def _state(token: IssuedToken, family: TokenFamily | None, now: datetime) -> str:
+    if token.revoked_at is not None:
+        return f"revoked at {_told(token.revoked_at)}"
+    if family is not None and family.revoked_at is not None:
+        return f"its grant was revoked at {_told(family.revoked_at)} ({family.revoked_because})"
+    if now >= token.expires_at:
+        return f"expired at {_told(token.expires_at)}"
+    return "valid"
+
+
+def _recorded(tx: Session, token: IssuedToken) -> Recorded | None:
+    rows = tx.execute(
+        select(AuditEvent.strand, AuditEvent.position, AuditEvent.body).where(
+            AuditEvent.tenant_id == token.tenant_id,
+            AuditEvent.at.between(token.issued_at - _AROUND, token.issued_at + _AROUND),
+            AuditEvent.kind == TokenIssued.kind,
+            AuditEvent.body.contains(token.jti, autoescape=True),
+        )
+    )
+    for strand, position, body in rows:
+        detail = json.loads(body)["detail"]
+        if detail["jti"] == token.jti:
+            return Recorded(strand, position, detail["grant_type"])
+    return None
+
+
+def _told(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,229 @@
+"""MCP servers: add, default, disable, enable, owner, look up. Their scopes are `admin.scopes`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from authz import entropy
+from authz.admin.operator import Operator
+from authz.admin.scopes import NewScope, ScopeLine, check_scope, scopes_of, store_scope
+from authz.db.models import Resource, Scope
+from authz.errors import Conflict, Invalid, NotFound
+from authz.urls import UrlError, canonical_resource, read_url
+
+MAX_TEXT_CHARS = 200
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+
+@dataclass(frozen=True)
+class ResourceLine:
+    """An MCP server in a list."""
+
+    id: str
+    identifier: str
+    name: str
+    owner: str
+    status: str
+    is_default: bool
+    scopes: int
+
+
+@dataclass(frozen=True)
+class ResourceDetails:
+    """An MCP server with its scopes, and what its operator has to publish."""
+
+    id: str
+    identifier: str
+    name: str
+    owner: str
+    status: str
+    is_default: bool
+    created_at: datetime
+    scopes: list[ScopeLine]
+    metadata_url: str
+    """Where clients look for the document (RFC 9728 §3.1)."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """The document the server has to answer there (MCP-RS-01)."""
+
+
+def add(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    *,
+    identifier: str,
+    name: str,
+    owner: str = "",
+    scopes: Sequence[NewScope] = (),
+    is_default: bool = False,
+) -> ResourceLine:
+    """Register an MCP server. `identifier` is issued as `aud` exactly as spelled here."""
+    canonical = _canonical(identifier)
+    taken = tx.scalars(
+        select(Resource.identifier).where(
+            Resource.tenant_id == tenant_id, Resource.canonical == canonical
+        )
+    ).one_or_none()
+    if taken is not None:
+        raise Conflict(f"the server {taken!r} is registered already")
+    for scope in scopes:
+        check_scope(scope)
+    if len({scope.name for scope in scopes}) != len(scopes):
+        raise Invalid("a scope is named twice")
+    row = Resource(
+        id=entropy.new_id("res"),
+        tenant_id=tenant_id,
+        identifier=identifier,
+        canonical=canonical,
+        name=_text("name", name or identifier),
+        owner=_text("owner", owner),
+        status="active",
+        is_default=False,
+        created_at=operator.now,
+    )
+    tx.add(row)
+    tx.flush()
+    if is_default:
+        _make_default(tx, row)
+    for scope in scopes:
+        store_scope(tx, tenant_id, row.id, scope)
+    tx.flush()
+    values = {
+        "resource": identifier,
+        "default": is_default,
+        "scopes": {scope.name: scope.risk for scope in scopes},
+    }
+    operator.changed(tx, tenant_id, "resource.add", row.id, values)
+    return _line(row, len(scopes))
+
+
+def set_default(tx: Session, operator: Operator, tenant_id: str, reference: str) -> ResourceLine:
+    """The server that a request without `resource` is for (RI-04); the one before is it no longer."""
+    row = load(tx, tenant_id, reference)
+    if row.status != "active":
+        raise Conflict(f"{row.identifier} is disabled; `authz resources enable` comes first")
+    _make_default(tx, row)
+    operator.changed(tx, tenant_id, "resource.default", row.id, {"resource": row.identifier})
+    return _line(row, len(scopes_of(tx, row.id)))
+
+
+def set_status(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, status: str
+) -> ResourceLine:
+    """Switch a server off (no new tokens, refreshes fail) or on again."""
+    if status not in ("active", "disabled"):
+        raise Invalid(f"status {status!r} is not active or disabled")
+    row = load(tx, tenant_id, reference)
+    row.status = status
+    tx.flush()
+    operator.changed(tx, tenant_id, "resource.status", row.id, {"status": status})
+    return _line(row, len(scopes_of(tx, row.id)))
+
+
+def set_owner(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, owner: str
+) -> ResourceLine:
+    """Who answers for the server: a team or an address, shown to people."""
+    row = load(tx, tenant_id, reference)
+    row.owner = _text("owner", owner)
+    tx.flush()
+    # Not the value: it may be somebody's address, and the trail keeps what it got.
+    operator.changed(tx, tenant_id, "resource.owner", row.id)
+    return _line(row, len(scopes_of(tx, row.id)))
+
+
+def list_(tx: Session, tenant_id: str) -> list[ResourceLine]:
+    """All MCP servers of a tenant, by identifier."""
+    counts = dict(
+        tx.execute(
+            select(Scope.resource_id, func.count())
+            .where(Scope.tenant_id == tenant_id)
+            .group_by(Scope.resource_id)
+        ).all()
+    )
+    rows = tx.scalars(
+        select(Resource).where(Resource.tenant_id == tenant_id).order_by(Resource.identifier)
+    )
+    return [_line(row, counts.get(row.id, 0)) for row in rows]
+
+
+def show(tx: Session, tenant_id: str, reference: str, *, issuer: str) -> ResourceDetails:
+    """One MCP server, with the metadata document that makes clients find this issuer."""
+    row = load(tx, tenant_id, reference)
+    scopes = scopes_of(tx, row.id)
+    return ResourceDetails(
+        id=row.id,
+        identifier=row.identifier,
+        name=row.name,
+        owner=row.owner,
+        status=row.status,
+        is_default=row.is_default,
+        created_at=row.created_at,
+        scopes=scopes,
+        metadata_url=metadata_url(row.identifier),
+        metadata={
+            "resource": row.identifier,
+            "authorization_servers": [issuer],
+            "scopes_supported": [scope.name for scope in scopes],
+            "bearer_methods_supported": ["header"],
+            "resource_name": row.name,
+        },
+    )
+
+
+def load(tx: Session, tenant_id: str, reference: str) -> Resource:
+    """The server an operator means by its URL or id. Raises NotFound."""
+    is_id = reference.startswith("res_")
+    wanted = Resource.id == reference if is_id else Resource.canonical == _canonical(reference)
+    row = tx.scalars(select(Resource).where(Resource.tenant_id == tenant_id, wanted)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no MCP server {reference!r}; `authz resources list` shows them")
+    return row
+
+
+def metadata_url(identifier: str) -> str:
+    """The well-known name goes between authority and path (RFC 9728 §3.1)."""
+    parts = read_url("resource", identifier)
+    authority = parts.host if parts.port is None else f"{parts.host}:{parts.port}"
+    path = "" if parts.path == "/" else parts.path
+    query = "" if parts.query is None else f"?{parts.query}"
+    return f"{parts.scheme}://{authority}{WELL_KNOWN}{path}{query}"
+
+
+def _canonical(text: str) -> str:
+    try:
+        return canonical_resource(text)
+    except UrlError as error:
+        raise Invalid(str(error)) from None
+
+
+def _text(what: str, text: str) -> str:
+    if len(text) > MAX_TEXT_CHARS or not text.isprintable():
+        raise Invalid(f"the {what} of a server has {MAX_TEXT_CHARS} printable characters at most")
+    return text
+
+
+def _make_default(tx: Session, row: Resource) -> None:
+    tx.execute(
+        update(Resource)
+        .where(Resource.tenant_id == row.tenant_id, Resource.id != row.id)
+        .values(is_default=False)
+    )
+    row.is_default = True
+    tx.flush()
+
+
+def _line(row: Resource, scopes: int) -> ResourceLine:
+    return ResourceLine(
+        id=row.id,
+        identifier=row.identifier,
+        name=row.name,
+        owner=row.owner,
+        status=row.status,
+        is_default=row.is_default,
+        scopes=scopes,
+    )

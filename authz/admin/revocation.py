@@ -1,0 +1,65 @@
+"""Ending what was granted: token families, and the sessions of a person."""
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from authz.admin.operator import Operator
+from authz.audit.events import Event, FamilyRevoked
+from authz.db.models import Session as BrowserSession
+from authz.db.models import TokenFamily
+
+
+def revoke_families(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    *,
+    because: str,
+    user_id: str | None = None,
+    client_id: str | None = None,
+) -> list[Event]:
+    """End every live family of a person, of a client, or of one at the other.
+
+    Answers one event for each, to be recorded with the change that caused it: the trail says of every grant when
+    and why it ended.
+    """
+    query = select(TokenFamily).where(
+        TokenFamily.tenant_id == tenant_id,
+        TokenFamily.revoked_at.is_(None),
+        TokenFamily.expires_at > operator.now,
+    )
+    if user_id is not None:
+        query = query.where(TokenFamily.user_id == user_id)
+    if client_id is not None:
+        query = query.where(TokenFamily.client_id == client_id)
+    # In key order, as the token lane locks them: two orders would be a deadlock.
+    families = tx.scalars(query.order_by(TokenFamily.id).with_for_update()).all()
+    events: list[Event] = []
+    for family in families:
+        family.revoked_at, family.revoked_because = operator.now, because
+        events.append(
+            FamilyRevoked(
+                grant_id=family.id,
+                reason=because,
+                subject=family.user_id,
+                client=family.client_id,
+                actor=operator.name,
+            )
+        )
+    tx.flush()
+    return events
+
+
+def end_sessions(tx: Session, operator: Operator, tenant_id: str, user_id: str) -> int:
+    """Sign a person out of every browser; answers how many sessions ended."""
+    ended = tx.execute(
+        update(BrowserSession)
+        .where(
+            BrowserSession.tenant_id == tenant_id,
+            BrowserSession.user_id == user_id,
+            BrowserSession.ended_at.is_(None),
+        )
+        .values(ended_at=operator.now)
+        .returning(BrowserSession.digest)
+    )
+    return len(ended.all())

@@ -1,0 +1,177 @@
+"""People: add, give a password, disable, enable, look up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authz import entropy, passwords
+from authz.admin.operator import Operator
+from authz.admin.revocation import end_sessions, revoke_families
+from authz.db.models import Role, RoleBinding, TokenFamily, User
+from authz.directory import groups, users
+from authz.errors import Conflict, Invalid
+
+MIN_PASSWORD_CHARS = 8
+MAX_NAME_CHARS = 200
+
+
+@dataclass(frozen=True)
+class UserLine:
+    """A person in a list."""
+
+    id: str
+    login: str
+    name: str
+    status: str
+    has_password: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class UserDetails(UserLine):
+    """A person with what they hold."""
+
+    groups: list[str]
+    roles: list[str]
+    """Bound to the person directly."""
+    live_grants: int
+
+
+@dataclass(frozen=True)
+class Disabled:
+    """What ended with an account."""
+
+    user: UserLine
+    revoked_grants: int
+    ended_sessions: int
+
+
+def hash_new_password(password: str) -> str:
+    """The hash to hand to `add` or `set_password`; slow, so it is made before the transaction.
+
+    Raises Invalid for a password that is too short or too long.
+    """
+    if len(password) < MIN_PASSWORD_CHARS:
+        raise Invalid(f"the password is too short: {MIN_PASSWORD_CHARS} characters or more")
+    try:
+        return passwords.hash_password(password)
+    except ValueError as error:
+        raise Invalid(str(error)) from None
+
+
+def add(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    *,
+    login: str,
+    name: str,
+    password_hash: str | None,
+) -> UserLine:
+    """A new person. Without a hash they cannot sign in with a password."""
+    spelled = users.check_login(login)
+    if len(name) > MAX_NAME_CHARS or not name.isprintable():
+        raise Invalid(f"the name has {MAX_NAME_CHARS} printable characters at most")
+    if users.find_by_login(tx, tenant_id, spelled) is not None:
+        raise Conflict(f"there is a user {spelled!r} already")
+    row = User(
+        id=entropy.new_id("usr"),
+        tenant_id=tenant_id,
+        login=spelled,
+        name=name or spelled,
+        password_hash=password_hash,
+        status="active",
+        created_at=operator.now,
+        updated_at=operator.now,
+    )
+    tx.add(row)
+    tx.flush()
+    values = {"password": password_hash is not None}
+    operator.changed(tx, tenant_id, "user.add", row.id, values, subject=row.id)
+    return _line(row)
+
+
+def set_password(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, password_hash: str
+) -> UserLine:
+    """Replace the password and sign the person out everywhere: the old one may be in wrong hands."""
+    row = users.load(tx, tenant_id, reference)
+    row.password_hash, row.updated_at = password_hash, operator.now
+    tx.flush()
+    ended = end_sessions(tx, operator, tenant_id, row.id)
+    values = {"ended_sessions": ended}
+    operator.changed(tx, tenant_id, "user.password", row.id, values, subject=row.id)
+    return _line(row)
+
+
+def disable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> Disabled:
+    """Close the account: every grant is revoked, every browser signed out."""
+    row = users.load(tx, tenant_id, reference)
+    row.status, row.updated_at = "disabled", operator.now
+    tx.flush()
+    ended = end_sessions(tx, operator, tenant_id, row.id)
+    revoked = revoke_families(tx, operator, tenant_id, because="user_disabled", user_id=row.id)
+    values = {"status": "disabled", "revoked_grants": len(revoked), "ended_sessions": ended}
+    operator.changed(tx, tenant_id, "user.status", row.id, values, subject=row.id, also=revoked)
+    return Disabled(_line(row), len(revoked), ended)
+
+
+def enable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> UserLine:
+    """Open the account again; what was revoked stays revoked."""
+    row = users.load(tx, tenant_id, reference)
+    row.status, row.updated_at = "active", operator.now
+    tx.flush()
+    values = {"status": "active"}
+    operator.changed(tx, tenant_id, "user.status", row.id, values, subject=row.id)
+    return _line(row)
+
+
+def list_(tx: Session, tenant_id: str, *, matching: str = "", limit: int = 1000) -> list[UserLine]:
+    """People by login, those whose login or name holds `matching`."""
+    query = select(User).where(User.tenant_id == tenant_id)
+    if matching:
+        query = query.where(
+            User.login.contains(users.normal_login(matching), autoescape=True)
+            | User.name.contains(matching, autoescape=True)
+        )
+    return [_line(row) for row in tx.scalars(query.order_by(User.login).limit(limit))]
+
+
+def show(tx: Session, tenant_id: str, reference: str, now: datetime) -> UserDetails:
+    """One person with groups, roles and the number of live grants."""
+    row = users.load(tx, tenant_id, reference)
+    roles = tx.scalars(
+        select(Role.name)
+        .join(RoleBinding, RoleBinding.role_id == Role.id)
+        .where(RoleBinding.subject_kind == "user", RoleBinding.subject_id == row.id)
+        .order_by(Role.name)
+    )
+    live = tx.scalars(
+        select(func.count())
+        .select_from(TokenFamily)
+        .where(
+            TokenFamily.tenant_id == tenant_id,
+            TokenFamily.user_id == row.id,
+            TokenFamily.revoked_at.is_(None),
+            TokenFamily.expires_at > now,
+        )
+    ).one()
+    return UserDetails(
+        **vars(_line(row)),
+        groups=groups.names_of(tx, tenant_id, row.id),
+        roles=list(roles),
+        live_grants=live,
+    )
+
+
+def _line(row: User) -> UserLine:
+    return UserLine(
+        id=row.id,
+        login=row.login,
+        name=row.name,
+        status=row.status,
+        has_password=row.password_hash is not None,
+        created_at=row.created_at,
+    )
