@@ -1,0 +1,87 @@
+"""The command line: set up, run and operate an installation, by hand or from a script.
+
+Owns how commands are spelled, what they print and how they exit. Never validates or changes anything itself: that is
+`authz.admin`, which the console and the API share.
+
+Decisions:
+- A command's module is imported when the command runs, and the help of `authz` is made from the registry, so neither
+  `--help` nor a typing error waits for the database libraries.
+- Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage, 3 configuration or environment.
+"""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from authz import __version__
+from authz.cli.run import EXIT_CODES
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "init": ("authz.cli.init:app", "Write authz.toml and a new key-encryption key."),
+    "serve": ("authz.cli.serve:app", "Run the server."),
+    "db": ("authz.cli.db:app", "Upgrade or check the database."),
+    "tenants": ("authz.cli.tenants:app", "Issuers: list, add, disable, enable, trust."),
+    "users": ("authz.cli.users:app", "People: list, add, password, disable, enable, show."),
+    "groups": ("authz.cli.groups:app", "Groups: list, add, members."),
+    "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),
+    "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
+    "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),
+    "keys": ("authz.cli.keys:app", "Signing keys: list, rotate."),
+    "explain": ("authz.cli.explain:app", "Why an access token holds what it holds."),
+    "audit": ("authz.cli.audit:app", "The audit trail: verify, export, checkpoint."),
+    "config": ("authz.cli.config:app", "The configuration: check, show."),
+}
+
+
+class _Commands(TyperGroup):
+    """Knows every command by its line in the registry; loads one when it is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {
+            name: TyperCommand(name, help=sentence) for name, (_, sentence) in COMMANDS.items()
+        }
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The real command instead of its line."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and name in COMMANDS:
+            module, _, attribute = COMMANDS[name][0].partition(":")
+            app = getattr(importlib.import_module(module), attribute)
+            command = typer.main.get_command(app)
+            command.name = name
+        return name, command, rest
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """A self-hosted OAuth 2.1 authorization server for the Model Context Protocol."""
+
+
+def main() -> None:
+    """The entry point `authz`."""
+    app(prog_name="authz")

@@ -1,0 +1,54 @@
+"""`authz db`: bring the database to what this version needs, or check that it is there."""
+
+from authz.admin import keys, tenants
+from authz.cli.run import Result, Run, command, group
+from authz.db import migrate
+from authz.tenants import DEFAULT_SLUG
+
+app = group("Upgrade or check the database.")
+
+
+@command(app, "upgrade", tenant=False)
+def upgrade(run: Run) -> Result:
+    """Bring the tables to this version, and make the default tenant if there is no tenant at all."""
+    before, after = migrate.upgrade(run.services.database)
+    created = create_default_tenant(run)
+    done = (
+        f"The database is at revision {after} already."
+        if before == after
+        else f"Upgraded the database from revision {before or 'none (empty)'} to {after}."
+    )
+    if created:
+        done += (
+            f"\nCreated the tenant {DEFAULT_SLUG!r} with its signing keys; issuer {run.settings.server.issuer}"
+            "\nNext: authz resources add URL, authz roles import FILE, authz users add LOGIN, authz serve"
+        )
+    return Result({"before": before, "after": after, "created_default_tenant": created}, done)
+
+
+@command(app, "check", tenant=False)
+def check(run: Run) -> Result:
+    """Whether the database is at the revision that this version needs (exit code 3 when not)."""
+    migrate.check(run.services.database)
+    revision = migrate.head()
+    return Result({"revision": revision}, f"The database is at revision {revision}, as needed.")
+
+
+def create_default_tenant(run: Run) -> bool:
+    """Make the tenant at the base URL when there is no tenant; answers whether it did."""
+    with run.services.database.read() as tx:
+        if tenants.exist(tx):
+            return False
+    first = keys.generate_first()
+    with run.services.database.write() as tx:
+        if tenants.exist(tx):  # another node was quicker
+            return False
+        tenants.create(
+            tx,
+            run.operator,
+            slug=DEFAULT_SLUG,
+            name="Default",
+            client_trust=tenants.default_trust(development=run.settings.server.development),
+            keys=first,
+        )
+    return True

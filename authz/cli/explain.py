@@ -1,0 +1,61 @@
+"""`authz explain`: why an access token holds what it holds."""
+
+from typing import Annotated
+
+import typer
+
+from authz.admin.explain import Explanation
+from authz.admin.explain import explain as explain_token
+from authz.cli.output import cell, fields
+from authz.cli.run import Result, Run, command, group
+
+app = group("Why an access token holds what it holds.")
+
+
+@command(app, "explain")
+def explain(
+    run: Run,
+    jti: Annotated[str, typer.Argument(help="The token's `jti`, not the token.", metavar="JTI")],
+) -> Result:
+    """Who, through which client, which role gave what, what was removed and why, and whether it is good."""
+    with run.read() as (tx, tenant_id):
+        found = explain_token(tx, tenant_id, jti, run.services.clock())
+    return Result(found, _told(found))
+
+
+def _told(found: Explanation) -> str:
+    requested = "nothing in particular (the server's default scopes)"
+    if found.requested is not None:
+        requested = " ".join(found.requested)
+    grant = found.grant_id
+    if found.recorded:
+        grant += f" ({found.recorded.grant_type})"
+    if found.grant_since:
+        grant += f", since {cell(found.grant_since)}"
+    head = fields(
+        [
+            ("token", found.jti),
+            ("state", found.state),
+            ("person", f"{found.login or 'not in the directory'} ({found.subject})"),
+            ("client", f"{found.client_name or 'not registered any more'} ({found.client})"),
+            ("MCP server", found.resource),
+            ("issued", found.issued_at),
+            ("expires", found.expires_at),
+            ("grant", grant),
+            ("requested", requested),
+            ("policy version", found.policy_version),
+            ("audit event", _place(found)),
+        ]
+    )
+    granted = [f"  {cell(scope)}: {cell(source)}" for scope, source in found.granted.items()]
+    removed = [f"  {cell(scope)}: {cell(why)}" for scope, why in found.removed.items()]
+    lines = [head, "granted:", *(granted or ["  nothing"])]
+    if removed:
+        lines += ["removed:", *removed]
+    return "\n".join(lines)
+
+
+def _place(found: Explanation) -> str:
+    if found.recorded is None:
+        return "not in the trail any more"
+    return f"{found.recorded.strand} #{found.recorded.position}"

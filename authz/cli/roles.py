@@ -1,0 +1,115 @@
+"""`authz roles`: import and export the roles file, bind roles to people and groups."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from authz.admin import roles
+from authz.admin.roles_import import RolesDiff, import_file
+from authz.cli import values
+from authz.cli.output import table
+from authz.cli.run import Result, Run, command, group
+from authz.policy.roles_file import dump, parse
+
+app = group("Roles: import, export, bind, unbind, list.")
+_Role = Annotated[str, typer.Argument(help="The role's name.", metavar="ROLE")]
+_User = Annotated[
+    str | None, typer.Option("--user", help="A login name or an id.", show_default=False)
+]
+_Group = Annotated[
+    str | None, typer.Option("--group", help="A group's name or id.", show_default=False)
+]
+
+
+@command(app, "import")
+def import_(
+    run: Run,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="YAML, see docs/roles.md; - is standard input.",
+            allow_dash=True,
+            exists=True,
+            dir_okay=False,
+        ),
+    ],
+) -> Result:
+    """Make the roles those of the file, in one step: roles it does not have are removed."""
+    wanted = parse(values.text_of(file))
+    with run.write() as (tx, operator, tenant_id):
+        diff = import_file(tx, operator, tenant_id, wanted)
+    return Result(diff, _told(diff))
+
+
+@command(app, "export")
+def export(
+    run: Run,
+    output: Annotated[
+        Path | None, typer.Option(help="Write to this file.", dir_okay=False, show_default=False)
+    ] = None,
+) -> Result:
+    """Print all roles and bindings as a file that `import` reads; with --json in JSON."""
+    with run.read() as (tx, tenant_id):
+        file = roles.export(tx, tenant_id)
+    if output is None:
+        return Result(file, dump(file).rstrip("\n"))
+    values.write_text(output, dump(file))
+    return Result({"file": str(output), "roles": len(file.roles)}, f"Wrote {output}.")
+
+
+@command(app, "list")
+def list_(run: Run) -> Result:
+    """All roles with what they hold and who holds them."""
+    with run.read() as (tx, tenant_id):
+        lines = roles.list_(tx, tenant_id)
+    rows = [(r.name, r.includes, r.scopes, r.users, r.groups) for r in lines]
+    headings = ("ROLE", "INCLUDES", "SCOPES", "USERS", "GROUPS")
+    return Result(lines, table(headings, rows, empty="No role; `authz roles import FILE`."))
+
+
+@command(app, "bind")
+def bind(
+    run: Run,
+    role: _Role,
+    user: _User = None,
+    group: _Group = None,
+    until: Annotated[
+        str | None,
+        typer.Option(help="When it ends, such as 2026-12-31T00:00:00Z.", show_default=False),
+    ] = None,
+) -> Result:
+    """Give a role to a user or a group; an existing binding gets the new end."""
+    kind, holder = _holder(user, group)
+    end = None if until is None else values.moment(until)
+    with run.write() as (tx, operator, tenant_id):
+        line = roles.bind(tx, operator, tenant_id, role=role, kind=kind, holder=holder, until=end)
+    return Result(line, f"Bound {line}.")
+
+
+@command(app, "unbind")
+def unbind(run: Run, role: _Role, user: _User = None, group: _Group = None) -> Result:
+    """Take a role from a user or a group."""
+    kind, holder = _holder(user, group)
+    with run.write() as (tx, operator, tenant_id):
+        line = roles.unbind(tx, operator, tenant_id, role=role, kind=kind, holder=holder)
+    return Result(line, f"Unbound {line}. The next refresh of every token is without it.")
+
+
+def _holder(user: str | None, group: str | None) -> tuple[str, str]:
+    if (user is None) == (group is None):
+        raise typer.BadParameter("name one holder: --user or --group")
+    return ("user", user) if user is not None else ("group", str(group))
+
+
+def _told(diff: RolesDiff) -> str:
+    lines = [f"+ role {name}" for name in diff.added]
+    lines += [f"- role {name}" for name in diff.removed]
+    for change in diff.changed:
+        parts = [f"+{item}" for item in change.gained] + [f"-{item}" for item in change.lost]
+        parts += ["description"] if change.description_changed else []
+        lines.append(f"~ role {change.name}: {', '.join(parts)}")
+    lines += [f"+ {line}" for line in diff.bound] + [f"- {line}" for line in diff.unbound]
+    lines += [f"Warning: {warning}" for warning in diff.warnings]
+    end = "Nothing changed." if diff.is_empty else "Imported; the next token and refresh obey it."
+    return "\n".join([*lines, end])

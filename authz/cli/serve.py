@@ -1,0 +1,115 @@
+"""`authz serve`: check that everything is there, then hand over to uvicorn."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from authz.cli.db import create_default_tenant
+from authz.cli.run import Result, Run, command, group
+from authz.db import migrate
+from authz.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+
+app = group("Run the server.")
+_BACKLOG = 2048
+_GRACE_SECONDS = 20
+
+
+@command(app, "serve", tenant=False)
+def serve(
+    run: Run,
+    host: Annotated[str | None, typer.Option(help="Overrides server.host.")] = None,
+    port: Annotated[int | None, typer.Option(help="Overrides server.port; 0 is any.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Overrides server.workers.")] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Upgrade a PostgreSQL database first.")
+    ] = False,
+) -> Result:
+    """Run until stopped by Ctrl-C or SIGTERM; requests under way are finished first."""
+    # Workers are processes of their own and read the settings again: by way of the environment they agree.
+    if run.config is not None:
+        os.environ["AUTHZ_CONFIG"] = str(run.config.resolve())
+    for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
+        if value is not None:
+            os.environ[f"AUTHZ__SERVER__{name}"] = str(value)
+    notes = _prepare(run, upgrade=upgrade)
+    settings = run.settings
+    run.stack.close()  # the workers open their own connections
+    for note in notes:
+        typer.echo(note, err=run.as_json)
+    _listen(_server_config(run), settings.server.issuer, run)
+    return Result({"stopped": True}, "Stopped.")
+
+
+def _prepare(run: Run, *, upgrade: bool) -> list[str]:
+    """Bring database and default tenant into being; answers what was done."""
+    database = run.services.database
+    notes = []
+    if (database.is_sqlite or upgrade) and migrate.current(database) != migrate.head():
+        before, after = migrate.upgrade(database)
+        notes.append(f"Upgraded the database from revision {before or 'none (empty)'} to {after}.")
+    migrate.check(database)
+    if create_default_tenant(run):
+        notes.append("Created the tenant 'default' with its signing keys.")
+    return notes
+
+
+def _server_config(run: Run) -> "Config":
+    import uvicorn
+
+    server = run.settings.server
+    return uvicorn.Config(
+        "authz.app:create_app",
+        factory=True,
+        host=server.host,
+        port=server.port,
+        workers=server.workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        # Which peers may say who asked is decided by server.trusted_proxies alone.
+        proxy_headers=False,
+        server_header=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        log_config=None,
+        log_level=run.settings.log.level,
+    )
+
+
+def _listen(config: "Config", issuer: str, run: Run) -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    try:
+        listener = config.bind_socket()
+    except SystemExit:
+        raise ConfigurationError(
+            f"{config.host}:{config.port} cannot be listened on: it is in use or not this machine's; "
+            "--host and --port choose another"
+        ) from None
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    place = f"http://{host}:{listener.getsockname()[1]}"
+    typer.echo(f"Listening on {place}, issuer {issuer}", err=run.as_json)
+    typer.echo(_next_step(issuer, place), err=run.as_json)
+    server = uvicorn.Server(config)
+    if config.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server.run(sockets=[listener])
+    if not server.started:
+        raise ConfigurationError("the server did not start; the reason stands above")
+
+
+def _next_step(issuer: str, place: str) -> str:
+    scheme, _, rest = issuer.partition("://")
+    authority, slash, path = rest.partition("/")
+    metadata = f"{scheme}://{authority}/.well-known/oauth-authorization-server{slash}{path}"
+    if issuer.startswith("http://"):
+        return f"Metadata: {metadata}"
+    return f"Point the proxy that ends TLS for {issuer} to {place}; then see {metadata}"

@@ -1,0 +1,85 @@
+"""`authz tenants`: issuers."""
+
+from typing import Annotated
+
+import typer
+
+from authz.admin import keys, tenants
+from authz.cli.output import table
+from authz.cli.run import Result, Run, command, group
+from authz.tenants import issuer_of
+
+app = group("Issuers: list, add, disable, enable, trust.")
+_Slug = Annotated[str, typer.Argument(help="The tenant's slug.", metavar="SLUG")]
+_TRUST = (
+    "What a client's metadata document needs to be used: allow_list (an allow rule), "
+    "deny_list (no deny rule) or open."
+)
+
+
+@command(app, "list", tenant=False)
+def list_(run: Run) -> Result:
+    """All tenants with their issuers."""
+    with run.services.database.read() as tx:
+        lines = tenants.list_(tx, run.settings.server.issuer)
+    rows = [(t.slug, t.name, t.issuer, t.status, t.client_trust) for t in lines]
+    headings = ("SLUG", "NAME", "ISSUER", "STATUS", "CLIENT TRUST")
+    empty = "There is no tenant; `authz db upgrade` makes the default one."
+    return Result(lines, table(headings, rows, empty=empty))
+
+
+@command(app, "add", tenant=False)
+def add(
+    run: Run,
+    slug: _Slug,
+    name: Annotated[str, typer.Option(help="Shown to people; the slug when absent.")] = "",
+    client_trust: Annotated[str | None, typer.Option(help=_TRUST, show_default=False)] = None,
+) -> Result:
+    """A new issuer with keys, clients, users and policy of its own."""
+    development = run.settings.server.development
+    first = keys.generate_first()
+    with run.services.database.write() as tx:
+        row = tenants.create(
+            tx,
+            run.operator,
+            slug=slug,
+            name=name or slug,
+            client_trust=client_trust or tenants.default_trust(development=development),
+            keys=first,
+        )
+        value = {"id": row.id, "slug": slug, "issuer": issuer_of(run.settings.server.issuer, slug)}
+    text = (
+        f"Created the tenant {slug!r} with its signing keys; issuer {value['issuer']}\n"
+        f"Next: authz resources add URL --tenant {slug}"
+    )
+    return Result(value, text)
+
+
+@command(app, "disable", tenant=False)
+def disable(run: Run, slug: _Slug) -> Result:
+    """Switch a whole tenant off: its issuer answers 404 everywhere."""
+    return _status(run, slug, "disabled", "The tenant {!r} is disabled; its issuer answers 404.")
+
+
+@command(app, "enable", tenant=False)
+def enable(run: Run, slug: _Slug) -> Result:
+    """Switch a tenant on again."""
+    return _status(run, slug, "active", "The tenant {!r} is active.")
+
+
+@command(app, "trust", tenant=False)
+def trust(
+    run: Run,
+    slug: _Slug,
+    mode: Annotated[str, typer.Argument(help=_TRUST, metavar="MODE")],
+) -> Result:
+    """Set which clients with a metadata document are admitted."""
+    with run.services.database.write() as tx:
+        tenants.set_client_trust(tx, run.operator, slug=slug, mode=mode)
+    return Result({"slug": slug, "client_trust": mode}, f"Client trust of {slug!r} is {mode}.")
+
+
+def _status(run: Run, slug: str, status: str, sentence: str) -> Result:
+    with run.services.database.write() as tx:
+        tenants.set_status(tx, run.operator, slug=slug, status=status)
+    return Result({"slug": slug, "status": status}, sentence.format(slug))

@@ -1,0 +1,95 @@
+"""`authz users`: people of the local directory."""
+
+from typing import Annotated
+
+import typer
+
+from authz.admin import users
+from authz.cli import values
+from authz.cli.output import fields, table
+from authz.cli.run import Result, Run, command, group
+
+app = group("People: list, add, password, disable, enable, show.")
+_User = Annotated[str, typer.Argument(help="A login name or an id (usr_…).", metavar="USER")]
+
+
+@command(app, "list")
+def list_(
+    run: Run,
+    match: Annotated[str, typer.Option(help="Only those whose login or name holds this.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+) -> Result:
+    """People by login."""
+    with run.read() as (tx, tenant_id):
+        lines = users.list_(tx, tenant_id, matching=match, limit=limit)
+    rows = [(u.login, u.name, u.status, u.has_password, u.id) for u in lines]
+    headings = ("LOGIN", "NAME", "STATUS", "PASSWORD", "ID")
+    text = table(headings, rows, empty="No user; `authz users add LOGIN` makes one.")
+    if len(lines) == limit:
+        text += f"\nThe first {limit}; --limit and --match show others."
+    return Result(lines, text)
+
+
+@command(app, "add")
+def add(
+    run: Run,
+    login: Annotated[str, typer.Argument(help="Usually an e-mail address.", metavar="LOGIN")],
+    name: Annotated[str, typer.Option(help="Shown to people; the login when absent.")] = "",
+    password_stdin: values.PasswordStdin = False,
+    password_from: values.PasswordFrom = None,
+    password_prompt: Annotated[
+        bool, typer.Option("--password-prompt", help="Ask for the password.")
+    ] = False,
+) -> Result:
+    """Add a person. Without a password option they have none yet, and cannot sign in with one."""
+    word = values.password(stdin=password_stdin, reference=password_from, prompt=password_prompt)
+    hashed = None if word is None else users.hash_new_password(word)
+    with run.write() as (tx, operator, tenant_id):
+        user = users.add(tx, operator, tenant_id, login=login, name=name, password_hash=hashed)
+    after = f"authz roles bind ROLE --user {user.login}"
+    if hashed is None:
+        after = f"authz users password {user.login}, {after}"
+    return Result(user, f"Added {user.login} ({user.id}).\nNext: {after}")
+
+
+@command(app, "password")
+def password(
+    run: Run,
+    user: _User,
+    password_stdin: values.PasswordStdin = False,
+    password_from: values.PasswordFrom = None,
+) -> Result:
+    """Set a password (asked for unless an option says where it is) and sign the person out everywhere."""
+    word = values.password(stdin=password_stdin, reference=password_from, prompt=True)
+    hashed = users.hash_new_password(word or "")
+    with run.write() as (tx, operator, tenant_id):
+        line = users.set_password(tx, operator, tenant_id, user, hashed)
+    return Result(line, f"Set the password of {line.login}; their browsers are signed out.")
+
+
+@command(app, "disable")
+def disable(run: Run, user: _User) -> Result:
+    """Close an account: every grant is revoked, every browser signed out."""
+    with run.write() as (tx, operator, tenant_id):
+        done = users.disable(tx, operator, tenant_id, user)
+    text = (
+        f"Disabled {done.user.login}: {done.revoked_grants} grants revoked, "
+        f"{done.ended_sessions} sessions ended."
+    )
+    return Result(done, text)
+
+
+@command(app, "enable")
+def enable(run: Run, user: _User) -> Result:
+    """Open an account again; what was revoked stays revoked."""
+    with run.write() as (tx, operator, tenant_id):
+        line = users.enable(tx, operator, tenant_id, user)
+    return Result(line, f"Enabled {line.login}; they sign in and allow their clients anew.")
+
+
+@command(app, "show")
+def show(run: Run, user: _User) -> Result:
+    """One person with groups, roles and live grants."""
+    with run.read() as (tx, tenant_id):
+        found = users.show(tx, tenant_id, user, run.services.clock())
+    return Result(found, fields((key.replace("_", " "), item) for key, item in vars(found).items()))

@@ -1,0 +1,120 @@
+"""Values on the command line that are more than a word."""
+
+import json
+import re
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from authz.admin.scopes import DEFAULT_RISK, NewScope
+from authz.errors import ConfigurationError, Invalid
+
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+PasswordFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--password-from",
+        help="Take the password from a reference, env:NAME or file:PATH.",
+        metavar="REFERENCE",
+        show_default=False,
+    ),
+]
+_DURATION = re.compile(r"([0-9]{1,6})([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def password(*, stdin: bool, reference: str | None, prompt: bool) -> str | None:
+    """The password from where the options say; None when they say nowhere."""
+    if stdin and reference:
+        raise typer.BadParameter("use --password-stdin or --password-from, not both")
+    if stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if reference:
+        from authz.secretstores import resolve
+
+        try:
+            return resolve(reference).decode()
+        except UnicodeDecodeError:
+            raise Invalid(f"the password in {reference} is not text in UTF-8") from None
+    if prompt:
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return None
+
+
+def duration(text: str) -> timedelta:
+    """`90s`, `30m`, `24h`, `7d`, or seconds."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a duration; write 90s, 30m, 24h or 7d")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def moment(text: str) -> datetime:
+    """An aware moment."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise typer.BadParameter(
+            f"{text!r} is not a moment; write date, time and zone: 2026-12-31T00:00:00Z"
+        )
+    return found
+
+
+def scope(text: str) -> NewScope:
+    """`NAME[,default][,risk=RISK][,tool=TOOL]...[,description=TEXT]`; the description comes last."""
+    head, described, description = text.partition(",description=")
+    name, *members = head.split(",")
+    risk, is_default, tools = DEFAULT_RISK, False, []
+    for member in members:
+        key, _, value = member.partition("=")
+        if member == "default":
+            is_default = True
+        elif key == "risk" and value:
+            risk = value
+        elif key == "tool" and value:
+            tools.append(value)
+        else:
+            raise typer.BadParameter(
+                f"{member!r} in the scope {name!r}: known are default, risk=, tool=, and description= last"
+            )
+    return NewScope(
+        name=name,
+        description=description if described else "",
+        risk=risk,
+        is_default=is_default,
+        tools=tuple(tools),
+    )
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a file. Raises Invalid."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise Invalid(f"{path} is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Invalid(f"{path} holds no JSON object")
+    return value
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, or of standard input for `-`. Raises Invalid when it is not text."""
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Invalid(f"{path} is not text in UTF-8") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file. Raises ConfigurationError when that cannot be done."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
