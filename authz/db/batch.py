@@ -144,11 +144,7 @@ class Lane(Generic[J, R]):
             return
         for future, result in zip(futures, results, strict=True):
             if not future.done():
-                if isinstance(result, BaseException):
-                    future.set_exception(result)
-                    future.exception()
-                else:
-                    future.set_result(result)
+                future.set_result(result)
 
     async def _run(self, jobs: list[J]) -> list[R]:
         for attempt in range(1, _ATTEMPTS + 1):
