@@ -13,6 +13,7 @@ from authz.clock import Clock
 from authz.db import Database
 from authz.db.batch import Lane, LaneFull, Runner
 from authz.errors import (
+    InvalidTarget,
     OAuthError,
     TemporarilyUnavailable,
     UnauthorizedClient,
@@ -69,7 +70,7 @@ class TokenEndpoint:
 
     async def handle(self, slug: str, params: Params, authorization: str | None) -> Answered:
         """Answer a token request. Raises OAuthError, or UnknownTenant."""
-        params.refuse_repeated()
+        _refuse_repeated(params)
         for _ in range(_PREPARATIONS):
             configuration = await self._configuration(slug)
             job = await self._prepare(configuration, params, authorization)
@@ -147,6 +148,13 @@ class TokenEndpoint:
             now=self._clock(),
         )
         return client, proof
+
+
+def _refuse_repeated(params: Params) -> None:
+    # RFC 8707 lets `resource` repeat; a token here is for one server, and /authorize says the same (RI-03).
+    if params.repeated == {"resource"}:
+        raise InvalidTarget("only one resource is supported", reason="resource_repeated")
+    params.refuse_repeated()
 
 
 def _grant(params: Params, client: Client) -> Grant:
