@@ -1,12 +1,10 @@
 """The server under test: real sockets, a real database, a clock that tests move, and browsers that fill in forms.
 
-One server per engine and test worker; every test gets a tenant of its own, which is an issuer of its own, so tests share
+One server per engine and test worker; every test gets a tenant of its own, an issuer of its own, so tests share
 the process and nothing else. `reason` is read from the log the operator would read: the wire never tells it.
 """
 
-import base64
 import contextlib
-import hashlib
 import itertools
 import json
 import re
@@ -38,11 +36,10 @@ from authz.passwords import hash_password
 from authz.policy import roles_file
 from authz.services import Services, open_services
 from authz.settings import Settings, load
+from tests.support.arrange import REDIRECT, VERIFIER, add_code, challenge
 from tests.support.postgres import free_port
 from tests.support.web import FakeWeb, Reply
 
-VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-REDIRECT = "https://client.example/callback"
 RESOURCE = "https://mcp.example/mcp"
 PASSWORD = "correct horse battery staple"
 _PASSWORD_HASH = hash_password(PASSWORD)
@@ -75,13 +72,6 @@ class TestClock:
     def advance(self, **by: float) -> None:
         """Let time pass."""
         self.now += timedelta(**by)
-
-
-def challenge(verifier: str = VERIFIER) -> str:
-    """The S256 challenge."""
-    return (
-        base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    )
 
 
 class Logged:
@@ -450,6 +440,13 @@ class Harness:
         document = {name: value for name, value in document.items() if value is not None}
         self.web.serve(host, Reply.json(document))
         return url
+
+    def code(self, login: str = "dev", **values: Any) -> str:
+        """A code as if that person had just consented: no browser, so quick (see `arrange.add_code`)."""
+        values.setdefault("client_id", self.client_id)
+        values.setdefault("user_id", self.users[login])
+        values.setdefault("resource_id", self.resource.id)
+        return add_code(self.server.database, tenant_id=self.tenant_id, now=self.clock(), **values)
 
     # -- acting -------------------------------------------------------------------------------------------
 
