@@ -99,6 +99,30 @@ class Clients(Section):
     document_max_bytes: Annotated[int, Field(ge=1024, le=1_000_000)] = 5 * 1024
 
 
+class ConfiguredClient(Section):
+    """A pre-registered client kept in the file (`[[client]]`); `authz serve` makes the database agree."""
+
+    id: str
+    tenant: str = "default"
+    name: str
+    redirect_uris: tuple[str, ...] = ()
+    grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
+    auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] = (
+        "none"
+    )
+    secret: SecretReference | None = None
+    jwks_uri: str | None = None
+    scope_ceiling: frozenset[str] | None = None
+
+    @model_validator(mode="after")
+    def _has_what_it_proves_itself_with(self) -> "ConfiguredClient":
+        if self.auth_method.startswith("client_secret") != (self.secret is not None):
+            raise ValueError(
+                f"client {self.id!r}: a secret goes with the client_secret methods only"
+            )
+        return self
+
+
 class NetworkSettings(Section):
     """The only way out."""
 
@@ -125,6 +149,7 @@ class Settings(Section):
     clients: Clients = Clients()
     network: NetworkSettings = NetworkSettings()
     log: Logging = Logging()
+    client: tuple[ConfiguredClient, ...] = ()
 
     @model_validator(mode="after")
     def _hangs_together(self) -> "Settings":
@@ -141,6 +166,10 @@ class Settings(Section):
             raise ValueError(
                 "network.ca_file is for development only; use the system's trust store"
             )
+        ids = [(client.tenant, client.id) for client in self.client]
+        if len(set(ids)) != len(ids):
+            twice = next(id_ for id_ in ids if ids.count(id_) > 1)
+            raise ValueError(f"client {twice[1]!r} is configured twice")
         if self.server.workers > 1 and self.database.url.startswith("sqlite"):
             raise ValueError(
                 f"server.workers is {self.server.workers}, but SQLite serves one process; "
@@ -179,7 +208,7 @@ def load(
     path: Path | None = None,
     *,
     environment: Mapping[str, str] = os.environ,
-    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Settings:
     """Read the file (default: `$AUTHZ_CONFIG`, then `./authz.toml` if it is there), environment and overrides.
 
@@ -187,7 +216,7 @@ def load(
     """
     named = path or (Path(environment["AUTHZ_CONFIG"]) if "AUTHZ_CONFIG" in environment else None)
     file = named or Path("authz.toml")
-    values: dict[str, dict[str, Any]] = {}
+    values: dict[str, Any] = {}
     if file.is_file():
         try:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -200,7 +229,10 @@ def load(
             section, _, key = name.removeprefix(_PREFIX).lower().partition("__")
             _section(values, section)[key] = _from_environment(text)
     for section, pairs in (overrides or {}).items():
-        _section(values, section).update(pairs)
+        if isinstance(pairs, Mapping):
+            _section(values, section).update(pairs)
+        else:
+            values[section] = pairs
     _anchor_paths(values, file.resolve().parent if file.is_file() else Path.cwd())
     if "issuer" not in _section(values, "server"):
         raise ConfigurationError(
@@ -213,7 +245,7 @@ def load(
         raise ConfigurationError(_sentence(error)) from None
 
 
-def _section(values: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     section = values.setdefault(name, {})
     if not isinstance(section, dict):
         raise ConfigurationError(f"{name} must be a section ([{name}]), not {section!r}")
@@ -224,7 +256,7 @@ def _from_environment(text: str) -> Any:
     return [part for part in text[1:-1].split(",") if part] if text[:1] == "[" else text
 
 
-def _anchor_paths(values: dict[str, dict[str, Any]], base: Path) -> None:
+def _anchor_paths(values: dict[str, Any], base: Path) -> None:
     """Relative paths in the file are relative to the file, not to where the command was started."""
     database, keys, network = (_section(values, name) for name in ("database", "keys", "network"))
     url = str(database.get("url", "sqlite:///authz.db"))

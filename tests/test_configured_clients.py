@@ -1,0 +1,88 @@
+"""Clients declared in the configuration file: the database agrees with the file, and only a difference is a change."""
+
+import pytest
+
+from authz import entropy
+from authz.admin import clients, configured_clients
+from authz.errors import ConfigurationError, Conflict, NotFound
+from authz.settings import ConfiguredClient, load
+
+
+def declared(harness, **members):
+    values = {
+        "id": "ops-web",
+        "tenant": harness.slug,
+        "name": "Ops Web",
+        "redirect_uris": ("https://ops.example/cb",),
+        "auth_method": "client_secret_basic",
+        "secret": "env:OPS_SECRET",
+        **members,
+    }
+    return ConfiguredClient.model_validate(values)
+
+
+def apply(harness, one, secret="a-long-random-secret"):
+    with harness.server.database.write() as tx:
+        return configured_clients.apply(
+            tx, harness.server.operator(), one, secret, harness.server.settings
+        )
+
+
+def test_it_is_added_once_and_changed_only_when_the_file_changes(harness):
+    assert apply(harness, declared(harness)) == "added"
+    version = harness.tenant().config_version
+    assert apply(harness, declared(harness)) is None
+    assert harness.tenant().config_version == version
+    assert apply(harness, declared(harness, name="Operations")) == "changed"
+    assert apply(harness, declared(harness, name="Operations"), "another-secret") == "changed"
+    with harness.server.database.read() as tx:
+        row = clients.load(tx, harness.tenant_id, "ops-web")
+    assert row.name == "Operations"
+    assert [stored["digest"] for stored in row.secrets] == [entropy.digest("another-secret")]
+
+
+def test_it_can_sign_in_with_the_secret_of_the_file(harness):
+    apply(harness, declared(harness))
+    page = harness.browser().authorize(client_id="ops-web", redirect_uri="https://ops.example/cb")
+    fields = {"client_id": "ops-web", "redirect_uri": "https://ops.example/cb"}
+    refused = harness.redeem(page.code, client_secret="wrong", **fields)
+    assert (refused.status, refused.reason) == (401, "secret_wrong")
+    assert harness.redeem(page.code, client_secret="a-long-random-secret", **fields).ok
+
+
+def test_an_unknown_tenant_and_a_document_of_that_name_are_refused(harness):
+    with pytest.raises(NotFound, match="nowhere"):
+        apply(harness, declared(harness, tenant="nowhere"))
+    client_id = harness.serve_document()
+    assert harness.tokens(client_id=client_id).ok
+    with pytest.raises(Conflict):
+        apply(harness, declared(harness, id=client_id))
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"id": "a", "name": "A", "auth_method": "client_secret_post"}, "secret"),
+        ({"id": "a", "name": "A", "secret": "env:X"}, "secret"),
+        (
+            {"id": "a", "name": "A", "secret": "hunter2", "auth_method": "client_secret_post"},
+            "secret",
+        ),
+        ({"id": "a", "name": "A", "colour": "red"}, "colour"),
+    ],
+)
+def test_a_wrong_entry_stops_the_start(entry, says):
+    with pytest.raises(ConfigurationError, match=says):
+        load(
+            environment={"AUTHZ__SERVER__ISSUER": "https://as.example"},
+            overrides={"server": {"issuer": "https://as.example"}} | {"client": [entry]},
+        )
+
+
+def test_two_entries_of_one_name_stop_the_start():
+    entry = {"id": "a", "name": "A"}
+    with pytest.raises(ConfigurationError, match="twice"):
+        load(
+            environment={"AUTHZ__SERVER__ISSUER": "https://as.example"},
+            overrides={"client": [entry, entry]},
+        )
