@@ -11,6 +11,8 @@ Decisions:
 - A statement that fails re-runs its batch one job at a time, so a bad request never fails its neighbours.
 - Serialization failures and deadlocks (40001, 40P01) re-run the batch, so the same code is right on
   PostgreSQL-compatible distributed databases.
+- A connection lost after COMMIT was sent leaves the fate of the batch unknown: it is not run again, because what it
+  spent may be spent, and the second run would take its own work for a replay. `FateUnknown` becomes 503.
 - A cancelled request's outcome is still decided and recorded: the client may have seen nothing, but the code was spent.
 - The queue is bounded; `LaneFull` becomes 503 with Retry-After.
 - A task rather than a thread on PostgreSQL: handing work to a thread costs up to 5 ms each for the interpreter lock.
@@ -44,6 +46,10 @@ log = structlog.get_logger()
 
 class LaneFull(Exception):
     """More requests wait than the lane takes; the client should come back shortly."""
+
+
+class FateUnknown(Exception):
+    """The connection was lost while COMMIT was answered: the batch may be durable, or not."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,12 @@ class Lane(Generic[J, R]):
         try:
             results = await self._run(jobs)
         except Exception as error:  # noqa: BLE001 -- any failure must reach the callers, never kill the lane
-            if len(jobs) == 1:
-                log.warning("lane.job_failed", error=type(error).__name__)
-                if not futures[0].done():
-                    futures[0].set_exception(error)
-                    futures[0].exception()
+            if len(jobs) == 1 or isinstance(error, FateUnknown):
+                log.warning("lane.job_failed", error=type(error).__name__, jobs=len(jobs))
+                for future in futures:
+                    if not future.done():
+                        future.set_exception(error)
+                        future.exception()
                 return
             self.statistics.reruns += 1
             for job, future in zip(jobs, futures, strict=True):
@@ -180,6 +187,7 @@ class PostgresqlRunner:
     ) -> list[Any]:
         """BEGIN travels with the first phase and COMMIT with the last: a batch is two round trips."""
         connection = await self._connected()
+        committing = False
         try:
             async with connection.pipeline() as pipeline:
                 await connection.execute("BEGIN", prepare=True)
@@ -190,6 +198,7 @@ class PostgresqlRunner:
                     cursors = [await self._send(connection, call) for call in phase.calls]
                     statistics.statements += len(cursors)
                     if phase.commit:
+                        committing = True
                         await connection.execute("COMMIT", prepare=True)
                     await pipeline.sync()
                     rows = [
@@ -207,9 +216,11 @@ class PostgresqlRunner:
                 return error.__cause__.value  # type: ignore[no-any-return]
             await self._rolled_back()
             raise
-        except BaseException:
+        except BaseException as error:
             program.close()
             await self._rolled_back()
+            if committing and _is_lost(error):
+                raise FateUnknown from error
             raise
 
     async def _send(
@@ -246,15 +257,19 @@ class PostgresqlRunner:
                 await connection.close()
 
     def is_retryable(self, error: Exception) -> bool:
-        """A serialization failure, a deadlock, or a lost connection (before COMMIT was answered)."""
+        """A serialization failure, a deadlock, or a connection lost before COMMIT was sent."""
         if isinstance(error, psycopg.Error) and error.sqlstate in _RETRY_STATES:
             return True
-        return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+        return _is_lost(error)
 
     async def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
+
+
+def _is_lost(error: BaseException) -> bool:
+    return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
 
 
 class SqliteRunner:

@@ -11,7 +11,7 @@ from authz.clients.authentication import Proof, authenticate, read_credentials
 from authz.clients.client import Client
 from authz.clock import Clock
 from authz.db import Database
-from authz.db.batch import Lane, LaneFull, Runner
+from authz.db.batch import FateUnknown, Lane, LaneFull, Runner
 from authz.errors import (
     InvalidTarget,
     OAuthError,
@@ -80,6 +80,9 @@ class TokenEndpoint:
                 raise TemporarilyUnavailable(
                     "the server is busy, try again shortly", reason="lane_full"
                 ) from None
+            except FateUnknown:
+                # A refresh that is asked for again gets the same successor, whether or not this one was durable.
+                raise TemporarilyUnavailable("try again shortly", reason="fate_unknown") from None
             if isinstance(result, Stale):
                 continue
             return self._answer(job, result)
