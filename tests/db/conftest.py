@@ -1,0 +1,19 @@
+"""A migrated database of the test's own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from authz.db import Database, migrate
+from tests.support.databases import fresh_url
+
+
+@pytest.fixture
+def database(engine: str, worker: str, tmp_path: Path) -> Iterator[Database]:
+    """Empty tables at head."""
+    with fresh_url(engine, tmp_path, f"authz_db_{worker}") as url:
+        made = Database(url)
+        migrate.upgrade(made)
+        yield made
+        made.close()
