@@ -1,0 +1,286 @@
+"""Many at once: one code, one refresh token, one server or two, and one that is killed (O21-09, O21-18, item 8)."""
+
+import json
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import httpx2
+import pytest
+from sqlalchemy import select
+
+from authz.db.models import AuditEvent, IssuedToken, TokenFamily
+from tests.support.harness import LOG
+from tests.support.processes import ServerProcess
+
+MANY = 50
+
+
+def all_at_once(requests):
+    """Send every (url, fields) at the same moment from a thread of its own; answers the responses."""
+    barrier = threading.Barrier(len(requests))
+
+    def send(request):
+        url, fields = request
+        with httpx2.Client(trust_env=False, timeout=60) as http:
+            barrier.wait()
+            return http.post(url, data=fields)
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(send, requests))
+
+
+def families(database, tenant_id):
+    with database.read() as tx:
+        return list(tx.scalars(select(TokenFamily).where(TokenFamily.tenant_id == tenant_id)))
+
+
+def issued_jtis(database, tenant_id):
+    with database.read() as tx:
+        bodies = tx.scalars(
+            select(AuditEvent.body).where(
+                AuditEvent.tenant_id == tenant_id, AuditEvent.kind == "token.issued"
+            )
+        )
+        return Counter(json.loads(body)["detail"]["jti"] for body in bodies)
+
+
+def jti_of(response):
+    import base64
+
+    payload = response.json()["access_token"].split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
+
+
+# -- threads against one server ---------------------------------------------------------------------------
+
+
+def test_one_code_redeemed_fifty_times_by_threads(harness):
+    """O21-09, ATK-06: one success; the replays, which are all valid otherwise, end what it made (O21-08)."""
+    fields = {
+        "grant_type": "authorization_code",
+        "client_id": harness.client_id,
+        "code": harness.code(),
+        "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+    }
+    mark = len(LOG.events)
+    answers = all_at_once([(f"{harness.issuer}/token", fields)] * MANY)
+    assert Counter(a.status_code for a in answers) == {200: 1, 400: MANY - 1}
+    reasons = Counter(e.get("reason") for e in LOG.events[mark:] if e["event"] == "token.refused")
+    assert reasons == {"code_spent": MANY - 1}
+    [family] = families(harness.server.database, harness.tenant_id)
+    assert family.revoked_because == "code_replayed"
+    assert len(harness.events("grant.revoked")) == 1
+
+
+def test_one_code_with_wrong_verifiers_beside_the_right_one(harness):
+    """O21-08: forty-nine thieves without the verifier cannot disturb the owner."""
+    fields = {
+        "grant_type": "authorization_code",
+        "client_id": harness.client_id,
+        "code": harness.code(),
+    }
+    wrong = {**fields, "code_verifier": "w" * 43}
+    right = {**fields, "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"}
+    url = f"{harness.issuer}/token"
+    answers = all_at_once([(url, wrong)] * 25 + [(url, right)] + [(url, wrong)] * 24)
+    assert [a.status_code for a in answers].count(200) == 1
+    assert harness.refresh(answers[25].json()["refresh_token"]).ok
+
+
+def test_one_refresh_token_used_fifty_times_by_threads(harness):
+    """O21-18, MCP-AS-79, item 8: everybody gets the same successor, and there was one rotation."""
+    token = harness.redeem(harness.code()).refresh_token
+    fields = {
+        "grant_type": "refresh_token",
+        "client_id": harness.client_id,
+        "refresh_token": token,
+    }
+    answers = all_at_once([(f"{harness.issuer}/token", fields)] * MANY)
+    assert {a.status_code for a in answers} == {200}
+    [successor] = {a.json()["refresh_token"] for a in answers}
+    assert len({a.json()["access_token"] for a in answers}) == MANY
+    [family] = families(harness.server.database, harness.tenant_id)
+    assert (family.generation, family.revoked_at) == (2, None)
+    assert harness.refresh(successor).ok
+
+
+# -- two processes on one database ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(installed):
+    """Two processes; on SQLite too, where the file's lock is all they share."""
+    with ExitStack() as stack:
+        processes = [ServerProcess(installed.config) for _ in range(2)]
+        for process in processes:
+            stack.callback(process.stop)
+        yield [f"{process.base}/token" for process in processes]
+
+
+@pytest.mark.slow
+def test_two_processes_never_both_win(installed, two):
+    """O21-09, O21-18, ATK-06, ATK-54, item 8, L12: codes and refresh tokens, and what the trail says after it all."""
+    database, tenant_id = installed.services.database, installed.tenant_id
+    answered = []
+    for _ in range(3):
+        fields = installed.redemption(installed.code())
+        answers = all_at_once([(two[n % 2], fields) for n in range(MANY)])
+        assert Counter(a.status_code for a in answers) == {200: 1, 400: MANY - 1}
+        assert {a.json()["error"] for a in answers if a.status_code == 400} == {"invalid_grant"}
+        answered += [a for a in answers if a.status_code == 200]
+    for family in families(database, tenant_id):
+        assert family.revoked_because == "code_replayed"
+
+    first = httpx2.post(two[0], data=installed.redemption(installed.code()), trust_env=False)
+    answered.append(first)
+    token = first.json()["refresh_token"]
+    for generation in (2, 3, 4):
+        fields = installed.refreshing(token)
+        answers = all_at_once([(two[n % 2], fields) for n in range(MANY)])
+        assert {a.status_code for a in answers} == {200}
+        [token] = {a.json()["refresh_token"] for a in answers}
+        [family] = [f for f in families(database, tenant_id) if f.revoked_at is None]
+        assert family.generation == generation
+        answered += answers
+
+    events = issued_jtis(database, tenant_id)
+    assert set(events.values()) == {1}
+    assert set(events) == {jti_of(a) for a in answered}
+    verified = installed.verify()
+    assert verified.fault is None
+    assert verified.strands == 3
+
+
+@pytest.mark.slow
+def test_reuse_at_one_process_is_known_at_the_other(installed, two):
+    """ATK-54: nothing is remembered in a process."""
+    first = httpx2.post(two[0], data=installed.redemption(installed.code()), trust_env=False).json()
+    token = first["refresh_token"]
+    for n in range(1, 4):
+        answer = httpx2.post(two[n % 2], data=installed.refreshing(token), trust_env=False)
+        token = answer.json()["refresh_token"]
+    reuse = httpx2.post(two[1], data=installed.refreshing(first["refresh_token"]), trust_env=False)
+    assert reuse.json()["error"] == "invalid_grant"
+    after = httpx2.post(two[0], data=installed.refreshing(token), trust_env=False)
+    assert after.json()["error"] == "invalid_grant"
+
+
+@pytest.mark.slow
+def test_a_change_is_seen_by_both_at_once(installed, two):
+    """L6: no message bus, and no request is decided on stale policy."""
+    from authz.admin import clients
+    from authz.admin.operator import Operator
+    from authz.clock import system_clock
+
+    answer = httpx2.post(two[0], data=installed.redemption(installed.code()), trust_env=False)
+    token = answer.json()["refresh_token"]
+    for n, scopes in enumerate([{"logs.read"}, {"analytics.query"}, {"logs.read"}]):
+        with installed.services.database.write() as tx:
+            operator = Operator("test", system_clock(), installed.services.envelope)
+            clients.set_ceiling(
+                tx, operator, installed.tenant_id, installed.client_id, frozenset(scopes)
+            )
+        for url in (two[n % 2], two[(n + 1) % 2]):
+            answer = httpx2.post(url, data=installed.refreshing(token), trust_env=False)
+            assert answer.status_code == 200, answer.text
+            assert set(answer.json()["scope"].split()) == scopes
+            token = answer.json()["refresh_token"]
+
+
+# -- kill -9 ----------------------------------------------------------------------------------------------
+
+
+class Client:
+    """A client that refreshes without pause and keeps the last token it was given."""
+
+    def __init__(self, installed, token):
+        self.installed, self.token = installed, token
+        self.jtis = []
+        self.refusals = []
+        self.stop = threading.Event()
+
+    def run(self, url):
+        with httpx2.Client(trust_env=False, timeout=30) as http:
+            while not self.stop.is_set():
+                try:
+                    answer = http.post(url, data=self.installed.refreshing(self.token))
+                except httpx2.TransportError:
+                    return
+                self.take(answer)
+
+    def take(self, answer):
+        if answer.status_code == 200:
+            self.jtis.append(jti_of(answer))
+            self.token = answer.json()["refresh_token"]
+        elif answer.status_code != 503:
+            self.refusals.append(answer.text)
+
+
+@pytest.mark.slow
+def test_kill_dash_nine_never_costs_a_session(installed):
+    """Item 8, L12: whatever the moment, the client goes on with the token it last had."""
+    rounds, count = 8, 8
+    clients = []
+    server = ServerProcess(installed.config)
+    try:
+        for _ in range(count):
+            answer = httpx2.post(
+                f"{server.base}/token",
+                data=installed.redemption(installed.code()),
+                trust_env=False,
+            )
+            client = Client(installed, answer.json()["refresh_token"])
+            client.take(answer)
+            clients.append(client)
+        for round_ in range(rounds):
+            url = f"{server.base}/token"
+            threads = [threading.Thread(target=c.run, args=(url,)) for c in clients]
+            for thread in threads:
+                thread.start()
+            # Another moment each time, so that the blow falls on another step of a batch.
+            threading.Event().wait(0.15 + 0.013 * round_)
+            server.kill()
+            for thread in threads:
+                thread.join(30)
+            server = ServerProcess(installed.config)
+            for client in clients:
+                client.take(
+                    httpx2.post(
+                        f"{server.base}/token",
+                        data=installed.refreshing(client.token),
+                        trust_env=False,
+                    )
+                )
+                assert not client.refusals, (round_, client.refusals)
+    finally:
+        server.kill()
+    database, tenant_id = installed.services.database, installed.tenant_id
+    assert all(family.revoked_at is None for family in families(database, tenant_id))
+    events = issued_jtis(database, tenant_id)
+    assert set(events.values()) == {1}
+    seen = [jti for client in clients for jti in client.jtis]
+    assert len(seen) > rounds * count
+    assert set(seen) <= set(events)
+    with database.read() as tx:
+        assert set(tx.scalars(select(IssuedToken.jti))) == set(events)
+    assert installed.verify().fault is None
+
+
+@pytest.mark.slow
+def test_sigterm_answers_what_is_under_way(installed):
+    """Graceful: nobody who was heard goes without an answer."""
+    server = ServerProcess(installed.config)
+    answer = httpx2.post(
+        f"{server.base}/token", data=installed.redemption(installed.code()), trust_env=False
+    )
+    client = Client(installed, answer.json()["refresh_token"])
+    thread = threading.Thread(target=client.run, args=(f"{server.base}/token",))
+    thread.start()
+    threading.Event().wait(0.3)
+    assert server.stop() in (0, -15)
+    thread.join(30)
+    assert client.jtis
+    assert not client.refusals
+    assert installed.verify().fault is None
