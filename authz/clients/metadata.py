@@ -36,6 +36,8 @@ class Rules:
     """What this installation accepts beyond the specifications."""
 
     private_schemes: frozenset[str] = frozenset()
+    development: bool = False
+    """Metadata documents may be on loopback."""
 
 
 def client_of_document(

@@ -50,14 +50,14 @@ class FetchedClient:
     fresh_until: datetime
 
 
-def check_identifier(client_id: str, trust: TrustPolicy) -> None:
+def check_identifier(client_id: str, trust: TrustPolicy, rules: Rules) -> None:
     """Everything that can be said about a URL-shaped identifier without asking its host. Raises ClientRefused."""
     if not is_client_id_url(client_id):
         raise ClientRefused(
             "No client with this identifier is registered here.", reason="client_unknown"
         )
     try:
-        check_client_id_url(client_id)
+        check_client_id_url(client_id, development=rules.development)
     except UrlError as error:
         raise ClientRefused(
             f"The client's identifier is not usable: {error}.", reason="client_id_malformed"

@@ -122,7 +122,7 @@ class ClientsInUse:
             raise InvalidClient("the client is unknown", reason="client_unknown")
         if row.kind == "registered":
             return self._entry(version, usable_row(row), None)
-        check_identifier(client_id, configuration.trust)
+        check_identifier(client_id, configuration.trust, self._rules)
         approved = is_approved(configuration.trust, client_id)
         client, is_fresh = stored_document(row, rules=self._rules, now=now, approved=approved)
         if is_fresh:

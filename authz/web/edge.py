@@ -59,7 +59,10 @@ class Edge:
 def make_edge(services: Services) -> Edge:
     """Build the engines from the services."""
     settings = services.settings
-    rules = Rules(private_schemes=settings.clients.private_redirect_schemes)
+    rules = Rules(
+        private_schemes=settings.clients.private_redirect_schemes,
+        development=settings.server.development,
+    )
     clients = ClientsInUse(
         services.database,
         services.documents,

@@ -86,7 +86,7 @@ def _ask(edge: Edge, slug: str, cookie: str | None, params: Params | None) -> Re
     if configuration is None or signed_in is None or client_id is None:
         return _refused(edge, "Sign in from the application, then ask again.", "not_signed_in")
     try:
-        check_identifier(client_id, configuration.trust)
+        check_identifier(client_id, configuration.trust, edge.rules)
     except ClientNotAdmitted:
         pass
     except ClientRefused as error:

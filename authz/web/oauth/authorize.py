@@ -253,7 +253,7 @@ class _Flow:
                 "An administrator has blocked this client.", reason="client_blocked"
             )
         try:
-            check_identifier(client_id, configuration.trust)
+            check_identifier(client_id, configuration.trust, self.edge.rules)
         except ClientNotAdmitted:
             if signed_in is None:
                 raise _NeedsSignIn(None, client_id) from None
