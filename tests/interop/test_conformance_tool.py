@@ -1,0 +1,44 @@
+"""The MCP project's own conformance tool, in its mode for authorization servers."""
+
+import json
+
+import pytest
+
+from scripts.demo_parts.installation import free_port
+from tests.interop.scene import JAVASCRIPT, PUBLIC, drive, node
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+TOOL = JAVASCRIPT / "node_modules" / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
+EXPECTED = {
+    "authorization-server-metadata",
+    "authorization-server-metadata-cimd",
+    "authorization-code-grant",
+}
+
+
+@pytest.mark.parametrize("issuer", ["root", "path"])
+def test_every_check_succeeds(scene, issuer, tmp_path):
+    tenant = getattr(scene, issuer)
+    options = {
+        "--url": tenant.issuer,
+        "--client-id": PUBLIC,
+        "--resource": tenant.mcp_url,
+        "-p": str(free_port()),
+        "-o": str(tmp_path),
+    }
+    command = [node(), str(TOOL), "authorization"]
+    driven = drive(
+        [*command, *(part for pair in options.items() for part in pair)],
+        scene.person(),
+        folder=tmp_path,
+    )
+    assert driven.code == 0, driven.output
+    checks = [
+        check
+        for file in tmp_path.rglob("checks.json")
+        for check in json.loads(file.read_text(encoding="utf-8"))
+    ]
+    faults = [check for check in checks if check["status"] not in ("SUCCESS", "INFO")]
+    assert not faults, faults
+    assert {check["id"] for check in checks if check["status"] == "SUCCESS"} >= EXPECTED

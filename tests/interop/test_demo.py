@@ -1,0 +1,33 @@
+"""`scripts/demo` is what a stranger runs first, so it is run here as they do."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from scripts.demo_parts.installation import ROOT
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+
+def test_the_demo_shows_the_whole_job_and_ends():
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "demo"), "--once"],
+        env={**os.environ, "AUTHZ_DEMO_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = done.stdout
+    assert "\n               query_analytics, read_logs\n" in shown
+    assert "\n               read_logs, set_debug_level, trigger_incident\n" in shown
+    assert 'error="insufficient_scope"' in shown
+    assert re.search(r"analytics\.query: role developer", shown)
+    assert re.search(r"logs\.debug\.write: no role of this person holds it", shown)
+    assert "\033[" not in shown
+    seconds = float(re.search(r"first tool call +([0-9.]+) s", shown)[1])
+    assert seconds < 60

@@ -1,0 +1,108 @@
+"""The official Python SDK's client and server, with nothing of ours between them but the two ends of OAuth."""
+
+import asyncio
+
+import pytest
+from mcp import MCPError
+
+from scripts.demo_parts.mcp_client import connected
+from tests.interop.scene import DEV, SRE
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+
+def run(scene, login, work, *, tenant=None, mode="auto", chooses=None):
+    """Connect as somebody, do `work`; answers what it answers, and every answer of a server."""
+    seen = []
+    person = scene.person(login)
+    if chooses is not None:
+        person.chooses = chooses
+
+    async def trace(response):
+        seen.append((response.request.url.path, response.status_code))
+
+    async def main():
+        url = (tenant or scene.root).mcp_url
+        async with connected(
+            url, client_id=scene.host.client_id, person=person, trace=trace, mode=mode
+        ) as connection:
+            return await work(connection)
+
+    return asyncio.run(main()), seen
+
+
+async def refusal_of(connection, tool):
+    with pytest.raises(MCPError) as refused:
+        await connection.call(tool)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize(
+    ("login", "tools"),
+    [
+        (DEV, ["query_analytics", "read_logs"]),
+        (SRE, ["read_logs", "set_debug_level", "trigger_incident"]),
+    ],
+)
+def test_each_role_sees_its_tools(scene, login, tools, mode):
+    found, seen = run(scene, login, lambda connection: connection.tools(), mode=mode)
+    assert found == tools
+    assert next(status for path, status in seen if path == "/mcp") == 401
+    assert ("/.well-known/oauth-protected-resource/mcp", 200) in seen
+    assert ("/.well-known/oauth-authorization-server", 200) in seen
+    assert ("/token", 200) in seen
+
+
+def test_a_tenant_with_a_path_in_its_issuer(scene):
+    async def work(connection):
+        assert connection.provider.context.oauth_metadata.issuer is not None
+        return await connection.call("read_logs"), connection.memory.client.issuer
+
+    (answer, issuer), seen = run(scene, DEV, work, tenant=scene.path)
+    assert "read for usr_" in answer
+    assert str(issuer) == scene.path.issuer
+    assert ("/.well-known/oauth-authorization-server/t/acme", 200) in seen
+
+
+def test_a_tool_of_another_role_is_refused_and_asking_for_more_changes_nothing(scene):
+    async def work(connection):
+        refused = await refusal_of(connection, "set_debug_level")
+        return refused, connection.memory.stored
+
+    (refused, tokens), seen = run(scene, DEV, work)
+    assert "lacks a scope" in refused
+    assert [status for path, status in seen if path == "/mcp"][-2:] == [403, 403]
+    assert [token.scope for token in tokens] == ["analytics.query logs.read"] * 2
+
+
+def test_an_unticked_scope_is_not_granted_and_can_be_given_later(scene):
+    async def work(connection):
+        before = await connection.tools()
+        connection.person.chooses = lambda page: page.offered
+        answer = await connection.call("query_analytics")
+        return before, answer, await connection.tools()
+
+    def without_analytics(page):
+        return [scope for scope in page.offered if scope != "analytics.query"]
+
+    (before, answer, after), _ = run(scene, DEV, work, chooses=without_analytics)
+    assert before == ["read_logs"]
+    assert answer == "orders: 1204"
+    assert after == ["query_analytics", "read_logs"]
+
+
+def test_an_expired_token_is_refreshed_without_the_person(scene):
+    async def work(connection):
+        await connection.call("read_logs")
+        pages = len(connection.person.pages)
+        for _ in range(3):
+            connection.expire()
+            await connection.call("read_logs")
+        return connection.memory.stored, len(connection.person.pages) - pages
+
+    (tokens, new_pages), _ = run(scene, DEV, work)
+    assert new_pages == 0
+    assert len({token.refresh_token for token in tokens}) == len(tokens) == 4
+    assert len({token.access_token for token in tokens}) == 4
+    assert {token.scope for token in tokens} == {"analytics.query logs.read"}
