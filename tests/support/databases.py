@@ -29,7 +29,7 @@ def held_up(database: Database, table: str) -> Iterator[None]:
             yield
         return
     with connected(database) as connection:
-        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")  # type: ignore[call-overload]
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield
 
 
