@@ -66,8 +66,10 @@ def export(tx: Session, tenant_id: str, *, since: datetime | None = None) -> Ite
     )
     if since is not None:
         query = query.where(AuditEvent.at >= since)
-    for row in tx.execute(query.execution_options(yield_per=1000)).mappings():
-        yield json.dumps(dict(row))
+    # Closed also when the reader stops early: PostgreSQL keeps the cursor open otherwise.
+    with tx.execute(query.execution_options(yield_per=1000)) as rows:
+        for row in rows.mappings():
+            yield json.dumps(dict(row))
     points = tx.execute(
         select(AuditCheckpoint.position, AuditCheckpoint.statement)
         .where(AuditCheckpoint.tenant_id == tenant_id)

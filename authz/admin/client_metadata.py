@@ -78,7 +78,8 @@ def check_pattern(text: str) -> str:
             return check_client_id_url(text)
         except UrlError as error:
             raise Invalid(str(error)) from None
-    if not is_pattern(text):
+    _, colon, port = text.partition(":")
+    if not is_pattern(text) or (colon and not (port.isascii() and port.isdecimal())):
         raise Invalid(
             f"{text!r} is not a pattern; write a URL (https://app.example/client.json), a host "
             "(app.example) or a domain with all its hosts (*.app.example), in lower case"

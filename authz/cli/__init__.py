@@ -4,8 +4,8 @@ Owns how commands are spelled, what they print and how they exit. Never validate
 `authz.admin`, which the console and the API share.
 
 Decisions:
-- A command's module is imported when the command runs, and the help of `authz` is made from the registry, so neither
-  `--help` nor a typing error waits for the database libraries.
+- A command's module is imported when the command is named, and the help of `authz` is made from the registry, so
+  `authz --help`, `init` and a mistyped command do not wait for the database libraries, which take a second.
 - Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage, 3 configuration or environment.
 """
 

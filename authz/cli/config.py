@@ -16,8 +16,10 @@ def show(run: Run) -> Result:
     rows = [
         (f"{section}.{key}", value)
         for section, members in shown.items()
+        if isinstance(members, dict)
         for key, value in members.items()
     ]
+    rows += [("client", client["id"]) for client in shown["client"]]
     return Result(shown, table(("SETTING", "VALUE"), rows, empty=""))
 
 

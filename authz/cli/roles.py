@@ -27,12 +27,7 @@ def import_(
     run: Run,
     file: Annotated[
         Path,
-        typer.Argument(
-            help="YAML, see docs/roles.md; - is standard input.",
-            allow_dash=True,
-            exists=True,
-            dir_okay=False,
-        ),
+        typer.Argument(help="YAML, see docs/roles.md; - is standard input.", metavar="FILE"),
     ],
 ) -> Result:
     """Make the roles those of the file, in one step: roles it does not have are removed."""

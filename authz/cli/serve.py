@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from authz import secretstores
+from authz.admin import configured_clients
 from authz.cli.db import create_default_tenant
 from authz.cli.run import Result, Run, command, group
 from authz.db import migrate
@@ -54,6 +56,21 @@ def _prepare(run: Run, *, upgrade: bool) -> list[str]:
     migrate.check(database)
     if create_default_tenant(run):
         notes.append("Created the tenant 'default' with its signing keys.")
+    return [*notes, *_configure_clients(run)]
+
+
+def _configure_clients(run: Run) -> list[str]:
+    """Make the database agree with the `[[client]]` entries of the file."""
+    secrets = [
+        None if client.secret is None else secretstores.resolve(client.secret).decode()
+        for client in run.settings.client
+    ]
+    notes = []
+    for client, secret in zip(run.settings.client, secrets, strict=True):
+        with run.services.database.write() as tx:
+            done = configured_clients.apply(tx, run.operator, client, secret, run.settings)
+        if done is not None:
+            notes.append(f"Client {client.id!r} from the configuration: {done}.")
     return notes
 
 

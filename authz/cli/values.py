@@ -108,6 +108,8 @@ def text_of(path: Path) -> str:
     """The text of a file, or of standard input for `-`. Raises Invalid when it is not text."""
     try:
         return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise Invalid(f"{path} is not text in UTF-8") from None
 

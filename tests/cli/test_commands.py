@@ -1,0 +1,303 @@
+"""Every command says what it did, in words and in JSON, and refuses with a sentence."""
+
+import json
+
+import pytest
+import yaml
+
+from authz import entropy
+from authz.keys import describe, generate
+
+URL = "https://mcp.example/mcp"
+DOCUMENT = "https://app.example/client.json"
+
+
+def refused(shown):
+    """The error of a command that ran with --json."""
+    assert shown.out == ""
+    return json.loads(shown.err)
+
+
+def test_people(cli):
+    user = cli.json("users", "add", "Dev@Example.com", "--name", "Dev Eloper")
+    assert (user["login"], user["has_password"]) == ("dev@example.com", False)
+    assert "Next: authz users password x@x" in cli.run("users", "add", "x@x").out
+    assert cli.json("users", "password", "dev@example.com", "--password-stdin", stdin="12345678\n")
+    assert cli.json("users", "show", "dev@example.com")["live_grants"] == 0
+    assert "live grants:  0" in cli.run("users", "show", user["id"]).out
+    assert cli.json("users", "disable", "dev@example.com")["user"]["status"] == "disabled"
+    assert cli.json("users", "enable", "dev@example.com")["status"] == "active"
+    assert [u["login"] for u in cli.json("users", "list", "--match", "dev")] == ["dev@example.com"]
+    assert "The first 1;" in cli.run("users", "list", "--limit", "1").out
+
+
+def test_a_password_comes_from_a_prompt_a_pipe_or_a_reference_but_never_an_argument(cli):
+    cli.run("users", "add", "a@x", "--password-prompt", stdin="12345678\n12345678\n")
+    cli.environment["SECRET_WORD"] = "correct horse"
+    assert cli.json("users", "add", "b@x", "--password-from", "env:SECRET_WORD")["has_password"]
+    cli.run("users", "password", "b@x", stdin="12345678\n12345678\n")
+    cli.run("users", "add", "c@x", "--password", "12345678", code=2)
+    cli.run("users", "add", "c@x", "--password-stdin", "--password-from", "env:X", code=2)
+    assert "is not set" in cli.run("users", "add", "c@x", "--password-from", "env:NONE", code=3).err
+    assert "too short" in cli.run("users", "add", "c@x", "--password-stdin", stdin="\n", code=1).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "sentence"),
+    [
+        (["users", "show", "nobody"], "not_found", "there is no user 'nobody'; `authz users list`"),
+        (["users", "add", "a b"], "invalid", "the login 'a b' has a space"),
+        (["groups", "members", "list", "none"], "not_found", "there is no group 'none'"),
+        (["clients", "show", "none"], "not_found", "there is no client 'none'"),
+        (["clients", "approve", DOCUMENT], "not_found", "nobody asked for"),
+        (["clients", "add", "A"], "invalid", "needs at least one redirect URI"),
+        (["resources", "show", URL], "not_found", "there is no MCP server"),
+        (["resources", "add", "mcp", "--scope", "a"], "invalid", "is not absolute"),
+        (["roles", "bind", "none", "--user", "a"], "not_found", "there is no role 'none'"),
+        (["keys", "rotate", "--algorithm", "HS256"], "invalid", "not 'HS256'"),
+        (["explain", "none"], "not_found", "no access token with the jti 'none'"),
+    ],
+)
+def test_a_refusal_is_exit_1_and_one_sentence(cli, arguments, kind, sentence):
+    error = refused(cli.run(*arguments, "--json", code=1))
+    assert error["kind"] == kind
+    assert sentence in error["error"]
+    assert cli.run(*arguments, code=1).err == f"Error: {error['error']}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["users", "show"],
+        ["users", "nope"],
+        ["nope"],
+        ["roles", "bind", "a"],
+        ["roles", "bind", "a", "--user", "a", "--group", "b"],
+        ["roles", "bind", "a", "--user", "a", "--until", "tomorrow"],
+        ["roles", "import", "/no/such/file"],
+        ["clients", "ceiling", "a"],
+        ["clients", "rotate-secret", "a", "--overlap", "soon"],
+        ["keys", "rotate", "--now", "--at", "2026-12-31T00:00:00Z"],
+        ["resources", "add", URL, "--scope", "a,rsik=read"],
+    ],
+)
+def test_wrong_usage_is_exit_2(cli, arguments):
+    cli.run(*arguments, code=2)
+
+
+def test_an_unknown_tenant_is_named(installation):
+    from tests.cli.conftest import Cli
+
+    shown = Cli(installation.config, "nowhere").run("users", "list", "--json", code=1)
+    assert "there is no tenant 'nowhere'; `authz tenants list`" in refused(shown)["error"]
+
+
+def test_tenants(installation, cli):
+    slug, cli.tenant = cli.tenant, None
+    (line,) = [t for t in cli.json("tenants", "list") if t["slug"] == slug]
+    assert line["issuer"] == f"https://authz.example/t/{slug}"
+    assert cli.json("tenants", "trust", slug, "deny_list")["client_trust"] == "deny_list"
+    assert cli.json("tenants", "disable", slug)["status"] == "disabled"
+    assert "is active" in cli.run("tenants", "enable", slug).out
+    assert "exists already" in cli.run("tenants", "add", slug, code=1).err
+    assert "'closed' is not one of" in cli.run("tenants", "trust", slug, "closed", code=1).err
+
+
+def test_groups(cli):
+    cli.run("users", "add", "a@x")
+    assert cli.json("groups", "add", "oncall")["members"] == 0
+    assert cli.json("groups", "members", "add", "oncall", "a@x")["members"] == ["a@x"]
+    assert "a@x" in cli.run("groups", "members", "list", "oncall").out
+    assert "oncall" in cli.run("groups", "list").out
+    assert cli.json("groups", "members", "remove", "oncall", "a@x")["members"] == []
+
+
+def test_a_secret_is_printed_once(cli):
+    arguments = ("--redirect-uri", "https://a.example/cb", "--auth", "client_secret_basic")
+    made = cli.json("clients", "add", "App", "--id", "app", *arguments)
+    secret = made["client_secret"]
+    assert secret.startswith("cls_")
+    later = [
+        cli.run("clients", "show", "app").out,
+        cli.run("clients", "list").out,
+        cli.run("clients", "show", "app", "--json").out,
+        cli.run("audit", "export").out,
+    ]
+    assert not any(secret in text or entropy.digest(secret) in text for text in later)
+    rotated = cli.run("clients", "rotate-secret", "app", "--overlap", "30m").out
+    assert "not stored and not shown again" in rotated
+    assert secret not in rotated
+    assert len(cli.json("clients", "show", "app")["secrets"]) == 2
+
+
+def test_clients(cli, tmp_path):
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(json.dumps({"keys": [describe(generate("ES256"), "ES256")[1]]}))
+    made = cli.json(
+        "clients", "add", "Robot", "--auth", "private_key_jwt", "--jwks", jwks,
+        "--grant-type", "client_credentials", "--ceiling", "logs.read",
+    )  # fmt: skip
+    shown = cli.json("clients", "show", made["id"])
+    assert shown["metadata"]["grant_types"] == ["client_credentials"]
+    assert shown["scope_ceiling"] == ["logs.read"]
+    assert "no bound" in cli.run("clients", "ceiling", made["id"], "--none").out
+    ceiling = cli.json("clients", "ceiling", made["id"], "--scope", "b", "--scope", "a")
+    assert ceiling["scope_ceiling"] == ["a", "b"]
+    assert "0 grants revoked" in cli.run("clients", "block", made["id"]).out
+    assert cli.json("clients", "unblock", made["id"])["status"] == "active"
+    assert cli.json("clients", "remove", made["id"])["removed"]
+    assert cli.json("clients", "list") == []
+    jwks.write_text("[]")
+    refused_ = cli.run(
+        "clients", "add", "R", "--auth", "private_key_jwt", "--jwks", jwks, code=1
+    ).err
+    assert "holds no JSON object" in refused_
+
+
+def test_trust_rules(cli):
+    assert cli.json("clients", "allow", "*.app.example")["verdict"] == "allow"
+    assert "is denied" in cli.run("clients", "deny", "evil.example").out
+    assert [r["pattern"] for r in cli.json("clients", "rules")] == ["*.app.example", "evil.example"]
+    assert cli.json("clients", "unlist", "*.app.example")["removed"] == "allow"
+    assert cli.json("clients", "requests") == []
+    assert cli.run("clients", "requests", "--all").out == "No request.\n"
+
+
+def test_resources(cli):
+    line = cli.json("resources", "add", URL, "--scope", "a", "--name", "Logs", "--owner", "ops")
+    assert (line["name"], line["owner"]) == ("Logs", "ops")
+    added = cli.json("resources", "scope", "add", URL, "b.c", "--risk", "read", "--tool", "t")
+    assert added["tools"] == ["t"]
+    edited = cli.json("resources", "scope", "edit", URL, "b.c", "--default", "--no-tools")
+    assert (edited["is_default"], edited["tools"], edited["risk"]) == (True, [], "read")
+    assert cli.json("resources", "scope", "remove", URL, "a")["removed"]
+    assert cli.json("resources", "default", line["id"])["is_default"]
+    assert cli.json("resources", "disable", URL)["status"] == "disabled"
+    assert cli.json("resources", "enable", URL)["status"] == "active"
+    assert cli.json("resources", "owner", URL, "sec")["owner"] == "sec"
+    text = cli.run("resources", "show", URL).out
+    assert "https://mcp.example/.well-known/oauth-protected-resource/mcp" in text
+    document = json.loads(text[text.index("{") :])
+    assert document["authorization_servers"] == [f"https://authz.example/t/{cli.tenant}"]
+
+
+def test_roles_travel_as_a_file(cli, tmp_path):
+    cli.run("resources", "add", URL, "--scope", "a", "--scope", "b")
+    cli.run("users", "add", "x@x")
+    text = f"""
+roles:
+  one: [a]
+  two: {{includes: [one], at: {{{URL}: [b]}}, description: 'Both: yes'}}
+bindings:
+  - {{role: two, users: [x@x], until: 2099-01-01T00:00:00Z}}
+"""
+    first = cli.json("roles", "import", "-", stdin=text)
+    assert first["added"] == ["one", "two"]
+    assert first["bound"][0]["holder"] == "x@x"
+    exported = cli.run("roles", "export").out
+    assert yaml.safe_load(exported)["roles"]["one"] == ["a"]
+    cli.run("roles", "export", "--output", tmp_path / "out.yaml")
+    assert (tmp_path / "out.yaml").read_text() == exported
+    assert "Nothing changed." in cli.run("roles", "import", tmp_path / "out.yaml").out
+    told = cli.run("roles", "import", "-", stdin="roles: {two: [a, nope]}").out
+    assert "- role one" in told
+    assert f"~ role two: +a, +nope, -b at {URL}, -includes one, description" in told
+    assert "Warning: no MCP server declares 'nope'" in told
+    assert cli.json("roles", "list")[0]["users"] == ["x@x"]
+    assert "Unbound two for the user x@x" in cli.run("roles", "unbind", "two", "--user", "x@x").out
+
+
+def test_a_circle_of_roles_is_refused_with_its_chain(cli):
+    text = "roles: {a: {includes: [b]}, b: {includes: [a]}}"
+    assert "a -> b -> a" in cli.run("roles", "import", "-", stdin=text, code=1).err
+
+
+def test_keys(cli):
+    assert len(cli.json("keys", "list")) == 3
+    new = cli.json("keys", "rotate", "--algorithm", "RS256")
+    states = {line["id"]: line["state"] for line in cli.json("keys", "list")}
+    assert states[new["id"]] == "published"
+    assert "signs from" in cli.run("keys", "rotate", "--purpose", "audit", "--now").out
+    planned = cli.json("keys", "rotate", "--at", "2099-01-01T00:00:00Z")
+    assert planned["publish_at"] == "2099-01-01T00:00:00Z"
+
+
+def test_the_trail(cli, tmp_path):
+    cli.run("groups", "add", "a")
+    point = cli.json("audit", "checkpoint")
+    assert point["checkpoint"] == 1
+    assert cli.json("audit", "checkpoint") == {"checkpoint": None}
+    found = cli.json("audit", "verify")
+    assert (found["events"], found["checkpoints"], found["fault"]) == (2, 1, None)
+    lines = [json.loads(line) for line in cli.run("audit", "export").out.splitlines()]
+    assert [line.get("position") for line in lines] == [1, 2, None]
+    assert lines[2]["statement"] == point["statement"]
+    assert cli.json("audit", "export", "--output", tmp_path / "x.jsonl")["lines"] == 3
+    later = cli.run("audit", "export", "--since", "2099-01-01T00:00:00Z").out
+    assert [json.loads(line)["checkpoint"] for line in later.splitlines()] == [1]
+
+
+def test_a_broken_trail_is_exit_1_and_named(cli):
+    from sqlalchemy import delete, select
+
+    from authz.db.models import AuditEvent, Tenant
+    from authz.services import open_services
+    from authz.settings import load
+
+    cli.run("groups", "add", "a")
+    cli.run("groups", "add", "b")
+    with open_services(load(cli.config)) as services, services.database.write() as tx:
+        tenant_id = tx.scalars(select(Tenant.id).where(Tenant.slug == cli.tenant)).one()
+        tx.execute(
+            delete(AuditEvent).where(AuditEvent.tenant_id == tenant_id, AuditEvent.position == 3)
+        )
+    assert "strand main, position 3: truncated" in cli.run("audit", "verify", code=1).out
+    found = cli.json("audit", "verify", code=1)
+    assert found["fault"] == {"strand": "main", "position": 3, "what": "truncated"}
+
+
+def test_a_name_does_not_steer_the_terminal():
+    from authz.cli.output import cell, table
+
+    assert cell("a\x1b[2Jb") == "a\\x1b[2Jb"
+    assert "\x1b" not in table(("X",), [("\x1b]0;x\x07",)], empty="")
+
+
+def test_help_names_every_command_and_the_exit_codes():
+    from typer.testing import CliRunner
+
+    from authz.cli import COMMANDS, app
+
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+    assert "Exit codes: 0 done" in shown
+    for name in COMMANDS:
+        page = CliRunner().invoke(app, [name, "--help"])
+        assert page.exit_code == 0
+        assert "Exit codes: 0 done" in page.stdout
+
+
+def test_every_command_is_in_the_guide():
+    import importlib
+    from pathlib import Path
+
+    import typer
+
+    from authz.cli import COMMANDS
+
+    guide = Path("docs/cli.md").read_text()
+
+    def walk(command, path):
+        for name, child in getattr(command, "commands", {}).items():
+            yield from walk(child, f"{path} {name}")
+        if not hasattr(command, "commands"):
+            yield path, [o for p in command.params for o in getattr(p, "opts", [])]
+
+    for name, (entry, _) in COMMANDS.items():
+        module, _, attribute = entry.partition(":")
+        command = typer.main.get_command(getattr(importlib.import_module(module), attribute))
+        for path, options in walk(command, f"authz {name}"):
+            assert f"`{path}" in guide, path
+            for option in options:
+                if option.startswith("--"):
+                    assert option in guide, (path, option)
