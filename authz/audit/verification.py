@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, select, type_coerce
 from sqlalchemy.orm import Session
 
 from authz import entropy
@@ -53,11 +53,7 @@ def verify(
     count = 0
     hashes: dict[tuple[str, int], str] = {}
     points = list(_checkpoints(tx, tenant_id))
-    wanted = {
-        (strand, head[0])
-        for _, claims in points
-        for strand, head in claims.get("heads", {}).items()
-    }
+    wanted = {(strand, head[0]) for _, claims in points for strand, head in _heads(claims)}
     strands = sorted(found | set(heads) | opened, key=lambda name: (name != MAIN_STRAND, name))
     fault = None
     for strand in strands:
@@ -87,21 +83,56 @@ def verify(
     return Verified(count, len(strands), len(points), fault)
 
 
+# Whatever an intruder wrote is read without trusting its shape: a verifier that stops with an error is silenced.
+
+
 def _links(tx: Session, tenant_id: str, strand: str) -> Iterator[tuple[int, str, str]]:
-    rows = tx.execute(
-        select(AuditEvent)
+    query = (
+        select(
+            AuditEvent.position,
+            AuditEvent.kind,
+            type_coerce(AuditEvent.at, Text),  # as stored: SQLite keeps any text in the column
+            AuditEvent.body,
+            AuditEvent.hash,
+        )
         .where(AuditEvent.tenant_id == tenant_id, AuditEvent.strand == strand)
         .order_by(AuditEvent.position)
         .execution_options(yield_per=1000)
-    ).scalars()
-    for row in rows:
-        # The columns are copies for searching; an edited copy would lead a reader astray.
-        body = json.loads(row.body)
-        copied = (body.get("kind"), body.get("position"), body.get("at"))
-        at = row.at.isoformat(timespec="microseconds")
-        honest = copied == (row.kind, row.position, at)
-        yield row.position, row.body if honest else "", row.hash
-        tx.expunge(row)
+    )
+    # Closed with the block: the reader stops at the first fault.
+    with tx.execute(query) as rows:
+        for row in rows:
+            position, kind, text, hash_ = row[0], row[1], row[3], row[4]
+            # The columns are copies for searching; an edited copy would lead a reader astray.
+            body = _object(text)
+            copied = (body.get("kind"), body.get("position"), body.get("at"))
+            honest = copied == (kind, position, _spelled(row[2]))
+            yield position, text if honest else "", hash_
+
+
+def _spelled(stored_at: Any) -> Any:
+    if isinstance(stored_at, datetime):
+        return stored_at.astimezone(UTC).isoformat(timespec="microseconds")
+    return stored_at
+
+
+def _object(text: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _heads(claims: Mapping[str, Any]) -> list[tuple[str, list[Any]]]:
+    heads = claims.get("heads")
+    if not isinstance(heads, dict):
+        return []
+    return [
+        (strand, head)
+        for strand, head in heads.items()
+        if isinstance(head, list) and len(head) == 2 and isinstance(head[0], int)
+    ]
 
 
 def _opened_strands(tx: Session, tenant_id: str) -> set[str]:
@@ -112,7 +143,9 @@ def _opened_strands(tx: Session, tenant_id: str) -> set[str]:
             AuditEvent.kind == StrandOpened.kind,
         )
     )
-    return {json.loads(body)["detail"]["strand"] for body in rows}
+    details = (_object(body).get("detail") for body in rows)
+    names = (detail.get("strand") for detail in details if isinstance(detail, dict))
+    return {name for name in names if isinstance(name, str)}
 
 
 def _checkpoints(
@@ -145,7 +178,7 @@ def _checkpoint_fault(
             return Fault("checkpoints", number, "the signature does not hold")
         if claims.get("previous") != previous:
             return Fault("checkpoints", number, "altered")
-        for strand, (position, hash_) in claims["heads"].items():
+        for strand, (position, hash_) in _heads(claims):
             if hashes.get((strand, position)) != hash_:
                 return Fault(strand, position, f"not what checkpoint {number} saw")
         previous = hashlib.sha256(row.statement.encode()).hexdigest()
@@ -159,7 +192,7 @@ def next_checkpoint(
     points = list(_checkpoints(tx, tenant_id))
     seen: dict[str, list[Any]] = {}
     for _, claims in points:
-        seen.update(claims.get("heads", {}))
+        seen.update(_heads(claims))
     moved = {
         row.strand: [row.position, row.hash]
         for row in tx.scalars(select(AuditHead).where(AuditHead.tenant_id == tenant_id))
