@@ -1,0 +1,337 @@
+"""The policy engine against a reference, over random policies, and its reasons one by one (L3, L9, S4)."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from authz.policy import SENTENCES, Ceiling, Reason, Subject, decide
+from authz.policy.snapshot import HeldRole, Resource, Scope, build, cycle_in
+from tests.policy import reference
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+SCOPES = ["a.read", "a.write", "b.read", "b.write", "c"]
+ROLES = ["r1", "r2", "r3", "r4"]
+GROUPS = ["g1", "g2"]
+RESOURCES = ["res_1", "res_2"]
+
+untils = st.sampled_from(
+    [None, NOW - timedelta(seconds=1), NOW, NOW + timedelta(microseconds=1), NOW + timedelta(1)]
+)
+scope_sets = st.frozensets(st.sampled_from(SCOPES))
+ceilings = st.none() | scope_sets
+worlds = st.fixed_dictionaries(
+    {
+        "now": st.just(NOW),
+        "resource": st.just("res_1"),
+        "user_enabled": st.sampled_from([True, True, True, False]),
+        "resource_enabled": st.sampled_from([True, True, True, False]),
+        "declared": scope_sets,
+        "defaults": scope_sets,
+        "requested": st.none() | st.frozensets(st.sampled_from([*SCOPES, "unheard.of"])),
+        "includes": st.sets(st.tuples(st.sampled_from(ROLES), st.sampled_from(ROLES)), max_size=5),
+        "role_scopes": st.sets(
+            st.tuples(
+                st.sampled_from(ROLES), st.sampled_from([*RESOURCES, "*"]), st.sampled_from(SCOPES)
+            ),
+            max_size=12,
+        ),
+        "user_roles": st.lists(st.tuples(st.sampled_from(ROLES), untils), max_size=3),
+        "groups": st.frozensets(st.sampled_from(GROUPS)),
+        "group_roles": st.lists(
+            st.tuples(st.sampled_from(GROUPS), st.sampled_from(ROLES), untils), max_size=3
+        ),
+        "client_ceiling": ceilings,
+        "consent_withheld": ceilings,
+        "grant_ceiling": ceilings,
+    }
+)
+
+
+def policy_of(world):
+    made = [
+        Resource(
+            id=id_,
+            identifier=f"https://{id_}.example",
+            canonical=f"https://{id_}.example",
+            name=id_,
+            enabled=world["resource_enabled"] if id_ == "res_1" else True,
+            scopes={
+                s: Scope(s, is_default=s in world["defaults"])
+                for s in (world["declared"] if id_ == "res_1" else SCOPES)
+            },
+        )
+        for id_ in RESOURCES
+    ]
+    return build(
+        7,
+        resources=made,
+        roles=[(role, role.upper()) for role in ROLES],
+        role_scopes=world["role_scopes"],
+        role_parents=world["includes"],
+        group_roles=[(g, g.upper(), r, until) for g, r, until in world["group_roles"]],
+    )
+
+
+def decision_of(world, **changes):
+    world = {**world, **changes}
+    policy = policy_of(world)
+    return decide(
+        policy,
+        Subject(
+            "usr_1",
+            enabled=world["user_enabled"],
+            roles=tuple(HeldRole(*binding) for binding in world["user_roles"]),
+            groups=world["groups"],
+        ),
+        policy.resources["res_1"],
+        client="cli_1",
+        requested=world["requested"],
+        ceilings=[
+            Ceiling(Reason(name), world[name])
+            for name in ("client_ceiling", "consent_withheld", "grant_ceiling")
+        ],
+        now=world["now"],
+    )
+
+
+def asked_in(world):
+    return (
+        world["defaults"] & world["declared"] if world["requested"] is None else world["requested"]
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds)
+def test_the_engine_agrees_with_the_reference(world):
+    """L3, L4, L5: users, groups, roles, inclusion, expiry, resources and ceilings, in any combination."""
+    decision = decision_of(world)
+    expected = {scope: reference.reason(world, scope) for scope in asked_in(world)}
+    assert decision.granted == {scope for scope, why in expected.items() if why is None}
+    assert decision.removed == {scope: why for scope, why in expected.items() if why is not None}
+
+
+@settings(max_examples=300, deadline=None)
+@given(worlds)
+def test_granted_is_inside_every_bound(world):
+    """L9, S4: requested, declared, every ceiling; and nothing is lost between granted and removed."""
+    decision = decision_of(world)
+    asked = asked_in(world)
+    bounds = [asked, world["declared"]]
+    bounds += [
+        world[n]
+        for n in ("client_ceiling", "consent_withheld", "grant_ceiling")
+        if world[n] is not None
+    ]
+    for bound in bounds:
+        assert decision.granted <= bound
+    assert decision.granted | decision.removed.keys() == asked
+    assert not decision.granted & decision.removed.keys()
+    assert all(isinstance(why, Reason) for why in decision.removed.values())
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds, scope_sets)
+def test_a_narrower_ceiling_never_widens(world, ceiling):
+    """S4, M6: whoever acts in between can only take away."""
+    wide = decision_of(world)
+    bound = ceiling if world["client_ceiling"] is None else ceiling & world["client_ceiling"]
+    assert decision_of(world, client_ceiling=bound).granted <= wide.granted
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds)
+def test_equal_inputs_give_equal_records(world):
+    """Item 4: the stored record replays to the same text, whatever order sets had."""
+    shuffled = {**world, "role_scopes": list(world["role_scopes"])[::-1]}
+    left, right = decision_of(world), decision_of(shuffled)
+    assert json.dumps(left.as_json(), sort_keys=True) == json.dumps(right.as_json(), sort_keys=True)
+
+
+# -- reasons ----------------------------------------------------------------------------------------------
+
+GOOD = {
+    "now": NOW,
+    "resource": "res_1",
+    "user_enabled": True,
+    "resource_enabled": True,
+    "declared": frozenset({"a.read", "a.write"}),
+    "defaults": frozenset({"a.read"}),
+    "requested": frozenset({"a.write"}),
+    "includes": set(),
+    "role_scopes": {("r1", "res_1", "a.read"), ("r1", "*", "a.write")},
+    "user_roles": [("r1", None)],
+    "groups": frozenset(),
+    "group_roles": [],
+    "client_ceiling": None,
+    "consent_withheld": None,
+    "grant_ceiling": None,
+}
+BREAKS = [
+    ("subject_disabled", {"user_enabled": False}),
+    ("resource_disabled", {"resource_enabled": False}),
+    ("scope_unknown", {"declared": frozenset()}),
+    ("role_missing", {"user_roles": []}),
+    ("role_expired", {"user_roles": [("r1", NOW)]}),
+    ("client_ceiling", {"client_ceiling": frozenset()}),
+    ("consent_withheld", {"consent_withheld": frozenset()}),
+    ("grant_ceiling", {"grant_ceiling": frozenset()}),
+]
+
+
+def test_the_good_case_is_granted_with_its_source():
+    assert decision_of(GOOD).sources == {"a.write": "role R1"}
+
+
+@pytest.mark.parametrize(("why", "changes"), BREAKS)
+def test_each_reason(why, changes):
+    assert decision_of(GOOD, **changes).removed == {"a.write": why}
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [pair for pair in pairwise(BREAKS) if pair[0][0] != "role_missing"],
+    ids=lambda pair: pair[0],
+)
+def test_the_first_reason_that_applies_is_given(first, second):
+    """The documented order; later defects stay hidden behind earlier ones."""
+    assert decision_of(GOOD, **{**second[1], **first[1]}).removed == {"a.write": first[0]}
+
+
+def test_the_order_of_the_reasons_is_the_order_of_the_enum():
+    assert [why for why, _ in BREAKS] == [str(r) for r in Reason]
+    assert set(SENTENCES) == set(Reason)
+
+
+def test_an_expired_binding_beside_a_living_one_does_not_matter():
+    bindings = [("r1", NOW - timedelta(1)), ("r1", NOW + timedelta(1))]
+    assert decision_of(GOOD, user_roles=bindings).granted == {"a.write"}
+
+
+def test_no_scope_asked_is_the_default_set():
+    """S10, MCP-AS-70."""
+    decision = decision_of(GOOD, requested=None)
+    assert (decision.requested, decision.granted) == (None, {"a.read"})
+
+
+def test_nothing_asked_is_nothing():
+    decision = decision_of(GOOD, requested=frozenset())
+    assert (decision.granted, decision.removed) == (frozenset(), {})
+
+
+def test_a_scope_of_one_server_is_not_one_of_another():
+    """M12: unless the role says everywhere."""
+    elsewhere = {("r1", "res_2", "a.write")}
+    assert decision_of(GOOD, role_scopes=elsewhere).removed == {"a.write": "role_missing"}
+
+
+def test_sources_name_inclusion_and_group():
+    """Item 4: by which way a scope came."""
+    world = {
+        **GOOD,
+        "user_roles": [],
+        "groups": frozenset({"g1"}),
+        "group_roles": [("g1", "r3", None)],
+        "includes": {("r3", "r2"), ("r2", "r1")},
+    }
+    assert decision_of(world).sources == {"a.write": "role R3 (includes R2 -> R1) through group G1"}
+
+
+def test_the_shortest_way_is_named():
+    world = {
+        **GOOD,
+        "user_roles": [("r3", None)],
+        "includes": {("r3", "r2"), ("r2", "r1"), ("r3", "r1")},
+    }
+    assert decision_of(world).sources == {"a.write": "role R3 (includes R1)"}
+
+
+def test_a_direct_binding_is_named_before_a_group():
+    world = {**GOOD, "groups": frozenset({"g1"}), "group_roles": [("g1", "r1", None)]}
+    assert decision_of(world).sources == {"a.write": "role R1"}
+
+
+def test_a_binding_to_a_role_that_is_gone_gives_nothing():
+    assert decision_of(GOOD, user_roles=[("r9", None)]).removed == {"a.write": "role_missing"}
+
+
+def test_the_stored_record():
+    """S9: version 1, as documented."""
+    world = {**GOOD, "requested": frozenset({"a.write", "x"})}
+    assert decision_of(world).as_json() == {
+        "v": 1,
+        "policy_version": 7,
+        "subject": "usr_1",
+        "client": "cli_1",
+        "resource": "https://res_1.example",
+        "requested": ["a.write", "x"],
+        "granted": {"a.write": "role R1"},
+        "removed": {"x": "scope_unknown"},
+    }
+
+
+# -- inclusion --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("parents", "cycle"),
+    [
+        ({}, None),
+        ({"a": ["b"], "b": ["c"]}, None),
+        ({"a": ["b", "c"], "b": ["d"], "c": ["d"]}, None),
+        ({"a": ["a"]}, ["a", "a"]),
+        ({"a": ["b"], "b": ["a"]}, ["a", "b", "a"]),
+        ({"x": ["a"], "a": ["b"], "b": ["c"], "c": ["a"]}, ["a", "b", "c", "a"]),
+    ],
+)
+def test_cycles_are_found_and_spelled_out(parents, cycle):
+    """L4."""
+    assert cycle_in(parents) == cycle
+
+
+@given(st.dictionaries(st.sampled_from(ROLES), st.lists(st.sampled_from(ROLES), max_size=3)))
+def test_a_cycle_is_one(parents):
+    cycle = cycle_in(parents)
+    reaches_itself = any(
+        role in set().union(*(reference.roles_reached(p, flat(parents)) for p in parents[role]))
+        for role in parents
+        if parents[role]
+    )
+    assert (cycle is not None) is reaches_itself
+    if cycle:
+        assert cycle[0] == cycle[-1]
+        assert all(right in parents[left] for left, right in pairwise(cycle))
+
+
+def flat(parents):
+    return [(child, parent) for child, several in parents.items() for parent in several]
+
+
+# -- which server when none is named ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("servers", "wanted"),
+    [
+        ([], None),
+        ([(True, False)], 0),
+        ([(False, False)], None),
+        ([(True, False), (True, False)], None),
+        ([(True, False), (True, True)], 1),
+        ([(True, False), (False, True)], 0),
+        ([(False, False), (True, False)], 1),
+        ([(True, True), (True, True)], None),
+    ],
+)
+def test_the_default_server(servers, wanted):
+    """RI-04, MCP-AS-68: the only enabled one, or the one that is marked."""
+    made = [
+        Resource(str(n), str(n), str(n), str(n), enabled=enabled, is_default=marked)
+        for n, (enabled, marked) in enumerate(servers)
+    ]
+    policy = build(1, resources=made, roles=[], role_scopes=[], role_parents=[], group_roles=[])
+    found = policy.default_resource
+    assert (found and int(found.id)) == wanted
