@@ -6,20 +6,38 @@ lives in the database instead.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from authz.errors import ConfigurationError
 from authz.urls import LOOPBACK_HOSTS, UrlError, check_issuer
 
 _PREFIX = "AUTHZ__"
+_PASSWORD_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 SecretReference = Annotated[str, Field(pattern=r"^(env|file):.+$")]
-Seconds = Annotated[timedelta, Field(gt=timedelta(0))]
+
+
+def _seconds(value: object) -> object:
+    """The environment has only text: `300` means seconds there as it does in the file."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+AnySeconds = Annotated[timedelta, BeforeValidator(_seconds)]
+Seconds = Annotated[AnySeconds, Field(gt=timedelta(0))]
 
 
 class Section(BaseModel):
@@ -74,12 +92,12 @@ class Tokens(Section):
     """Lifetimes, in seconds."""
 
     access_token: Seconds = timedelta(minutes=10)
-    code: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(
+    code: Annotated[AnySeconds, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(
         seconds=60
     )
     refresh_idle: Seconds = timedelta(days=14)
     refresh_absolute: Seconds = timedelta(days=90)
-    retry_window: Annotated[timedelta, Field(ge=timedelta(0), le=timedelta(minutes=10))] = (
+    retry_window: Annotated[AnySeconds, Field(ge=timedelta(0), le=timedelta(minutes=10))] = (
         timedelta(seconds=60)
     )
     """How long a just-spent refresh token still answers with the same successor (CONF-09)."""
@@ -191,12 +209,17 @@ class Settings(Section):
         return shown
 
 
+def _may_be_secret(where: str) -> bool:
+    return any(word in where for word in ("secret", "url", "key", "proxy"))
+
+
 def _on_loopback(issuer: str) -> bool:
     authority = issuer.partition("://")[2].partition("/")[0]
     return authority in LOOPBACK_HOSTS or authority.rpartition(":")[0] in LOOPBACK_HOSTS
 
 
 def _without_password(url: str) -> str:
+    url = _PASSWORD_IN_QUERY.sub(r"\1***", url)
     head, at, tail = url.rpartition("@")
     if not at:
         return url
@@ -277,7 +300,10 @@ def _sentence(error: ValidationError) -> str:
         got = problem.get("input")
         if problem["type"] == "extra_forbidden":
             message = "is not a setting; see the configuration table in the README"
-        elif isinstance(got, (str, int, float)) and "secret" not in where and "url" not in where:
+        elif problem["type"] == "string_pattern_mismatch":
+            # The only pattern there is; what stands there instead of a reference may be the secret itself.
+            message = "is not a secret reference; use env:NAME or file:PATH"
+        elif isinstance(got, (str, int, float)) and not _may_be_secret(where):
             message += f" (got {got!r})"
         lines.append(f"{where}: {message}" if where else message)
     return "; ".join(lines)

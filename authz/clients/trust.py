@@ -1,9 +1,12 @@
 """Which metadata documents a tenant admits, by the host and URL of the client identifier (MCP-AS-49, CIMD-32)."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
 MODES = ("open", "allow_list", "deny_list")
 
 
@@ -44,19 +47,5 @@ def _candidates(client_id: str) -> set[str]:
 
 
 def is_pattern(text: str) -> bool:
-    """Whether `text` can stand in a trust list."""
-    if text.startswith("https://"):
-        return True
-    host = text.removeprefix("*.")
-    name = host.partition(":")[0]
-    return (
-        bool(name)
-        and all(
-            label
-            and len(label) <= 63
-            and label.replace("-", "a").isascii()
-            and label.replace("-", "a").isalnum()
-            for label in name.split(".")
-        )
-        and text == text.lower()
-    )
+    """Whether `text` can stand in a trust list: an https URL, a host with or without a port, or `*.` and a domain."""
+    return text.startswith("https://") or _HOST.fullmatch(text.removeprefix("*.")) is not None
