@@ -8,7 +8,6 @@ algorithm list bound to the key's type, `typ`, no header that names or carries a
 import base64
 import binascii
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -123,14 +122,13 @@ def _import_key(entry: object) -> Key | None:
         raise JwtError("jwk_not_public")
     if entry.get("use", "sig") != "sig":
         return None
-    kinds: dict[object, type[RSAKey] | type[ECKey]] = {"RSA": RSAKey, "EC": ECKey}
-    kind = kinds.get(entry.get("kty"))
-    if kind is None:
+    kty = entry.get("kty")
+    if kty not in ("RSA", "EC"):
         return None
-    if kind is RSAKey:
-        _check_rsa(entry)
     try:
-        return kind.import_key(entry)
+        if kty == "RSA":
+            _check_rsa(entry)
+        return (RSAKey if kty == "RSA" else ECKey).import_key(entry)
     except (JoseError, ValueError, TypeError, KeyError, binascii.Error):
         raise JwtError("jwk_malformed") from None
 
@@ -212,7 +210,8 @@ def _check_claims(claims: Mapping[str, Any], profile: Profile, now: datetime) ->
         raise JwtError("jwt_aud")
     for name in profile.required | {"sub"}:
         value = claims.get(name)
-        if not isinstance(value, str) or not value or len(value) > 2048:
+        # Printable: neither NUL nor half a surrogate pair, which no database stores.
+        if not isinstance(value, str) or not 1 <= len(value) <= 2048 or not value.isprintable():
             raise JwtError(f"jwt_{name}")
     present, leeway = numeric_date(now), LEEWAY.total_seconds()
     expires, issued = _time(claims, "exp"), _time(claims, "iat", optional=True)
@@ -236,7 +235,8 @@ def _time(claims: Mapping[str, Any], name: str, *, optional: bool = False) -> fl
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise JwtError(f"jwt_{name}")
-    if not math.isfinite(value) or not 0 <= value <= _LATEST:
+    # False for NaN too, and never a conversion: an integer may be larger than any float.
+    if not 0 <= value <= _LATEST:
         raise JwtError(f"jwt_{name}")
     return float(value)
 

@@ -6,6 +6,7 @@ share one public sentence.
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,6 +36,7 @@ AUTH_METHODS: tuple[str, ...] = (
     "private_key_jwt",
 )
 SIGNING_ALGORITHMS = ASYMMETRIC
+_CLIENT_ID = re.compile(r"[\x21-\x7e]{1,2048}")
 
 
 @dataclass(frozen=True)
@@ -80,16 +82,19 @@ def read_credentials(
         > 1
     ):
         raise InvalidRequest("use one client authentication method", reason="two_auth_methods")
+    named = None if basic is None else {reading[0] for reading in basic}
+    if client_id is not None and named is not None and client_id not in named:
+        raise InvalidRequest("client_id does not match", reason="client_id_mismatch")
     if client_assertion is not None:
         if client_assertion_type != ASSERTION_TYPE:
             raise InvalidRequest(
                 "client_assertion_type is not supported", reason="assertion_type_unsupported"
             )
-        return _from_assertion(client_assertion, client_id)
-    if basic is not None:
-        named = {reading[0] for reading in basic}
-        if client_id is not None and client_id not in named:
+        credentials = _from_assertion(client_assertion, client_id)
+        if named is not None and credentials.client_id not in named:
             raise InvalidRequest("client_id does not match", reason="client_id_mismatch")
+        return credentials
+    if basic is not None:
         chosen = client_id if client_id is not None else basic[0][0]
         # A public client that sends `Basic id:` proves nothing and claims nothing (MCP-AS-22).
         secrets = tuple(dict.fromkeys(secret for _, secret in basic if secret))
@@ -185,7 +190,8 @@ def _from_assertion(assertion: str, client_id: str | None) -> Credentials:
     except JwtError as error:
         raise InvalidClient(REFUSED, reason=error.reason) from None
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not subject or len(subject) > 2048:
+    # No identifier has other characters, and PostgreSQL refuses to be asked for some of them.
+    if not isinstance(subject, str) or not _CLIENT_ID.fullmatch(subject):
         raise InvalidClient(REFUSED, reason="jwt_sub")
     if client_id is not None and client_id != subject:
         raise InvalidClient(REFUSED, reason="assertion_of_other_client")
@@ -206,7 +212,8 @@ def _basic(authorization: str | None) -> list[tuple[str, str]] | None:
             "the Authorization header is malformed", reason="basic_malformed"
         ) from None
     client_id, colon, secret = text.partition(":")
-    if not colon or not client_id or "\x00" in text:
-        raise InvalidRequest("the Authorization header is malformed", reason="basic_malformed")
     decoded = unquote_plus(client_id), unquote_plus(secret)
+    # NUL before and after decoding: PostgreSQL refuses it in text.
+    if not colon or not client_id or "\x00" in text or "\x00" in "".join(decoded):
+        raise InvalidRequest("the Authorization header is malformed", reason="basic_malformed")
     return [decoded] if decoded == (client_id, secret) else [decoded, (client_id, secret)]

@@ -15,6 +15,7 @@ from authz.db import Database
 from authz.db.models import User
 from authz.directory.sessions import open_session
 from authz.directory.throttle import Throttle
+from authz.directory.users import MAX_LOGIN_CHARS, normal_login
 from authz.passwords import verify_password
 
 REFUSED = "That name and password do not match."
@@ -62,7 +63,7 @@ class LocalLogin:
         now: datetime,
     ) -> Opened | Refused:
         """Check and open a session."""
-        login = login.strip().lower()[:254]
+        login = normal_login(login[:MAX_LOGIN_CHARS])
         wait = max(
             self._by_address.spend(address, now),
             self._by_name.spend(f"{tenant_id}\x00{login}", now),

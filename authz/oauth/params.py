@@ -21,9 +21,6 @@ class Params:
                 raise InvalidRequest("too many parameters", reason="parameters_too_many")
             if len(value) > (_MAX_LONG_CHARS if name in LONG_VALUES else MAX_VALUE_CHARS):
                 raise InvalidRequest("a parameter is too long", reason="parameter_too_long")
-            # PostgreSQL refuses NUL in text; here it is a client mistake, there it would be a 500.
-            if "\x00" in value or "\x00" in name:
-                raise InvalidRequest("a parameter has a NUL character", reason="parameter_nul")
             if name in self._values:
                 self.repeated.add(name)
             else:

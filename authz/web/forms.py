@@ -41,7 +41,7 @@ def read_query(request: Request) -> tuple[Params, str]:
 
 def params_of(query: str) -> Params:
     """Parameters of a query string. Raises InvalidRequest."""
-    return Params(_pairs(query.encode("latin-1", "replace")))
+    return Params(_pairs(query.encode()))
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:
@@ -56,4 +56,7 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
         raise InvalidRequest(
             "the parameters are malformed", reason="parameters_malformed"
         ) from None
+    # PostgreSQL refuses NUL in text; here it is a mistake of the sender, there it would be a 500.
+    if any("\x00" in text for pair in pairs for text in pair):
+        raise InvalidRequest("a parameter has a NUL character", reason="parameter_nul")
     return pairs

@@ -13,12 +13,12 @@ from authz.audit.events import SessionEnded
 from authz.clients.client import Client
 from authz.directory.local_login import Refused
 from authz.directory.sessions import end_session, find_session
-from authz.errors import OAuthError
+from authz.errors import InvalidRequest, OAuthError
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.metadata import WELL_KNOWN
 from authz.telemetry.metrics import LOGINS
 from authz.tenants import DEFAULT_SLUG
-from authz.urls import is_client_id_url
+from authz.urls import UrlError, check_client_id_url
 from authz.web.addresses import peer_address
 from authz.web.cookies import drop_session, read_session, set_session
 from authz.web.csrf import is_own_form
@@ -75,7 +75,7 @@ def login_page(
     """The form. Before sign-in nothing was fetched, so a document's client is shown by its host alone."""
     tenant = configuration.tenant
     hint = login if login is not None else params_of(continue_query).find("login_hint")
-    host = urlsplit(client_id).netloc if client is None and is_client_id_url(client_id) else None
+    host = _host_of(edge, client_id) if client is None else None
     page = edge.pages.render(
         "login/login.html",
         200 if error is None else 429 if retry_after else 400,
@@ -100,7 +100,14 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
     configuration = edge.find_configuration(slug)
     if configuration is None:
         return _refused(edge, "There is nothing here", "tenant_unknown", 404)
-    continue_query = fields.get("continue", "")[:MAX_QUERY_CHARS]
+    continue_query = fields.get("continue", "")
+    try:
+        # Ours, but it went through the browser: judged like the request it will be.
+        if len(continue_query) > MAX_QUERY_CHARS:
+            raise InvalidRequest("the query is too long", reason="query_too_long")
+        asked = params_of(continue_query)
+    except OAuthError as error:
+        return _refused(edge, "This form cannot be read", error.reason, error.status)
     result = edge.local_login.sign_in(
         tenant_id=configuration.tenant.id,
         audit_key=configuration.audit_key,
@@ -111,13 +118,12 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
     )
     if isinstance(result, Refused):
         LOGINS.labels("password", "refused").inc()
-        client_id = dict(parse_qsl(continue_query)).get("client_id", "")
         return login_page(
             edge,
             configuration,
             continue_query=continue_query,
             client=None,
-            client_id=client_id,
+            client_id=asked.find("client_id") or "",
             login=fields.get("login", ""),
             error=result.sentence,
             retry_after=result.retry_after,
@@ -128,6 +134,14 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
     response = see_other(f"{path}/authorize?{query}" if query else path or "/")
     set_session(edge, slug, response, result.token)
     return response
+
+
+def _host_of(edge: Edge, client_id: str) -> str | None:
+    try:
+        checked = check_client_id_url(client_id, development=edge.rules.development)
+        return urlsplit(checked).netloc
+    except UrlError:
+        return None
 
 
 def _satisfied(continue_query: str) -> str:
