@@ -17,7 +17,7 @@ from authz.jobs import JobRunner
 from authz.services import Services, open_services
 from authz.telemetry.logging import configure
 from authz.web import health
-from authz.web.edge import Edge, make_edge
+from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
 from authz.web.login import pages as login
 from authz.web.oauth import approval, authorize, discovery, logo, token
@@ -58,7 +58,7 @@ def build_app(services: Services) -> ASGIApp:
 def routes(edge: Edge) -> list[BaseRoute]:
     """Everything, the busiest first: routes are tried in order."""
     found: list[BaseRoute] = []
-    prefixes = (edge.base_path, f"{edge.base_path}/t/{{slug}}")
+    prefixes = (edge.base_path, f"{edge.base_path}{TENANT_PATH}")
     for module in (token, authorize, login, logo, approval):
         for prefix in prefixes:
             found += module.routes(edge, prefix)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 DEFAULT_SLUG = "default"
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+SLUG_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
 @dataclass(frozen=True)
@@ -44,4 +44,4 @@ def issuer_of(base: str, slug: str) -> str:
 
 def is_slug(text: str) -> bool:
     """Lower-case letters, digits and inner hyphens, at most 63; `default` is taken."""
-    return _SLUG.fullmatch(text) is not None and text != DEFAULT_SLUG
+    return re.fullmatch(SLUG_PATTERN, text) is not None and text != DEFAULT_SLUG

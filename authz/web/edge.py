@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from starlette.convertors import Convertor, register_url_convertor
+
 from authz.clients.metadata import Rules
 from authz.db import migrate
 from authz.db.batch import open_runner
@@ -14,8 +16,25 @@ from authz.oauth.clients_in_use import ClientsInUse
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.token import TokenEndpoint
 from authz.services import Services
-from authz.tenants import DEFAULT_SLUG
+from authz.tenants import DEFAULT_SLUG, SLUG_PATTERN
 from authz.web.templating import Pages
+
+
+class _Slug(Convertor[str]):
+    """Only what a tenant can be called reaches an endpoint, and the default tenant has one address: the base."""
+
+    regex = rf"(?!{DEFAULT_SLUG}(?:/|$)){SLUG_PATTERN}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("tenant", _Slug())
+TENANT_PATH = "/t/{slug:tenant}"
+"""Below the base path: where every tenant but the default one is mounted."""
 
 
 @dataclass(frozen=True)

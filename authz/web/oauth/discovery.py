@@ -22,7 +22,7 @@ from authz.oauth.metadata import (
     document,
 )
 from authz.tenants import DEFAULT_SLUG
-from authz.web.edge import Edge
+from authz.web.edge import TENANT_PATH, Edge
 from authz.web.responses import CORS, json_answer, preflight
 
 RECHECK = timedelta(seconds=1)
@@ -47,14 +47,14 @@ def routes(edge: Edge) -> list[Route]:
     found = []
     for suffix in WELL_KNOWN:
         well_known = f"/.well-known/{suffix}"
-        found += [f"{well_known}{base}", f"{well_known}{base}/t/{{slug}}"]
-        found.append(f"{base}/t/{{slug}}{well_known}")
+        found += [f"{well_known}{base}", f"{well_known}{base}{TENANT_PATH}"]
+        found.append(f"{base}{TENANT_PATH}{well_known}")
         if base:
             found.append(f"{base}{well_known}")
     made: list[Route] = []
     for path in found:
         made += _served(edge, path, _metadata, METADATA_MAX_AGE_SECONDS)
-    for prefix in (base, f"{base}/t/{{slug}}"):
+    for prefix in (base, f"{base}{TENANT_PATH}"):
         made += _served(edge, f"{prefix}/jwks", _jwks, JWKS_MAX_AGE_SECONDS)
     return made
 
