@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from authz.db.types import canonical_json
-from authz.urls import is_loopback_redirect, redirect_uri_matches
+from authz.urls import redirect_uri_matches
 
 DEFAULT_GRANT_TYPES = ("authorization_code",)
 """RFC 7591 §2: what a client that names none may use."""
@@ -55,19 +55,14 @@ class Client:
         """The host of a URL-shaped identifier, shown prominently on the consent page (CIMD-24)."""
         return urlsplit(self.id).netloc if self.kind == "cimd" else None
 
-    @property
-    def is_loopback_only(self) -> bool:
-        """Any program on the user's computer can receive this client's codes (MCP-AS-48)."""
-        return bool(self.redirect_uris) and all(map(is_loopback_redirect, self.redirect_uris))
-
-    @property
-    def has_proven_identity(self) -> bool:
+    def is_proven_at(self, redirect_uri: str) -> bool:
         """Whether a returning request may be answered without asking the user again (O21-21, CIMD-25).
 
-        A confidential client proves itself at the token endpoint; a public one only by owning a redirect URI
-        that nobody else can receive.
+        A confidential client proves itself at the token endpoint; a public one only by owning the redirect URI
+        that gets the code. Any program on the computer can listen on loopback or take a private-use scheme, even if
+        the client has an https redirect URI as well (ATK-13).
         """
-        return self.is_confidential or not self.is_loopback_only
+        return self.is_confidential or redirect_uri.startswith("https://")
 
     @property
     def is_confidential(self) -> bool:

@@ -24,6 +24,7 @@ from authz.clients.client import Client
 from authz.clients.resolution import FetchedClient
 from authz.db.models import AuthorizationCode, Consent, GroupMember, RoleBinding
 from authz.db.models import AuthorizationRequest as PendingRow
+from authz.db.racing import add_unless_there
 from authz.directory.sessions import SignedIn
 from authz.errors import (
     AccessDenied,
@@ -177,7 +178,7 @@ def covers(consent: Consent, asking: Asking, decision: Decision) -> bool:
     """Whether the person need not be asked: same client, same way back, nothing new (MCP-AS-58, MCP-AS-72)."""
     return (
         consent.remembered
-        and asking.client.has_proven_identity
+        and asking.client.is_proven_at(asking.request.redirect_uri)
         and "consent" not in asking.request.prompt
         and consent.client_digest == asking.client.digest
         and decision.granted <= consent.scopes
@@ -193,6 +194,8 @@ class Pending:
     """A request that waited for an answer, taken from its row: nobody else can answer it now."""
 
     client_id: str
+    client_digest: str
+    """What the person was shown of the client."""
     query: str
 
 
@@ -203,7 +206,7 @@ def find_pending(
     row = tx.get(PendingRow, entropy.digest(pending_id))
     if row is None or row.session_digest != signed_in.digest or now >= row.expires_at:
         return None
-    return Pending(row.client_id, row.parameters["query"])
+    return Pending(row.client_id, row.parameters["client"], row.parameters["query"])
 
 
 def take_pending(tx: Session, pending_id: str, signed_in: SignedIn, now: datetime) -> bool:
@@ -234,7 +237,7 @@ def allow(
     if not allowed:
         raise AccessDenied("the person allowed nothing", reason="consent_withheld")
     withheld = decision.granted - chosen
-    remembered = asking.client.has_proven_identity
+    remembered = asking.client.is_proven_at(asking.request.redirect_uri)
     _store_consent(tx, asking, allowed, withheld, remembered=remembered, now=now)
     if asking.fetched is not None:
         store_document(tx, asking.configuration, asking.fetched, now=now)
@@ -302,7 +305,7 @@ def _store_pending(tx: Session, asking: Asking, now: datetime) -> str:
             session_digest=digest,
             user_id=asking.signed_in.user_id,
             client_id=asking.client.id,
-            parameters={"query": asking.query},
+            parameters={"query": asking.query, "client": asking.client.digest},
             created_at=now,
             expires_at=now + PENDING_LIFETIME,
         )
@@ -326,22 +329,23 @@ def _store_consent(
         "client_id": asking.client.id,
         "resource_id": asking.request.resource.id,
     }
-    row = tx.get(Consent, tuple(values.values()), with_for_update=True)
+    key = tuple(values.values())
+    row = tx.get(Consent, key, with_for_update=True)
     uri = asking.request.redirect_uri
     if row is None:
-        tx.add(
-            Consent(
-                **values,
-                scopes=allowed,
-                redirect_uris=[uri],
-                client_digest=asking.client.digest,
-                remembered=remembered,
-                created_at=now,
-                updated_at=now,
-                revoked_at=None,
-            )
+        first = Consent(
+            **values,
+            scopes=allowed,
+            redirect_uris=[uri],
+            client_digest=asking.client.digest,
+            remembered=remembered,
+            created_at=now,
+            updated_at=now,
+            revoked_at=None,
         )
-        return
+        if add_unless_there(tx, first):
+            return
+        row = tx.get_one(Consent, key, with_for_update=True)
     continues = row.revoked_at is None and row.client_digest == asking.client.digest
     row.scopes = ((row.scopes - withheld) | allowed) if continues else allowed
     seen = row.redirect_uris if continues else []
@@ -349,7 +353,8 @@ def _store_consent(
         seen = [*seen, uri][-20:]
     row.redirect_uris = seen
     row.client_digest = asking.client.digest
-    row.remembered = remembered
+    # A way back that proves nothing takes nothing from the ones that do: `covers` judges each request's own.
+    row.remembered = remembered or (continues and row.remembered)
     row.updated_at, row.revoked_at = now, None
 
 

@@ -35,6 +35,7 @@ from authz.clients.resolution import (
 from authz.clock import Clock
 from authz.db import Database
 from authz.db.models import Client as ClientRow
+from authz.db.racing import add_unless_there
 from authz.errors import InvalidClient
 from authz.net import Documents, NetworkError, Profile
 from authz.oauth.configuration import TenantConfiguration, bump
@@ -166,23 +167,23 @@ def store_document(
     tenant_id, client = configuration.tenant.id, fetched.client
     row = registered.find(tx, tenant_id, client.id)
     if row is None:
-        tx.add(
-            ClientRow(
-                tenant_id=tenant_id,
-                id=client.id,
-                kind="cimd",
-                status="known",
-                name=client.name,
-                metadata_=dict(fetched.document),
-                secrets=[],
-                scope_ceiling=None,
-                fetched_at=fetched.fetched_at,
-                fresh_until=fetched.fresh_until,
-                created_at=now,
-                updated_at=now,
-            )
+        first = ClientRow(
+            tenant_id=tenant_id,
+            id=client.id,
+            kind="cimd",
+            status="known",
+            name=client.name,
+            metadata_=dict(fetched.document),
+            secrets=[],
+            scope_ceiling=None,
+            fetched_at=fetched.fetched_at,
+            fresh_until=fetched.fresh_until,
+            created_at=now,
+            updated_at=now,
         )
-        return
+        if add_unless_there(tx, first):
+            return
+        row = tx.get_one(ClientRow, (tenant_id, client.id))
     changed = changed_members(row.metadata_, fetched.document)
     row.fetched_at, row.fresh_until = fetched.fetched_at, fetched.fresh_until
     if changed:

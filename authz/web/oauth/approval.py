@@ -15,6 +15,7 @@ from authz import audit
 from authz.audit.events import ClientRequested
 from authz.clients.resolution import ClientNotAdmitted, ClientRefused, check_identifier
 from authz.db.models import ClientRequest
+from authz.db.racing import add_unless_there
 from authz.directory.sessions import SignedIn, find_session
 from authz.errors import OAuthError
 from authz.oauth.configuration import TenantConfiguration
@@ -98,20 +99,18 @@ def _ask(edge: Edge, slug: str, cookie: str | None, params: Params | None) -> Re
         if tx.get(ClientRequest, (tenant_id, client_id)) is None:
             if not _has_room(tx, tenant_id, signed_in.user_id):
                 return _refused(edge, "Too many requests are open already.", "requests_full")
-            tx.add(
-                ClientRequest(
-                    tenant_id=tenant_id,
-                    client_id=client_id,
-                    user_id=signed_in.user_id,
-                    status="open",
-                    created_at=now,
-                    decided_at=None,
-                    decided_by=None,
-                )
+            request = ClientRequest(
+                tenant_id=tenant_id,
+                client_id=client_id,
+                user_id=signed_in.user_id,
+                status="open",
+                created_at=now,
+                decided_at=None,
+                decided_by=None,
             )
-            tx.flush()
-            event = ClientRequested(subject=signed_in.user_id, client=client_id)
-            audit.record(tx, tenant_id, event, key=configuration.audit_key, now=now)
+            if add_unless_there(tx, request):
+                event = ClientRequested(subject=signed_in.user_id, client=client_id)
+                audit.record(tx, tenant_id, event, key=configuration.audit_key, now=now)
     return edge.pages.render(
         "consent/approval_filed.html",
         tenant_name=configuration.tenant.name,

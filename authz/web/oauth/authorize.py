@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from authz import audit
+from authz.audit.events import SessionEnded
 from authz.clients import registered
 from authz.clients.client import Client
 from authz.clients.resolution import (
@@ -154,6 +156,9 @@ class _Flow:
             return self._answered_already(configuration)
         try:
             asking = self._read(configuration, params_of(pending.query), pending.query, signed_in)
+            if asking.client.digest != pending.client_digest:
+                # The client became somebody else while the person read: that is another question (CIMD-28).
+                return self._next(asking, pending.query)
         except (_NeedsSignIn, _SentBack, RedirectRefused, ClientRefused) as stop:
             return self._stopped(configuration, signed_in, pending.query, stop)
         error: OAuthError | None = None
@@ -195,6 +200,10 @@ class _Flow:
                 return self._answered_already(configuration)
             engine.take_pending(tx, pending_id, signed_in, self.now)
             end_session(tx, signed_in.digest, self.now)
+            event = SessionEnded(subject=signed_in.user_id)
+            audit.record(
+                tx, configuration.tenant.id, event, key=configuration.audit_key, now=self.now
+            )
         response = see_other(f"{configuration.tenant.path}/authorize?{pending.query}")
         drop_session(self.edge, self.slug, response)
         return response
@@ -310,6 +319,10 @@ class _Flow:
         stop: Exception,
     ) -> Response:
         if isinstance(stop, _NeedsSignIn):
+            if "none" in (params_of(query).find("prompt") or "").split():
+                # Nobody has vouched for this client: not even the refusal is sent to it (O21-24).
+                error = LoginRequired("the person has to sign in", reason="login_required")
+                return self._page(configuration, error, client_id=stop.client_id)
             AUTHORIZE_REQUESTS.labels("login").inc()
             return login_page(
                 self.edge,

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from authz.oauth.authorize import AskConsent, Asking
 from authz.policy import SENTENCES
-from authz.urls import redirect_host
+from authz.urls import is_loopback_redirect, redirect_host
 from authz.web.edge import Edge
 
 _RISKS = ("read", "write", "destructive")
@@ -41,6 +41,8 @@ def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
         )
     scopes.sort(key=lambda scope: (_RISKS.index(scope.risk), scope.name))
     redirect = urlsplit(asking.request.redirect_uri)
+    # This answer's way, whatever else the client registered: that is what a program here could take (MCP-AS-48).
+    is_local = is_loopback_redirect(asking.request.redirect_uri)
     logo = (
         f"{tenant.path}/consent/logo?id={step.pending_id}"
         if client.logo_uri and client.host
@@ -60,8 +62,8 @@ def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
         client_id=client.id,
         client_verified=client.approved,
         redirect_host=redirect_host(asking.request.redirect_uri),
-        loopback_warning=client.is_loopback_only,
-        loopback_port=redirect.port if client.is_loopback_only else None,
+        loopback_warning=is_local,
+        loopback_port=redirect.port if is_local else None,
         logo_url=logo,
         client_uri=client.client_uri,
         policy_uri=client.policy_uri,
