@@ -84,13 +84,13 @@ def client_host(folder: Path, port: int) -> Iterator[ClientHost]:
             thread.join()
 
 
-def logo(size: int = 48) -> bytes:
+def logo() -> bytes:
     """A PNG: a prompt sign, light on dark."""
+    size = 48
 
     def pixel(x: int, y: int) -> bytes:
-        row, column = y * 12 // size, x * 12 // size
-        chevron = (column - 2 == row - 3 and row <= 5) or (column - 2 == 8 - row and 5 <= row <= 8)
-        underline = row == 9 and 6 <= column <= 9
+        chevron = 14 <= y <= 34 and abs(x - 22 + abs(y - 24)) <= 2
+        underline = 32 <= y <= 35 and 25 <= x <= 36
         return b"\xf4\xf1\xe8" if chevron or underline else b"\x1d\x3b\x4f"
 
     rows = b"".join(b"\0" + b"".join(pixel(x, y) for x in range(size)) for y in range(size))

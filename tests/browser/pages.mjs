@@ -1,0 +1,249 @@
+// A person in headless Chromium at the pages of a running server. Prints what they met, as JSON, for the tests to judge.
+//
+//   node pages.mjs '{"issuer": ..., "clientId": ..., "resource": ..., "login": ..., "password": ..., ...}'
+//
+// Every scenario has a browser profile of its own. Whatever it meets that no page of ours may do (a console
+// error, a blocked load, a request to somebody else's origin) is collected under `faults`.
+
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const given = JSON.parse(process.argv[2]);
+const require = createRequire(join(given.javascript, "package.json"));
+const { chromium } = require("playwright-core");
+const { AxeBuilder } = require("@axe-core/playwright");
+
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const DESKTOP = { width: 1180, height: 820 };
+const PHONE = { width: 360, height: 740 };
+const VIEWS = [DESKTOP, PHONE].flatMap((viewport) =>
+  ["light", "dark"].map((colorScheme) => ({ viewport, colorScheme })),
+);
+const VERIFIER = "v".repeat(64);
+const CHALLENGE = createHash("sha256").update(VERIFIER).digest("base64url");
+
+const arrivals = [];
+const callback = createServer((request, response) => {
+  response.setHeader("Content-Type", "text/html");
+  response.end("<title>Back at the client</title>");
+  if (request.url.startsWith("/callback")) arrivals.push(new URL(request.url, redirectUri));
+});
+await new Promise((resolve) => callback.listen(0, "127.0.0.1", resolve));
+const redirectUri = `http://127.0.0.1:${callback.address().port}/callback`;
+
+const browser = await chromium.launch({ executablePath: given.chromium, args: ARGUMENTS });
+
+function authorizeUrl(more = {}) {
+  const url = new URL(`${given.issuer}/authorize`);
+  const parameters = {
+    response_type: "code",
+    client_id: given.clientId,
+    redirect_uri: redirectUri,
+    code_challenge: CHALLENGE,
+    code_challenge_method: "S256",
+    state: "st",
+    resource: given.resource,
+    scope: given.scope,
+    ...more,
+  };
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return String(url);
+}
+
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: DESKTOP, ...options });
+  context.setDefaultTimeout(10_000);
+  const page = await context.newPage();
+  const faults = [];
+  const ours = new Set([new URL(given.issuer).origin, new URL(redirectUri).origin]);
+  page.on("console", (message) => {
+    // A page with an error status is reported there by Chromium itself, whatever the page does.
+    const refusal = message.text().startsWith("Failed to load resource") && message.location().url === page.url();
+    if (message.type() === "error" && !refusal) faults.push(message.text());
+  });
+  page.on("pageerror", (error) => faults.push(String(error)));
+  page.on("request", (request) => {
+    if (!ours.has(new URL(request.url()).origin)) faults.push(`asks elsewhere: ${request.url()}`);
+  });
+  page.on("requestfailed", (request) => faults.push(`failed: ${request.url()} ${request.failure()?.errorText}`));
+  return { context, page, faults };
+}
+
+async function signIn(page, password = given.password) {
+  await page.getByLabel("User name or email").fill(given.login);
+  await page.getByLabel("Password").fill(password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+// As people do it: the words are the larger target.
+async function untick(page) {
+  await page.locator("label", { hasText: given.untickedWords }).click();
+}
+
+async function axe(page) {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  return violations.map(
+    (found) => `${found.id} (${found.impact}): ${found.nodes.map((node) => node.target.join(" ")).join(", ")}`,
+  );
+}
+
+const sideways = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+async function shoot(page, name) {
+  if (given.screenshots) await page.locator("main").screenshot({ path: join(given.screenshots, `${name}.png`) });
+}
+
+async function redeem(answer) {
+  const response = await fetch(`${given.issuer}/token`, {
+    method: "POST",
+    body: new URLSearchParams({
+      grant_type: "authorization_code",
+      client_id: given.clientId,
+      code: answer.searchParams.get("code"),
+      code_verifier: VERIFIER,
+      redirect_uri: redirectUri,
+    }),
+  });
+  return response.json();
+}
+
+async function answered(page) {
+  await page.waitForURL((url) => String(url).startsWith(redirectUri));
+  return arrivals.at(-1);
+}
+
+const scenarios = {
+  async login() {
+    const { page, faults } = await open();
+    await page.goto(authorizeUrl());
+    await shoot(page, "login");
+    return {
+      faults,
+      heading: await page.getByRole("heading", { level: 1 }).textContent(),
+      asker: await page.locator(".asker .host").textContent(),
+      focused: await page.evaluate(() => document.activeElement?.id),
+      styled: await page.evaluate(() => document.styleSheets.length),
+    };
+  },
+
+  async wrongPassword() {
+    const { page, faults } = await open();
+    await page.goto(authorizeUrl());
+    await signIn(page, "not the password");
+    const alert = await page.getByRole("alert").textContent();
+    const kept = await page.getByLabel("User name or email").inputValue();
+    const typed = await page.getByLabel("Password").inputValue();
+    await signIn(page);
+    const heading = await page.getByRole("heading", { level: 1 }).textContent();
+    return { faults, alert: alert.trim(), kept, typed, heading };
+  },
+
+  async consent() {
+    const { context, page, faults } = await open();
+    await page.goto(authorizeUrl());
+    await signIn(page);
+    const logo = page.locator(".route img");
+    await logo.evaluate((image) => image.decode());
+    const facts = {
+      heading: await page.getByRole("heading", { level: 1 }).textContent(),
+      hosts: await page.locator(".route .host").allTextContents(),
+      warning: await page.getByText("Any program on this computer could be asking.").isVisible(),
+      logoSource: await logo.evaluate((image) => image.src),
+      logoWidth: await logo.evaluate((image) => image.naturalWidth),
+      offered: await page.locator('input[name="scope"]').evaluateAll((boxes) => boxes.map((box) => box.value)),
+      notPossible: await page.locator(".removed code").allTextContents(),
+      cookies: (await context.cookies()).map(({ name, httpOnly, sameSite }) => ({ name, httpOnly, sameSite })),
+    };
+    await shoot(page, "consent");
+    await untick(page);
+    await page.getByRole("button", { name: "Allow" }).click();
+    const answer = await answered(page);
+    const tokens = await redeem(answer);
+    return { faults, ...facts, sent: Object.fromEntries(answer.searchParams), granted: tokens.scope };
+  },
+
+  async denial() {
+    const { page, faults } = await open();
+    await page.goto(authorizeUrl({ prompt: "consent" }));
+    await signIn(page);
+    await page.getByRole("button", { name: "Deny" }).click();
+    const answer = await answered(page);
+    return { faults, sent: Object.fromEntries(answer.searchParams) };
+  },
+
+  async enterInABoxDenies() {
+    const { page, faults } = await open();
+    await page.goto(authorizeUrl({ prompt: "consent" }));
+    await signIn(page);
+    await page.locator('input[name="scope"]').first().press("Enter");
+    const answer = await answered(page);
+    return { faults, sent: Object.fromEntries(answer.searchParams) };
+  },
+
+  async anotherAccount() {
+    const { page, faults } = await open();
+    await page.goto(authorizeUrl({ prompt: "consent" }));
+    await signIn(page);
+    await page.getByRole("button", { name: "Use another account" }).click();
+    return { faults, heading: await page.getByRole("heading", { level: 1 }).textContent() };
+  },
+
+  async withoutScript() {
+    const { page, faults } = await open({ javaScriptEnabled: false });
+    await page.goto(authorizeUrl({ prompt: "consent" }));
+    await signIn(page);
+    await untick(page);
+    await page.getByRole("button", { name: "Allow" }).click();
+    const tokens = await redeem(await answered(page));
+    return { faults, granted: tokens.scope };
+  },
+
+  async views() {
+    const found = {};
+    for (const view of VIEWS) {
+      const { context, page, faults } = await open(view);
+      const label = `${view.viewport.width} ${view.colorScheme}`;
+      const look = async (name) => {
+        found[`${name} ${label}`] = { axe: await axe(page), sideways: await sideways(page) };
+      };
+      await page.goto(authorizeUrl({ prompt: "consent" }));
+      await look("login");
+      await signIn(page, "not the password");
+      await look("login refused");
+      await signIn(page);
+      await page.locator("details").evaluateAll((all) => all.forEach((one) => (one.open = true)));
+      await look("consent");
+      await page.goto(authorizeUrl({ client_id: "nobody" }));
+      await look("error");
+      await page.goto(given.issuer);
+      await look("index");
+      found[`faults ${label}`] = { axe: faults, sideways: 0 };
+      await context.close();
+    }
+    return { faults: [], found };
+  },
+};
+
+const met = {};
+for (const [name, scenario] of Object.entries(scenarios)) {
+  try {
+    met[name] = await scenario();
+  } catch (error) {
+    met[name] = { error: String(error.stack ?? error) };
+  }
+  for (const context of browser.contexts()) await context.close();
+}
+await browser.close();
+callback.close();
+console.log(JSON.stringify(met));
