@@ -1,4 +1,4 @@
-"""Refreshing: rotation, the retry window, reuse, lifetimes, what must still stand (O21-16 to O21-20, CONF-09, ATK-54)."""
+"""Refreshing: rotation, the retry window, reuse, lifetimes, what must stand (O21-16 to O21-20, CONF-09, ATK-54)."""
 
 import base64
 import re
