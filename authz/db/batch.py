@@ -31,6 +31,7 @@ import psycopg
 import structlog
 
 from authz.db.engine import Database, configure_sqlite
+from authz.db.pipeline import Pipeline
 from authz.db.statements import Call, Query, Row
 
 J = TypeVar("J")
@@ -40,6 +41,8 @@ MAX_QUEUED = 2048
 MAX_BATCH = 128
 _ATTEMPTS = 5
 _RETRY_STATES = ("40001", "40P01")
+_LOST_STATES = ("08", "57P0")
+"""The connection failed, or the server is going down or coming up."""
 
 log = structlog.get_logger()
 
@@ -120,8 +123,8 @@ class Lane(Generic[J, R]):
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, future))
         self._wake.set()
-        # Shielded: the caller may go away, the outcome is still recorded.
-        return await asyncio.shield(future)
+        # The caller may go away and take the future along; the job stays in the queue, so its outcome is recorded.
+        return await future
 
     async def _work(self) -> None:
         while True:
@@ -180,42 +183,30 @@ class PostgresqlRunner:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self._connection: psycopg.AsyncConnection[Row] | None = None
+        self._pipeline: Pipeline | None = None
 
     async def run(
         self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
     ) -> list[Any]:
         """BEGIN travels with the first phase and COMMIT with the last: a batch is two round trips."""
-        connection = await self._connected()
+        pipeline = await self._opened()
         committing = False
         try:
-            async with connection.pipeline() as pipeline:
-                await connection.execute("BEGIN", prepare=True)
-                rows: list[list[Row]] = []
-                phase = next(program)
-                while True:
-                    statistics.round_trips += 1
-                    cursors = [await self._send(connection, call) for call in phase.calls]
-                    statistics.statements += len(cursors)
-                    if phase.commit:
-                        committing = True
-                        await connection.execute("COMMIT", prepare=True)
-                    await pipeline.sync()
-                    rows = [
-                        call.statement.rows("postgresql", await cursor.fetchall())
-                        if isinstance(call.statement, Query)
-                        else (await cursor.fetchall() if cursor.description else [])
-                        for call, cursor in zip(phase.calls, cursors, strict=True)
-                    ]
+            pipeline.command(b"BEGIN")
+            phase = next(program)
+            while True:
+                statistics.round_trips += 1
+                statistics.statements += len(phase.calls)
+                for call in phase.calls:
+                    pipeline.send(call)
+                if phase.commit:
+                    committing = True
+                    pipeline.command(b"COMMIT")
+                rows = await pipeline.exchange()
+                try:
                     phase = program.send(rows)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        except RuntimeError as error:
-            # A generator's return inside a coroutine surfaces like this.
-            if isinstance(error.__cause__, StopIteration):
-                return error.__cause__.value  # type: ignore[no-any-return]
-            await self._rolled_back()
-            raise
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
         except BaseException as error:
             program.close()
             await self._rolled_back()
@@ -223,38 +214,24 @@ class PostgresqlRunner:
                 raise FateUnknown from error
             raise
 
-    async def _send(
-        self, connection: psycopg.AsyncConnection[Row], call: Call
-    ) -> psycopg.AsyncCursor[Row]:
-        text = call.statement.text("postgresql")
-        values: Any = (
-            call.statement.parameters("postgresql", call.values)
-            if isinstance(call.statement, Query)
-            else call.statement.bound("postgresql", call.values)  # type: ignore[arg-type]
-        )
-        return await connection.execute(text, values, prepare=True)
-
-    async def _connected(self) -> psycopg.AsyncConnection[Row]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                self.dsn,
-                autocommit=True,
-                options="-c statement_timeout=15000 -c idle_in_transaction_session_timeout=30000",
-            )
-        return self._connection
+    async def _opened(self) -> Pipeline:
+        if self._pipeline is None or not self._pipeline.is_open:
+            self._pipeline = await Pipeline.connect(self.dsn)
+        return self._pipeline
 
     async def _rolled_back(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is None:
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is None:
             return
         try:
-            if connection.closed:
+            if pipeline.is_open:
+                await pipeline.roll_back()
+                self._pipeline = pipeline
                 return
-            await connection.execute("ROLLBACK")
-            self._connection = connection
-        except psycopg.Error:
-            with contextlib.suppress(psycopg.Error):
-                await connection.close()
+        except psycopg.Error as error:
+            log.warning("lane.roll_back_failed", error=type(error).__name__)
+        with contextlib.suppress(psycopg.Error):
+            await pipeline.close()
 
     def is_retryable(self, error: Exception) -> bool:
         """A serialization failure, a deadlock, or a connection lost before COMMIT was sent."""
@@ -264,12 +241,14 @@ class PostgresqlRunner:
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            await self._connection.close()
+        if self._pipeline is not None:
+            await self._pipeline.close()
 
 
 def _is_lost(error: BaseException) -> bool:
-    return isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    return isinstance(error, psycopg.OperationalError) and (
+        error.sqlstate is None or error.sqlstate.startswith(_LOST_STATES)
+    )
 
 
 class SqliteRunner:
@@ -325,7 +304,7 @@ class SqliteRunner:
         if isinstance(statement, Query):
             parameters = statement.parameters("sqlite", call.values)
             return statement.rows("sqlite", connection.execute(text, parameters))
-        rows = statement.bound("sqlite", call.values)  # type: ignore[arg-type]
+        rows = statement.bound("sqlite", call.values)
         if "RETURNING" in text:
             return [row for one in rows for row in connection.execute(text, one).fetchall()]
         connection.executemany(text, rows)

@@ -7,14 +7,18 @@ of statements does not grow with the number of requests.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Dialect,
+    Integer,
     SelectBase,
     Table,
     Text,
@@ -24,6 +28,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import TypeEngine
+
+from authz.db.types import UTCDateTime
 
 _POSTGRESQL: Dialect = postgresql.psycopg.dialect()  # type: ignore[no-untyped-call]
 _SQLITE: Dialect = sqlite.dialect()
@@ -31,6 +38,9 @@ _DIALECTS = {"postgresql": _POSTGRESQL, "sqlite": _SQLITE}
 
 Row = tuple[Any, ...]
 Processor = Callable[[Any], Any] | None
+Converters = list[tuple[int, Callable[[Any], Any]]]
+"""Columns that need one, by index."""
+Encoder = Callable[[Sequence[Any]], bytes]
 
 
 class AnyOf(ColumnElement[bool]):
@@ -62,7 +72,12 @@ class Call:
     """A statement of a phase with its values."""
 
     statement: "Query | Insert | Update | InsertOnce"
-    values: Mapping[str, list[str]] | Sequence[Row]
+    values: Any
+    """Of a query: lists by parameter. Of a write: rows."""
+
+    def encoded(self) -> list[bytes]:
+        """The values of `statement.wire_text`, as PostgreSQL reads them."""
+        return self.statement.wire_values(self.values)
 
 
 class Query:
@@ -80,19 +95,27 @@ class Query:
         return {name: self.select.compile(dialect=it) for name, it in _DIALECTS.items()}
 
     @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {engine: str(compiled) for engine, compiled in self._compiled.items()}
+
+    @cached_property
     def _constants(self) -> dict[str, dict[str, Any]]:
         return {engine: dict(compiled.params) for engine, compiled in self._compiled.items()}
 
     @cached_property
-    def _processors(self) -> dict[str, list[Processor]]:
+    def _converters(self) -> dict[str, Converters]:
         return {
-            name: [c.type._cached_result_processor(it, None) for c in self.select.selected_columns]  # noqa: SLF001
+            name: [
+                (index, convert)
+                for index, column in enumerate(self.select.selected_columns)
+                if (convert := column.type._cached_result_processor(it, None)) is not None  # noqa: SLF001
+            ]
             for name, it in _DIALECTS.items()
         }
 
     def text(self, engine: str) -> str:
         """The SQL."""
-        return str(self._compiled[engine])
+        return self._texts[engine]
 
     def parameters(self, engine: str, values: Any) -> Any:
         """What the driver takes: the lists, and the constants written in the select."""
@@ -106,16 +129,58 @@ class Query:
 
     def rows(self, engine: str, raw: Iterable[Row]) -> list[Row]:
         """Python values of the driver's rows."""
-        processors = self._processors[engine]
-        if not any(processors):
-            return list(raw)
+        return _converted(self._converters[engine], raw)
+
+    @cached_property
+    def _wire(self) -> tuple[bytes, list[str]]:
+        # Constants become part of the text, so the only parameters are the lists.
+        options = {"literal_binds": True}
+        compiled = str(self.select.compile(dialect=_POSTGRESQL, compile_kwargs=options))
+        names: list[str] = []
+
+        def numbered(found: re.Match[str]) -> str:
+            if found[1] not in names:
+                names.append(found[1])
+            return f"${names.index(found[1]) + 1}"
+
+        text = re.sub(r"%\((\w+)\)s", numbered, compiled).replace("%%", "%")
+        return text.encode(), names
+
+    @cached_property
+    def wire_text(self) -> bytes:
+        """The SQL as PostgreSQL takes it, with numbered parameters."""
+        return self._wire[0]
+
+    def wire_values(self, values: Mapping[str, list[str]]) -> list[bytes]:
+        """One array a parameter."""
+        return [_array(values[name]) for name in self._wire[1]]
+
+    @cached_property
+    def _wire_converters(self) -> Converters:
+        # The session's time zone is UTC, so times arrive as they should be.
+        columns = list(self.select.selected_columns)
         return [
-            tuple(
-                value if convert is None else convert(value)
-                for value, convert in zip(row, processors, strict=True)
-            )
-            for row in raw
+            (index, convert)
+            for index, convert in self._converters["postgresql"]
+            if not isinstance(columns[index].type, UTCDateTime)
         ]
+
+    def wire_rows(self, raw: list[Row]) -> list[Row]:
+        """Python values of rows in PostgreSQL's binary format."""
+        return _converted(self._wire_converters, raw)
+
+
+def _converted(converters: Converters, raw: Iterable[Row]) -> list[Row]:
+    if not converters:
+        return list(raw)
+    converted = []
+    for row in raw:
+        values = list(row)
+        for index, convert in converters:
+            if values[index] is not None:
+                values[index] = convert(values[index])
+        converted.append(tuple(values))
+    return converted
 
 
 class _Write:
@@ -149,6 +214,42 @@ class _Write:
             for row in rows
         ]
 
+    def text(self, engine: str) -> str:
+        """The SQL; `%s` or `?` for the parameters."""
+        return self._texts[engine]
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        return {name: self._render(name) for name in _DIALECTS}
+
+    def _render(self, engine: str) -> str:
+        raise NotImplementedError
+
+    @cached_property
+    def wire_text(self) -> bytes:
+        """The SQL as PostgreSQL takes it, with numbered parameters."""
+        head, *parts = self.text("postgresql").split("%s")
+        return "".join((head, *(f"${n}{part}" for n, part in enumerate(parts, 1)))).encode()
+
+    @cached_property
+    def _encoders(self) -> list[Encoder]:
+        return [
+            _encoder(c.type, bind)
+            for c, bind in zip(self.columns, self._binders["postgresql"], strict=True)
+        ]
+
+    def wire_values(self, rows: Sequence[Row]) -> list[bytes]:
+        """One array a column."""
+        return [
+            encode(column)
+            for encode, column in zip(self._encoders, zip(*rows, strict=True), strict=True)
+        ]
+
+    @staticmethod
+    def wire_rows(raw: list[Row]) -> list[Row]:
+        """What RETURNING answered: text, which needs no conversion."""
+        return raw
+
     def _unnest(self) -> str:
         kinds = (c.type.compile(dialect=_POSTGRESQL).split("(")[0] for c in self.columns)
         return ", ".join(
@@ -166,8 +267,7 @@ class Insert(_Write):
     def __init__(self, table: Table) -> None:
         super().__init__(table, [c.name for c in table.c])
 
-    def text(self, engine: str) -> str:
-        """The SQL."""
+    def _render(self, engine: str) -> str:
         head = f"INSERT INTO {self.table.name} ({self._names()})"
         if engine == "postgresql":
             return f"{head} SELECT * FROM unnest({self._unnest()})"
@@ -181,9 +281,8 @@ class InsertOnce(Insert):
         super().__init__(table)
         self.key = key
 
-    def text(self, engine: str) -> str:
-        """The SQL."""
-        return f"{super().text(engine)} ON CONFLICT DO NOTHING RETURNING {self.key}"
+    def _render(self, engine: str) -> str:
+        return f"{super()._render(engine)} ON CONFLICT DO NOTHING RETURNING {self.key}"
 
 
 class Update(_Write):
@@ -200,8 +299,7 @@ class Update(_Write):
             return values
         return [[*row[len(self.keys) :], *row[: len(self.keys)]] for row in values]
 
-    def text(self, engine: str) -> str:
-        """The SQL."""
+    def _render(self, engine: str) -> str:
         if engine == "sqlite":
             assigned = ", ".join(f"{name} = ?" for name in self.assign)
             matched = " AND ".join(f"{name} = ?" for name in self.keys)
@@ -210,3 +308,42 @@ class Update(_Write):
         matched = " AND ".join(f"t.{name} = v.{name}" for name in self.keys)
         source = f"unnest({self._unnest()}) AS v({self._names()})"
         return f"UPDATE {self.table.name} t SET {assigned} FROM {source} WHERE {matched}"
+
+
+def _encoder(kind: TypeEngine[Any], bind: Processor) -> Encoder:
+    """How the values of one column become one array."""
+    if isinstance(kind, UTCDateTime):
+        return _moments
+    if isinstance(kind, Boolean):
+        return lambda values: _array([None if v is None else "ft"[v] for v in values])
+    if isinstance(kind, Integer):
+        return lambda values: _array([None if v is None else str(v) for v in values])
+    if bind is None:
+        return _array
+    return lambda values: _array([bind(v) for v in values])
+
+
+def _moments(values: Sequence[datetime | None]) -> bytes:
+    # Most rows of a batch carry the same few moments.
+    texts: dict[datetime | None, str | None] = {None: None}
+    for value in set(values):
+        if value is not None:
+            if value.tzinfo is None:
+                raise ValueError(f"a naive datetime cannot be stored: {value!r}")
+            texts[value] = value.isoformat()
+    return _array([texts[value] for value in values])
+
+
+def _array(values: Sequence[str | None]) -> bytes:
+    """A PostgreSQL array in text format. Every element is quoted, so none can be taken for syntax or NULL."""
+    if not values:
+        return b"{}"
+    # All at once, with NUL, which PostgreSQL does not store, standing for the borders meanwhile.
+    joined = "\x00".join(["" if value is None else value for value in values])
+    if joined.count("\x00") != len(values) - 1:
+        raise ValueError("PostgreSQL does not store NUL in text")
+    elements = joined.replace("\\", "\\\\").replace('"', '\\"')
+    if None not in values:
+        return ('{"' + elements.replace("\x00", '","') + '"}').encode()
+    quoted = zip(values, elements.split("\x00"), strict=True)
+    return ("{" + ",".join(["NULL" if v is None else f'"{e}"' for v, e in quoted]) + "}").encode()
