@@ -1,5 +1,6 @@
 """The ASGI application: routes, the security headers round everything, and errors that tell strangers nothing."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from authz.web.headers import SecurityHeaders
 from authz.web.login import pages as login
 from authz.web.oauth import approval, authorize, discovery, logo, token
 from authz.web.responses import json_answer
+from authz.web.shortcuts import Shortcuts
 
 log = structlog.get_logger()
 
@@ -35,11 +37,19 @@ def create_app() -> ASGIApp:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         with open_services(loaded) as services:
             edge = make_edge(services)
+            shortcuts.add(busiest_routes(edge))
             app.router.routes.extend(routes(edge))
             async with edge.running(), JobRunner(services).running():
+                # What start-up made stays for ever; unless it is set apart, the collector walks through all
+                # of it again and again, and every request under way waits for it.
+                gc.collect()
+                gc.freeze()
                 yield
 
-    return _application(life, is_https=loaded.server.issuer.startswith("https://"))
+    application, shortcuts = _application(
+        life, is_https=loaded.server.issuer.startswith("https://")
+    )
+    return application
 
 
 def build_app(services: Services) -> ASGIApp:
@@ -48,11 +58,18 @@ def build_app(services: Services) -> ASGIApp:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        shortcuts.add(busiest_routes(edge))
         app.router.routes.extend(routes(edge))
         async with edge.running():
             yield
 
-    return _application(life, is_https=edge.is_https)
+    application, shortcuts = _application(life, is_https=edge.is_https)
+    return application
+
+
+def busiest_routes(edge: Edge) -> list[BaseRoute]:
+    """What clients and servers ask for all day."""
+    return [*token.routes(edge, edge.base_path), *discovery.routes(edge)]
 
 
 def routes(edge: Edge) -> list[BaseRoute]:
@@ -68,14 +85,15 @@ def routes(edge: Edge) -> list[BaseRoute]:
     return [*found, *health.routes(edge), Mount(f"{edge.base_path}/static", static)]
 
 
-def _application(life: Lifespan[FastAPI], *, is_https: bool) -> ASGIApp:
+def _application(life: Lifespan[FastAPI], *, is_https: bool) -> tuple[ASGIApp, Shortcuts]:
     # No generated documentation pages: they load scripts from elsewhere.
     app = FastAPI(
         title="authz", version=__version__, lifespan=life, openapi_url=None, docs_url=None
     )
     app.router.redirect_slashes = False  # a redirect is one more URL that is almost the right one
     app.add_exception_handler(Exception, _failed)
-    return SecurityHeaders(app, https=is_https)
+    shortcuts = Shortcuts(app, failed=_failed)
+    return SecurityHeaders(shortcuts, https=is_https), shortcuts
 
 
 async def _failed(request: Request, error: Exception) -> Response:
