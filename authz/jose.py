@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from joserfc import jws
@@ -28,6 +29,7 @@ ASYMMETRIC = ("ES256", "ES384", "RS256", "PS256")
 _MAX_HEADER_CHARS = 4096
 _FORBIDDEN_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"})
 _CURVES = {"ES256": "P-256", "ES384": "P-384"}
+_CLAIMS = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _LATEST = 253402300799  # the end of year 9999: what a datetime can hold
 
 
@@ -58,9 +60,21 @@ def sign_jwt(
 ) -> str:
     """A compact JWS with `typ`, `alg` and `kid`. Never inside a transaction: the key may be remote."""
     forbid_inside_transaction("signing")
-    header = {"typ": typ, "alg": algorithm, "kid": key_id}
-    payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False)
-    return jws.serialize_compact(header, payload, key, algorithms=[algorithm])
+    # Spelled here and only signed by the library: the header is always the same, and the key is our own.
+    payload = _encode(_CLAIMS.encode(claims).encode())
+    signed = f"{_header(typ, algorithm, key_id)}.{payload}"
+    signature = jws.JWSRegistry.algorithms[algorithm].sign(signed.encode(), key)
+    return f"{signed}.{_encode(signature)}"
+
+
+@lru_cache(maxsize=256)
+def _header(typ: str, algorithm: str, key_id: str) -> str:
+    members = {"typ": typ, "alg": algorithm, "kid": key_id}
+    return _encode(json.dumps(members, separators=(",", ":")).encode())
+
+
+def _encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def verify_jwt(token: str, keys: Sequence[Key], profile: Profile, now: datetime) -> dict[str, Any]:
@@ -258,7 +272,7 @@ def _decode(part: str) -> bytes:
     if not part.isascii() or "=" in part or "+" in part or "/" in part:
         raise ValueError("not base64url")
     raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != part:
+    if _encode(raw) != part:
         raise ValueError("not base64url")
     return raw
 

@@ -40,6 +40,16 @@ class Link:
 
 def link(event: Event, head: Head, *, tenant_id: str, strand: str, at: datetime) -> Link:
     """The event as the next of its strand."""
+    return _link(event, head, tenant_id, strand, at, _spelled(at))
+
+
+def _spelled(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _link(
+    event: Event, head: Head, tenant_id: str, strand: str, at: datetime, spelled_at: str
+) -> Link:
     position = head.position + 1
     body = canonical_json(
         {
@@ -47,7 +57,7 @@ def link(event: Event, head: Head, *, tenant_id: str, strand: str, at: datetime)
             "tenant": tenant_id,
             "strand": strand,
             "position": position,
-            "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+            "at": spelled_at,
             "kind": event.kind,
             "subject": event.subject,
             "client": event.client,
@@ -68,9 +78,9 @@ def append(
     events: Sequence[Event], head: Head, *, tenant_id: str, strand: str, at: datetime
 ) -> tuple[list[Link], Head]:
     """All events after the head, and the new head."""
-    links = []
+    links, spelled_at = [], _spelled(at)
     for event in events:
-        made = link(event, head, tenant_id=tenant_id, strand=strand, at=at)
+        made = _link(event, head, tenant_id, strand, at, spelled_at)
         head = Head(made.position, made.hash)
         links.append(made)
     return links, head

@@ -6,6 +6,7 @@ explicit null. No event ever holds a token, a code, a password or an e-mail addr
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar
 
 
@@ -22,8 +23,14 @@ class Event:
 
     def detail(self) -> dict[str, Any]:
         """The event's own fields."""
-        common = {f.name for f in fields(Event)}
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in common}
+        names = _own_fields(type(self))  # type: ignore[arg-type] # every class is hashable
+        return {name: getattr(self, name) for name in names}
+
+
+@cache
+def _own_fields(kind: type[Event]) -> tuple[str, ...]:
+    common = {f.name for f in fields(Event)}
+    return tuple(f.name for f in fields(kind) if f.name not in common)
 
 
 @dataclass(frozen=True, kw_only=True)

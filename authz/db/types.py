@@ -69,6 +69,10 @@ class Json(types.TypeDecorator[Any]):
         return None if value is None else json.loads(value)
 
 
+# `json.dumps` would make an encoder for every call.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _ENCODER.encode(value)

@@ -6,7 +6,7 @@ spent by the first request of a batch is spent for the second, because the secon
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from sqlalchemy import Select, and_, literal, null, select, union_all
@@ -138,6 +138,8 @@ _FAMILY_COLUMNS = (
     TokenFamily.revoked_at,
     TokenFamily.revoked_because,
 )
+
+_AMR = [it.name for it in fields(Family)].index("amr")
 
 FAMILIES = Query(
     select(*_FAMILY_COLUMNS, User.status, Consent.scopes, Consent.revoked_at)
@@ -380,13 +382,9 @@ def write_calls(changes: Sequence[Changes]) -> list[Call]:
 
 def _family(row: Row) -> Family:
     *columns, status, consented, revoked_at = row
-    family = Family(*columns)
-    return replace(
-        family,
-        amr=tuple(family.amr),
-        subject_enabled=status == "active",
-        consent_scopes=consented if revoked_at is None else None,
-    )
+    columns[_AMR] = tuple(columns[_AMR])
+    columns += [status == "active", consented if revoked_at is None else None]
+    return Family(*columns)
 
 
 def _code(row: Row) -> Code:
