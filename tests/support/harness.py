@@ -91,26 +91,40 @@ LOG = Logged()
 class RunningServer:
     """uvicorn in a thread, on a port of its own."""
 
-    def __init__(self, folder: Path, database_url: str, web: FakeWeb, clock: TestClock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database_url: str,
+        web: FakeWeb,
+        clock: TestClock,
+        *,
+        issuer: str | None = None,
+    ) -> None:
+        """With an `issuer` it is a production installation behind a proxy that ends TLS."""
         structlog.configure(processors=[structlog.processors.format_exc_info, LOG])
         self.clock, self.web = clock, web
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
+        self.addresses: dict[str, list[str]] = {}
         (folder / "authz.key").write_bytes(new_encoded_key())
         self.settings: Settings = load(
             None,
             environment={},
             overrides={
-                "server": {"issuer": self.base, "development": True, "port": self.port},
+                "server": {
+                    "issuer": issuer or self.base,
+                    "development": issuer is None,
+                    "port": self.port,
+                },
                 "database": {"url": database_url},
                 "keys": {"encryption_key": f"file:{folder / 'authz.key'}"},
-                "network": {"ca_file": str(web.ca_file)},
+                "network": {"ca_file": str(web.ca_file)} if issuer is None else {},
                 "clients": {"private_redirect_schemes": frozenset({"cursor"})},
             },
         )
         self._stack = contextlib.ExitStack()
         self.services: Services = self._stack.enter_context(
-            open_services(self.settings, clock=clock, resolve=web.resolve)
+            open_services(self.settings, clock=clock, resolve=self._resolve)
         )
         migrate.upgrade(self.services.database)
         self._first_keys = keys.generate_first()
@@ -121,6 +135,7 @@ class RunningServer:
             port=self.port,
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # as `authz serve`: whose X-Forwarded-For counts is our own decision
             lifespan="on",
             ws="none",
         )
@@ -137,6 +152,9 @@ class RunningServer:
         self._server.should_exit = True
         self._thread.join(10)
         self._stack.close()
+
+    def _resolve(self, host: str, port: int) -> list[str]:
+        return self.addresses.get(host) or self.web.resolve(host, port)
 
     @property
     def database(self) -> Database:
@@ -300,6 +318,8 @@ class Browser:
 
     def sign_in(self, page: Page | None = None, password: str = PASSWORD) -> Page:
         """Fill in the login page; answers where it leads."""
+        # Typing a password takes a person what the budget of an address takes to allow the next attempt.
+        self.harness.clock.advance(seconds=3)
         query = page.field("continue") if page is not None else ""
         fields = {"login": self.login or "", "password": password, "continue": query}
         posted = self.post(f"{self.harness.issuer}/login", fields)
@@ -424,10 +444,27 @@ class Harness:
         with self.server.database.write() as tx:
             return operation(tx, self.server.operator(), self.tenant_id, *arguments, **values)
 
+    def set_trust(self, mode: str) -> None:
+        """Which metadata documents the tenant admits."""
+        with self.server.database.write() as tx:
+            tenants.set_client_trust(tx, self.server.operator(), slug=self.slug, mode=mode)
+
+    def disable(self) -> None:
+        """Switch the tenant off, and let what is cached for a second pass."""
+        with self.server.database.write() as tx:
+            tenants.set_status(tx, self.server.operator(), slug=self.slug, status="disabled")
+        self.clock.advance(seconds=1)
+
+    @property
+    def host(self) -> str:
+        """A host name that no other test uses."""
+        return f"{self.slug}.example"
+
     def serve_document(
-        self, host: str = "app.example", path: str = "/client.json", **members: Any
+        self, host: str | None = None, path: str = "/client.json", **members: Any
     ) -> str:
-        """Publish a Client ID Metadata Document; answers its URL."""
+        """Publish a Client ID Metadata Document; answers its URL. A member of None is left out."""
+        host = host or self.host
         url = self.web.url(host, path)
         document = {
             "client_id": url,
