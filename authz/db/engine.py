@@ -2,20 +2,16 @@
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from authz.transactions import marked_open
-
-T = TypeVar("T")
-_ATTEMPTS = 4
 
 
 class Database:
@@ -53,31 +49,9 @@ class Database:
         ):
             yield tx
 
-    def transact(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in a write block, anew when it lost a race.
-
-        Two people who both are the first (to consent, to ask for a client) insert the same row; who comes second
-        finds it the next time. Serialization failures are the same story on distributed databases. `work` must
-        do nothing but talk to its session.
-        """
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self.write() as tx:
-                    return work(tx)
-            except DBAPIError as error:
-                if attempt == _ATTEMPTS or not _is_lost_race(error):
-                    raise
-        raise AssertionError("unreachable")
-
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
-
-
-def _is_lost_race(error: DBAPIError) -> bool:
-    if isinstance(error, IntegrityError):
-        return True
-    return getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
 
 
 def configure_sqlite(connection: sqlite3.Connection) -> None:
