@@ -304,7 +304,7 @@ class SqliteRunner:
         if isinstance(statement, Query):
             parameters = statement.parameters("sqlite", call.values)
             return statement.rows("sqlite", connection.execute(text, parameters))
-        rows = statement.bound("sqlite", call.values)
+        rows = statement.bound(call.values)
         if "RETURNING" in text:
             return [row for one in rows for row in connection.execute(text, one).fetchall()]
         connection.executemany(text, rows)

@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy import (
     Boolean,
+    Column,
     ColumnElement,
     Dialect,
     Integer,
@@ -194,28 +195,8 @@ class _Write:
         """The call, one tuple per row in the order of the columns."""
         return Call(self, rows)  # type: ignore[arg-type]
 
-    @cached_property
-    def _binders(self) -> dict[str, list[Processor]]:
-        return {
-            name: [c.type._cached_bind_processor(it) for c in self.columns]  # noqa: SLF001
-            for name, it in _DIALECTS.items()
-        }
-
-    def bound(self, engine: str, rows: Sequence[Row]) -> list[list[Any]]:
-        """Values as the driver takes them: a list per column on PostgreSQL, a list per row on SQLite."""
-        binders = self._binders[engine]
-        if engine == "postgresql":
-            return [
-                [row[i] if bind is None else bind(row[i]) for row in rows]
-                for i, bind in enumerate(binders)
-            ]
-        return [
-            [v if bind is None else bind(v) for v, bind in zip(row, binders, strict=True)]
-            for row in rows
-        ]
-
     def text(self, engine: str) -> str:
-        """The SQL; `%s` or `?` for the parameters."""
+        """The SQL, with `?` for the values of a row, or `$1`, `$2`… for the columns."""
         return self._texts[engine]
 
     @cached_property
@@ -227,34 +208,43 @@ class _Write:
 
     @cached_property
     def wire_text(self) -> bytes:
-        """The SQL as PostgreSQL takes it, with numbered parameters."""
-        head, *parts = self.text("postgresql").split("%s")
-        return "".join((head, *(f"${n}{part}" for n, part in enumerate(parts, 1)))).encode()
+        """The SQL as PostgreSQL takes it."""
+        return self.text("postgresql").encode()
 
     @cached_property
     def _encoders(self) -> list[Encoder]:
-        return [
-            _encoder(c.type, bind)
-            for c, bind in zip(self.columns, self._binders["postgresql"], strict=True)
-        ]
+        return [_encoder(c.type, bind) for c, bind in self._bound_columns(_POSTGRESQL)]
 
     def wire_values(self, rows: Sequence[Row]) -> list[bytes]:
         """One array a column."""
-        return [
-            encode(column)
-            for encode, column in zip(self._encoders, zip(*rows, strict=True), strict=True)
-        ]
+        columns = zip(*rows, strict=True)
+        return [encode(it) for encode, it in zip(self._encoders, columns, strict=True)]
 
     @staticmethod
     def wire_rows(raw: list[Row]) -> list[Row]:
         """What RETURNING answered: text, which needs no conversion."""
         return raw
 
+    @cached_property
+    def _binders(self) -> list[Processor]:
+        return [bind for _, bind in self._bound_columns(_SQLITE)]
+
+    def bound(self, rows: Sequence[Row]) -> list[list[Any]]:
+        """One list of values a row, as SQLite takes them."""
+        binders = self._binders
+        return [
+            [v if bind is None else bind(v) for v, bind in zip(row, binders, strict=True)]
+            for row in rows
+        ]
+
+    def _bound_columns(self, dialect: Dialect) -> list[tuple[Column[Any], Processor]]:
+        return [(c, c.type._cached_bind_processor(dialect)) for c in self.columns]  # noqa: SLF001
+
     def _unnest(self) -> str:
         kinds = (c.type.compile(dialect=_POSTGRESQL).split("(")[0] for c in self.columns)
         return ", ".join(
-            f"%s::{'timestamptz' if kind.startswith('TIMESTAMP') else kind.lower()}[]"
-            for kind in kinds
+            f"${number}::{'timestamptz' if kind.startswith('TIMESTAMP') else kind.lower()}[]"
+            for number, kind in enumerate(kinds, 1)
         )
 
     def _names(self) -> str:
@@ -292,11 +282,9 @@ class Update(_Write):
         super().__init__(table, [*keys, *assign])
         self.keys, self.assign = keys, assign
 
-    def bound(self, engine: str, rows: Sequence[Row]) -> list[list[Any]]:
-        """As for inserts; SQLite wants the assigned values before the keys."""
-        values = super().bound(engine, rows)
-        if engine == "postgresql":
-            return values
+    def bound(self, rows: Sequence[Row]) -> list[list[Any]]:
+        """As for inserts, but the assigned values stand before the keys."""
+        values = super().bound(rows)
         return [[*row[len(self.keys) :], *row[: len(self.keys)]] for row in values]
 
     def _render(self, engine: str) -> str:
