@@ -106,8 +106,8 @@ def measure(
         "p50_ms": seen.p50_ms,
         "p99_ms": seen.p99_ms,
         "errors": float(seen.errors),
-        "server_us": 1e6 * (after[0] - before[0]) / done,
-        "database_us": 1e6 * (after[1] - before[1]) / done,
+        "server_us": 1e6 * machine.cpu_seconds(before[0], after[0]) / done,
+        "database_us": 1e6 * machine.cpu_seconds(before[1], after[1]) / done,
         "resident_mb": machine.resident_mb(target.pid),
     }
     batches = lane_after.get("batches", 0) - lane.get("batches", 0)
@@ -117,9 +117,9 @@ def measure(
     return run
 
 
-def _used(target: targets.Target) -> tuple[float, float]:
+def _used(target: targets.Target) -> tuple[dict[str, int], dict[str, int]]:
     database = target.database_pid
-    return machine.cpu_seconds(target.pid), machine.cpu_seconds(database) if database else 0.0
+    return machine.cpu_times(target.pid), machine.cpu_times(database) if database else {}
 
 
 def run_rounds(
@@ -136,9 +136,6 @@ def run_rounds(
                     run = measure(target, load, connections, plan.seconds, plan)
                     runs.setdefault((load, connections, target.name), []).append(run)
             print(f"  {load}: round {number} of {plan.rounds}", file=sys.stderr, flush=True)
-        if load == "refresh":
-            # The next load does not spend tokens.
-            continue
     return runs
 
 

@@ -152,16 +152,21 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of the living processes of a tree."""
-    nanoseconds = 0
+def cpu_times(pid: int) -> dict[str, int]:
+    """Nanoseconds of every living thread of a tree."""
+    times = {}
     for member in tree(pid):
         for file in Path("/proc").glob(f"{member}/task/*/schedstat"):
             try:
-                nanoseconds += int(file.read_text().split()[0])
+                times[str(file)] = int(file.read_text().split()[0])
             except OSError:
                 continue
-    return nanoseconds / 1e9
+    return times
+
+
+def cpu_seconds(before: dict[str, int], after: dict[str, int]) -> float:
+    """What was used between two looks; what a thread that ended meanwhile had used is not known."""
+    return sum(used - before.get(thread, 0) for thread, used in after.items()) / 1e9
 
 
 def resident_mb(pid: int) -> float:
