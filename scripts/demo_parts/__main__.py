@@ -35,7 +35,8 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="end after the run")
     arguments = parser.parse_args()
     terminal = Terminal(before=float(os.environ.get("AUTHZ_DEMO_SETUP_SECONDS", "0")))
-    # SIGTERM ends the processes we started as Ctrl-C does.
+    # Either ends the processes we started; a shell that starts us in the background ignores SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder:
         try:
@@ -64,10 +65,12 @@ def _run(terminal: Terminal, folder: Path, *, once: bool) -> None:
         terminal.says(installation.init())
         terminal.step("authz db upgrade")
         terminal.says(installation.run("db", "upgrade"))
-        mcp = stack.enter_context(setting.sample_server(folder, installation.issuer, ports["mcp"]))
-        terminal.step(f"The sample MCP server, on the official SDK, is ready at {mcp.url}")
+        mcp_url = stack.enter_context(
+            setting.sample_server(folder, installation.issuer, ports["mcp"])
+        )
+        terminal.step(f"The sample MCP server, on the official SDK, is ready at {mcp_url}")
         terminal.step("authz resources add: its metadata is read, its scopes get words and risk")
-        terminal.says(installation.run(*setting.add_resource(mcp.url)))
+        terminal.says(installation.run(*setting.add_resource(mcp_url)))
         for login in setting.PASSWORDS:
             terminal.step(f"authz users add {login}")
             terminal.says(installation.run(*setting.add_person(login)))
@@ -81,7 +84,7 @@ def _run(terminal: Terminal, folder: Path, *, once: bool) -> None:
         terminal.step(
             f"authz serve: ready after {server.ready_after:.2f} s at {installation.issuer}"
         )
-        story = _Story(terminal, installation, host, mcp.url, server)
+        story = _Story(terminal, installation, host, mcp_url, server)
         asyncio.run(story.tell())
         if not once:
             story.invite()

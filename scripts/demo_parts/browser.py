@@ -65,11 +65,10 @@ class Page:
 
 
 class Browser:
-    """One browser profile; `visited` names every page and redirect."""
+    """One browser profile."""
 
     def __init__(self) -> None:
         self._http = httpx2.Client(follow_redirects=False, trust_env=False, timeout=30)
-        self.visited: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -122,7 +121,6 @@ class Browser:
 
     def _land(self, response: httpx2.Response) -> Page:
         for _ in range(_MAX_REDIRECTS):
-            self.visited.append(f"{response.request.method} {response.url}")
             if not response.is_redirect:
                 return read_page(str(response.url), response.status_code, response.text)
             target = urljoin(str(response.url), response.headers["location"])

