@@ -46,7 +46,7 @@ class Envelope:
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
             return self._cipher.decrypt(nonce, body, _bound(context))
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise ConfigurationError(
                 "the key-encryption key does not open this database's secrets; "
                 "keys.encryption_key must name the key this installation was made with"

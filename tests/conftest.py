@@ -12,6 +12,18 @@ from tests.support.postgres import URL_VARIABLE, scratch_database
 ENGINES = ("sqlite", "postgresql")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test marked `only("postgresql")` has no meaning on the other engine: it is not made there."""
+    elsewhere = []
+    for item in items:
+        mark = item.get_closest_marker("only")
+        if mark is not None and mark.args[0] not in item.callspec.id.split("-"):
+            elsewhere.append(item)
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
+
+
 @pytest.fixture(scope="session")
 def worker(request: pytest.FixtureRequest) -> str:
     """The name of this test process."""

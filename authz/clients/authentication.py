@@ -54,11 +54,11 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Proof:
-    """A client is who it says. `replay` is set for an assertion that may be used once."""
+    """A client is who it says. `replay` is set for an assertion, which may be used once."""
 
     method: str
-    replay_key: str | None = None
-    replay_until: datetime | None = None
+    replay: tuple[str, datetime] | None = None
+    """The key to remember it by and until when."""
 
 
 def read_credentials(
@@ -168,7 +168,7 @@ def _assertion(
     )
     # Remembered for exactly as long as it would be accepted: the same constant on both sides.
     until = datetime.fromtimestamp(int(claims["exp"]), tz=now.tzinfo) + LEEWAY * 2
-    return Proof("private_key_jwt", key, until)
+    return Proof("private_key_jwt", (key, until))
 
 
 def _algorithms(client: Client) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from authz.transactions import marked_open
 
+CONNECT_SECONDS = 5
+"""A database that does not answer is an error, not a wait."""
+
 
 class Database:
     """The plain lane: `read()` and `write()` blocks around an ordinary Session."""
@@ -95,6 +98,7 @@ def _postgresql_engine(url: str, pool_size: int) -> Engine:
         max_overflow=pool_size,
         pool_pre_ping=True,
         connect_args={
+            "connect_timeout": CONNECT_SECONDS,
             # No session state, so a transaction-mode pooler may stand in between.
             "prepare_threshold": None,
             "options": "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=30000",

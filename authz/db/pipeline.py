@@ -14,6 +14,7 @@ from psycopg import pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 
+from authz.db.engine import CONNECT_SECONDS
 from authz.db.statements import Call, Row
 
 # The lane reads and writes by key and nothing else. So its plans need no statistics, which a young table does not
@@ -50,7 +51,9 @@ class Pipeline:
     @classmethod
     async def connect(cls, dsn: str) -> "Pipeline":
         """A connection of its own."""
-        connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True, options=_OPTIONS)
+        connection = await psycopg.AsyncConnection.connect(
+            dsn, autocommit=True, options=_OPTIONS, connect_timeout=CONNECT_SECONDS
+        )
         connection.pgconn.nonblocking = 1
         connection.pgconn.enter_pipeline_mode()
         return cls(connection)

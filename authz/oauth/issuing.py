@@ -31,7 +31,8 @@ def issue(
     """Rows, event and Authorization of one new access token in this family."""
     configuration = request.configuration
     issued_at = now
-    expires_at = now + request.lifetimes.access_token
+    # The absolute limit of the authorization holds for its last access token too.
+    expires_at = min(now + request.lifetimes.access_token, family.expires_at)
     token = Token(
         jti=request.fresh.jti,
         tenant_id=family.tenant_id,

@@ -34,11 +34,11 @@ UPDATE_HEADS = Update(
     keys=["tenant_id", "strand"],
     assign=["position", "hash", "mac"],
 )
-MAIN_HEADS = Query(
-    select(AuditHead.tenant_id, AuditHead.position, AuditHead.hash)
-    .where(AuditHead.strand == MAIN_STRAND)
-    .where(AnyOf(AuditHead.tenant_id, "opening"))
-    .order_by(AuditHead.tenant_id)
+HEADS = Query(
+    select(AuditHead.tenant_id, AuditHead.strand, AuditHead.position, AuditHead.hash)
+    .where(AnyOf(AuditHead.tenant_id, "tenants"))
+    .where(AnyOf(AuditHead.strand, "strands"))
+    .order_by(AuditHead.tenant_id, AuditHead.strand)
     .with_for_update()
 )
 
@@ -52,7 +52,15 @@ class Job:
 
 
 class Stale(Exception):
-    """The configuration moved since the request was prepared: prepare it again."""
+    """The configuration moved since the request was prepared: prepare it again.
+
+    `claimed` are the replay keys that this request was the first to present: they are remembered by now, and must not
+    count against the request's own second turn.
+    """
+
+    def __init__(self, claimed: frozenset[str]) -> None:
+        super().__init__()
+        self.claimed = claimed
 
 
 Result = tuple[Outcome, TenantConfiguration] | Exception
@@ -70,20 +78,29 @@ class TokenProgram:
     def __call__(self, jobs: Sequence[Job]) -> Generator[Phase, list[list[Row]], list[Result]]:
         """See `db.batch.Program`."""
         tenants = {job.request.configuration.tenant.id for job in jobs}
-        opening = sorted(tenants - self._heads.keys())
+        unknown = sorted(tenants - self._heads.keys())
         reads = read_calls((job.request.configuration.tenant.id, job.request.keys) for job in jobs)
-        head_reads = [MAIN_HEADS(opening=opening)] if opening else []
+        strands = [MAIN_STRAND, self._strand]
+        head_reads = [HEADS(tenants=unknown, strands=strands)] if unknown else []
         rows = yield Phase([VERSIONS(tenants=tenants), *reads, *head_reads])
         configurations = yield from self._current(dict(rows[0]))
         facts = read_facts(reads, rows[1 : 1 + len(reads)])
         now = self._clock()
         results = [_decide(job, configurations, facts, now) for job in jobs]
         outcomes = [result for result in results if isinstance(result, tuple)]
-        trail = self._trail(outcomes, opening, rows[-1] if opening else [], now)
+        found = {(row[0], row[1]): Head(row[2], row[3]) for row in rows[-1]} if unknown else {}
+        # Known again after a commit whose answer was lost: the strand goes on where the database says it is.
+        self._heads.update(
+            (t, found[t, self._strand]) for t in unknown if (t, self._strand) in found
+        )
+        opening = [tenant for tenant in unknown if tenant not in self._heads]
+        mains = {tenant: head for (tenant, strand), head in found.items() if strand == MAIN_STRAND}
+        trail = self._trail(outcomes, opening, mains, now)
+        for tenant_id in trail.heads:
+            self._heads.pop(tenant_id, None)  # until the commit is answered, nobody knows
         yield Phase(
             [*write_calls([outcome.changes for outcome, _ in outcomes]), *trail.calls], commit=True
         )
-        # Only now: a batch that failed has moved nothing.
         self._heads.update(trail.heads)
         return results
 
@@ -105,7 +122,7 @@ class TokenProgram:
         self,
         outcomes: Sequence[tuple[Outcome, TenantConfiguration]],
         opening: Sequence[str],
-        main_heads: list[Row],
+        mains: dict[str, Head],
         now: datetime,
     ) -> "_Trail":
         """Events of the batch in this process's strand of each tenant; a new strand is announced in `main`."""
@@ -115,7 +132,6 @@ class TokenProgram:
             if outcome.events:
                 entry = by_tenant.setdefault(configuration.tenant.id, (configuration, []))
                 entry[1].extend(outcome.events)
-        mains = {tenant_id: Head(position, hash_) for tenant_id, position, hash_ in main_heads}
         for tenant_id, (configuration, events) in sorted(by_tenant.items()):
             is_opening = tenant_id in opening
             if is_opening:
@@ -191,7 +207,7 @@ def _decide(
     if configuration is None or not configuration.tenant.enabled:
         return InvalidClient("the client is unknown", reason="tenant_disabled")
     if configuration.tenant.version != request.configuration.tenant.version:
-        return Stale()
+        return Stale(frozenset(r.key for r in request.keys.replays if facts.claim(r)))
     try:
         outcome = _decide_current(job, facts, now)
     except Exception as error:

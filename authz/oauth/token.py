@@ -71,9 +71,17 @@ class TokenEndpoint:
     async def handle(self, slug: str, params: Params, authorization: str | None) -> Answered:
         """Answer a token request. Raises OAuthError, or UnknownTenant."""
         _refuse_repeated(params)
+        claimed: frozenset[str] = frozenset()
         for _ in range(_PREPARATIONS):
             configuration = await self._configuration(slug)
-            job = await self._prepare(configuration, params, authorization)
+            try:
+                job = await self._prepare(configuration, params, authorization, claimed)
+            except OAuthError:
+                # What is refused here never reaches a batch, which would have noticed that the client has a new
+                # secret, or is no longer blocked.
+                if await asyncio.to_thread(self._is_current, configuration):
+                    raise
+                continue
             try:
                 result = await self.lane.submit(job)
             except LaneFull:
@@ -84,6 +92,7 @@ class TokenEndpoint:
                 # A refresh that is asked for again gets the same successor, whether or not this one was durable.
                 raise TemporarilyUnavailable("try again shortly", reason="fate_unknown") from None
             if isinstance(result, Stale):
+                claimed |= result.claimed
                 continue
             return self._answer(job, result)
         raise TemporarilyUnavailable("try again shortly", reason="configuration_moving")
@@ -110,8 +119,16 @@ class TokenEndpoint:
         with self._database.read() as tx:
             return self._configurations.find(tx, slug)
 
+    def _is_current(self, configuration: TenantConfiguration) -> bool:
+        read = self._read_configuration(configuration.tenant.slug)
+        return read is not None and read.tenant.version == configuration.tenant.version
+
     async def _prepare(
-        self, configuration: TenantConfiguration, params: Params, authorization: str | None
+        self,
+        configuration: TenantConfiguration,
+        params: Params,
+        authorization: str | None,
+        claimed: frozenset[str] = frozenset(),
     ) -> Job:
         client, proof = await self._authenticated(configuration, params, authorization)
         grant = _grant(params, client)
@@ -122,9 +139,8 @@ class TokenEndpoint:
             lifetimes=self._settings.tokens,
         )
         keys = grant.prepare(request)
-        if proof.replay_key is not None and proof.replay_until is not None:
-            replay = Replay(proof.replay_key, proof.replay_until)
-            keys = FactKeys(keys.codes, keys.families, (replay,))
+        if proof.replay is not None and proof.replay[0] not in claimed:
+            keys = FactKeys(keys.codes, keys.families, (Replay(*proof.replay),))
         return Job(replace(request, keys=keys), grant)
 
     async def _authenticated(

@@ -134,9 +134,8 @@ def test_an_edited_moment_is_named(told):
     assert fault(told) == ("main", 2, "altered")
 
 
+@pytest.mark.only("sqlite")
 def test_a_moment_that_is_none_is_named(told):
-    if not told.server.database.is_sqlite:
-        pytest.skip("PostgreSQL stores moments only")
     change(
         told,
         text(

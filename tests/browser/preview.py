@@ -272,6 +272,14 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         "error/error.html",
         {**ERROR, "support_id": None, "hint": None, "detail": []},
     ),
+    "error-return": (
+        "error/error.html",
+        {
+            **ERROR,
+            "return_url": "https://app.example/callback?error=invalid_scope&state=x",
+            "return_host": "app.example",
+        },
+    ),
     "index": ("index.html", INDEX),
 }
 

@@ -162,7 +162,6 @@ def test_settings_are_shown_as_they_are_in_force(empty):
     assert empty.json("config", "show")["server"]["port"] == 9000
 
 
+@pytest.mark.only("postgresql")
 def test_serve_does_not_upgrade_postgresql_by_itself(empty):
-    if "sqlite" in empty.json("config", "show")["database"]["url"]:
-        pytest.skip("SQLite is upgraded by serve: tests/cli/test_processes.py")
     assert "run `authz db upgrade`" in empty.run("serve", "--port", "0", code=3).err

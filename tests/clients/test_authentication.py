@@ -58,10 +58,10 @@ def test_an_assertion_is_remembered_exactly_as_long_as_it_is_accepted():
     token = KEY.sign("cli_1", ISSUER, NOW, jti="j")
     proof = prove(Credentials("cli_1", assertion=token))
     last = NOW + timedelta(seconds=60) + LEEWAY
-    assert proof.replay_until >= last
-    assert proof.replay_until - last <= LEEWAY
+    assert proof.replay[1] >= last
+    assert proof.replay[1] - last <= LEEWAY
     other = prove(Credentials("cli_1", assertion=token), replace(CLIENT, tenant_id="ten_2"))
-    assert other.replay_key != proof.replay_key
+    assert other.replay[0] != proof.replay[0]
 
 
 def test_the_token_endpoint_is_an_audience_for_those_who_may():

@@ -113,11 +113,16 @@ def test_more_than_a_batch_takes_goes_into_the_next(database):
 # -- failures stay where they are -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("poison", [("taken", "x"), ("p", "confused"), ("p", "nul\x00")])
+@pytest.mark.parametrize(
+    "poison",
+    [
+        ("taken", "x"),
+        ("p", "confused"),
+        pytest.param(("p", "nul\x00"), marks=pytest.mark.only("postgresql")),
+    ],
+)
 def test_a_job_that_fails_does_not_fail_its_neighbours(database, poison):
     """A statement the database refuses, a program that raises, a value the driver refuses."""
-    if database.is_sqlite and "\x00" in poison[1]:
-        pytest.skip("SQLite stores NUL")
 
     async def main():
         async with lane_of(database) as lane:
@@ -214,8 +219,6 @@ def test_close_drains_what_waits_and_takes_no_more(database):
 
 @pytest.fixture
 def postgresql(database):
-    if database.is_sqlite:
-        pytest.skip("PostgreSQL only")
     with database.write() as tx:
         for name in ("a", "b"):
             tx.add(Lease(name=name, holder="before", expires_at=NOW))
@@ -223,6 +226,7 @@ def postgresql(database):
 
 
 @pytest.mark.slow
+@pytest.mark.only("postgresql")
 def test_a_deadlock_runs_the_batch_again(postgresql):
     """40P01, provoked: the other side waits longer before it looks for deadlocks, so the lane is the victim."""
 
@@ -271,6 +275,7 @@ def waits_for_lock(database):
 
 
 @pytest.mark.slow
+@pytest.mark.only("postgresql")
 def test_a_serialization_failure_runs_the_batch_again(postgresql):
     """40001, provoked: the database isolates as distributed ones do."""
     with connected(postgresql) as admin:
@@ -305,6 +310,7 @@ def kill_lane(database):
 
 
 @pytest.mark.slow
+@pytest.mark.only("postgresql")
 def test_a_connection_lost_between_batches_is_opened_again(postgresql):
     async def main():
         async with lane_of(postgresql, changing) as lane:
@@ -318,6 +324,7 @@ def test_a_connection_lost_between_batches_is_opened_again(postgresql):
 
 
 @pytest.mark.slow
+@pytest.mark.only("postgresql")
 def test_a_connection_lost_within_a_batch_runs_it_again(postgresql):
     async def main():
         async with lane_of(postgresql, changing) as lane:
@@ -336,6 +343,7 @@ def test_a_connection_lost_within_a_batch_runs_it_again(postgresql):
 
 
 @pytest.mark.slow
+@pytest.mark.only("postgresql")
 def test_a_server_that_is_away_fails_jobs_and_not_the_lane(postgresql):
     """Nobody can connect for a while; afterwards the same lane works."""
     name = postgresql.url.database
@@ -365,10 +373,9 @@ def test_a_server_that_is_away_fails_jobs_and_not_the_lane(postgresql):
 
 
 @pytest.mark.slow
+@pytest.mark.only("sqlite")
 def test_a_lock_of_another_process_is_waited_for(database, tmp_path):
     """`busy_timeout`; the other process is another connection that does not share our lock."""
-    if not database.is_sqlite:
-        pytest.skip("SQLite only")
     import sqlite3
 
     other = sqlite3.connect(database.url.database, isolation_level=None, check_same_thread=False)

@@ -9,12 +9,6 @@ from tests.support.web import Reply
 BOTH = ["none", "private_key_jwt"]
 
 
-SPENT_WHEN_STALE = pytest.mark.xfail(
-    strict=True,
-    reason="an assertion is remembered although its request is prepared again under a newer configuration",
-)
-
-
 def signer(harness, key, host=None, **members):
     """A document with a key in it."""
     return harness.serve_document(
@@ -112,7 +106,6 @@ def test_a_document_that_lists_none_as_well_works_either_way(harness):
     assert harness.refresh(answer.refresh_token, client_id=client_id, **good).ok
 
 
-@SPENT_WHEN_STALE
 def test_a_document_that_moves_to_keys_ends_nobodys_session(harness):
     """MCP-AS-50, CIMD-28, mcp.md 9.5: the outage class of August 2026."""
     client_id = harness.serve_document()
@@ -128,7 +121,6 @@ def test_a_document_that_moves_to_keys_ends_nobodys_session(harness):
     assert changed[-1]["detail"]["changed"] == ["jwks", "token_endpoint_auth_method"]
 
 
-@SPENT_WHEN_STALE
 def test_keys_in_a_document_rotate_without_new_consent(harness):
     """CIMD-28, MCP-AS-50, ATK-50: the old key is worth nothing once the document says so."""
     old, new = ClientKey(kid="old"), ClientKey(kid="new")

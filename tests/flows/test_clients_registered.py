@@ -225,3 +225,28 @@ def test_two_clients_may_have_the_same_name_and_address(harness):
     assert first != second
     code = harness.browser().authorize(client_id=first).code
     assert harness.redeem(code, client_id=second).reason == "code_of_other_client"
+
+
+def test_a_rotated_secret_is_good_at_once_on_a_node_that_knew_the_old_one(harness):
+    """ATK-71. A refusal on remembered state is looked up anew: nothing else would ever tell this node."""
+    made = harness.add_client(auth_method="client_secret_basic")
+    page = harness.browser().authorize(client_id=made.client.id)
+    first = harness.redeem(page.code, client_id=made.client.id, client_secret=made.secret)
+    assert first.ok
+    rotated = harness.change(clients.rotate_secret, made.client.id, overlap=timedelta(0))
+    harness.clock.advance(seconds=1)
+    again = harness.refresh(
+        first.refresh_token, client_id=made.client.id, client_secret=rotated.secret
+    )
+    assert again.ok, again.reason
+    old = harness.refresh(again.refresh_token, client_id=made.client.id, client_secret=made.secret)
+    assert (old.status, old.reason) == (401, "secret_wrong")
+
+
+def test_an_unblocked_client_works_at_once(harness):
+    """S6."""
+    assert harness.tokens().ok
+    harness.change(clients.block, harness.client_id)
+    assert harness.refresh("azr_x.1.y").error == "invalid_client"
+    harness.change(clients.unblock, harness.client_id)
+    assert harness.refresh("azr_x.1.y").error == "invalid_grant"

@@ -4,14 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from authz import entropy
-from authz.audit.events import FamilyRevoked, TokenRefused
-from authz.errors import AccessDenied, InvalidGrant, InvalidRequest
+from authz.audit.events import FamilyRevoked
+from authz.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
 from authz.oauth import pkce
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import Changes, Code, FactKeys, Facts, Family
 from authz.oauth.grants.shared import (
     check_resource,
     is_refresh_granted,
+    refused,
     resource_of,
 )
 from authz.oauth.issuing import issue
@@ -48,6 +49,24 @@ class AuthorizationCodeGrant:
             raise InvalidGrant(REFUSED, reason="code_of_other_client")
         if not pkce.matches(request.params.require("code_verifier"), code.code_challenge):
             raise InvalidGrant(REFUSED, reason="pkce_mismatch")
+        try:
+            return self._decide_own(request, code, facts, now)
+        except OAuthError as error:
+            return self._refused(error, code)
+
+    def _refused(self, error: OAuthError, code: Code) -> Outcome:
+        return refused(
+            error,
+            grant_type=self.grant_type,
+            client=code.client_id,
+            subject=code.user_id,
+            grant=code.family_id,
+        )
+
+    def _decide_own(
+        self, request: TokenRequest, code: Code, facts: Facts, now: datetime
+    ) -> Outcome:
+        """The code is this client's own and the verifier is right; what is wrong now is about the code."""
         redirect_uri = request.params.find("redirect_uri")
         # Absence is allowed (OAuth 2.1 dropped the parameter), a different value is not (CONF-14).
         if redirect_uri is not None and redirect_uri != code.redirect_uri:
@@ -55,7 +74,7 @@ class AuthorizationCodeGrant:
         if code.spent_at is not None:
             # Everything else was right, so this is the client or who stole from it: end what was issued
             # (O21-08). A replay with a wrong verifier never comes here and cannot end anything.
-            return _replayed(code, facts, now)
+            return self._replayed(code, facts, now)
         if now >= code.expires_at:
             raise InvalidGrant(REFUSED, reason="code_expired")
         resource = resource_of(request.configuration.policy, code.resource_id)
@@ -81,7 +100,8 @@ class AuthorizationCodeGrant:
             error = AccessDenied(
                 "policy leaves no scope for this request", reason="nothing_granted"
             )
-            return Outcome(error, Changes(codes=(replace(code, spent_at=now),)))
+            spent = replace(code, spent_at=now)
+            return replace(self._refused(error, code), changes=Changes(codes=(spent,)))
         family = _family(request, code, decision.granted, now)
         return issue(
             request,
@@ -91,6 +111,19 @@ class AuthorizationCodeGrant:
             is_new_family=True,
             spent=replace(code, spent_at=now, family_id=family.id),
             now=now,
+        )
+
+    def _replayed(self, code: Code, facts: Facts, now: datetime) -> Outcome:
+        outcome = self._refused(InvalidGrant(REFUSED, reason="code_spent"), code)
+        family = facts.find_family(code.tenant_id, code.family_id) if code.family_id else None
+        if family is None or family.revoked_at is not None:
+            return outcome
+        ended = replace(family, revoked_at=now, revoked_because="code_replayed")
+        revoked = FamilyRevoked(
+            subject=code.user_id, client=code.client_id, grant_id=family.id, reason="code_replayed"
+        )
+        return replace(
+            outcome, changes=Changes(families=(ended,)), events=(*outcome.events, revoked)
         )
 
 
@@ -116,23 +149,3 @@ def _family(request: TokenRequest, code: Code, granted: frozenset[str], now: dat
         revoked_at=None,
         revoked_because=None,
     )
-
-
-def _replayed(code: Code, facts: Facts, now: datetime) -> Outcome:
-    error = InvalidGrant(REFUSED, reason="code_spent")
-    refused = TokenRefused(
-        subject=code.user_id,
-        client=code.client_id,
-        grant_type=AuthorizationCodeGrant.grant_type,
-        error=error.code,
-        reason=error.reason,
-        grant_id=code.family_id,
-    )
-    family = facts.find_family(code.tenant_id, code.family_id) if code.family_id else None
-    if family is None or family.revoked_at is not None:
-        return Outcome(error, events=(refused,))
-    ended = replace(family, revoked_at=now, revoked_because="code_replayed")
-    revoked = FamilyRevoked(
-        subject=code.user_id, client=code.client_id, grant_id=family.id, reason="code_replayed"
-    )
-    return Outcome(error, Changes(families=(ended,)), (refused, revoked))

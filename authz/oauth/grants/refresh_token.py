@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from authz.audit.events import FamilyRevoked, TokenRefused
-from authz.errors import AccessDenied, InvalidGrant, InvalidScope
+from authz.audit.events import FamilyRevoked
+from authz.errors import AccessDenied, InvalidGrant, InvalidScope, OAuthError
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import Changes, FactKeys, Facts, Family
-from authz.oauth.grants.shared import check_resource, resource_of
+from authz.oauth.grants.shared import check_resource, refused, resource_of
 from authz.oauth.issuing import issue
-from authz.oauth.refresh import Standing, is_genuine, parse, standing
+from authz.oauth.refresh import Presented, Standing, is_genuine, parse, standing
 from authz.policy import Ceiling, Reason, decide
 from authz.policy.scopes import PROTOCOL_SCOPES, parse_scope
 
@@ -46,6 +46,27 @@ class RefreshTokenGrant:
             raise InvalidGrant(REFUSED, reason="refresh_forged")
         if family.client_id != request.client.id:
             raise InvalidGrant(REFUSED, reason="refresh_of_other_client")
+        try:
+            return self._decide_genuine(request, presented, family, facts, now)
+        except OAuthError as error:
+            return refused(
+                error,
+                grant_type=self.grant_type,
+                client=family.client_id,
+                subject=family.user_id,
+                grant=family.id,
+            )
+
+    def _decide_genuine(
+        self,
+        request: TokenRequest,
+        presented: Presented,
+        family: Family,
+        facts: Facts,
+        now: datetime,
+    ) -> Outcome:
+        """The token is this client's own; whatever is wrong now is about its family."""
+        configuration = request.configuration
         if family.revoked_at is not None:
             raise InvalidGrant(REFUSED, reason=f"family_revoked:{family.revoked_because}")
         if not family.refreshable:
@@ -114,24 +135,18 @@ def _rotated(request: TokenRequest, family: Family, now: datetime) -> Family:
 
 def _reused(family: Family, now: datetime) -> Outcome:
     """Two parties hold this family's tokens, and nobody can tell which is which: both lose (O21-17)."""
-    error = InvalidGrant(REFUSED, reason="refresh_reused")
-    return Outcome(
-        error,
-        Changes(families=(replace(family, revoked_at=now, revoked_because="refresh_reused"),)),
-        (
-            TokenRefused(
-                subject=family.user_id,
-                client=family.client_id,
-                grant_type=RefreshTokenGrant.grant_type,
-                error=error.code,
-                reason=error.reason,
-                grant_id=family.id,
-            ),
-            FamilyRevoked(
-                subject=family.user_id,
-                client=family.client_id,
-                grant_id=family.id,
-                reason="refresh_reused",
-            ),
-        ),
+    outcome = refused(
+        InvalidGrant(REFUSED, reason="refresh_reused"),
+        grant_type=RefreshTokenGrant.grant_type,
+        client=family.client_id,
+        subject=family.user_id,
+        grant=family.id,
     )
+    revoked = FamilyRevoked(
+        subject=family.user_id,
+        client=family.client_id,
+        grant_id=family.id,
+        reason="refresh_reused",
+    )
+    ended = replace(family, revoked_at=now, revoked_because="refresh_reused")
+    return replace(outcome, changes=Changes(families=(ended,)), events=(*outcome.events, revoked))

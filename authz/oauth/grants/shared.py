@@ -1,10 +1,27 @@
 """Checks more than one grant makes."""
 
+from authz.audit.events import TokenRefused
 from authz.clients.client import Client
-from authz.errors import InvalidTarget
+from authz.errors import InvalidTarget, OAuthError
+from authz.oauth.authorization import Outcome
 from authz.oauth.params import Params
 from authz.policy.snapshot import Policy, Resource
 from authz.urls import UrlError, canonical_resource
+
+
+def refused(
+    error: OAuthError, *, grant_type: str, client: str, subject: str, grant: str | None
+) -> Outcome:
+    """The outcome of a refusal whose person is known, so that the trail can be searched by them."""
+    event = TokenRefused(
+        subject=subject,
+        client=client,
+        grant_type=grant_type,
+        error=error.code,
+        reason=error.reason,
+        grant_id=grant,
+    )
+    return Outcome(error, events=(event,))
 
 
 def resource_of(policy: Policy, resource_id: str) -> Resource:
