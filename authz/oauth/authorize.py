@@ -4,12 +4,11 @@ Runs in the plain lane. `next_step` answers what the browser should see next and
 login and consent never call each other and no step can be skipped by posting to a later one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz import audit, entropy
@@ -20,11 +19,7 @@ from authz.audit.events import (
     ConsentRefused,
     Event,
 )
-from authz.clients.client import Client
-from authz.clients.resolution import FetchedClient
-from authz.db.models import AuthorizationCode, Consent, GroupMember, RoleBinding
-from authz.db.models import AuthorizationRequest as PendingRow
-from authz.db.racing import add_unless_there
+from authz.db.models import AuthorizationCode, GroupMember, RoleBinding
 from authz.directory.sessions import SignedIn
 from authz.errors import (
     AccessDenied,
@@ -33,15 +28,16 @@ from authz.errors import (
     LoginRequired,
     OAuthError,
 )
-from authz.oauth.authorization_request import AuthorizationRequest, ReturnAddress
+from authz.oauth.asking import Asking
+from authz.oauth.authorization_request import AuthorizationRequest
 from authz.oauth.clients_in_use import store_document
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.consents import covers, find_consent, store_consent
+from authz.oauth.pending import store_pending
 from authz.policy import Ceiling, Decision, Reason, Subject, decide
 from authz.policy.snapshot import HeldRole
-from authz.urls import redirect_host, redirect_uri_matches
+from authz.urls import redirect_host
 
-PENDING_LIFETIME = timedelta(minutes=10)
-_MAX_PENDING_PER_SESSION = 20
 FRESH_SIGN_IN = timedelta(seconds=30)
 """A sign-in this recent satisfies any `max_age`: otherwise `max_age=0` could never be met."""
 
@@ -83,20 +79,6 @@ def needs_sign_in(request: AuthorizationRequest, signed_in: SignedIn | None, now
     return now - signed_in.auth_time > allowed
 
 
-@dataclass(frozen=True)
-class Asking:
-    """Everything known about one authorization request of a signed-in person."""
-
-    configuration: TenantConfiguration
-    client: Client
-    request: AuthorizationRequest
-    address: ReturnAddress
-    signed_in: SignedIn
-    query: str
-    """The request as it arrived, to take it up again after signing in as somebody else."""
-    fetched: FetchedClient | None = None
-
-
 def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: datetime) -> Step:
     """Decide what comes next. Raises an OAuthError for the return address; callers commit either way."""
     request = asking.request
@@ -117,7 +99,7 @@ def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: dat
     if "none" in request.prompt:
         raise ConsentRequired("the person has to consent", reason="consent_required")
     already = consent.scopes if consent is not None else frozenset()
-    return AskConsent(_store_pending(tx, asking, now), decision, already & decision.granted)
+    return AskConsent(store_pending(tx, asking, now), decision, already & decision.granted)
 
 
 def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
@@ -148,79 +130,6 @@ def load_subject(tx: Session, user_id: str) -> Subject:
     )
 
 
-def find_consent(tx: Session, asking: Asking) -> Consent | None:
-    """The standing consent of this person for this client at this resource."""
-    key = (
-        asking.configuration.tenant.id,
-        asking.signed_in.user_id,
-        asking.client.id,
-        asking.request.resource.id,
-    )
-    row = tx.get(Consent, key)
-    return row if row is not None and row.revoked_at is None else None
-
-
-def has_ever_consented(tx: Session, tenant_id: str, user_id: str, client_id: str) -> bool:
-    """Whether this person has allowed this client anything: then its redirect URIs are no strangers (O21-24)."""
-    found = tx.execute(
-        select(Consent.resource_id)
-        .where(
-            Consent.tenant_id == tenant_id,
-            Consent.user_id == user_id,
-            Consent.client_id == client_id,
-        )
-        .limit(1)
-    ).first()
-    return found is not None
-
-
-def covers(consent: Consent, asking: Asking, decision: Decision) -> bool:
-    """Whether the person need not be asked: same client, same way back, nothing new (MCP-AS-58, MCP-AS-72)."""
-    return (
-        consent.remembered
-        and asking.client.is_proven_at(asking.request.redirect_uri)
-        and "consent" not in asking.request.prompt
-        and consent.client_digest == asking.client.digest
-        and decision.granted <= consent.scopes
-        and any(
-            redirect_uri_matches(seen, asking.request.redirect_uri)
-            for seen in consent.redirect_uris
-        )
-    )
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A request that waited for an answer, taken from its row: nobody else can answer it now."""
-
-    client_id: str
-    client_digest: str
-    """What the person was shown of the client."""
-    query: str
-
-
-def find_pending(
-    tx: Session, pending_id: str, signed_in: SignedIn, now: datetime
-) -> Pending | None:
-    """The waiting request, if it belongs to this session and is not too old."""
-    row = tx.get(PendingRow, entropy.digest(pending_id))
-    if row is None or row.session_digest != signed_in.digest or now >= row.expires_at:
-        return None
-    return Pending(row.client_id, row.parameters["client"], row.parameters["query"])
-
-
-def take_pending(tx: Session, pending_id: str, signed_in: SignedIn, now: datetime) -> bool:
-    """Spend it: one statement, so two answers race for one row (ATK-14). False when it is gone."""
-    taken = tx.execute(
-        delete(PendingRow).where(
-            PendingRow.digest == entropy.digest(pending_id),
-            PendingRow.session_digest == signed_in.digest,
-            PendingRow.expires_at > now,
-        )
-    )
-    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
-
-
 def allow(
     tx: Session,
     asking: Asking,
@@ -238,7 +147,7 @@ def allow(
         raise AccessDenied("the person allowed nothing", reason="consent_withheld")
     withheld = decision.granted - chosen
     remembered = asking.client.is_proven_at(asking.request.redirect_uri)
-    _store_consent(tx, asking, allowed, withheld, remembered=remembered, now=now)
+    store_consent(tx, asking, allowed, withheld, remembered=remembered, now=now)
     if asking.fetched is not None:
         store_document(tx, asking.configuration, asking.fetched, now=now)
     granted = ConsentGranted(
@@ -286,76 +195,6 @@ def _nothing_granted(decision: Decision) -> OAuthError:
     if decision.removed and set(decision.removed.values()) == {Reason.SCOPE_UNKNOWN}:
         return InvalidScope("the resource has none of these scopes", reason="scope_unknown")
     return AccessDenied("policy leaves no scope for this request", reason="nothing_granted")
-
-
-def _store_pending(tx: Session, asking: Asking, now: datetime) -> str:
-    digest = asking.signed_in.digest
-    tx.execute(delete(PendingRow).where(PendingRow.expires_at <= now))
-    waiting = tx.scalar(
-        select(func.count()).select_from(PendingRow).where(PendingRow.session_digest == digest)
-    )
-    if (waiting or 0) >= _MAX_PENDING_PER_SESSION:
-        # A page that reloads itself must not fill the table.
-        tx.execute(delete(PendingRow).where(PendingRow.session_digest == digest))
-    pending_id = entropy.new_token("ask")
-    tx.add(
-        PendingRow(
-            digest=entropy.digest(pending_id),
-            tenant_id=asking.configuration.tenant.id,
-            session_digest=digest,
-            user_id=asking.signed_in.user_id,
-            client_id=asking.client.id,
-            parameters={"query": asking.query, "client": asking.client.digest},
-            created_at=now,
-            expires_at=now + PENDING_LIFETIME,
-        )
-    )
-    return pending_id
-
-
-def _store_consent(
-    tx: Session,
-    asking: Asking,
-    allowed: frozenset[str],
-    withheld: frozenset[str],
-    *,
-    remembered: bool,
-    now: datetime,
-) -> None:
-    """Earlier scopes stay, unless they were shown and unticked: that takes them back."""
-    values: Mapping[str, Any] = {
-        "tenant_id": asking.configuration.tenant.id,
-        "user_id": asking.signed_in.user_id,
-        "client_id": asking.client.id,
-        "resource_id": asking.request.resource.id,
-    }
-    key = tuple(values.values())
-    row = tx.get(Consent, key, with_for_update=True)
-    uri = asking.request.redirect_uri
-    if row is None:
-        first = Consent(
-            **values,
-            scopes=allowed,
-            redirect_uris=[uri],
-            client_digest=asking.client.digest,
-            remembered=remembered,
-            created_at=now,
-            updated_at=now,
-            revoked_at=None,
-        )
-        if add_unless_there(tx, first):
-            return
-        row = tx.get_one(Consent, key, with_for_update=True)
-    continues = row.revoked_at is None and row.client_digest == asking.client.digest
-    row.scopes = ((row.scopes - withheld) | allowed) if continues else allowed
-    seen = row.redirect_uris if continues else []
-    if not any(redirect_uri_matches(known, uri) for known in seen):
-        seen = [*seen, uri][-20:]
-    row.redirect_uris = seen
-    row.client_digest = asking.client.digest
-    # A way back that proves nothing takes nothing from the ones that do: `covers` judges each request's own.
-    row.remembered = remembered or (continues and row.remembered)
-    row.updated_at, row.revoked_at = now, None
 
 
 def _issue_code(

@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from authz.oauth.authorize import AskConsent, Asking
+from authz.oauth.asking import Asking
+from authz.oauth.authorize import AskConsent
 from authz.policy import SENTENCES
 from authz.urls import is_loopback_redirect, redirect_host
 from authz.web.edge import Edge

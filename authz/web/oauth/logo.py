@@ -15,8 +15,8 @@ from starlette.routing import Route
 from authz.clients.resolution import ClientRefused, fetch
 from authz.directory.sessions import find_session
 from authz.net import NetworkError, Profile
-from authz.oauth import authorize as engine
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.pending import find_pending
 from authz.tenants import DEFAULT_SLUG
 from authz.urls import is_client_id_url
 from authz.web.cookies import read_session
@@ -107,7 +107,7 @@ def _asked_client(
         signed_in = find_session(tx, tenant_id=configuration.tenant.id, token=cookie, now=now)
         if signed_in is None:
             return None
-        pending = engine.find_pending(tx, pending_id, signed_in, now)
+        pending = find_pending(tx, pending_id, signed_in, now)
     if pending is None or not is_client_id_url(pending.client_id):
         return None
     return configuration, pending.client_id

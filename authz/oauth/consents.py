@@ -1,0 +1,100 @@
+"""What people allowed, and when they need not be asked again."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz.db.models import Consent
+from authz.db.racing import add_unless_there
+from authz.oauth.asking import Asking
+from authz.policy import Decision
+from authz.urls import redirect_uri_matches
+
+
+def find_consent(tx: Session, asking: Asking) -> Consent | None:
+    """The standing consent of this person for this client at this resource."""
+    key = (
+        asking.configuration.tenant.id,
+        asking.signed_in.user_id,
+        asking.client.id,
+        asking.request.resource.id,
+    )
+    row = tx.get(Consent, key)
+    return row if row is not None and row.revoked_at is None else None
+
+
+def has_ever_consented(tx: Session, tenant_id: str, user_id: str, client_id: str) -> bool:
+    """Whether this person has allowed this client anything: then its redirect URIs are no strangers (O21-24)."""
+    found = tx.execute(
+        select(Consent.resource_id)
+        .where(
+            Consent.tenant_id == tenant_id,
+            Consent.user_id == user_id,
+            Consent.client_id == client_id,
+        )
+        .limit(1)
+    ).first()
+    return found is not None
+
+
+def covers(consent: Consent, asking: Asking, decision: Decision) -> bool:
+    """Whether the person need not be asked: same client, same way back, nothing new (MCP-AS-58, MCP-AS-72)."""
+    return (
+        consent.remembered
+        and asking.client.is_proven_at(asking.request.redirect_uri)
+        and "consent" not in asking.request.prompt
+        and consent.client_digest == asking.client.digest
+        and decision.granted <= consent.scopes
+        and any(
+            redirect_uri_matches(seen, asking.request.redirect_uri)
+            for seen in consent.redirect_uris
+        )
+    )
+
+
+def store_consent(
+    tx: Session,
+    asking: Asking,
+    allowed: frozenset[str],
+    withheld: frozenset[str],
+    *,
+    remembered: bool,
+    now: datetime,
+) -> None:
+    """Earlier scopes stay, unless they were shown and unticked: that takes them back."""
+    values: Mapping[str, Any] = {
+        "tenant_id": asking.configuration.tenant.id,
+        "user_id": asking.signed_in.user_id,
+        "client_id": asking.client.id,
+        "resource_id": asking.request.resource.id,
+    }
+    key = tuple(values.values())
+    row = tx.get(Consent, key, with_for_update=True)
+    uri = asking.request.redirect_uri
+    if row is None:
+        first = Consent(
+            **values,
+            scopes=allowed,
+            redirect_uris=[uri],
+            client_digest=asking.client.digest,
+            remembered=remembered,
+            created_at=now,
+            updated_at=now,
+            revoked_at=None,
+        )
+        if add_unless_there(tx, first):
+            return
+        row = tx.get_one(Consent, key, with_for_update=True)
+    continues = row.revoked_at is None and row.client_digest == asking.client.digest
+    row.scopes = ((row.scopes - withheld) | allowed) if continues else allowed
+    seen = row.redirect_uris if continues else []
+    if not any(redirect_uri_matches(known, uri) for known in seen):
+        seen = [*seen, uri][-20:]
+    row.redirect_uris = seen
+    row.client_digest = asking.client.digest
+    # A way back that proves nothing takes nothing from the ones that do: `covers` judges each request's own.
+    row.remembered = remembered or (continues and row.remembered)
+    row.updated_at, row.revoked_at = now, None

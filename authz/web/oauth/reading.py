@@ -1,0 +1,128 @@
+"""Reading an authorization request: client, return address, request, in this order.
+
+Each decides how the next may fail: an unknown client is a page, a wrong request of a matched return address may travel.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from authz.clients import registered
+from authz.clients.client import Client
+from authz.clients.resolution import (
+    ClientNotAdmitted,
+    ClientRefused,
+    FetchedClient,
+    check_identifier,
+    fetch,
+    is_approved,
+    usable_row,
+)
+from authz.directory.sessions import SignedIn
+from authz.errors import LoginRequired, OAuthError
+from authz.oauth.asking import Asking
+from authz.oauth.authorization_request import (
+    AuthorizationRequest,
+    ReturnAddress,
+    return_address,
+    validate,
+)
+from authz.oauth.authorize import needs_sign_in
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.params import Params
+from authz.web.edge import Edge
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    client: Client
+    fetched: FetchedClient | None
+
+
+class NeedsSignIn(Exception):
+    """Nothing more can be said before the person signs in; `client` is known for pre-registered ones."""
+
+    def __init__(self, client: Client | None, client_id: str) -> None:
+        super().__init__(client_id)
+        self.client = client
+        self.client_id = client_id
+
+
+class SentBack(Exception):
+    """An error for a return address that was matched."""
+
+    def __init__(self, client: Client, address: ReturnAddress, error: OAuthError) -> None:
+        super().__init__(error.code)
+        self.client = client
+        self.address = address
+        self.error = error
+
+
+def read_request(
+    edge: Edge,
+    configuration: TenantConfiguration,
+    params: Params,
+    query: str,
+    signed_in: SignedIn | None,
+    now: datetime,
+) -> Asking:
+    """Client, return address, request, in this order: each decides how the next may fail."""
+    client_id = params.find("client_id")
+    if client_id is None:
+        raise ClientRefused("The link does not name a client.", reason="client_id_missing")
+    resolved = _resolve(edge, configuration, client_id, signed_in)
+    address = return_address(resolved.client, params, configuration.tenant.issuer)
+    try:
+        request = validate(resolved.client, params, address, configuration.policy)
+        _check_prompt(request, signed_in, now)
+    except OAuthError as error:
+        raise SentBack(resolved.client, address, error) from None
+    if signed_in is None:
+        raise NeedsSignIn(resolved.client, client_id)
+    return Asking(
+        configuration=configuration,
+        client=resolved.client,
+        request=request,
+        address=address,
+        signed_in=signed_in,
+        query=query,
+        fetched=resolved.fetched,
+    )
+
+
+def _check_prompt(request: AuthorizationRequest, signed_in: SignedIn | None, now: datetime) -> None:
+    needed = needs_sign_in(request, signed_in, now)
+    if needed and "none" in request.prompt:
+        raise LoginRequired("the person has to sign in", reason="login_required")
+
+
+def _resolve(
+    edge: Edge, configuration: TenantConfiguration, client_id: str, signed_in: SignedIn | None
+) -> _Resolved:
+    tenant = configuration.tenant
+    with edge.services.database.read() as tx:
+        row = registered.find(tx, tenant.id, client_id)
+    if row is not None and row.kind == "registered":
+        return _Resolved(usable_row(row), None)
+    if row is not None and row.status == "blocked":
+        raise ClientRefused("An administrator has blocked this client.", reason="client_blocked")
+    try:
+        check_identifier(client_id, configuration.trust, edge.rules)
+    except ClientNotAdmitted:
+        if signed_in is None:
+            raise NeedsSignIn(None, client_id) from None
+        raise
+    if signed_in is None:
+        # Nothing is fetched for a stranger (CIMD-17, MCP-AS-46).
+        raise NeedsSignIn(None, client_id)
+    fetched = edge.services.network.run_blocking(
+        fetch(
+            edge.services.documents,
+            client_id,
+            tenant_id=tenant.id,
+            rules=edge.rules,
+            max_bytes=edge.services.settings.clients.document_max_bytes,
+            approved=is_approved(configuration.trust, client_id),
+        )
+    )
+    ceiling = None if row is None else row.scope_ceiling
+    return _Resolved(replace(fetched.client, scope_ceiling=ceiling), fetched)

@@ -1,0 +1,158 @@
+"""What the browser sees when an authorization request stops: sign in, ask an administrator, an error page, or back."""
+
+import structlog
+from starlette.responses import Response
+
+from authz.clients.resolution import ClientNotAdmitted
+from authz.directory.sessions import SignedIn
+from authz.errors import LoginRequired, OAuthError
+from authz.oauth.authorization_request import RedirectRefused
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.consents import has_ever_consented
+from authz.telemetry.metrics import AUTHORIZE_REQUESTS
+from authz.urls import redirect_host
+from authz.web.edge import Edge
+from authz.web.forms import params_of
+from authz.web.login.pages import login_page
+from authz.web.oauth.approval import approval_page
+from authz.web.oauth.reading import NeedsSignIn, SentBack
+from authz.web.problems import problem
+from authz.web.responses import see_other
+
+log = structlog.get_logger()
+
+
+def stopped(
+    edge: Edge,
+    configuration: TenantConfiguration,
+    signed_in: SignedIn | None,
+    query: str,
+    stop: Exception,
+) -> Response:
+    """The answer to whatever stopped the request."""
+    if isinstance(stop, NeedsSignIn):
+        if "none" in (params_of(query).find("prompt") or "").split():
+            # Nobody has vouched for this client: not even the refusal is sent to it (O21-24).
+            error = LoginRequired("the person has to sign in", reason="login_required")
+            return refusal_page(edge, configuration, error, client_id=stop.client_id)
+        AUTHORIZE_REQUESTS.labels("login").inc()
+        return login_page(
+            edge,
+            configuration,
+            continue_query=query,
+            client=stop.client,
+            client_id=stop.client_id,
+        )
+    if isinstance(stop, ClientNotAdmitted) and signed_in is not None:
+        client_id = params_of(query).find("client_id") or ""
+        return approval_page(edge, configuration, signed_in, client_id)
+    if isinstance(stop, SentBack):
+        return _send_error(edge, configuration, signed_in, stop)
+    if isinstance(stop, OAuthError):
+        named = params_of(query).find("client_id")
+        return refusal_page(edge, configuration, stop, client_id=named)
+    raise stop
+
+
+def _send_error(
+    edge: Edge, configuration: TenantConfiguration, signed_in: SignedIn | None, stop: SentBack
+) -> Response:
+    """Redirect only where somebody vouched for the client: an operator, or this person (O21-24, ATK-07)."""
+    AUTHORIZE_REQUESTS.labels(stop.error.code).inc()
+    trusted = stop.client.kind == "registered" or stop.client.approved
+    if not trusted and signed_in is not None:
+        with edge.services.database.read() as tx:
+            trusted = has_ever_consented(
+                tx, configuration.tenant.id, signed_in.user_id, stop.client.id
+            )
+    if trusted:
+        log.info("authorize.refused", error=stop.error.code, reason=stop.error.reason)
+        return see_other(stop.address.with_error(stop.error))
+    return problem(
+        edge,
+        tenant_name=configuration.tenant.name,
+        heading="This request cannot be answered",
+        message=f"The application asked for something that is not possible: {stop.error.description}.",
+        code=stop.error.code,
+        reason=stop.error.reason,
+        detail=[("application", stop.client.id)],
+        return_url=stop.address.with_error(stop.error),
+        return_host=redirect_host(stop.address.redirect_uri),
+    )
+
+
+def refusal_page(
+    edge: Edge,
+    configuration: TenantConfiguration,
+    error: OAuthError,
+    *,
+    client_id: str | None = None,
+) -> Response:
+    """The client or its return address is wrong: said on a page, never sent anywhere (MCP-AS-54)."""
+    AUTHORIZE_REQUESTS.labels("page").inc()
+    detail = [("application", client_id)] if client_id else []
+    if isinstance(error, RedirectRefused) and error.received is not None:
+        detail.append(("return_address", error.received))
+    sentence = getattr(error, "sentence", f"The link is not valid: {error.description}.")
+    return problem(
+        edge,
+        tenant_name=configuration.tenant.name,
+        heading="This sign-in link cannot be used",
+        message=sentence,
+        code=error.code,
+        reason=error.reason,
+        hint="Start again from the application. If it happens again, give the support id to whoever runs it.",
+        detail=detail,
+    )
+
+
+def answered_already(edge: Edge, configuration: TenantConfiguration) -> Response:
+    """The form is not good for an answer (any more)."""
+    return problem(
+        edge,
+        tenant_name=configuration.tenant.name,
+        heading="This page is no longer valid",
+        message="It was answered already, is too old, or belongs to another sign-in.",
+        code="invalid_request",
+        reason="consent_not_pending",
+        hint="Start again from the application.",
+    )
+
+
+def unreadable(edge: Edge, error: OAuthError) -> Response:
+    """The query or the form cannot be parsed."""
+    return problem(
+        edge,
+        tenant_name="",
+        heading="This request cannot be read",
+        message=f"{error.description[:1].upper()}{error.description[1:]}.",
+        code=error.code,
+        reason=error.reason,
+        status=error.status,
+    )
+
+
+def no_tenant(edge: Edge) -> Response:
+    """The address is of no tenant."""
+    return problem(
+        edge,
+        tenant_name="",
+        heading="There is nothing here",
+        message="No sign-in service has this address.",
+        code="not_found",
+        reason="tenant_unknown",
+        status=404,
+    )
+
+
+def foreign_form(edge: Edge) -> Response:
+    """A form of another site (ATK-14)."""
+    return problem(
+        edge,
+        tenant_name="",
+        heading="This form came from another site",
+        message="Nothing was changed.",
+        code="invalid_request",
+        reason="foreign_form",
+        status=403,
+    )
