@@ -15,6 +15,8 @@ from authz.errors import Conflict, Invalid
 from authz.keys import NewKey
 from authz.tenants import DEFAULT_SLUG, is_slug, issuer_of
 
+MAX_NAME_CHARS = 100
+
 
 @dataclass(frozen=True)
 class TenantLine:
@@ -50,6 +52,7 @@ def create(
     if tx.scalars(select(Tenant.id).where(Tenant.slug == slug)).one_or_none() is not None:
         raise Conflict(f"the tenant {slug!r} exists already")
     tenant_id = entropy.new_id("ten")
+    _check_name(name)
     row = Tenant(
         id=tenant_id,
         slug=slug,
@@ -96,6 +99,14 @@ def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> No
     operator.changed(tx, row.id, "tenant.status", slug, {"status": status})
 
 
+def rename(tx: Session, operator: Operator, *, slug: str, name: str) -> None:
+    """What people read at the top of every page; the issuer stays what it is."""
+    _check_name(name)
+    row = load_tenant(tx, slug)
+    row.name = name
+    operator.changed(tx, row.id, "tenant.rename", slug, {"name": name})
+
+
 def set_client_trust(tx: Session, operator: Operator, *, slug: str, mode: str) -> None:
     """What a metadata document needs to be used here: `open`, `allow_list` or `deny_list`."""
     if mode not in MODES:
@@ -103,3 +114,8 @@ def set_client_trust(tx: Session, operator: Operator, *, slug: str, mode: str) -
     row = load_tenant(tx, slug)
     row.client_trust = mode
     operator.changed(tx, row.id, "tenant.client_trust", slug, {"mode": mode})
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
+        raise Invalid(f"the name of a tenant has 1 to {MAX_NAME_CHARS} printable characters")

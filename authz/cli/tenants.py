@@ -9,7 +9,7 @@ from authz.cli.output import table
 from authz.cli.run import Result, Run, command, group
 from authz.tenants import issuer_of
 
-app = group("Issuers: list, add, disable, enable, trust.")
+app = group("Issuers: list, add, rename, disable, enable, trust.")
 _Slug = Annotated[str, typer.Argument(help="The tenant's slug.", metavar="SLUG")]
 _TRUST = (
     "What a client's metadata document needs to be used: allow_list (an allow rule), "
@@ -65,6 +65,18 @@ def disable(run: Run, slug: _Slug) -> Result:
 def enable(run: Run, slug: _Slug) -> Result:
     """Switch a tenant on again."""
     return _status(run, slug, "active", "The tenant {!r} is active.")
+
+
+@command(app, "rename", tenant=False)
+def rename(
+    run: Run,
+    slug: _Slug,
+    name: Annotated[str, typer.Argument(help="What people see.", metavar="NAME")],
+) -> Result:
+    """Change what people read at the top of every page; the issuer stays."""
+    with run.services.database.write() as tx:
+        tenants.rename(tx, run.operator, slug=slug, name=name)
+    return Result({"slug": slug, "name": name}, f"The tenant {slug!r} is shown as {name}.")
 
 
 @command(app, "trust", tenant=False)

@@ -96,6 +96,9 @@ def test_tenants(installation, cli):
     slug, cli.tenant = cli.tenant, None
     (line,) = [t for t in cli.json("tenants", "list") if t["slug"] == slug]
     assert line["issuer"] == f"https://authz.example/t/{slug}"
+    assert cli.json("tenants", "rename", slug, "Northwind")["name"] == "Northwind"
+    (line,) = [t for t in cli.json("tenants", "list") if t["slug"] == slug]
+    assert line["name"] == "Northwind"
     assert cli.json("tenants", "trust", slug, "deny_list")["client_trust"] == "deny_list"
     assert cli.json("tenants", "disable", slug)["status"] == "disabled"
     assert "is active" in cli.run("tenants", "enable", slug).out
