@@ -225,7 +225,7 @@ def examples():
 def test_the_guide_has_an_example_of_each_kind_in_at_most_five_lines():
     assert len(examples()) == 3
     for example in examples():
-        call = example[example.index("app = protect(") :].strip().splitlines()
+        call = example[example.index("issuer, resource = ") :].strip().splitlines()
         imports = [line for line in example.splitlines() if "authz" in line]
         assert len(imports) + len(call) <= 5
 
