@@ -23,7 +23,8 @@ from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
 from authz.errors import InvalidClient, OAuthError
 from authz.oauth.authorization import Grant, Outcome, TokenRequest
 from authz.oauth.configuration import QUERIES, VERSIONS, Configurations, TenantConfiguration
-from authz.oauth.facts import Facts, read_calls, read_facts, write_calls
+from authz.oauth.fact_rows import read_calls, read_facts, write_calls
+from authz.oauth.facts import Facts
 
 log = structlog.get_logger()
 
