@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from authz.transactions import marked_open
 
 CONNECT_SECONDS = 5
 """A database that does not answer is an error, not a wait."""
+_WAL_ATTEMPTS = 40
 
 
 class Database:
@@ -59,15 +61,28 @@ class Database:
 
 def configure_sqlite(connection: sqlite3.Connection) -> None:
     """The pragmas every connection needs; `synchronous=FULL` is what makes an answered request durable."""
+    connection.execute("PRAGMA busy_timeout=10000")
+    _go_over_to_wal(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        "busy_timeout=10000",
         "temp_store=MEMORY",
         "cache_size=-16000",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _go_over_to_wal(connection: sqlite3.Connection) -> None:
+    """Two processes that open a new file at once: SQLite refuses one of them without waiting."""
+    for attempt in range(1, _WAL_ATTEMPTS + 1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if attempt == _WAL_ATTEMPTS:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _sqlite_engine(url: str) -> Engine:
