@@ -8,6 +8,7 @@ of statements does not grow with the number of requests.
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -184,7 +185,7 @@ def _converted(converters: Converters, raw: Iterable[Row]) -> list[Row]:
     return converted
 
 
-class _Write:
+class _Write(ABC):
     """Common to the three writes: columns, their types, and the values by column or by row."""
 
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
@@ -203,8 +204,8 @@ class _Write:
     def _texts(self) -> dict[str, str]:
         return {name: self._render(name) for name in _DIALECTS}
 
-    def _render(self, engine: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _render(self, engine: str) -> str: ...
 
     @cached_property
     def wire_text(self) -> bytes:
