@@ -105,7 +105,9 @@ def _listen(config: "Config", issuer: str, run: Run) -> None:
 
     try:
         listener = config.bind_socket()
-    except SystemExit:
+        # Now, not when the application is up: until somebody listens, a second server could take the port as well.
+        listener.listen(_BACKLOG)
+    except (SystemExit, OSError):
         raise ConfigurationError(
             f"{config.host}:{config.port} cannot be listened on: it is in use or not this machine's; "
             "--host and --port choose another"
