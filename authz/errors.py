@@ -9,8 +9,7 @@
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
-      InteractionRequired RequestNotSupported RequestUriNotSupported ServerError
-      TemporarilyUnavailable SlowDown
+      RequestNotSupported RequestUriNotSupported ServerError TemporarilyUnavailable
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
 ASCII) to its developer, `reason` (an internal slug) to logs, audit and tests. All failures of one kind of
@@ -119,12 +118,6 @@ class ConsentRequired(OAuthError):
     code = "consent_required"
 
 
-class InteractionRequired(OAuthError):
-    """OpenID Connect Core §3.1.2.6."""
-
-    code = "interaction_required"
-
-
 class RequestNotSupported(OAuthError):
     """OpenID Connect Core §3.1.2.6: signed request objects are not taken (JAR-02)."""
 
@@ -149,14 +142,3 @@ class TemporarilyUnavailable(OAuthError):
 
     code = "temporarily_unavailable"
     status = 503
-
-
-class SlowDown(OAuthError):
-    """429 with Retry-After: a budget of this caller is used up (O21-14)."""
-
-    code = "temporarily_unavailable"
-    status = 429
-
-    def __init__(self, description: str, *, reason: str, retry_after: int) -> None:
-        super().__init__(description, reason=reason)
-        self.retry_after = retry_after

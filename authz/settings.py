@@ -195,11 +195,6 @@ class Settings(Section):
             )
         return self
 
-    @property
-    def lowest_refresh(self) -> timedelta:
-        """The shorter of the two refresh limits."""
-        return min(self.tokens.refresh_idle, self.tokens.refresh_absolute)
-
     def redacted(self) -> dict[str, Any]:
         """As JSON values, with the password of the database URL and of the proxy left out."""
         shown = self.model_dump(mode="json")

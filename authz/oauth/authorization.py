@@ -1,9 +1,8 @@
 """The value every grant ends in, and the request every grant starts from."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from authz import entropy
 from authz.audit.events import Event
@@ -54,8 +53,6 @@ class TokenRequest:
     lifetimes: Tokens
     keys: FactKeys = field(default_factory=FactKeys)
     fresh: FreshNames = field(default_factory=FreshNames)
-    context: Mapping[str, Any] = field(default_factory=dict)
-    """What the grant's `prepare` found out."""
 
 
 @dataclass(frozen=True)

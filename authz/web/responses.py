@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from authz.errors import OAuthError, SlowDown
+from authz.errors import OAuthError
 
 # Any origin, no credentials: these endpoints authenticate by what is in the request, never by a cookie (MCP-AS-27).
 CORS = {
@@ -33,9 +33,7 @@ def oauth_error(error: OAuthError, *, authorization_sent: bool) -> Response:
     headers = {}
     if error.status == 401 and authorization_sent:
         headers["www-authenticate"] = 'Basic realm="authz", charset="UTF-8"'
-    if isinstance(error, SlowDown):
-        headers["retry-after"] = str(error.retry_after)
-    elif error.status == 503:
+    if error.status == 503:
         headers["retry-after"] = "1"
     return json_answer(
         {"error": error.code, "error_description": error.description},
