@@ -12,9 +12,9 @@ WORKDIR /src
 COPY requirements/runtime.txt requirements/build.txt requirements/
 # Two environments, so that nothing of the build tools ships.
 RUN python -m venv /opt/authz \
-    && /opt/authz/bin/pip install --require-hashes --only-binary :all: -r requirements/runtime.txt \
+    && /opt/authz/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements/runtime.txt \
     && python -m venv /opt/build \
-    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt
+    && /opt/build/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY authz authz
 COPY templates templates

@@ -112,8 +112,11 @@ find_python() {
 make_venv() {
     rm -rf "$VENV"
     "$1" -m venv "$VENV"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    # The lock is complete, so nothing is left to resolve: a resolver would look at newer releases of what has
+    # extras, and then refuse them because they are not locked.
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
         -r requirements/dev.txt
+    "$PYTHON" -m pip check
 }
 
 install_project() {
