@@ -60,6 +60,7 @@ def create(
         status="active",
         config_version=1,
         client_trust=client_trust,
+        registration="off",
         token_secret=operator.envelope.seal(entropy.new_key(), "token_secret", tenant_id),
         created_at=operator.now,
     )

@@ -7,6 +7,7 @@ spent by the first request of a batch is spent for the second, because the secon
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from authz.policy import Subject
 from authz.policy.snapshot import HeldRole
@@ -26,7 +27,12 @@ class Code:
     scopes: frozenset[str]
     requested: frozenset[str] | None
     offline_access: bool
+    openid: frozenset[str] | None
+    nonce: str | None
+    authorization_details: list[dict[str, Any]] | None
+    dpop_jkt: str | None
     auth_time: datetime
+    acr: str | None
     amr: tuple[str, ...]
     expires_at: datetime
     spent_at: datetime | None
@@ -50,7 +56,11 @@ class Family:
     generation: int
     rotated_at: datetime
     auth_time: datetime
+    acr: str | None
     amr: tuple[str, ...]
+    confirmation: dict[str, str] | None
+    """The `cnf` claim its tokens carry."""
+    authorization_details: list[dict[str, Any]] | None
     created_at: datetime
     idle_expires_at: datetime
     expires_at: datetime

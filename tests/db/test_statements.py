@@ -34,7 +34,10 @@ def run(database, call):
 
 
 def rows_of(model, **values):
-    return tuple(values[column.name] for column in model.__table__.c)
+    return tuple(
+        values.get(column.name) if column.nullable else values[column.name]
+        for column in model.__table__.c
+    )
 
 
 def code(digest, **changes):

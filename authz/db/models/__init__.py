@@ -6,9 +6,14 @@ themselves and the tenant is checked on use; names that people choose are unique
 """
 
 from authz.db.models.audit import AuditCheckpoint, AuditEvent, AuditHead
-from authz.db.models.authorization import AuthorizationCode, AuthorizationRequest
+from authz.db.models.authorization import (
+    AuthorizationCode,
+    AuthorizationRequest,
+    DeviceCode,
+    PushedRequest,
+)
 from authz.db.models.base import Base
-from authz.db.models.client import Client, ClientRequest, ClientTrustRule
+from authz.db.models.client import Client, ClientRequest, ClientTrustRule, InitialAccessToken
 from authz.db.models.consent import Consent
 from authz.db.models.lease import Lease
 from authz.db.models.replay import ReplayKey
@@ -31,10 +36,13 @@ __all__ = [
     "ClientRequest",
     "ClientTrustRule",
     "Consent",
+    "DeviceCode",
     "Group",
     "GroupMember",
+    "InitialAccessToken",
     "IssuedToken",
     "Lease",
+    "PushedRequest",
     "ReplayKey",
     "Resource",
     "Role",

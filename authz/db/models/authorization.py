@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz.db.models.base import Base, Moment, OptionalMoment, TenantId
@@ -42,10 +42,64 @@ class AuthorizationCode(Base):
     requested: Mapped[frozenset[str] | None]
     """What the client asked for; NULL when it asked for nothing in particular."""
     offline_access: Mapped[bool]
+    openid: Mapped[frozenset[str] | None]
+    """The OpenID scopes asked for; NULL without `openid`, and then no ID token is made (OIDC-01)."""
+    nonce: Mapped[str | None]
+    authorization_details: Mapped[list[dict[str, Any]] | None]
+    """RFC 9396: limits the user consented to."""
+    dpop_jkt: Mapped[str | None] = mapped_column(String(64))
+    """RFC 9449 §10: only this key can redeem the code."""
     auth_time: Mapped[Moment]
+    acr: Mapped[str | None]
     amr: Mapped[list[str]]
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment]
     spent_at: Mapped[OptionalMoment]
+    family_id: Mapped[str | None] = mapped_column(String(64))
+    """The token family its redemption made."""
+
+
+class PushedRequest(Base):
+    """An authorization request pushed by its authenticated client (RFC 9126), by digest of its `request_uri`."""
+
+    __tablename__ = "pushed_requests"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[TenantId]
+    client_id: Mapped[str] = mapped_column(String(2048))
+    query: Mapped[str]
+    """The parameters as a query string; validated anew at each step, like one that came by browser."""
+    created_at: Mapped[Moment]
+    expires_at: Mapped[Moment]
+
+
+class DeviceCode(Base):
+    """A device's request that waits for a person on another screen (RFC 8628), by digest of its `device_code`."""
+
+    __tablename__ = "device_codes"
+    __table_args__ = (UniqueConstraint("tenant_id", "user_code"), Index(None, "expires_at"))
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[TenantId]
+    user_code: Mapped[str] = mapped_column(String(64))
+    """Digest of the code the person types, without its separators and in upper case."""
+    client_id: Mapped[str] = mapped_column(String(2048))
+    resource_id: Mapped[str] = mapped_column(String(64))
+    requested: Mapped[frozenset[str] | None]
+    offline_access: Mapped[bool]
+    status: Mapped[str] = mapped_column(String(16))
+    """`pending`, `approved`, `denied` or `spent`."""
+    user_id: Mapped[str | None] = mapped_column(String(64))
+    scopes: Mapped[frozenset[str] | None]
+    """What the person allowed."""
+    auth_time: Mapped[OptionalMoment]
+    acr: Mapped[str | None]
+    amr: Mapped[list[str] | None]
+    poll_interval: Mapped[int] = mapped_column(Integer)
+    """Seconds the device has to wait between two polls; grows with every `slow_down`."""
+    polled_at: Mapped[OptionalMoment]
+    created_at: Mapped[Moment]
+    expires_at: Mapped[Moment]
     family_id: Mapped[str | None] = mapped_column(String(64))
     """The token family its redemption made."""

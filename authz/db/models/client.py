@@ -2,20 +2,25 @@
 
 from typing import Any
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz.db.models.base import Base, Moment, OptionalMoment, TenantKey
+from authz.db.models.base import Base, Id, Moment, OptionalMoment, TenantId, TenantKey
 
 
 class Client(Base):
     """A client this tenant knows.
 
     `kind` records how it came to be and is never guessed from the identifier (CIMD-30): `registered` by an
-    operator, or `cimd` once a signed-in person decided about it or an admin approved it. Strangers add no rows.
+    operator, `cimd` once a signed-in person decided about it or an admin approved it, or `dynamic` for one that
+    registered itself where the tenant allows that. Otherwise strangers add no rows.
     """
 
     __tablename__ = "clients"
+    __table_args__ = (
+        Index(None, "tenant_id", "software_digest"),
+        Index(None, "tenant_id", "registered_from"),
+    )
 
     tenant_id: Mapped[TenantKey]
     id: Mapped[str] = mapped_column(String(2048), primary_key=True)
@@ -29,6 +34,12 @@ class Client(Base):
     """`{"digest": …, "expires_at": … | null}`; two while a rotation overlaps."""
     scope_ceiling: Mapped[frozenset[str] | None]
     """What this client may ever get, whatever the user's role says; NULL is no ceiling."""
+    registration_digest: Mapped[str | None] = mapped_column(String(64))
+    """Of the registration access token with which a `dynamic` client manages itself (RFC 7592)."""
+    software_digest: Mapped[str | None] = mapped_column(String(64))
+    """Of everything a `dynamic` client registered: the same request gets the same client."""
+    registered_from: Mapped[str | None] = mapped_column(String(64))
+    """The network a `dynamic` client came from, for quotas."""
     fetched_at: Mapped[OptionalMoment]
     fresh_until: Mapped[OptionalMoment]
     created_at: Mapped[Moment]
@@ -62,3 +73,20 @@ class ClientRequest(Base):
     created_at: Mapped[Moment]
     decided_at: Mapped[OptionalMoment]
     decided_by: Mapped[str | None] = mapped_column(Text)
+
+
+class InitialAccessToken(Base):
+    """Admits a stranger to dynamic registration (RFC 7591 §3); stored by digest."""
+
+    __tablename__ = "initial_access_tokens"
+    __table_args__ = (UniqueConstraint("digest"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    digest: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str]
+    remaining: Mapped[int | None] = mapped_column(Integer)
+    """How many registrations are left; NULL is no limit."""
+    created_at: Mapped[Moment]
+    expires_at: Mapped[OptionalMoment]
+    revoked_at: Mapped[OptionalMoment]

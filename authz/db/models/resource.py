@@ -23,6 +23,8 @@ class Resource(Base):
     """`active` or `disabled`."""
     is_default: Mapped[bool] = mapped_column(Boolean)
     """Used when a request names no resource (RI-04); at most one per tenant."""
+    client_id: Mapped[str | None] = mapped_column(String(2048))
+    """The client with which this server asks about its tokens (RFC 7662, INT-03)."""
     created_at: Mapped[Moment]
 
 

@@ -46,7 +46,7 @@ class RoleParent(Base):
 
 
 class RoleBinding(Base):
-    """A user or a group holds a role, for ever or until a moment."""
+    """A user, a group or a client holds a role, for ever or until a moment."""
 
     __tablename__ = "role_bindings"
     __table_args__ = (
@@ -58,6 +58,6 @@ class RoleBinding(Base):
     tenant_id: Mapped[TenantId]
     role_id: Mapped[str] = mapped_column(String(64), ForeignKey("roles.id", ondelete="CASCADE"))
     subject_kind: Mapped[str] = mapped_column(String(8))
-    """`user` or `group`."""
+    """`user`, `group` or `client` (a client that acts on its own behalf)."""
     subject_id: Mapped[str] = mapped_column(String(64))
     expires_at: Mapped[OptionalMoment]

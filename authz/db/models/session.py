@@ -16,6 +16,7 @@ class Session(Base):
     tenant_id: Mapped[TenantId]
     user_id: Mapped[str] = mapped_column(String(64))
     auth_time: Mapped[Moment]
+    acr: Mapped[str | None]
     amr: Mapped[list[str]]
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment]

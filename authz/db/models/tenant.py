@@ -25,6 +25,8 @@ class Tenant(Base):
     config_version: Mapped[int] = mapped_column(BigInteger)
     client_trust: Mapped[str] = mapped_column(String(16))
     """What a Client ID Metadata Document needs to be used: `open`, `allow_list` or `deny_list`."""
+    registration: Mapped[str] = mapped_column(String(16))
+    """Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open`."""
     token_secret: Mapped[bytes] = mapped_column(LargeBinary)
     """Encrypted. Keys the MAC of this tenant's refresh tokens."""
     created_at: Mapped[Moment]

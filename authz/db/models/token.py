@@ -1,5 +1,7 @@
 """Token families and the record of every access token."""
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Boolean, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -36,7 +38,11 @@ class TokenFamily(Base):
     """Of the refresh token that is good now."""
     rotated_at: Mapped[Moment]
     auth_time: Mapped[Moment]
+    acr: Mapped[str | None]
     amr: Mapped[list[str]]
+    confirmation: Mapped[dict[str, Any] | None]
+    """The key the client proved to hold when the family was born, as a `cnf` claim (RFC 9449 §5, RFC 8705 §3)."""
+    authorization_details: Mapped[list[dict[str, Any]] | None]
     created_at: Mapped[Moment]
     idle_expires_at: Mapped[Moment]
     expires_at: Mapped[Moment]
@@ -53,6 +59,7 @@ class IssuedToken(Base):
     jti: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant_id: Mapped[TenantId]
     family_id: Mapped[str] = mapped_column(String(64))
+    """The `grant_id` of the token; no family has it when the client acted on its own behalf."""
     client_id: Mapped[str] = mapped_column(String(2048))
     subject: Mapped[str] = mapped_column(String(64))
     resource_id: Mapped[str] = mapped_column(String(64))
