@@ -6,7 +6,7 @@ The map, by layer; a module imports only from layers below its own (`tests/test_
     1  settings, jose, passwords, telemetry, db, net, secretstores, tenants
     2  audit, keys
     3  clients, directory, policy
-    4  oauth, admin
+    4  oauth, admin, doctor
     5  services      the composition root: the only module that knows every core package
     6  web, jobs
     7  app
@@ -20,6 +20,7 @@ Where a new thing goes: one file and one line in a literal registry.
     a secret store           secretstores/<name>.py      STORES
     a periodic job           jobs.py                     JOBS
     a command                cli/<area>.py               COMMANDS
+    a client doctor knows    doctor/profiles.py          CLIENTS
 
 Authorization never passes through this server twice: MCP servers verify its signed tokens by themselves
 (`authz.resource_server`), and no MCP request is ever proxied.

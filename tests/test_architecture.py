@@ -33,7 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"audit", "keys"}),
     frozenset({"clients", "directory", "policy"}),
-    frozenset({"oauth", "federation", "scim", "admin"}),
+    frozenset({"oauth", "federation", "scim", "admin", "doctor"}),
     frozenset({"services"}),  # the composition root: layers 5 to 8 alone see `Services`
     frozenset({"web", "jobs"}),
     frozenset({"app"}),

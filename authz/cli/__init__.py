@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),
     "keys": ("authz.cli.keys:app", "Signing keys: list, rotate."),
     "explain": ("authz.cli.explain:app", "Why an access token holds what it holds."),
+    "doctor": ("authz.cli.doctor:app", "What keeps MCP clients from connecting to a server."),
     "audit": ("authz.cli.audit:app", "The audit trail: verify, export, checkpoint."),
     "config": ("authz.cli.config:app", "The configuration: check, show."),
 }

@@ -1,0 +1,178 @@
+"""`authz doctor`: what keeps MCP clients from connecting to a server, whoever made it."""
+
+import os
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from authz.cli.output import cell, table
+from authz.cli.run import DONE, REFUSED, Result, Run, command, group
+from authz.doctor.checks import Report, judge
+from authz.doctor.findings import Finding, Severity
+from authz.doctor.profiles import CLIENTS, ClientProfile
+from authz.doctor.walk import walk
+from authz.errors import Invalid
+from authz.net import Network, NetworkConfig
+from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
+
+app = group("What keeps MCP clients from connecting to a server.")
+
+_WIDTH = 100
+_HEADLINES = {
+    Severity.BREAKS: "What stops clients:",
+    Severity.WARNING: "What people will complain about:",
+    Severity.NOTE: "What somebody may miss:",
+}
+_WAYS = {"document": "metadata document", "registers": "registers itself", "by hand": "id by hand"}
+
+
+@command(app, "doctor", tenant=False)
+def doctor(
+    run: Run,
+    url: Annotated[str, typer.Argument(help="The MCP server.", metavar="MCP_URL")],
+    client: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Only this client (repeat): {', '.join(CLIENTS)}.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Trust this certificate authority as well.",
+            metavar="FILE",
+            dir_okay=False,
+            exists=True,
+            show_default=False,
+        ),
+    ] = None,
+) -> Result:
+    """Walk discovery as each known client does; exit code 1 when one of them cannot connect.
+
+    Nobody signs in, nothing is registered, no token is needed.
+    """
+    clients = _chosen(client or [])
+    network = Network(_network(run, url, ca_file))
+    try:
+        report = judge(network.run_blocking(walk(network, url)), clients)
+    finally:
+        network.close()
+    code = DONE if report.is_well else REFUSED
+    return Result(_value(report), _told(report), code)
+
+
+def _chosen(names: list[str]) -> Mapping[str, ClientProfile]:
+    unknown = [name for name in names if name not in CLIENTS]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(CLIENTS)}")
+    return {name: CLIENTS[name] for name in dict.fromkeys(names)} if names else CLIENTS
+
+
+def _network(run: Run, url: str, ca_file: Path | None) -> NetworkConfig:
+    try:
+        parts = read_url("MCP server", url)
+    except UrlError as error:
+        raise Invalid(str(error)) from None
+    proxy = None
+    # A configuration is not needed; where there is one, its way out to the internet is the way out.
+    if run.config or "AUTHZ_CONFIG" in os.environ or Path("authz.toml").is_file():
+        proxy = run.settings.network.proxy
+        ca_file = ca_file or run.settings.network.ca_file
+    # A server on the internet must not send this command to the services of this machine.
+    return NetworkConfig(allow_loopback=parts.host in LOOPBACK_HOSTS, ca_file=ca_file, proxy=proxy)
+
+
+def _value(report: Report) -> dict[str, Any]:
+    return {
+        "url": report.walk.url,
+        "connects": report.is_well,
+        "authorization_servers": list(report.walk.named_servers),
+        "clients": report.verdicts,
+        "findings": report.findings,
+        "requests": [
+            {"method": a.method, "url": a.url, "status": a.status, "problem": a.problem}
+            for a in report.walk.asked
+        ],
+    }
+
+
+def _told(report: Report) -> str:
+    blocks = [_way(report), _clients(report)]
+    for severity, headline in _HEADLINES.items():
+        found = [finding for finding in report.findings if finding.severity is severity]
+        blocks += [headline, *(_finding(finding, report) for finding in found)] if found else []
+    return "\n\n".join([*blocks, _next(report)])
+
+
+def _way(report: Report) -> str:
+    """How far clients come, a line per step."""
+    found, server = report.walk, report.walk.server
+    steps: list[tuple[str, object]] = [
+        ("MCP server", found.url),
+        ("without a token", found.unauthenticated.told_status()),
+        ("its metadata", found.taken and found.taken.url),
+        ("issuer", found.named_servers),
+        ("its metadata", server and server.taken and server.taken.url),
+    ]
+    width = max(len(name) for name, _ in steps)
+    return "\n".join(f"{name.ljust(width)}  {cell(value)}" for name, value in steps)
+
+
+def _clients(report: Report) -> str:
+    breaking = {f.code for f in report.findings if f.severity is Severity.BREAKS}
+    rows = []
+    for verdict in report.verdicts:
+        reasons = [code for code in verdict.findings if code in breaking]
+        way = _WAYS.get(verdict.registration or "")
+        rows.append((verdict.title, verdict.connects, way, _more(reasons)))
+    return table(("CLIENT", "CONNECTS", "IDENTIFIED BY", "STOPPED BY"), rows, empty="")
+
+
+def _more(codes: list[str]) -> str:
+    return " ".join(codes[:2]) + (f" and {len(codes) - 2} more" if len(codes) > 2 else "") or "-"
+
+
+def _finding(finding: Finding, report: Report) -> str:
+    return "\n".join(
+        [
+            f"  {finding.code} ({_concerned(finding, report)})",
+            *_wrapped(cell(finding.sentence)),
+            *_wrapped(f"Way out: {finding.mend}"),
+        ]
+    )
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines a person can read; a URL stays whole, to be copied."""
+    return textwrap.wrap(
+        text,
+        width=_WIDTH,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _concerned(finding: Finding, report: Report) -> str:
+    titles = [verdict.title for verdict in report.verdicts if verdict.client in finding.clients]
+    if len(titles) == len(report.verdicts) > 1:
+        return "every client"
+    return ", ".join(titles)
+
+
+def _next(report: Report) -> str:
+    again = f"authz doctor {cell(report.walk.url)}"
+    working = sum(verdict.connects for verdict in report.verdicts)
+    if not report.is_well:
+        return (
+            f"{working} of {len(report.verdicts)} clients connect. Next: mend the first finding, it may "
+            f"hide others, then run it again:\n  {again}"
+        )
+    reading = "read the findings above, then sign in" if report.findings else "sign in"
+    return f"Nothing stops a client before somebody signs in. Next: {reading} with one of them."
