@@ -2,105 +2,98 @@
 
 import argparse
 import json
+import platform
 import random
-import shutil
 import statistics
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT)]
+from authz import __version__
+from scripts.bench_parts import checks, loads, machine, markdown, report, sampling, targets
+from scripts.bench_parts.peer import find_peer, install, peer, peer_version
+from scripts.bench_parts.plan import (
+    PEER,
+    WARM_CONNECTIONS,
+    Kind,
+    Plan,
+    arguments,
+    plan_of,
+    profile_plan,
+)
+from scripts.bench_parts.report import Report, Result
+from scripts.bench_parts.targets import ROOT, Target
+from tests.support.postgres import PostgresUnavailableError, ThrowAwayPostgres
 
-import machine  # noqa: E402 -- the folders of this repository are on the path only now
-import table  # noqa: E402
-import targets  # noqa: E402
+_LANE = ("jobs", "statements", "round_trips")
 
-from tests.support.postgres import PostgresUnavailableError, ThrowAwayPostgres  # noqa: E402
+
+def say(text: str) -> None:
+    """How far it is; the result alone goes to standard output."""
+    print(f"  {text}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is measured, and for how long."""
+class Scene:
+    """Every server of the plan, seeded and started."""
 
-    loads: tuple[str, ...]
-    engines: tuple[str, ...]
-    connections: tuple[int, ...]
-    rounds: int
-    seconds: int
-    warm_seconds: int
-    families: int
-    starts: int
-
-    def tokens_of_a_run(self) -> int:
-        """Every run has tokens of its own; the answers' tokens keep it going."""
-        runs = self.rounds * len(self.connections) + 1
-        return self.families // runs
+    targets: list[Target]
+    versions: list[str]
 
 
-QUICK = Plan(("refresh",), ("postgresql", "sqlite"), (1, 16, 64), 1, 2, 1, 1000, 1)
-FULL = Plan(
-    ("refresh", "discovery", "jwks"), ("postgresql", "sqlite"), (1, 16, 64), 3, 4, 3, 10000, 3
-)
-
-
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench",
-        description="Measure this server, and oidc-provider beside it, on this machine.",
-    )
-    parser.add_argument("--quick", action="store_true", help="one short round of refresh rotation")
-    parser.add_argument("--peer", type=Path, metavar="DIR", help="the folder of the peer")
-    parser.add_argument("--no-peer", action="store_true", help="measure only this server")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
-    parser.add_argument("--loads", type=_words, metavar="A,B", help="refresh,discovery,jwks")
-    parser.add_argument("--engines", type=_words, metavar="A,B", help="postgresql,sqlite")
-    parser.add_argument("--connections", type=_numbers, metavar="N,M", help="1,16,64")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=int, help="of one run")
-    parser.add_argument("--families", type=int, help="people with a refresh token, per server")
-    return parser.parse_args()
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in text.split(","))
-
-
-def plan_of(options: argparse.Namespace) -> Plan:
-    """Quick or full, with what was said on the command line."""
-    base = asdict(QUICK if options.quick else FULL)
-    said = {name: value for name in base if (value := getattr(options, name, None)) is not None}
-    plan = Plan(**{**base, **said})
-    if plan.tokens_of_a_run() < max(plan.connections) + 8:
-        raise machine.BenchError("too few --families for so many runs; say more")
-    return plan
+@contextmanager
+def running(plan: Plan, source: Path | None) -> Iterator[Scene]:
+    """All is stopped and removed at the end, however that comes."""
+    kinds = list(plan.kinds(with_peer=source is not None))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authz-bench-")))
+        scene = Scene([], [f"authz {__version__}", f"Python {platform.python_version()}"])
+        postgres = None
+        if any(kind.engine == "postgresql" for kind in kinds):
+            postgres = stack.enter_context(ThrowAwayPostgres({"synchronous_commit": "on"}))
+            scene.versions.append(f"PostgreSQL {targets.postgres_version(postgres)}")
+        stack.callback(lambda: [target.stop() for target in scene.targets])
+        if source is not None and postgres is not None:
+            installed = install(source, folder / "peer")
+            scene.versions.append(peer_version(installed))
+        # One database serves all kinds that differ in the number of processes only.
+        for (name, engine, stored), some in groupby(
+            kinds, key=lambda it: (it.name, it.engine, it.stored)
+        ):
+            say(f"{name}, {engine}: seeding {stored:,} token families")
+            place = folder / f"{name}-{engine}-{stored}"
+            if name == PEER and postgres is not None:
+                scene.targets.append(peer(next(some), plan, installed, place, postgres))
+            else:
+                rows = targets.rows(engine, stored, postgres, place)
+                scene.targets.extend(targets.ours(some, plan, place, rows))
+        for target in scene.targets:
+            if not target.kind.is_peer:
+                target.measure_start(plan.starts)
+                target.start()
+        yield scene
 
 
 def measure(
-    target: targets.Target, load: str, connections: int, seconds: int, plan: Plan
+    target: Target, load: str, connections: int, seconds: int, plan: Plan
 ) -> dict[str, float]:
     """One run against one server."""
-    if load == "refresh":
-        script, words = "refresh.lua", target.take_tokens(plan.tokens_of_a_run())
-    else:
-        script, words = "get.lua", []
+    shot = loads.LOADS[load].shot(target, plan.tokens_of_a_run(target.kind.stored), seconds)
     before, lane = _used(target), target.lane()
     seen = machine.wrk(
-        target.url + target.paths[load],
-        script,
-        words,
+        target.url + shot.path,
+        shot.script,
+        shot.words,
         connections=connections,
         seconds=seconds,
-        cpu=targets.LOAD_CPU,
+        cpu=target.load_cpu,
     )
     after, lane_after = _used(target), target.lane()
-    done = max(1, seen.requests)
+    memory, done = machine.memory(target.pid), max(1, seen.done)
     run = {
         "per_second": seen.per_second,
         "p50_ms": seen.p50_ms,
@@ -108,101 +101,102 @@ def measure(
         "errors": float(seen.errors),
         "server_us": 1e6 * machine.cpu_seconds(before[0], after[0]) / done,
         "database_us": 1e6 * machine.cpu_seconds(before[1], after[1]) / done,
-        "resident_mb": machine.resident_mb(target.pid),
+        "resident_mb": memory.resident,
+        "proportional_mb": memory.proportional,
     }
     batches = lane_after.get("batches", 0) - lane.get("batches", 0)
-    if load == "refresh" and batches:
-        for name in ("jobs", "statements", "round_trips"):
+    if loads.LOADS[load].in_lane and batches:
+        for name in _LANE:
             run[f"{name}_per_batch"] = (lane_after[name] - lane[name]) / batches
     return run
 
 
-def _used(target: targets.Target) -> tuple[dict[str, int], dict[str, int]]:
+def _used(target: Target) -> tuple[dict[str, int], dict[str, int]]:
     database = target.database_pid
     return machine.cpu_times(target.pid), machine.cpu_times(database) if database else {}
 
 
-def run_rounds(
-    all_targets: list[targets.Target], plan: Plan
-) -> dict[tuple[str, int, str], list[dict[str, float]]]:
+def run_rounds(started: list[Target], plan: Plan) -> list[Result]:
     """Every round measures every server at every load, in another order."""
-    runs: dict[tuple[str, int, str], list[dict[str, float]]] = {}
+    runs: dict[tuple[str, int, Kind], list[dict[str, float]]] = {}
     for load in plan.loads:
-        for target in all_targets:
-            measure(target, load, 16, plan.warm_seconds, plan)
+        able = [target for target in started if target.answers(load)]
+        for target in able:
+            loads.probe(load, target)
+            measure(target, load, WARM_CONNECTIONS, plan.warm_seconds, plan)
         for number in range(1, plan.rounds + 1):
             for connections in plan.connections:
-                for target in random.sample(all_targets, len(all_targets)):
+                for target in random.sample(able, len(able)):
                     run = measure(target, load, connections, plan.seconds, plan)
-                    runs.setdefault((load, connections, target.name), []).append(run)
-            print(f"  {load}: round {number} of {plan.rounds}", file=sys.stderr, flush=True)
-    return runs
+                    runs.setdefault((load, connections, target.kind), []).append(run)
+            say(f"{load}: round {number} of {plan.rounds}")
+    order = [target.kind for target in started]
+    found = [Result(*key, report.medians(value)) for key, value in runs.items()]
+    return sorted(found, key=lambda it: order.index(it.kind))
 
 
-def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    """Medians over the rounds; errors are added up."""
-    found = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-    return {**found, "errors": sum(run["errors"] for run in runs)}
-
-
-def bench(options: argparse.Namespace) -> None:
-    """Set up, measure, print, clean up."""
+def bench(options: argparse.Namespace) -> Report:
+    """Set up, measure, clean up."""
     plan = plan_of(options)
-    peer = None if options.no_peer else targets.find_peer(options.peer, ROOT)
-    if peer is None and not options.no_peer:
-        print("  the peer is not here (see --peer): only this server is measured", file=sys.stderr)
+    source = None if options.no_peer else find_peer(options.peer, ROOT)
+    if source is None and not options.no_peer:
+        say("the peer is not here (see --peer): only this server is measured")
     hardware = machine.describe()
-    folder = Path(tempfile.mkdtemp(prefix="authz-bench-"))
-    started: list[targets.Target] = []
-    try:
-        with ThrowAwayPostgres({"synchronous_commit": "on"}) as postgres:
-            pid = targets.postmaster_pid(postgres)
-            print(f"  seeding {plan.families} token families", file=sys.stderr, flush=True)
-            if "postgresql" in plan.engines:
-                started.append(
-                    targets.ours(
-                        "authz, PostgreSQL", folder / "pg", postgres.url, plan.families, pid
-                    )
-                )
-            if "sqlite" in plan.engines:
-                url = f"sqlite:///{folder / 'lite' / 'authz.db'}"
-                started.append(
-                    targets.ours("authz, SQLite", folder / "lite", url, plan.families, None)
-                )
-            for target in started:
-                target.measure_start(plan.starts)
-                target.start()
-            if peer is not None:
-                it = targets.peer(peer, folder / "peer", postgres, plan.families, pid)
-                started.append(it)
-                targets.start_peer(it, plan.starts)
-            runs = run_rounds(started, plan)
-            report = table.Report(
-                machine=hardware,
-                plan=asdict(plan),
-                pinned=targets.SERVER_CPU is not None,
-                results={key: medians(value) for key, value in runs.items()},
-                starts={it.name: statistics.median(it.start_seconds) for it in started},
-            )
-            for target in started:
-                target.stop()
-    finally:
-        for target in started:
-            target.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    print(table.render(report))
-    if options.json:
-        options.json.write_text(json.dumps(table.as_json(report), indent=2) + "\n")
+    with running(plan, source) as scene:
+        results = run_rounds(scene.targets, plan)
+        return Report(
+            machine=hardware,
+            versions=", ".join(scene.versions),
+            plan=plan,
+            results=results,
+            starts={
+                it.kind.label: statistics.median(it.start_seconds)
+                for it in scene.targets
+                if it.start_seconds and it.kind.stored == plan.stored[0]
+            },
+        )
+
+
+def profile(options: argparse.Namespace) -> None:
+    """Load one process and print where it spends its time."""
+    plan = profile_plan(options)
+    sampling.find_sampler()
+    with running(plan, None) as scene:
+        (target,) = scene.targets
+        load, (connections,) = plan.loads[0], plan.connections
+        loads.probe(load, target)
+        measure(target, load, connections, plan.warm_seconds, plan)
+        output = target.folder / "stacks"
+        sampler = sampling.begin(target.pid, plan.seconds, output, target.load_cpu)
+        run = measure(target, load, connections, plan.seconds + 1, plan)
+        sampling.finish(sampler, plan.seconds)
+        print(
+            f"{target.kind.label}, {load}, {connections} connections: {run['per_second']:,.0f} per s while "
+            f"being sampled, {run['server_us']:.0f} us of CPU each"
+        )
+        print(sampling.render(output.read_text().splitlines(), ROOT))
 
 
 def main() -> int:
-    """0, or 1 with a sentence."""
+    """0; 1 with a sentence, or when --check finds a target that is not met."""
+    options = arguments()
     try:
-        bench(arguments())
+        if options.profile:
+            profile(options)
+            return 0
+        saved = options.saved
+        found = report.from_json(json.loads(saved.read_text())) if saved else bench(options)
     except (machine.BenchError, PostgresUnavailableError) as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+    if options.json:
+        options.json.write_text(json.dumps(report.as_json(found), indent=2) + "\n")
+    print((markdown if options.markdown else report).render(found))
+    if not options.check:
+        return 0
+    verdicts = checks.verdicts(found)
+    print(f"\n{checks.render(verdicts)}")
+    return int(any(it.is_met is False for it in verdicts))
 
 
 if __name__ == "__main__":

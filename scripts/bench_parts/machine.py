@@ -44,11 +44,21 @@ class Process:
 class Load:
     """What the load generator saw."""
 
-    requests: int
+    done: int
+    """Requests, or what a script says they were for."""
     per_second: float
     p50_ms: float
     p99_ms: float
     errors: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of the largest process of a server, in MB."""
+
+    resident: float
+    proportional: float
+    """Pages that processes share are counted once: the share of this process."""
 
 
 def start(
@@ -65,7 +75,7 @@ def start(
     began = time.perf_counter()
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [*_pinned(cpu), *command],
+            [*pinned(cpu), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -109,20 +119,31 @@ def wrk(
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s"]
     command += ["-s", str(HERE / script), url, "--", *arguments]
     done = subprocess.run(
-        [*_pinned(cpu), *command], capture_output=True, text=True, timeout=seconds + 60, check=False
+        [*pinned(cpu), *command], capture_output=True, text=True, timeout=seconds + 60, check=False
     )
-    text = done.stdout + done.stderr
+    return read_wrk(done.stdout + done.stderr)
+
+
+def read_wrk(text: str) -> Load:
+    """What `wrk --latency` printed, and what a script of ours added. Raises BenchError."""
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
     total = re.search(r"(\d+) requests in", text)
     if rate is None or total is None:
         raise BenchError(f"wrk failed:\n{text}")
+    counted = re.search(r"^DONE (\d+) FAILED (\d+) SECONDS ([\d.]+)$", text, re.M)
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = re.search(
         r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text
     )
-    errors = int(refused[1]) if refused else 0
-    errors += sum(map(int, broken.groups())) if broken else 0
-    return Load(int(total[1]), float(rate[1]), _percentile(text, 50), _percentile(text, 99), errors)
+    errors = sum(map(int, broken.groups())) if broken else 0
+    done, per_second = int(total[1]), float(rate[1])
+    if counted:
+        # The script looked at the answers: what it counts is not requests but what they were for.
+        done, per_second = int(counted[1]), int(counted[1]) / float(counted[3])
+        errors += int(counted[2])
+    else:
+        errors += int(refused[1]) if refused else 0
+    return Load(done, per_second, _percentile(text, 50), _percentile(text, 99), errors)
 
 
 def _percentile(text: str, number: int) -> float:
@@ -130,7 +151,7 @@ def _percentile(text: str, number: int) -> float:
     return float(found[1]) * _UNITS[found[2]] if found else float("nan")
 
 
-def _pinned(cpu: str | None) -> list[str]:
+def pinned(cpu: str | None) -> list[str]:
     return [] if cpu is None else ["taskset", "-c", cpu]
 
 
@@ -169,17 +190,17 @@ def cpu_seconds(before: dict[str, int], after: dict[str, int]) -> float:
     return sum(used - before.get(thread, 0) for thread, used in after.items()) / 1e9
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory of a tree."""
-    kilobytes = 0
+def memory(pid: int) -> Memory:
+    """The largest process of a tree; a supervisor of workers is a process too, but never the largest."""
+    found = [Memory(0.0, 0.0)]
     for member in tree(pid):
         try:
-            text = Path(f"/proc/{member}/status").read_text()
+            text = Path(f"/proc/{member}/smaps_rollup").read_text()
         except OSError:
             continue
-        if found := re.search(r"^VmRSS:\s+(\d+)", text, re.M):
-            kilobytes += int(found[1])
-    return kilobytes / 1024
+        sizes = dict(re.findall(r"^(Rss|Pss):\s+(\d+) kB", text, re.M))
+        found.append(Memory(int(sizes.get("Rss", 0)) / 1024, int(sizes.get("Pss", 0)) / 1024))
+    return max(found, key=lambda it: it.resident)
 
 
 def describe() -> str:

