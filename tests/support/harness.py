@@ -99,8 +99,12 @@ class RunningServer:
         clock: TestClock,
         *,
         issuer: str | None = None,
+        proxy: str | None = None,
     ) -> None:
-        """With an `issuer` it is a production installation behind a proxy that ends TLS."""
+        """With an `issuer` it is a production installation behind a proxy that ends TLS.
+
+        With a `proxy` it reaches the web through that (see `egress.Egress`).
+        """
         structlog.configure(processors=[structlog.processors.format_exc_info, LOG])
         self.clock, self.web = clock, web
         self.port = free_port()
@@ -118,7 +122,10 @@ class RunningServer:
                 },
                 "database": {"url": database_url},
                 "keys": {"encryption_key": f"file:{folder / 'authz.key'}"},
-                "network": {"ca_file": str(web.ca_file)} if issuer is None else {},
+                "network": {
+                    **({"ca_file": str(web.ca_file)} if issuer is None else {}),
+                    **({} if proxy is None else {"proxy": proxy}),
+                },
                 "clients": {"private_redirect_schemes": frozenset({"cursor"})},
             },
         )

@@ -94,6 +94,10 @@ class FakeWeb:
         """The URL of a path on a host, with the port of this server."""
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}{path}"
 
+    def serves(self, host: str) -> bool:
+        """Whether it was told to be `host`."""
+        return host in self._handlers
+
     def count(self, host: str) -> int:
         """How many requests `host` got."""
         return sum(seen.host == host for seen in self.requests)

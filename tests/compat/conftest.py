@@ -1,0 +1,30 @@
+"""A server whose internet has the clients' documents, each at its own address."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compat.replay import publish
+from tests.support.databases import fresh_url
+from tests.support.egress import Egress
+from tests.support.harness import RunningServer, TestClock
+from tests.support.web import FakeWeb
+
+
+@pytest.fixture(scope="session")
+def server(
+    engine: str, worker: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """The server under test, behind an egress proxy."""
+    folder = tmp_path_factory.mktemp("compat")
+    with (
+        FakeWeb() as web,
+        Egress(web) as egress,
+        fresh_url(engine, folder, f"authz_compat_{worker}") as url,
+    ):
+        publish(web)
+        made = RunningServer(folder, url, web, TestClock(), proxy=egress.url)
+        try:
+            yield made
+        finally:
+            made.close()
