@@ -34,7 +34,7 @@ def create_app() -> ASGIApp:
     configure(level=loaded.log.level, style=loaded.log.format)
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
+    async def life(app: FastAPI) -> AsyncIterator[dict[str, float]]:
         with open_services(loaded) as services:
             edge = make_edge(services)
             shortcuts.add(busiest_routes(edge))
@@ -44,7 +44,7 @@ def create_app() -> ASGIApp:
                 # of it again and again, and every request under way waits for it.
                 gc.collect()
                 gc.freeze()
-                yield
+                yield _state(edge)
 
     application, shortcuts = _application(
         life, is_https=loaded.server.issuer.startswith("https://")
@@ -57,14 +57,19 @@ def build_app(services: Services) -> ASGIApp:
     edge = make_edge(services)
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[None]:
+    async def life(app: FastAPI) -> AsyncIterator[dict[str, float]]:
         shortcuts.add(busiest_routes(edge))
         app.router.routes.extend(routes(edge))
         async with edge.running():
-            yield
+            yield _state(edge)
 
     application, shortcuts = _application(life, is_https=edge.is_https)
     return application
+
+
+def _state(edge: Edge) -> dict[str, float]:
+    """What connections are told (`web.connections`)."""
+    return {"read_timeout": edge.services.settings.limits.read_timeout.total_seconds()}
 
 
 def busiest_routes(edge: Edge) -> list[BaseRoute]:

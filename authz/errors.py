@@ -9,7 +9,7 @@
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
-      RequestNotSupported RequestUriNotSupported ServerError TemporarilyUnavailable
+      RequestNotSupported RequestUriNotSupported ServerError TemporarilyUnavailable TooManyRequests
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
 ASCII) to its developer, `reason` (an internal slug) to logs, audit and tests. All failures of one kind of
@@ -44,6 +44,8 @@ class OAuthError(Exception):
 
     code: ClassVar[str] = "server_error"
     status: ClassVar[int] = 400
+    retry_after: int | None = None
+    """Seconds after which the same request may be answered."""
 
     def __init__(self, description: str, *, reason: str) -> None:
         super().__init__(f"{self.code}: {description} [{reason}]")
@@ -142,3 +144,19 @@ class TemporarilyUnavailable(OAuthError):
 
     code = "temporarily_unavailable"
     status = 503
+    retry_after = 1
+
+
+class TooManyRequests(OAuthError):
+    """A budget is used up: RFC 6585 §4.
+
+    The code is the registered one that says "not now": `slow_down` tells a polling device to poll less for ever, and
+    a code of our own would be read as a refusal.
+    """
+
+    code = "temporarily_unavailable"
+    status = 429
+
+    def __init__(self, description: str, *, reason: str, retry_after: int) -> None:
+        super().__init__(description, reason=reason)
+        self.retry_after = retry_after

@@ -43,6 +43,7 @@ def open_services(
         allow_loopback=settings.server.development,
         ca_file=settings.network.ca_file,
         proxy=settings.network.proxy,
+        public_fetches_per_host_per_minute=settings.limits.fetches_per_host or None,
     )
     network = Network(config) if resolve is None else Network(config, resolve=resolve)
     try:

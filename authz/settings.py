@@ -141,6 +141,42 @@ class ConfiguredClient(Section):
         return self
 
 
+PerMinute = Annotated[int, Field(ge=0, le=100_000_000)]
+
+
+class LimitSettings(Section):
+    """Budgets of this process, per minute; as many may come at once, and 0 is no limit.
+
+    The defaults are far above a company behind one address and a vendor's servers that speak for thousands of people.
+    """
+
+    failures_per_client_and_address: PerMinute = 600
+    """Wrong secrets, codes and refresh tokens of one client at one address."""
+    failures_per_address: PerMinute = 1_800
+    """The same of all clients at an address; where a client has proven itself, only its own count."""
+    failures_per_client: PerMinute = 12_000
+    """The same of one client at all addresses where it has never proven itself."""
+    requests_per_address: PerMinute = 60_000
+    """Token, introspection and revocation requests."""
+    requests_per_client: PerMinute = 60_000
+    """The same of one client that authenticated."""
+    pushes_per_address: PerMinute = 3_000
+    """Requests that leave a row before a person is asked: PAR, device authorization, registration."""
+    pushes_per_client: PerMinute = 12_000
+    pushes_of_public_clients: PerMinute = 30_000
+    """The same of all clients that cannot authenticate, together."""
+    pages_per_address: PerMinute = 12_000
+    """Pages and forms for people."""
+    pages_per_user: PerMinute = 300
+    """Authorization requests and answers of one signed-in person."""
+    fetches_per_user: PerMinute = 30
+    """Metadata documents and images fetched because of one signed-in person."""
+    fetches_per_host: PerMinute = 60
+    """Documents fetched from one host that a stranger named."""
+    read_timeout: Seconds = timedelta(seconds=10)
+    """How long the head and the body of one request may take to arrive."""
+
+
 class NetworkSettings(Section):
     """The only way out."""
 
@@ -165,6 +201,7 @@ class Settings(Section):
     tokens: Tokens = Tokens()
     sessions: Sessions = Sessions()
     clients: Clients = Clients()
+    limits: LimitSettings = LimitSettings()
     network: NetworkSettings = NetworkSettings()
     log: Logging = Logging()
     client: tuple[ConfiguredClient, ...] = ()

@@ -85,7 +85,7 @@ def _server_config(run: Run) -> "Config":
         port=server.port,
         workers=server.workers,
         loop="uvloop",
-        http="httptools",
+        http="authz.web.connections:BoundedHttp",
         ws="none",
         lifespan="on",
         access_log=False,

@@ -79,6 +79,11 @@ def usable_row(row: ClientRow) -> Client:
     return client
 
 
+def is_at_hand(documents: Documents, client_id: str) -> bool:
+    """Whether `fetch` would ask nobody."""
+    return documents.is_fresh(client_id, profile=Profile.PUBLIC, floor=FLOOR, ceiling=CEILING)
+
+
 async def fetch(
     documents: Documents,
     client_id: str,

@@ -14,11 +14,13 @@ from authz.audit.events import LoginFailed, LoginSucceeded
 from authz.db import Database
 from authz.db.models import User
 from authz.directory.sessions import open_session
-from authz.directory.throttle import Throttle
 from authz.directory.users import MAX_LOGIN_CHARS, normal_login
+from authz.errors import TooManyRequests
+from authz.limits import Bucket, Guesses, short
 from authz.passwords import verify_password
 
 REFUSED = "That name and password do not match."
+TOO_MANY = "Too many attempts. Wait a moment, then try again."
 METHOD = "password"
 
 
@@ -47,10 +49,17 @@ class LocalLogin:
     def __init__(self, database: Database, *, session_lifetime: timedelta) -> None:
         self._database = database
         self._session_lifetime = session_lifetime
-        self._by_name = Throttle(burst=10, every=timedelta(seconds=30))
-        self._by_address = Throttle(burst=50, every=timedelta(seconds=3))
+        self._guesses = Guesses(
+            "sign_ins",
+            "account",
+            pair=Bucket(burst=10, every=timedelta(seconds=30)),
+            address=Bucket(burst=50, every=timedelta(seconds=3)),
+            subject=Bucket(burst=50, every=timedelta(seconds=10)),
+        )
         # 19 MiB and a core each: more at once would only make everybody wait longer.
         self._hashing = threading.BoundedSemaphore(4)
+        # Who waits holds one of the threads that make every other page, so few may (ATK-62).
+        self._queue = threading.BoundedSemaphore(16)
 
     def sign_in(
         self,
@@ -64,18 +73,22 @@ class LocalLogin:
     ) -> Opened | Refused:
         """Check and open a session."""
         login = normal_login(login[:MAX_LOGIN_CHARS])
-        wait = max(
-            self._by_address.spend(address, now),
-            self._by_name.spend(f"{tenant_id}\x00{login}", now),
-        )
-        if wait:
-            return Refused("Too many attempts. Wait a moment, then try again.", wait)
+        account, present = f"{tenant_id}\x00{short(login)}", now.timestamp()
+        try:
+            self._guesses.spend("login", account, address, present)
+        except TooManyRequests as error:
+            return Refused(TOO_MANY, error.retry_after)
         with self._database.read() as tx:
             user = tx.scalars(
                 select(User).where(User.tenant_id == tenant_id, User.login == login)
             ).one_or_none()
-        with self._hashing:
-            is_right = verify_password(password, user.password_hash if user else None)
+        if not self._queue.acquire(blocking=False):
+            return Refused(TOO_MANY, 1)
+        try:
+            with self._hashing:
+                is_right = verify_password(password, user.password_hash if user else None)
+        finally:
+            self._queue.release()
         if user is None:
             return Refused()
         if not is_right or user.status != "active":
@@ -103,5 +116,5 @@ class LocalLogin:
                 key=audit_key,
                 now=now,
             )
-        self._by_name.refund(f"{tenant_id}\x00{login}")
+        self._guesses.right(account, address)
         return Opened(token, user.id)

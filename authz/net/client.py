@@ -40,7 +40,7 @@ class NetworkConfig:
     proxy: str | None = None
     fetches_at_once: int = 32
     fetches_at_once_per_host: int = 4
-    public_fetches_per_host_per_minute: int = 60
+    public_fetches_per_host_per_minute: int | None = 60
 
     def __post_init__(self) -> None:
         # Not quoted: it may hold the proxy's password.

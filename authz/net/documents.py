@@ -120,6 +120,11 @@ class Documents:
         terms = _Terms(profile, max_bytes, floor, ceiling, parse)
         return await self._load(url, terms, floor=floor, ceiling=ceiling)
 
+    def is_fresh(self, url: str, *, profile: Profile, floor: timedelta, ceiling: timedelta) -> bool:
+        """Whether `load` would answer without asking anybody. From any thread."""
+        entry = self._shelves[profile].entries.get(url)
+        return entry is not None and entry.is_fresh(self._clock(), floor, ceiling)
+
     async def refresh(
         self,
         url: str,

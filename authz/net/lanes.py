@@ -39,6 +39,10 @@ class Lane:
         """Hold one fetch to `host`; waits for a place, refuses when too many wait already."""
         if self._entered >= self._most:
             raise NetworkError(f"too many requests are waiting to reach {host}", reason="busy")
+        place = self._hosts.get(host)
+        if place is not None and place.users >= self._at_once_per_host * _QUEUE_FACTOR:
+            # Otherwise one slow host would fill the queue that all hosts share (ATK-48).
+            raise NetworkError(f"too many requests are waiting for {host}", reason="busy")
         self._spend(host)
         place = self._hosts.setdefault(host, _Host(asyncio.Semaphore(self._at_once_per_host)))
         self._entered += 1

@@ -16,10 +16,12 @@ from authz.errors import (
     InvalidTarget,
     OAuthError,
     TemporarilyUnavailable,
+    TooManyRequests,
     UnauthorizedClient,
     UnsupportedGrantType,
 )
 from authz.jose import read_unverified
+from authz.limits import Attempt
 from authz.oauth.authorization import Grant, TokenRequest
 from authz.oauth.clients_in_use import ClientsInUse
 from authz.oauth.configuration import Configurations, TenantConfiguration
@@ -68,14 +70,18 @@ class TokenEndpoint:
         program = TokenProgram(configurations, clock)
         self.lane: Lane[Job, Result] = Lane(runner, program)
 
-    async def handle(self, slug: str, params: Params, authorization: str | None) -> Answered:
+    async def handle(
+        self, slug: str, params: Params, authorization: str | None, attempt: Attempt
+    ) -> Answered:
         """Answer a token request. Raises OAuthError, or UnknownTenant."""
         _refuse_repeated(params)
         claimed: frozenset[str] = frozenset()
         for _ in range(_PREPARATIONS):
             configuration = await self._configuration(slug)
             try:
-                job = await self._prepare(configuration, params, authorization, claimed)
+                job = await self._prepare(configuration, params, authorization, attempt, claimed)
+            except TooManyRequests:
+                raise
             except OAuthError:
                 # What is refused here never reaches a batch, which would have noticed that the client has a new
                 # secret, or is no longer blocked.
@@ -128,9 +134,10 @@ class TokenEndpoint:
         configuration: TenantConfiguration,
         params: Params,
         authorization: str | None,
+        attempt: Attempt,
         claimed: frozenset[str] = frozenset(),
     ) -> Job:
-        client, proof = await self._authenticated(configuration, params, authorization)
+        client, proof = await self._authenticated(configuration, params, authorization, attempt)
         grant = _grant(params, client)
         request = TokenRequest(
             configuration=configuration,
@@ -144,7 +151,11 @@ class TokenEndpoint:
         return Job(replace(request, keys=keys), grant)
 
     async def _authenticated(
-        self, configuration: TenantConfiguration, params: Params, authorization: str | None
+        self,
+        configuration: TenantConfiguration,
+        params: Params,
+        authorization: str | None,
+        attempt: Attempt,
     ) -> tuple[Client, Proof]:
         credentials = read_credentials(
             authorization,
@@ -153,6 +164,7 @@ class TokenEndpoint:
             client_assertion=params.find("client_assertion"),
             client_assertion_type=params.find("client_assertion_type"),
         )
+        attempt.names(configuration.tenant.id, credentials.client_id)
         client, keys = await self._clients.load(configuration, credentials.client_id)
         if credentials.assertion is not None and client.jwks_uri is not None:
             header, _ = read_unverified(credentials.assertion)
@@ -166,6 +178,7 @@ class TokenEndpoint:
             keys=keys,
             now=self._clock(),
         )
+        attempt.authenticated(is_confidential=client.is_confidential)
         return client, proof
 
 

@@ -17,6 +17,12 @@ AUTHORIZE_REQUESTS = Counter(
     registry=REGISTRY,
 )
 LOGINS = Counter("authz_logins_total", "Sign-ins.", ["method", "outcome"], registry=REGISTRY)
+LIMITED = Counter(
+    "authz_limited_total",
+    "Requests refused because a budget was used up.",
+    ["endpoint", "budget"],
+    registry=REGISTRY,
+)
 LANE_BATCHES = Gauge("authz_lane_batches", "Transactions of the token lane.", registry=REGISTRY)
 LANE_JOBS = Gauge("authz_lane_jobs", "Requests decided by the token lane.", registry=REGISTRY)
 LANE_STATEMENTS = Gauge("authz_lane_statements", "Statements of the token lane.", registry=REGISTRY)

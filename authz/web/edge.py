@@ -12,6 +12,7 @@ from authz.clients.metadata import Rules
 from authz.db import migrate
 from authz.db.batch import open_runner
 from authz.directory.local_login import LocalLogin
+from authz.limits import Limits
 from authz.oauth.clients_in_use import ClientsInUse
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.token import TokenEndpoint
@@ -43,9 +44,11 @@ class Edge:
 
     services: Services
     rules: Rules
+    limits: Limits
     token: TokenEndpoint
     local_login: LocalLogin
     pages: Pages
+    trusted_proxies: frozenset[str]
 
     @property
     def base_path(self) -> str:
@@ -92,6 +95,7 @@ def make_edge(services: Services) -> Edge:
     return Edge(
         services=services,
         rules=rules,
+        limits=Limits(settings.limits, services.clock),
         token=TokenEndpoint(
             settings,
             services.database,
@@ -102,4 +106,5 @@ def make_edge(services: Services) -> Edge:
         ),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
         pages=Pages(),
+        trusted_proxies=frozenset(settings.server.trusted_proxies),
     )

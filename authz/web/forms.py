@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from authz.errors import InvalidRequest
 from authz.oauth.params import MAX_PARAMETERS, Params
@@ -13,7 +13,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class BodyTooLarge(InvalidRequest):
-    """More than any honest request needs; stopped while reading (ATK-63)."""
+    """More than any honest request needs; stopped before or while reading (ATK-63)."""
 
     status = 413
 
@@ -23,12 +23,28 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != _FORM:
         raise InvalidRequest(f"the body must be {_FORM}", reason="content_type")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLarge("the body is too large", reason="body_too_large")
-    return _pairs(bytes(body))
+    return _pairs(await read_body(request))
+
+
+async def read_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The whole body, if it is small enough. Raises InvalidRequest.
+
+    One that drips is ended by the connection (`web.connections`), and then it is incomplete.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > max_bytes:
+        raise BodyTooLarge("the body is too large", reason="body_too_large")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > max_bytes:
+                raise BodyTooLarge("the body is too large", reason="body_too_large")
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise InvalidRequest("the body is incomplete", reason="body_incomplete") from None
+    return b"".join(chunks)
 
 
 def read_query(request: Request) -> tuple[Params, str]:

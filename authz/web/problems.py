@@ -6,6 +6,7 @@ import structlog
 from starlette.responses import Response
 
 from authz import entropy
+from authz.errors import TooManyRequests
 from authz.web.edge import Edge
 
 log = structlog.get_logger()
@@ -24,11 +25,12 @@ def problem(
     detail: Sequence[tuple[str, str]] = (),
     return_url: str | None = None,
     return_host: str | None = None,
+    retry_after: int | None = None,
 ) -> Response:
     """The error page. `return_url` was matched against the client's list; the person decides to follow it."""
     support_id = entropy.new_id("sup")
     log.info("page.refused", error=code, reason=reason, support_id=support_id, **dict(detail))
-    return edge.pages.render(
+    page = edge.pages.render(
         "error/error.html",
         status,
         tenant_name=tenant_name,
@@ -42,4 +44,24 @@ def problem(
         detail=[(label.replace("_", " ").capitalize(), value[:300]) for label, value in detail],
         return_url=return_url,
         return_host=return_host,
+    )
+    if retry_after is not None:
+        page.headers["retry-after"] = str(retry_after)
+    if status == 413:  # what still arrives is nobody's: the connection ends with the answer
+        page.headers["connection"] = "close"
+    return page
+
+
+def too_many(edge: Edge, error: TooManyRequests, *, tenant_name: str = "") -> Response:
+    """A budget is used up; the person may simply come back."""
+    return problem(
+        edge,
+        tenant_name=tenant_name,
+        heading="Too many requests",
+        message="There were too many requests from here within a short time. Nothing was changed.",
+        code=error.code,
+        reason=error.reason,
+        status=error.status,
+        hint=f"Wait {error.retry_after} seconds, then try again.",
+        retry_after=error.retry_after,
     )

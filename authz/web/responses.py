@@ -33,8 +33,10 @@ def oauth_error(error: OAuthError, *, authorization_sent: bool) -> Response:
     headers = {}
     if error.status == 401 and authorization_sent:
         headers["www-authenticate"] = 'Basic realm="authz", charset="UTF-8"'
-    if error.status == 503:
-        headers["retry-after"] = "1"
+    if error.status == 413:  # what still arrives is nobody's: the connection ends with the answer
+        headers["connection"] = "close"
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
     return json_answer(
         {"error": error.code, "error_description": error.description},
         status=error.status,

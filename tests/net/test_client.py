@@ -373,7 +373,8 @@ def test_a_slow_host_keeps_its_own_queue(web):
 
     answer, under_way = asyncio.run(storm())
     assert answer.status == 200
-    assert under_way == (20, 2)
+    # Two are asked, fourteen wait, and four were refused: a slow host has a short queue of its own (ATK-48).
+    assert under_way == (16, 2)
     network.close()
 
 

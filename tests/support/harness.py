@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +55,13 @@ SCOPES = (
     NewScope(name="logs.debug.write", description="Change log levels", risk="write"),
     NewScope(name="incidents.trigger", description="Trigger incidents", risk="destructive"),
 )
+ONE_ADDRESS = {
+    "failures_per_address": 0,
+    "requests_per_address": 0,
+    "pushes_per_address": 0,
+    "pushes_of_public_clients": 0,
+    "pages_per_address": 0,
+}
 _numbers = itertools.count(1)
 
 
@@ -100,10 +107,13 @@ class RunningServer:
         *,
         issuer: str | None = None,
         proxy: str | None = None,
+        limits: Mapping[str, Any] | None = None,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
         """With an `issuer` it is a production installation behind a proxy that ends TLS.
 
-        With a `proxy` it reaches the web through that (see `egress.Egress`).
+        With a `proxy` it reaches the web through that (see `egress.Egress`). All tests come from one address within
+        one minute, so its budgets are off unless `limits` are given.
         """
         structlog.configure(processors=[structlog.processors.format_exc_info, LOG])
         self.clock, self.web = clock, web
@@ -119,7 +129,9 @@ class RunningServer:
                     "issuer": issuer or self.base,
                     "development": issuer is None,
                     "port": self.port,
+                    "trusted_proxies": tuple(trusted_proxies),
                 },
+                "limits": ONE_ADDRESS if limits is None else limits,
                 "database": {"url": database_url},
                 "keys": {"encryption_key": f"file:{folder / 'authz.key'}"},
                 "network": {
@@ -142,6 +154,7 @@ class RunningServer:
             port=self.port,
             log_config=None,
             access_log=False,
+            http="authz.web.connections:BoundedHttp",
             proxy_headers=False,  # as `authz serve`: whose X-Forwarded-For counts is our own decision
             lifespan="on",
             ws="none",
@@ -603,10 +616,10 @@ def query_of(url: str) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, database_url: str) -> Iterator[RunningServer]:
+def running(folder: Path, database_url: str, **settings: Any) -> Iterator[RunningServer]:
     """A server with a web of its own."""
     with FakeWeb() as web:
-        server = RunningServer(folder, database_url, web, TestClock())
+        server = RunningServer(folder, database_url, web, TestClock(), **settings)
         try:
             yield server
         finally:

@@ -13,7 +13,7 @@ from authz.audit.events import SessionEnded
 from authz.clients.client import Client
 from authz.directory.local_login import Refused
 from authz.directory.sessions import end_session, find_session
-from authz.errors import InvalidRequest, OAuthError
+from authz.errors import InvalidRequest, OAuthError, TooManyRequests
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.metadata import WELL_KNOWN
 from authz.telemetry.metrics import LOGINS
@@ -24,7 +24,7 @@ from authz.web.cookies import drop_session, read_session, set_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
 from authz.web.forms import MAX_QUERY_CHARS, params_of, read_form
-from authz.web.problems import problem
+from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
 
 log = structlog.get_logger()
@@ -37,11 +37,14 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         slug = request.path_params.get("slug", DEFAULT_SLUG)
         if not is_own_form(request, edge.services.settings.server.issuer):
             return _refused(edge, "This form came from another site", "foreign_form", 403)
+        address = peer_address(edge, request)
         try:
+            edge.limits.admit("login", address=address)
             fields = dict(reversed(await read_form(request)))
+        except TooManyRequests as error:
+            return too_many(edge, error)
         except OAuthError as error:
             return _refused(edge, "This form cannot be read", error.reason, error.status)
-        address = peer_address(edge, request)
         return await run_in_threadpool(_login, edge, slug, fields, address)
 
     async def logout(request: Request) -> Response:

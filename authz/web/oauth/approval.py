@@ -17,16 +17,17 @@ from authz.clients.resolution import ClientNotAdmitted, ClientRefused, check_ide
 from authz.db.models import ClientRequest
 from authz.db.racing import add_unless_there
 from authz.directory.sessions import SignedIn, find_session
-from authz.errors import OAuthError
+from authz.errors import OAuthError, TooManyRequests
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.params import Params
 from authz.tenants import DEFAULT_SLUG
 from authz.urls import redirect_host
+from authz.web.addresses import peer_address
 from authz.web.cookies import read_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
 from authz.web.forms import read_form
-from authz.web.problems import problem
+from authz.web.problems import problem, too_many
 
 log = structlog.get_logger()
 
@@ -40,8 +41,11 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
     async def ask(request: Request) -> Response:
         slug = request.path_params.get("slug", DEFAULT_SLUG)
         try:
+            edge.limits.admit("approval", address=peer_address(edge, request))
             own = is_own_form(request, edge.services.settings.server.issuer)
             params = Params(await read_form(request)) if own else None
+        except TooManyRequests as error:
+            return too_many(edge, error)
         except OAuthError:
             params = None
         cookie = read_session(edge, slug, request)

@@ -14,7 +14,7 @@ from authz import audit
 from authz.audit.events import SessionEnded
 from authz.clients.resolution import ClientRefused
 from authz.directory.sessions import SignedIn, end_session, find_session
-from authz.errors import OAuthError
+from authz.errors import OAuthError, TooManyRequests
 from authz.oauth import authorize as engine
 from authz.oauth.asking import Asking
 from authz.oauth.authorization_request import RedirectRefused
@@ -24,6 +24,7 @@ from authz.oauth.params import Params
 from authz.oauth.pending import find_pending, take_pending
 from authz.telemetry.metrics import AUTHORIZE_REQUESTS
 from authz.tenants import DEFAULT_SLUG
+from authz.web.addresses import peer_address
 from authz.web.cookies import drop_session, read_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
@@ -42,12 +43,15 @@ from authz.web.responses import see_other
 
 log = structlog.get_logger()
 
+_STOPS = (NeedsSignIn, SentBack, RedirectRefused, ClientRefused, TooManyRequests)
+
 
 def routes(edge: Edge, prefix: str) -> list[Route]:
     """The authorization endpoint and its consent form below a prefix. No CORS here, ever (O21-05)."""
 
     async def authorize(request: Request) -> Response:
         try:
+            edge.limits.admit("authorize", address=peer_address(edge, request))
             params, query = read_query(request)
         except OAuthError as error:
             return unreadable(edge, error)
@@ -66,6 +70,7 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         if not is_own_form(request, edge.services.settings.server.issuer):
             return foreign_form(edge)
         try:
+            edge.limits.admit("consent", address=peer_address(edge, request))
             fields = await read_form(request)
         except OAuthError as error:
             return unreadable(edge, error)
@@ -96,9 +101,11 @@ class _Flow:
             return no_tenant(self.edge)
         signed_in = self._signed_in(configuration)
         try:
+            if signed_in is not None:
+                self.edge.limits.admit("authorize", user=signed_in.user_id)
             asking = read_request(self.edge, configuration, params, query, signed_in, self.now)
             return self._next(asking, query)
-        except (NeedsSignIn, SentBack, RedirectRefused, ClientRefused) as stop:
+        except _STOPS as stop:
             return stopped(self.edge, configuration, signed_in, query, stop)
         except OAuthError as error:
             return refusal_page(self.edge, configuration, error)
@@ -119,6 +126,7 @@ class _Flow:
         if signed_in is None or pending is None or len(decision) != 1:
             return answered_already(self.edge, configuration)
         try:
+            self.edge.limits.admit("consent", user=signed_in.user_id)
             asking = read_request(
                 self.edge,
                 configuration,
@@ -130,7 +138,7 @@ class _Flow:
             if asking.client.digest != pending.client_digest:
                 # The client became somebody else while the person read: that is another question (CIMD-28).
                 return self._next(asking, pending.query)
-        except (NeedsSignIn, SentBack, RedirectRefused, ClientRefused) as stop:
+        except _STOPS as stop:
             return stopped(self.edge, configuration, signed_in, pending.query, stop)
         error: OAuthError | None = None
         code = None

@@ -14,11 +14,13 @@ from starlette.routing import Route
 
 from authz.clients.resolution import ClientRefused, fetch
 from authz.directory.sessions import find_session
+from authz.errors import TooManyRequests
 from authz.net import NetworkError, Profile
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.pending import find_pending
 from authz.tenants import DEFAULT_SLUG
 from authz.urls import is_client_id_url
+from authz.web.addresses import peer_address
 from authz.web.cookies import read_session
 from authz.web.edge import Edge
 
@@ -43,6 +45,11 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
 
     async def logo(request: Request) -> Response:
         slug = request.path_params.get("slug", DEFAULT_SLUG)
+        try:
+            edge.limits.admit("logo", address=peer_address(edge, request))
+        except TooManyRequests as error:
+            headers = {"retry-after": str(error.retry_after)}
+            return Response(status_code=error.status, headers=headers)
         pending_id = request.query_params.get("id", "")
         cookie = read_session(edge, slug, request)
         asked = await run_in_threadpool(_asked_client, edge, slug, cookie, pending_id)

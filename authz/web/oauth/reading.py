@@ -3,6 +3,7 @@
 Each decides how the next may fail: an unknown client is a page, a wrong request of a matched return address may travel.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from authz.clients.resolution import (
     check_identifier,
     fetch,
     is_approved,
+    is_at_hand,
     usable_row,
 )
 from authz.directory.sessions import SignedIn
@@ -114,15 +116,17 @@ def _resolve(
     if signed_in is None:
         # Nothing is fetched for a stranger (CIMD-17, MCP-AS-46).
         raise NeedsSignIn(None, client_id)
-    fetched = edge.services.network.run_blocking(
-        fetch(
-            edge.services.documents,
-            client_id,
-            tenant_id=tenant.id,
-            rules=edge.rules,
-            max_bytes=edge.services.settings.clients.document_max_bytes,
-            approved=is_approved(configuration.trust, client_id),
+    at_hand = is_at_hand(edge.services.documents, client_id)
+    with nullcontext() if at_hand else edge.limits.fetching(tenant.id, signed_in.user_id):
+        fetched = edge.services.network.run_blocking(
+            fetch(
+                edge.services.documents,
+                client_id,
+                tenant_id=tenant.id,
+                rules=edge.rules,
+                max_bytes=edge.services.settings.clients.document_max_bytes,
+                approved=is_approved(configuration.trust, client_id),
+            )
         )
-    )
     ceiling = None if row is None else row.scope_ceiling
     return _Resolved(replace(fetched.client, scope_ceiling=ceiling), fetched)

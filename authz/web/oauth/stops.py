@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from authz.clients.resolution import ClientNotAdmitted
 from authz.directory.sessions import SignedIn
-from authz.errors import LoginRequired, OAuthError
+from authz.errors import LoginRequired, OAuthError, TooManyRequests
 from authz.oauth.authorization_request import RedirectRefused
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import has_ever_consented
@@ -16,7 +16,7 @@ from authz.web.forms import params_of
 from authz.web.login.pages import login_page
 from authz.web.oauth.approval import approval_page
 from authz.web.oauth.reading import NeedsSignIn, SentBack
-from authz.web.problems import problem
+from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
 
 log = structlog.get_logger()
@@ -48,6 +48,8 @@ def stopped(
         return approval_page(edge, configuration, signed_in, client_id)
     if isinstance(stop, SentBack):
         return _send_error(edge, configuration, signed_in, stop)
+    if isinstance(stop, TooManyRequests):
+        return too_many(edge, stop, tenant_name=configuration.tenant.name)
     if isinstance(stop, OAuthError):
         named = params_of(query).find("client_id")
         return refusal_page(edge, configuration, stop, client_id=named)
@@ -120,7 +122,9 @@ def answered_already(edge: Edge, configuration: TenantConfiguration) -> Response
 
 
 def unreadable(edge: Edge, error: OAuthError) -> Response:
-    """The query or the form cannot be parsed."""
+    """The query or the form cannot be parsed, or there were too many."""
+    if isinstance(error, TooManyRequests):
+        return too_many(edge, error)
     return problem(
         edge,
         tenant_name="",

@@ -12,6 +12,7 @@ from authz.oauth.params import Params
 from authz.oauth.token import UnknownTenant
 from authz.telemetry.metrics import TOKEN_REQUESTS, TOKEN_SECONDS
 from authz.tenants import DEFAULT_SLUG
+from authz.web.addresses import peer_address
 from authz.web.edge import Edge
 from authz.web.forms import read_form
 from authz.web.responses import json_answer, oauth_error, preflight
@@ -26,10 +27,11 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         began = perf_counter()
         sent = request.headers.getlist("authorization")
         try:
-            authorization = _only(sent)
-            params = Params(await read_form(request))
-            slug = request.path_params.get("slug", DEFAULT_SLUG)
-            answered = await edge.token.handle(slug, params, authorization)
+            with edge.limits.attempt("token", peer_address(edge, request)) as attempt:
+                authorization = _only(sent)
+                params = Params(await read_form(request))
+                slug = request.path_params.get("slug", DEFAULT_SLUG)
+                answered = await edge.token.handle(slug, params, authorization, attempt)
         except UnknownTenant:
             return json_answer({"error": "not_found"}, status=404)
         except OAuthError as error:
