@@ -19,6 +19,16 @@ from tests.support.postgres import ThrowAwayPostgres, free_port
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_CPU, LOAD_CPU = ("0", "1") if can_pin() else (None, None)
 
+_BUDGETS = (
+    "REQUESTS_PER_ADDRESS",
+    "REQUESTS_PER_CLIENT",
+    "PUSHES_PER_ADDRESS",
+    "PUSHES_PER_CLIENT",
+    "PUSHES_OF_PUBLIC_CLIENTS",
+    "PAGES_PER_ADDRESS",
+    "PAGES_PER_USER",
+)
+
 
 @dataclass
 class Target:
@@ -119,6 +129,8 @@ def ours(kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place) -> list[
         "AUTHZ__KEYS__ENCRYPTION_KEY": f"file:{folder / 'authz.key'}",
         "AUTHZ__KEYS__ALGORITHM": "ES256",
         "AUTHZ__LOG__LEVEL": "warning",
+        # One address, one client and one person make all of the load: counted as in production, never refused.
+        **{f"AUTHZ__LIMITS__{name}": "100000000" for name in _BUDGETS},
     }
     supplies = Supplies(folder, issuer, new_signing_key())
     stored = chosen[0].stored
