@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -26,7 +27,9 @@ class Shape:
         for column in table.columns:
             render = column.type.dialect_impl(dialect).bind_processor(dialect)
             value = constant.get(column.name)
-            self._row.append(value if render is None else render(value))
+            value = value if render is None else render(value)
+            # Spelled once here instead of once a row.
+            self._row.append(value.isoformat() if isinstance(value, datetime) else value)
         self._places = [self.names.index(name) for name in varying]
 
     def row(self, *values: str) -> Row:

@@ -106,7 +106,7 @@ def peer(
     folder.mkdir()
     port = free_port()
     issuer = f"http://127.0.0.1:{port}"
-    supplies = Supplies(folder, issuer, new_signing_key() if _add_client(installed) else None)
+    supplies = Supplies(folder, issuer, new_signing_key() if add_client(installed) else None)
     database = new_database(postgres, f"peer_{kind.stored}")
     target = Target(
         kind=kind,
@@ -145,7 +145,7 @@ def peer(
     return target
 
 
-def _add_client(installed: Path) -> bool:
+def add_client(installed: Path) -> bool:
     """Let the copy take clients from the environment; False for a server.js that is not as we know it."""
     file = installed / "server.js"
     text = file.read_text()
@@ -200,7 +200,7 @@ def _sign_in(target: Target) -> Iterator[str]:
             path = f"{parts.path}?{parts.query}" if parts.query else parts.path
             sent = [f"{n}={v}" for n, (v, below) in jar.items() if parts.path.startswith(below)]
             answer = connection.ask(path, headers={"Cookie": "; ".join(sent)} if sent else None)
-            _keep(jar, answer.cookies)
+            keep(jar, answer.cookies)
             if answer.status not in (302, 303):
                 raise refused("signing in at the peer", answer)
             url = urljoin(url, answer.headers["location"])
@@ -212,7 +212,8 @@ def _sign_in(target: Target) -> Iterator[str]:
     connection.close()
 
 
-def _keep(jar: dict[str, tuple[str, str]], cookies: tuple[str, ...]) -> None:
+def keep(jar: dict[str, tuple[str, str]], cookies: tuple[str, ...]) -> None:
+    """As a browser would, as far as the peer needs it: `jar` is name to value and path."""
     for cookie in cookies:
         pair, *attributes = (part.strip() for part in cookie.split(";"))
         name, _, value = pair.partition("=")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from sqlalchemy.orm import Session as Transaction
 
@@ -255,8 +255,7 @@ def _add_sessions(target: Bulk, world: World, people: list[str]) -> list[str]:
     return [f"{_COOKIE}={token}" for token in tokens]
 
 
-@dataclass(frozen=True)
-class _Born:
+class _Born(NamedTuple):
     """One family and its access token, before they are rows."""
 
     user_id: str
