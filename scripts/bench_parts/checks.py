@@ -36,7 +36,7 @@ class Verdict:
 
     def __str__(self) -> str:
         word = {True: "met", False: "NOT MET", None: "reported"}[self.is_met]
-        return f"{word:<10}{self.what:<66}{self.target:>12}{self.measured:>12}"
+        return f"{word:<10}{self.what:<76}{self.target:>12}{self.measured:>12}"
 
 
 def verdicts(report: Report) -> list[Verdict]:
@@ -54,7 +54,7 @@ def verdicts(report: Report) -> list[Verdict]:
 def render(found: list[Verdict]) -> str:
     """A line for each, and the count."""
     missed = sum(it.is_met is False for it in found)
-    lines = [f"{'':<10}{'Target':<66}{'to reach':>12}{'measured':>12}", *map(str, found)]
+    lines = [f"{'':<10}{'Target':<76}{'to reach':>12}{'measured':>12}", *map(str, found)]
     judged = sum(it.is_met is not None for it in found)
     return "\n".join([*lines, f"{judged - missed} of {judged} met"])
 
