@@ -6,6 +6,7 @@ One socket, many issuers: each test has its own issuer with a path, its own keys
 import asyncio
 import base64
 import contextlib
+import functools
 import json
 import socket
 import threading
@@ -37,10 +38,14 @@ def segment(value):
     return b64(value if isinstance(value, bytes) else json.dumps(value).encode())
 
 
+# One RSA key for all tests: making one takes longer than most of them.
+rsa_key = functools.cache(lambda: RSAKey.generate_key(2048))
+
+
 def new_key(kty, kid):
     key = {
         "EC": lambda: ECKey.generate_key("P-256"),
-        "RSA": lambda: RSAKey.generate_key(2048),
+        "RSA": rsa_key,
         "OKP": lambda: OKPKey.generate_key("Ed25519"),
     }[kty]()
     return {**key.as_dict(private=True), "kid": kid}
@@ -78,7 +83,22 @@ class Issuer:
         self.headers = {}
         self.raw = {}
         self.fetches = Counter()
-        self.delay = 0.0
+        self._open = threading.Event()
+        self._open.set()
+
+    @contextlib.contextmanager
+    def silent(self):
+        """Requests are taken and counted, and answered only when the block ends."""
+        self._open.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
+
+    async def ready(self):
+        """Wait, in the server's own thread, until it may answer."""
+        if not self._open.is_set():
+            await asyncio.to_thread(self._open.wait, 10)
 
     def claims(self, **changes):
         now = time.time()
@@ -141,7 +161,7 @@ class AuthorizationServer:
             found = issuer.answer(scope["path"])
             if found is not None:
                 status, headers, body = found
-                await asyncio.sleep(issuer.delay)
+                await issuer.ready()
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": body})
