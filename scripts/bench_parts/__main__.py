@@ -7,6 +7,7 @@ import random
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -78,12 +79,51 @@ def running(plan: Plan, source: Path | None) -> Iterator[Scene]:
         yield scene
 
 
+@dataclass(frozen=True)
+class _Spent:
+    """CPU seconds between two looks, and how long that took."""
+
+    server: float
+    database: float
+    others: float
+    elapsed: float
+
+
+@dataclass(frozen=True)
+class _Used:
+    """How much everything had used at a moment."""
+
+    server: dict[str, int]
+    database: dict[str, int]
+    load: float
+    all: float
+    at: float
+
+    @classmethod
+    def now(cls, target: Target) -> "_Used":
+        """A look."""
+        pid = target.database_pid
+        return cls(
+            machine.cpu_times(target.pid),
+            machine.cpu_times(pid) if pid else {},
+            machine.children_seconds(),
+            machine.busy_seconds(),
+            time.perf_counter(),
+        )
+
+    def __sub__(self, before: "_Used") -> _Spent:
+        server = machine.cpu_seconds(before.server, self.server)
+        database = machine.cpu_seconds(before.database, self.database)
+        ours = server + database + self.load - before.load
+        return _Spent(server, database, self.all - before.all - ours, self.at - before.at)
+
+
 def measure(
     target: Target, load: str, connections: int, seconds: int, plan: Plan
 ) -> dict[str, float]:
     """One run against one server."""
     shot = loads.LOADS[load].shot(target, plan.tokens_of_a_run(target.kind.stored), seconds)
-    before, lane = _used(target), target.lane()
+    lane, before = target.lane(), _Used.now(target)
     seen = machine.wrk(
         target.url + shot.path,
         shot.script,
@@ -92,15 +132,16 @@ def measure(
         seconds=seconds,
         cpu=target.load_cpu,
     )
-    after, lane_after = _used(target), target.lane()
+    used, lane_after = _Used.now(target) - before, target.lane()
     memory, done = machine.memory(target.pid), max(1, seen.done)
     run = {
         "per_second": seen.per_second,
         "p50_ms": seen.p50_ms,
         "p99_ms": seen.p99_ms,
         "errors": float(seen.errors),
-        "server_us": 1e6 * machine.cpu_seconds(before[0], after[0]) / done,
-        "database_us": 1e6 * machine.cpu_seconds(before[1], after[1]) / done,
+        "server_us": 1e6 * used.server / done,
+        "database_us": 1e6 * used.database / done,
+        "other_cores": max(0.0, used.others / used.elapsed),
         "resident_mb": memory.resident,
         "proportional_mb": memory.proportional,
     }
@@ -111,18 +152,17 @@ def measure(
     return run
 
 
-def _used(target: Target) -> tuple[dict[str, int], dict[str, int]]:
-    database = target.database_pid
-    return machine.cpu_times(target.pid), machine.cpu_times(database) if database else {}
-
-
 def run_rounds(started: list[Target], plan: Plan) -> list[Result]:
     """Every round measures every server at every load, in another order."""
     runs: dict[tuple[str, int, Kind], list[dict[str, float]]] = {}
+    # All of them before any is measured: what cannot be measured is said at once, not after half an hour.
+    for load in plan.loads:
+        for target in started:
+            if target.answers(load):
+                loads.probe(load, target)
     for load in plan.loads:
         able = [target for target in started if target.answers(load)]
         for target in able:
-            loads.probe(load, target)
             measure(target, load, WARM_CONNECTIONS, plan.warm_seconds, plan)
         for number in range(1, plan.rounds + 1):
             for connections in plan.connections:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -188,6 +189,23 @@ def cpu_times(pid: int) -> dict[str, int]:
 def cpu_seconds(before: dict[str, int], after: dict[str, int]) -> float:
     """What was used between two looks; what a thread that ended meanwhile had used is not known."""
     return sum(used - before.get(thread, 0) for thread, used in after.items()) / 1e9
+
+
+def busy_seconds() -> float:
+    """CPU time of everything on this machine since it started, as far as it tells."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system, _idle, _waiting, *interrupts = map(
+        int, stat.read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def children_seconds() -> float:
+    """CPU time of programs this one started and saw end: the load generator."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def memory(pid: int) -> Memory:

@@ -97,6 +97,8 @@ def conditions(report: Report) -> list[tuple[str, str]]:
     """Without which no figure means anything."""
     plan = report.plan
     split = "a server of one process has one core, the load generator another, PostgreSQL uses both"
+    others = [it.figures["other_cores"] for it in report.results]
+    meanwhile = f"{statistics.median(others):.2f}, {max(others):.2f}" if others else "unknown"
     stored = " and ".join(f"{number:,}" for number in plan.stored)
     return [
         ("Machine", report.machine),
@@ -109,6 +111,10 @@ def conditions(report: Report) -> list[tuple[str, str]]:
         ),
         ("Keys", "ES256 (P-256) for access tokens and assertions; client_secret_basic"),
         ("Runs", f"{plan.rounds} interleaved rounds of {plan.seconds} s in random order; medians"),
+        (
+            "Others",
+            f"other processes used {meanwhile} cores meanwhile: median of the rows, and most",
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""An installation in use: an MCP server, clients, people who let one of them act, and what that left behind.
+"""An installation in use: people who let a client act for them, and what that left behind.
 
 The few rows are written as the server writes them, the many by `bulk`. All is as the protocol leaves it: refresh
 tokens spell under the tenant's secret, access tokens are signed and recorded, consents stand.
@@ -6,40 +6,18 @@ tokens spell under the tenant's secret, access tokens are signed and recorded, c
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple, TextIO
 
-from sqlalchemy.orm import Session as Transaction
-
 from authz import entropy
-from authz.admin import keys, tenants
-from authz.admin.operator import Operator
-from authz.clients.registered import client_of_row
 from authz.clock import numeric_date
-from authz.db import migrate
-from authz.db.models import (
-    Client,
-    Consent,
-    IssuedToken,
-    Resource,
-    Role,
-    RoleBinding,
-    RoleScope,
-    Scope,
-    Session,
-    TokenFamily,
-    User,
-)
+from authz.db.models import Consent, IssuedToken, RoleBinding, Session, TokenFamily, User
 from authz.db.types import canonical_json
 from authz.keys import ACCESS_TOKEN
-from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Family
 from authz.oauth.issuing import TOKEN_TYP
 from authz.oauth.refresh import spell
 from authz.policy import Decision
-from authz.policy.snapshot import ANY_RESOURCE
-from authz.services import Services, open_services
 from authz.settings import Settings
 from authz.tenants import DEFAULT_SLUG
 from scripts.bench_parts.bulk import Bulk, Shape, bulk
@@ -48,16 +26,13 @@ from scripts.bench_parts.supplies import (
     REDIRECT,
     RESOURCE,
     SCOPES,
-    SECRETS,
-    SERVICE,
     SESSIONS,
-    SIGNER,
     WEB,
     Supplies,
-    public_jwk,
     spread,
     write_lines,
 )
+from scripts.bench_parts.world import World, new_world
 
 _MOST_PEOPLE = 100_000
 _CHUNK = 50_000
@@ -65,137 +40,15 @@ _COOKIE = f"authz-session-{DEFAULT_SLUG}"
 _DAY = timedelta(days=1)
 
 
-@dataclass(frozen=True)
-class World:
-    """What the many rows hang on."""
-
-    configuration: TenantConfiguration
-    algorithm: str
-    resource_id: str
-    role_id: str
-    client_digest: str
-    now: datetime
-
-    @property
-    def tenant_id(self) -> str:
-        """The only one."""
-        return self.configuration.tenant.id
-
-
 def seed(settings: Settings, supplies: Supplies, *, stored: int, used: int) -> None:
     """Create everything: `stored` families with an access token each, `used` of them with a refresh token to spend."""
-    with open_services(settings) as services:
-        migrate.upgrade(services.database)
-        world = _world(services, supplies)
+    world = new_world(settings, supplies)
     with bulk(settings.database.url) as target:
         people = [entropy.new_id("usr") for _ in range(min(stored, _MOST_PEOPLE))]
         _add_people(target, world, people)
         write_lines(supplies.cookies, _add_sessions(target, world, people))
         _add_families(target, world, people, supplies, stored=stored, used=used)
         target.finish()
-
-
-def _world(services: Services, supplies: Supplies) -> World:
-    now = datetime.now(UTC)
-    first_keys = keys.generate_first()
-    with services.database.write() as tx:
-        tenant_id = tenants.create(
-            tx,
-            Operator("bench", now, services.envelope),
-            slug=DEFAULT_SLUG,
-            name="Bench",
-            client_trust="open",
-            keys=first_keys,
-        ).id
-        resource_id, role_id = _add_server(tx, tenant_id, now)
-        digest = _add_clients(tx, tenant_id, supplies, now)
-        for client in (SERVICE, SIGNER):
-            tx.add(
-                RoleBinding(
-                    id=entropy.new_id("rbi"),
-                    tenant_id=tenant_id,
-                    role_id=role_id,
-                    subject_kind="client",
-                    subject_id=client,
-                )
-            )
-    with services.database.read() as tx:
-        configuration = services.configurations.load(tx, tenant_id)
-    algorithm = services.settings.keys.algorithm
-    return World(configuration, algorithm, resource_id, role_id, digest, now)
-
-
-def _add_server(tx: Transaction, tenant_id: str, now: datetime) -> tuple[str, str]:
-    resource_id, role_id = entropy.new_id("res"), entropy.new_id("rol")
-    tx.add(
-        Resource(
-            id=resource_id,
-            tenant_id=tenant_id,
-            identifier=RESOURCE,
-            canonical=RESOURCE,
-            name="Tools",
-            owner="",
-            status="active",
-            is_default=True,
-            created_at=now,
-        )
-    )
-    tx.add(Role(id=role_id, tenant_id=tenant_id, name="developer", description=""))
-    tx.flush()
-    for name in SCOPES:
-        tx.add(
-            Scope(
-                resource_id=resource_id,
-                name=name,
-                tenant_id=tenant_id,
-                description=name,
-                risk="read",
-                is_default=True,
-                tools=[],
-            )
-        )
-        tx.add(
-            RoleScope(role_id=role_id, resource_id=ANY_RESOURCE, scope=name, tenant_id=tenant_id)
-        )
-    return resource_id, role_id
-
-
-def _add_clients(tx: Transaction, tenant_id: str, supplies: Supplies, now: datetime) -> str:
-    """Answers the digest of the one that acts for people."""
-    metadata: dict[str, dict[str, Any]] = {
-        WEB: {
-            "redirect_uris": [REDIRECT],
-            "grant_types": ["authorization_code", "refresh_token"],
-            "token_endpoint_auth_method": "client_secret_basic",
-        },
-        SERVICE: {
-            "grant_types": ["client_credentials"],
-            "token_endpoint_auth_method": "client_secret_basic",
-        },
-    }
-    if supplies.key is not None:
-        metadata[SIGNER] = {
-            "grant_types": ["client_credentials"],
-            "token_endpoint_auth_method": "private_key_jwt",
-            "jwks": {"keys": [public_jwk(supplies.key)]},
-        }
-    rows = {}
-    for id_, members in metadata.items():
-        secrets = [SECRETS[id_]] if id_ in SECRETS else []
-        rows[id_] = Client(
-            tenant_id=tenant_id,
-            id=id_,
-            kind="registered",
-            status="active",
-            name=id_.capitalize(),
-            metadata_=members,
-            secrets=[{"digest": entropy.digest(it), "expires_at": None} for it in secrets],
-            created_at=now,
-            updated_at=now,
-        )
-    tx.add_all(rows.values())
-    tx.flush()
-    return client_of_row(rows[WEB]).digest
 
 
 def _add_people(target: Bulk, world: World, people: list[str]) -> None:

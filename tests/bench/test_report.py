@@ -32,6 +32,7 @@ def figures(**changed):
         "errors": 0.0,
         "server_us": 300.0,
         "database_us": 100.0,
+        "other_cores": 0.25,
         "resident_mb": 130.0,
         "proportional_mb": 120.0,
         **changed,
@@ -107,7 +108,13 @@ def test_every_figure_stands_in_the_tables():
     shown = report.render(made(per_second=2345.0))
     (line,) = [it for it in shown.splitlines() if it.startswith("authz, PostgreSQL   ")][:1]
     assert line.split()[2:11] == ["16", "2,345", "2.35x", "8.00", "10.00", "300", "100", "0", "130"]
-    for condition in ("synchronous_commit=on", "ES256", "10,000 and 1,000,000", "3 interleaved"):
+    for condition in (
+        "synchronous_commit=on",
+        "ES256",
+        "10,000 and 1,000,000",
+        "3 interleaved",
+        "used 0.25, 0.25 cores",
+    ):
         assert condition in shown
 
 
