@@ -76,6 +76,16 @@ FINDINGS: Mapping[str, Kind] = {
         "A request without a token gets something other than 401.",
         "Answer 401 with `WWW-Authenticate: Bearer`; check that the URL is that of the MCP endpoint.",
     ),
+    "token_unchecked": Kind(
+        _B,
+        "The server takes a token that nobody issued: anybody may call it.",
+        "Verify signature, issuer, audience and expiry of every token, and answer 401 to every other.",
+    ),
+    "token_not_401": Kind(
+        _B,
+        "A bad token gets something other than 401, so a client with a stale one never signs in again.",
+        'Answer 401 with `WWW-Authenticate: Bearer error="invalid_token"`.',
+    ),
     "challenge_missing": Kind(
         _B,
         "The 401 has no Bearer challenge.",
@@ -294,6 +304,11 @@ FINDINGS: Mapping[str, Kind] = {
         "There is no grant for clients without a browser.",
         "Offer the device grant or `client_credentials` if jobs and terminals shall connect.",
     ),
+    "enterprise_unadvertised": Kind(
+        _N,
+        "Assertions are taken, but not said to be ID-JAGs, so a company's clients open a browser instead.",
+        "List `urn:ietf:params:oauth:grant-profile:id-jag` in `authorization_grant_profiles_supported`.",
+    ),
     "revocation_unsupported": Kind(
         _N,
         "Tokens cannot be revoked by the client that holds them.",
@@ -305,10 +320,15 @@ FINDINGS: Mapping[str, Kind] = {
         "The key set cannot be read, so no MCP server can verify a token.",
         "Serve the JWK Set at `jwks_uri` as JSON, status 200.",
     ),
-    "keys_unnamed": Kind(
+    "keys_unpublished": Kind(
         _W,
         "There is neither a key set nor introspection: MCP servers cannot verify a token.",
         "Publish `jwks_uri`, or an `introspection_endpoint`.",
+    ),
+    "keys_without_id": Kind(
+        _W,
+        "A key has no `kid`: verifiers guess, and lose tokens when keys rotate.",
+        "Give every key a `kid`, and name it in the header of each token.",
     ),
     "keys_secret": Kind(
         _B,
@@ -338,7 +358,7 @@ FINDINGS: Mapping[str, Kind] = {
     "cors_metadata": Kind(
         _B,
         "A web page may not read a document that it needs.",
-        "Send `Access-Control-Allow-Origin: *` with metadata and keys.",
+        "Send `Access-Control-Allow-Origin: *` with the metadata of both servers.",
     ),
     "cors_token": Kind(
         _B,

@@ -90,11 +90,11 @@ def _on_the_way(case: Case) -> Iterator[Finding]:
     for place in before:
         failed = place.status is not None and place.status >= 500
         html = place.status == 200
-        trait = Trait.STOPS_AT_5XX if failed else Trait.STOPS_AT_HTML
+        stopped = case.with_trait(Trait.STOPS_AT_5XX if failed else Trait.STOPS_AT_HTML)
+        if place.status == 502:
+            stopped = [name for name in stopped if not case.clients[name].has(Trait.PASSES_502)]
         if failed or html:
-            yield from case.find(
-                "metadata_stops", f"{place.url} {place.told()}.", clients=case.with_trait(trait)
-            )
+            yield from case.find("metadata_stops", f"{place.url} {place.told()}.", clients=stopped)
 
 
 def _before(server: ServerWalk) -> tuple[Answer, ...]:

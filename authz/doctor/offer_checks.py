@@ -10,6 +10,8 @@ from authz.policy.scopes import OFFLINE_ACCESS, PROTOCOL_SCOPES
 from authz.resource_server.urls import origin
 
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint")
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_ID_JAG = "urn:ietf:params:oauth:grant-profile:id-jag"
 _HEADLESS = {"client_credentials", "urn:ietf:params:oauth:grant-type:device_code"}
 _ALGORITHM_LISTS = (
     "token_endpoint_auth_signing_alg_values_supported",
@@ -166,6 +168,14 @@ def _staying_signed_in(case: Case) -> Iterator[Finding]:
         yield from case.find(
             "headless_unsupported", f"`grant_types_supported` is {shown(sorted(grants))}."
         )
+    if _JWT_BEARER in grants and _ID_JAG not in case.listed(
+        "authorization_grant_profiles_supported"
+    ):
+        yield from case.find(
+            "enterprise_unadvertised",
+            f"`grant_types_supported` is {shown(sorted(grants))}.",
+            clients=case.with_trait(Trait.ENTERPRISE),
+        )
     if not case.offered.get("revocation_endpoint"):
         yield from case.find(
             "revocation_unsupported", f"{_where(case)} has no `revocation_endpoint`."
@@ -180,7 +190,8 @@ def _keys(case: Case) -> Iterator[Finding]:
         if not case.offered.get("introspection_endpoint"):
             named = shown(case.offered.get("jwks_uri"))
             yield from case.find(
-                "keys_unnamed", f"`jwks_uri` is {named}, and there is no `introspection_endpoint`."
+                "keys_unpublished",
+                f"`jwks_uri` is {named}, and there is no `introspection_endpoint`.",
             )
         return
     keys = (answer.document or {}).get("keys")
@@ -193,6 +204,8 @@ def _keys(case: Case) -> Iterator[Finding]:
         yield from case.find(
             "keys_secret", f"{answer.url} holds private or symmetric key material."
         )
+    elif not all(isinstance(key, dict) and key.get("kid") for key in keys):
+        yield from case.find("keys_without_id", f"A key at {answer.url} has none.")
 
 
 def _errors(case: Case) -> Iterator[Finding]:
@@ -222,10 +235,12 @@ def _pages(case: Case) -> Iterator[Finding]:
             f"No page of another origin may read {', '.join(closed)}.",
             clients=pages,
         )
-    token, preflight = server.token, server.preflight
+    token, preflight = server.token_from_page, server.preflight
     if token is not None and token.status is not None and not token.shares_with_pages():
         yield from case.find(
-            "cors_token", f"No page of another origin may read {token.url}.", clients=pages
+            "cors_token",
+            f"No page of another origin may read {token.url}, which {token.told_status()}.",
+            clients=pages,
         )
     if preflight is None or closed:
         return

@@ -21,8 +21,12 @@ class Trait(Enum):
     EXACT_RESOURCE = "compares `resource` with the URL it was given"
     TRIES_EACH_SERVER = "tries each of `authorization_servers`, not the first alone"
     STOPS_AT_5XX = "ends discovery at an answer of 5xx"
+    PASSES_502 = "goes on after a 502, and after no other 5xx"
     STOPS_AT_HTML = "ends discovery at an answer of 200 that is no JSON"
     ASKS_EVERY_SCOPE = "asks for every scope that the authorization server lists"
+    ENTERPRISE = (
+        "can present an ID-JAG of the company's identity provider, if its profile is advertised"
+    )
     SCOPE_FROM_CHALLENGE = "takes its scopes from the challenge"
     ISSUER_NORMALISED = "parses issuers as URLs, which adds or removes a slash at the end"
 
@@ -54,7 +58,7 @@ CLIENTS: Mapping[str, ClientProfile] = {
         registers=True,
         takes_given_id=True,
         step_up="by itself",
-        traits=frozenset({Trait.FROM_OUTSIDE, Trait.DOCUMENT_NEEDS_NONE}),
+        traits=frozenset({Trait.FROM_OUTSIDE, Trait.DOCUMENT_NEEDS_NONE, Trait.ENTERPRISE}),
     ),
     "claude-code": ClientProfile(
         "Claude Code",
@@ -70,7 +74,7 @@ CLIENTS: Mapping[str, ClientProfile] = {
         registers=True,
         takes_given_id=True,
         step_up="not known",
-        traits=frozenset({Trait.EXACT_RESOURCE}),
+        traits=frozenset({Trait.EXACT_RESOURCE, Trait.ENTERPRISE}),
     ),
     "chatgpt": ClientProfile(
         "ChatGPT",
@@ -108,7 +112,9 @@ CLIENTS: Mapping[str, ClientProfile] = {
                 Trait.OPENID_SCHEMA,
                 Trait.EXACT_RESOURCE,
                 Trait.STOPS_AT_5XX,
+                Trait.PASSES_502,
                 Trait.STOPS_AT_HTML,
+                Trait.ENTERPRISE,
                 Trait.ISSUER_NORMALISED,
             }
         ),
@@ -141,7 +147,14 @@ CLIENTS: Mapping[str, ClientProfile] = {
         registers=True,
         takes_given_id=True,
         step_up="by itself",
-        traits=frozenset({Trait.PKCE_UNCHECKED, Trait.STOPS_AT_5XX, Trait.ISSUER_NORMALISED}),
+        traits=frozenset(
+            {
+                Trait.PKCE_UNCHECKED,
+                Trait.STOPS_AT_5XX,
+                Trait.ISSUER_NORMALISED,
+                Trait.ENTERPRISE,
+            }
+        ),
     ),
     "typescript-sdk": ClientProfile(
         "TypeScript SDK",
@@ -151,12 +164,13 @@ CLIENTS: Mapping[str, ClientProfile] = {
         step_up="by itself",
         traits=frozenset(
             {
-                Trait.IN_BROWSER,
                 Trait.PKCE_IF_PRESENT,
                 Trait.OPENID_SCHEMA,
                 Trait.EXACT_RESOURCE,
                 Trait.STOPS_AT_5XX,
+                Trait.PASSES_502,
                 Trait.STOPS_AT_HTML,
+                Trait.ENTERPRISE,
                 Trait.ISSUER_NORMALISED,
             }
         ),

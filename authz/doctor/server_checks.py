@@ -42,6 +42,19 @@ def _unauthenticated(case: Case) -> Iterator[Finding]:
         )
 
 
+def _bad_token(case: Case) -> Iterator[Finding]:
+    """An open server takes anything, and that is said already."""
+    answer = case.walk.with_bad_token
+    if case.walk.unauthenticated.status != 401 or answer is None or answer.status == 401:
+        return
+    code = (
+        "token_unchecked" if answer.status is not None and answer.status < 300 else "token_not_401"
+    )
+    yield from case.find(
+        code, f"{answer.url} {answer.told_status()} for an unsigned token of another issuer."
+    )
+
+
 def _challenge(case: Case) -> Iterator[Finding]:
     answer, challenge = case.walk.unauthenticated, case.walk.challenge
     if answer.status != 401:
@@ -135,8 +148,8 @@ def _members(case: Case) -> Iterator[Finding]:
 
 
 def _pages(case: Case) -> Iterator[Finding]:
-    answer, preflight = case.walk.unauthenticated, case.walk.preflight
-    if answer.status is None or preflight is None:
+    answer, preflight = case.walk.from_page, case.walk.preflight
+    if answer is None or preflight is None:
         return
     pages = case.with_trait(Trait.IN_BROWSER)
     missing = _refused_headers(preflight.headers.get("access-control-allow-headers"))
@@ -146,8 +159,8 @@ def _pages(case: Case) -> Iterator[Finding]:
         origins = shown(answer.headers.get("access-control-allow-origin"))
         yield from case.find(
             "cors_server",
-            f"The preflight of {answer.url} {preflight.told_status()}{lacks}; the 401 allows the "
-            f"origin {origins}.",
+            f"The preflight of {answer.url} {preflight.told_status()}{lacks}; a request from a page "
+            f"{answer.told_status()} and allows the origin {origins}.",
             clients=pages,
         )
         return
@@ -168,6 +181,7 @@ def _refused_headers(allowed: str | None) -> list[str]:
 CHECKS: tuple[Check, ...] = (
     _reachable,
     _unauthenticated,
+    _bad_token,
     _challenge,
     _metadata_found,
     _resource,

@@ -1,12 +1,13 @@
 """Asking what clients ask, in their order: the server, its metadata, its authorization servers. Judges nothing.
 
-No token is sent, nobody is registered, and the one form that is posted names a client that cannot exist.
+The one token that is sent was issued by nobody, nobody is registered, and the one form that is posted names a client
+that cannot exist. Only what a web page would ask has an `Origin`: servers may refuse that, and other clients send none.
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -20,11 +21,18 @@ from authz.urls import UrlError, read_url
 PROTOCOL_VERSION = "2025-11-25"
 ORIGIN = "https://inspector.example"
 """Of a web page somewhere else."""
+UNSIGNED = (
+    "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJpc3MiOiJodHRwczovL25vYm9keS5leGFtcGxlIiwiYXVkIjoi"
+    "aHR0cHM6Ly9vdGhlci5leGFtcGxlIn0."
+)
+"""A token by https://nobody.example for https://other.example with the algorithm `none`."""
 NOBODY = "authz-doctor-asks-what-an-unknown-client-is-told"
 MAX_SERVERS = 4
 _MAX_BYTES = 256 * 1024
 _JSON = "application/json"
+_FROM_PAGE = {"Origin": ORIGIN}
 _VERSION = {"MCP-Protocol-Version": PROTOCOL_VERSION}
+_DISCOVERING = {**_VERSION, **_FROM_PAGE}
 _INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -86,6 +94,7 @@ class ServerWalk:
     """The same, appended to an issuer with a path: where no client looks."""
     keys: Answer | None = None
     token: Answer | None = None
+    token_from_page: Answer | None = None
     preflight: Answer | None = None
     assumed: bool = False
     """The MCP server named none, so that clients try its own origin."""
@@ -107,6 +116,8 @@ class Walk:
 
     url: str
     unauthenticated: Answer
+    with_bad_token: Answer | None = None
+    from_page: Answer | None = None
     preflight: Answer | None = None
     metadata: tuple[Answer, ...] = ()
     """The protected resource metadata, at each address clients try, in their order."""
@@ -142,9 +153,11 @@ class Walk:
     @property
     def asked(self) -> tuple[Answer, ...]:
         """Every request, in order."""
-        found = [self.unauthenticated, self.preflight, *self.metadata]
+        found = [self.unauthenticated, self.with_bad_token, self.from_page, self.preflight]
+        found += self.metadata
         for server in self.servers:
-            found += [*server.places, server.misplaced, server.preflight, server.keys, server.token]
+            found += [*server.places, server.misplaced, server.preflight, server.keys]
+            found += [server.token, server.token_from_page]
         return tuple(answer for answer in found if answer is not None)
 
 
@@ -152,24 +165,31 @@ async def walk(network: Network, url: str) -> Walk:
     """Ask everything. Raises UrlError when `url` is none; other failures are answers."""
     read_url("MCP server", url)
     ask = _Asking(network)
-    unauthenticated = await ask(
-        "POST",
-        url,
-        {"Accept": f"{_JSON}, text/event-stream", "Content-Type": _JSON, **_VERSION},
-        json.dumps(_INITIALIZE).encode(),
-    )
+    unauthenticated = await _initialize(ask, url)
     if unauthenticated.status is None:
         return Walk(url, unauthenticated)
-    preflight = await ask.preflight(url, "POST", "authorization,content-type,mcp-protocol-version")
-    begun = Walk(url, unauthenticated, preflight)
-    places = _metadata_places(begun)
-    metadata = await _each(places, lambda place: ask("GET", place, _VERSION))
-    found = Walk(url, unauthenticated, preflight, metadata)
+    begun = Walk(
+        url,
+        unauthenticated,
+        with_bad_token=await _initialize(ask, url, Authorization=f"Bearer {UNSIGNED}"),
+        from_page=await _initialize(ask, url, **_FROM_PAGE),
+        preflight=await ask.preflight(
+            url, "POST", "authorization,content-type,mcp-protocol-version"
+        ),
+    )
+    metadata = await _each(_metadata_places(begun), lambda place: ask("GET", place, _DISCOVERING))
+    found = replace(begun, metadata=metadata)
     named = found.named_servers[:MAX_SERVERS]
     # Clients of 2025-03-26, and the Python SDK without metadata, take the server for its own issuer.
     issuers = named or (origin(urlsplit(url)),)
     servers = await _each(issuers, lambda issuer: _server(ask, issuer, assumed=not named))
-    return Walk(url, unauthenticated, preflight, metadata, servers)
+    return replace(found, servers=servers)
+
+
+async def _initialize(ask: "_Asking", url: str, **headers: str) -> Answer:
+    """The first thing every client sends."""
+    usual = {"Accept": f"{_JSON}, text/event-stream", "Content-Type": _JSON, **_VERSION}
+    return await ask("POST", url, {**usual, **headers}, json.dumps(_INITIALIZE).encode())
 
 
 class _Asking:
@@ -188,7 +208,7 @@ class _Asking:
                 profile=Profile.OPERATOR,
                 max_bytes=_MAX_BYTES,
                 method=method,
-                headers={"Origin": ORIGIN, **headers, **length},
+                headers={**headers, **length},
                 content=content,
             )
         except NetworkError as error:
@@ -202,6 +222,7 @@ class _Asking:
     async def preflight(self, url: str, method: str, headers: str) -> Answer:
         """What a browser asks first."""
         wanted = {
+            **_FROM_PAGE,
             "Access-Control-Request-Method": method,
             "Access-Control-Request-Headers": headers,
         }
@@ -222,12 +243,14 @@ async def _server(ask: _Asking, issuer: str, *, assumed: bool) -> ServerWalk:
         parts = read_url("issuer", issuer)
     except UrlError:
         return ServerWalk(issuer, (Answer("GET", issuer, problem="bad_url"),))
-    places = await _each(issuer_metadata_urls(issuer), lambda place: ask("GET", place, _VERSION))
+    places = await _each(
+        issuer_metadata_urls(issuer), lambda place: ask("GET", place, _DISCOVERING)
+    )
     begun = ServerWalk(issuer, places, assumed=assumed)
     if begun.taken is None:
         appended = f"{issuer.rstrip('/')}/.well-known/oauth-authorization-server"
         has_path = parts.path.strip("/")
-        misplaced = await ask("GET", appended, _VERSION) if has_path else None
+        misplaced = await ask("GET", appended, _DISCOVERING) if has_path else None
         return ServerWalk(issuer, places, misplaced=misplaced, assumed=assumed)
     keys, token = _url(begun, "jwks_uri"), _url(begun, "token_endpoint")
     return ServerWalk(
@@ -236,6 +259,7 @@ async def _server(ask: _Asking, issuer: str, *, assumed: bool) -> ServerWalk:
         preflight=await ask.preflight(begun.taken.url, "GET", "mcp-protocol-version"),
         keys=await ask("GET", keys, {}) if keys else None,
         token=await _ask_token(ask, token) if token else None,
+        token_from_page=await _ask_token(ask, token, **_FROM_PAGE) if token else None,
         assumed=assumed,
     )
 
@@ -249,7 +273,7 @@ def _url(server: ServerWalk, member: str) -> str | None:
         return None
 
 
-async def _ask_token(ask: _Asking, url: str) -> Answer:
+async def _ask_token(ask: _Asking, url: str, **headers: str) -> Answer:
     """What a client is told that the server has forgotten."""
     form = {
         "grant_type": "refresh_token",
@@ -257,7 +281,7 @@ async def _ask_token(ask: _Asking, url: str) -> Answer:
         "client_id": NOBODY,
     }
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Accept": _JSON}
-    return await ask("POST", url, kind, urlencode(form).encode())
+    return await ask("POST", url, {**kind, **headers}, urlencode(form).encode())
 
 
 async def _each(items: tuple[str, ...], work: Callable[[str], Awaitable[Any]]) -> tuple[Any, ...]:

@@ -86,6 +86,7 @@ SERVERS = st.builds(
     misplaced=st.none() | answers(f"{ISSUER}/t{AS}"),
     keys=st.none() | answers(f"{ISSUER}/jwks"),
     token=st.none() | answers(f"{ISSUER}/token"),
+    token_from_page=st.none() | answers(f"{ISSUER}/token"),
     preflight=st.none() | answers(AS),
     assumed=st.booleans(),
 )
@@ -93,6 +94,8 @@ WALKS = st.builds(
     Walk,
     url=st.just(URL),
     unauthenticated=answers(URL),
+    with_bad_token=st.none() | answers(URL),
+    from_page=st.none() | answers(URL),
     preflight=st.none() | answers(URL),
     metadata=st.just(()) | st.tuples(answers(f"{PRM}/mcp"), answers(PRM)),
     servers=st.lists(SERVERS, max_size=2).map(tuple),

@@ -3,15 +3,20 @@
 features.md section 2 and section 3 item 7; mcp.md sections 8 and 9. Real sockets, TLS, one fault at a time.
 """
 
+import base64
+import json
+
 import pytest
 
 from authz.doctor.findings import FINDINGS, Severity
 from authz.doctor.profiles import CLIENTS
+from authz.doctor.walk import UNSIGNED
 from tests.doctor.world import AS, AUTH, CORS, MCP, OIDC, PRM, World, reply
 from tests.support.web import FakeWeb, Reply
 
 EVERYBODY = set(CLIENTS)
-PAGES = {"inspector", "typescript-sdk"}
+PAGES = {"inspector"}
+TS = {"inspector", "typescript-sdk"}
 SDKS = {"inspector", "typescript-sdk", "python-sdk"}
 HTML = Reply(200, b"<html>", {"Content-Type": "text/html", **CORS})
 CLOSED = {"Content-Type": "application/json"}
@@ -27,15 +32,36 @@ def test_nothing_is_found_where_nothing_is_wrong(world):
 
 
 def test_only_what_clients_ask_is_asked(world):
-    """No token, no registration, bounded: the client that is named cannot exist."""
+    """No token that means anything, no registration, bounded: the client that is named cannot exist."""
     before = len(world.web.requests)
     world.examine()
     asked = world.web.requests[before:]
-    assert len(asked) <= 12
-    assert all("authorization" not in seen.headers for seen in asked)
+    assert len(asked) <= 15
+    assert {seen.headers.get("authorization") for seen in asked} == {None, f"Bearer {UNSIGNED}"}
+    header, claims, signature = (
+        base64.urlsafe_b64decode(part + "==") for part in UNSIGNED.split(".")
+    )
+    assert (json.loads(header)["alg"], signature) == ("none", b"")
+    assert json.loads(claims)["iss"] == "https://nobody.example"
     posts = {seen.target: seen.body for seen in asked if seen.method == "POST"}
     assert set(posts) == {"/mcp", "/t/a/token"}
     assert b"authz-doctor" in posts["/t/a/token"]
+
+
+def test_a_server_that_refuses_strange_origins_is_closed_to_pages_alone(world):
+    """MCP wants servers to check `Origin`; clients that are no pages send none."""
+    for host, path in ((MCP, "/mcp"), (AUTH, "/t/a/token")):
+        world.refuses_pages.add((host, path))
+    report = world.examine()
+    assert {finding.code for finding in report.findings} == {"cors_server", "cors_token"}
+    assert {v.client for v in report.verdicts if not v.connects} == PAGES
+    assert "from a page answered 403" in report.findings[0].sentence
+
+
+def test_an_origin_may_be_allowed_by_name(world):
+    """Servers that answer CORS only to pages are as good as those that always do."""
+    world.echoes_origin = True
+    assert world.examine().findings == ()
 
 
 def resource(**members):
@@ -117,11 +143,15 @@ def spelled(text):
     return seed
 
 
+def with_bad_token(status):
+    return lambda world: setattr(world, "bad_token", reply({}, status))
+
+
 METHODS = "token_endpoint_auth_methods_supported"
 ALGORITHMS = "token_endpoint_auth_signing_alg_values_supported"
 # What is wrong -> how it is seeded, whom it concerns, what the sentence has to say.
 MISTAKES = [
-    # the MCP server (features.md 2: 13, 15, 16; mcp.md 2, 9.6)
+    # the MCP server (features.md 2: 3, 12, 13, 15, 16; mcp.md 2, 9.6)
     ("server_open", at(MCP, "/mcp", reply({}), "POST"), EVERYBODY, "answered 200"),
     ("server_no_401", at(MCP, "/mcp", reply({}, 403), "POST"), EVERYBODY, "answered 403"),
     ("server_no_401", at(MCP, "/mcp", reply({}, 404), "POST"), EVERYBODY, "answered 404"),
@@ -173,8 +203,8 @@ MISTAKES = [
     ("prm_resource_foreign", spelled("{other}"), EVERYBODY, "other.example"),
     ("prm_resource_foreign", spelled("{url}-other"), EVERYBODY, "/mcp-other"),
     ("prm_resource_foreign", resource(resource=None), EVERYBODY, "None"),
-    ("prm_resource_spelling", spelled("{url}/"), {*PAGES, "vscode"}, "/mcp/'"),
-    ("prm_resource_spelling", spelled("{origin}"), {*PAGES, "vscode"}, MCP),
+    ("prm_resource_spelling", spelled("{url}/"), {*TS, "vscode"}, "/mcp/'"),
+    ("prm_resource_spelling", spelled("{origin}"), {*TS, "vscode"}, MCP),
     ("prm_servers_missing", resource(authorization_servers=None), EVERYBODY, "None"),
     ("prm_servers_missing", resource(authorization_servers="x"), EVERYBODY, "'x'"),
     (
@@ -191,6 +221,9 @@ MISTAKES = [
         "offline_access",
     ),
     ("prm_no_header", resource(bearer_methods_supported=["query"]), EVERYBODY, "query"),
+    ("token_unchecked", with_bad_token(200), EVERYBODY, "answered 200 for an unsigned token"),
+    ("token_not_401", with_bad_token(500), EVERYBODY, "answered 500"),
+    ("token_not_401", with_bad_token(403), EVERYBODY, "answered 403"),
     # the issuer (features.md 2: 14; mcp.md 9.1)
     (
         "issuer_not_https",
@@ -215,7 +248,8 @@ MISTAKES = [
         "301 to '/x'",
     ),
     ("metadata_stops", at(AUTH, f"{AS}/t/a", reply({}, 500)), SDKS, "answered 500"),
-    ("metadata_stops", at(AUTH, f"{AS}/t/a", HTML), PAGES, "is not JSON"),
+    ("metadata_stops", at(AUTH, f"{AS}/t/a", reply({}, 502)), {"python-sdk"}, "answered 502"),
+    ("metadata_stops", at(AUTH, f"{AS}/t/a", HTML), TS, "is not JSON"),
     (
         "metadata_differs",
         lambda world: world.at(AUTH, f"{OIDC}/t/a", reply({**world.server, METHODS: ["none"]})),
@@ -225,7 +259,7 @@ MISTAKES = [
     (
         "metadata_openid",
         both(gone(AS), server(subject_types_supported=None)),
-        PAGES,
+        TS,
         "subject_types_supported",
     ),
     # what it offers (features.md 2: 1, 4, 6, 7, 11, 13, 16, 20, 22; mcp.md 9.3, 9.5)
@@ -319,11 +353,25 @@ MISTAKES = [
         EVERYBODY,
         "refresh_token",
     ),
+    (
+        "enterprise_unadvertised",
+        lambda world: world.server["grant_types_supported"].append(
+            "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        ),
+        {"claude-web", "vscode", *SDKS},
+        "jwt-bearer",
+    ),
     ("revocation_unsupported", server(revocation_endpoint=None), EVERYBODY, "revocation_endpoint"),
     # keys, errors, pages (features.md 2: 3; mcp.md 8.2, 9.6)
     ("keys_unreadable", at(AUTH, "/t/a/jwks", reply({}, 404)), EVERYBODY, "answered 404"),
     ("keys_unreadable", at(AUTH, "/t/a/jwks", reply({"keys": []})), EVERYBODY, "without keys"),
-    ("keys_unnamed", server(jwks_uri=None), EVERYBODY, "None"),
+    ("keys_unpublished", server(jwks_uri=None), EVERYBODY, "None"),
+    (
+        "keys_without_id",
+        at(AUTH, "/t/a/jwks", reply({"keys": [{"kty": "EC"}]})),
+        EVERYBODY,
+        "/jwks has none",
+    ),
     (
         "keys_secret",
         at(AUTH, "/t/a/jwks", reply({"keys": [{"kty": "oct", "k": "c2VjcmV0"}]})),
@@ -470,7 +518,7 @@ def test_a_client_alone_is_judged_alone(world, client):
     expected = set()
     if client not in SDKS:
         expected.add("pkce_unadvertised")
-    if client in PAGES:
+    if client in TS:
         expected.add("metadata_stops")
     assert {finding.code for finding in report.findings} == expected
     assert report.is_well is (not expected)

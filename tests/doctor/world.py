@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from authz.doctor.checks import Report, judge
@@ -45,6 +45,9 @@ class World:
     server: dict[str, Any] = field(default_factory=dict)
     challenge: str | None = None
     answers: dict[tuple[str, str, str], Reply] = field(default_factory=dict)
+    bad_token: Reply | None = None
+    echoes_origin: bool = False
+    refuses_pages: set[tuple[str, str]] = field(default_factory=set)
     url: str = ""
     mcp: str = MCP
     auth: str = AUTH
@@ -90,7 +93,20 @@ class World:
         self.answers[method, host, path] = answer
 
     def _answer(self, seen: Seen) -> Reply:
+        found = self._reply(seen)
+        if not self.echoes_origin:
+            return found
+        headers = {n: v for n, v in found.headers.items() if n != "Access-Control-Allow-Origin"}
+        if "origin" in seen.headers:
+            headers["Access-Control-Allow-Origin"] = seen.headers["origin"]
+        return replace(found, headers=headers)
+
+    def _reply(self, seen: Seen) -> Reply:
         path = seen.target
+        if self.bad_token is not None and "authorization" in seen.headers:
+            return self.bad_token
+        if (seen.host, path) in self.refuses_pages and seen.headers.get("origin"):
+            return Reply(403)
         given = self.answers.get((seen.method, seen.host, path))
         if given is not None:
             return given
