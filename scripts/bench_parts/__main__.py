@@ -16,7 +16,7 @@ from pathlib import Path
 
 from authz import __version__
 from scripts.bench_parts import checks, loads, machine, markdown, report, sampling, targets
-from scripts.bench_parts.peer import find_peer, install, peer, peer_version
+from scripts.bench_parts.peer import find_peer, install, peer, peer_version, start_peer
 from scripts.bench_parts.plan import (
     PEER,
     WARM_CONNECTIONS,
@@ -68,7 +68,9 @@ def running(plan: Plan, source: Path | None) -> Iterator[Scene]:
             say(f"{name}, {engine}: seeding {stored:,} token families")
             place = folder / f"{name}-{engine}-{stored}"
             if name == PEER and postgres is not None:
-                scene.targets.append(peer(next(some), plan, installed, place, postgres))
+                target = peer(next(some), plan, installed, place, postgres)
+                scene.targets.append(target)  # before it runs: whatever happens, it is stopped
+                start_peer(target, plan)
             else:
                 rows = targets.rows(engine, stored, postgres, place)
                 scene.targets.extend(targets.ours(some, plan, place, rows))

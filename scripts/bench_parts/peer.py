@@ -102,13 +102,13 @@ def _node(installed: Path) -> str:
 def peer(
     kind: Kind, plan: Plan, installed: Path, folder: Path, postgres: ThrowAwayPostgres
 ) -> Target:
-    """One process of it, started and with its data."""
+    """One process of it; `start_peer` gives it its data."""
     folder.mkdir()
     port = free_port()
     issuer = f"http://127.0.0.1:{port}"
     supplies = Supplies(folder, issuer, new_signing_key() if add_client(installed) else None)
     database = new_database(postgres, f"peer_{kind.stored}")
-    target = Target(
+    return Target(
         kind=kind,
         command=[_node(installed), str(installed / "server.js")],
         environment={
@@ -136,13 +136,16 @@ def peer(
         is_split=plan.cores == "split",
         database_pid=postmaster_pid(postgres),
     )
-    # It empties its database when it starts.
+
+
+def start_peer(target: Target, plan: Plan) -> None:
+    """Start it, fill its database (it empties that when it starts), and send browsers round."""
     target.measure_start(plan.starts)
     target.start()
-    _fill(database, supplies, stored=kind.stored, used=plan.used(kind.stored))
+    stored, supplies = target.kind.stored, target.supplies
+    _fill(target.environment["DATABASE_URL"], supplies, stored=stored, used=plan.used(stored))
     if "code" in plan.loads:
         write_lines(supplies.cookies, _sign_in(target))
-    return target
 
 
 def add_client(installed: Path) -> bool:
