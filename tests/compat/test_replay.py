@@ -52,7 +52,7 @@ def test_a_client_completes_its_flow(harness, name):
 
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_step_up_keeps_what_was_held(harness, name):
-    """MCP-AS-71, MCP-AS-72: a new request with the union; only the new scope is asked for, the earlier grant lives."""
+    """MCP-AS-71, MCP-AS-72: a new request with the union is asked about once more, and the earlier grant lives."""
     guest = Guest(harness, name)
     browser = harness.browser()
     page, link = guest.authorize(browser, scope="logs.read", prompt=None)
@@ -61,11 +61,12 @@ def test_a_step_up_keeps_what_was_held(harness, name):
     link = guest.link(scope="analytics.query logs.read", prompt=None)
     page = browser.start(**link)
     assert page.is_consent
-    after = guest.redeem(browser.decide(page, scopes=["analytics.query", "logs.read"]).code, link)
+    assert "analytics.query" in page.offered
+    after = guest.redeem(browser.decide(page).code, link)
     assert after.scopes == ROLE
     kept = guest.refresh(before.refresh_token, scope=None)
     assert kept.ok, (kept.json, kept.reason)
-    assert "logs.read" in kept.scopes
+    assert kept.scopes == {"logs.read"}
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -181,12 +182,21 @@ def test_the_consent_page_of_a_documented_client_names_both_hosts(harness):
     assert "localhost" in shown.text
 
 
-def test_a_logo_on_another_host_is_no_obstacle(harness):
+def test_a_document_is_read_where_its_identifier_says(harness, egress):
+    """CIMD-02, MCP-AS-36: under that very name, on the port of https."""
+    guest = Guest(harness, "goose")
+    page, _ = guest.authorize(harness.browser())
+    assert page.code
+    assert "goose-docs.ai:443" in egress.connected
+    assert {target.rpartition(":")[2] for target in egress.connected} == {"443"}
+
+
+def test_a_logo_on_another_host_is_no_obstacle(harness, egress):
     """Appendix A, VS Code: and nobody is asked for it before a browser wants it."""
     guest = Guest(harness, "vscode")
     page, _ = guest.authorize(harness.browser())
     assert page.code
-    assert "logos.example" not in harness.web.resolutions
+    assert "logos.example:443" not in egress.connected
 
 
 # -- ChatGPT ----------------------------------------------------------------------------------------------
