@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Lifespan
 
 from authz import __version__, entropy, settings
 from authz.jobs import JobRunner
-from authz.services import Services, open_services
+from authz.services import open_services
 from authz.telemetry.logging import configure
 from authz.web import health
 from authz.web.edge import TENANT_PATH, Edge, make_edge
@@ -52,9 +52,8 @@ def create_app() -> ASGIApp:
     return application
 
 
-def build_app(services: Services) -> ASGIApp:
-    """The application of services somebody else opened and will close; without the periodic jobs."""
-    edge = make_edge(services)
+def build_app(edge: Edge) -> ASGIApp:
+    """The application of an edge over services somebody else opened and will close; without the periodic jobs."""
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[dict[str, float]]:

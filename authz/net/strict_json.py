@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 _MAX_DEPTH = 24
+_MAX_PARTS = 4096
+"""Strings and brackets, or commas: many times a set of twenty keys; a bound to what reading costs (ATK-62)."""
 # A string that never ends takes the rest, so that the search stays linear.
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 
@@ -55,8 +57,12 @@ def _finite(text: str) -> float:
 
 def _check_depth(body: bytes) -> None:
     # Before the parser, which would go as deep as the stack of this process allows.
+    if body.count(b",") > _MAX_PARTS:
+        raise NotStrict("has too many parts")
     depth = 0
-    for match in _STRUCTURE.finditer(body):
+    for count, match in enumerate(_STRUCTURE.finditer(body)):
+        if count >= _MAX_PARTS:
+            raise NotStrict("has too many parts")
         if match[0] in b"[{":
             depth += 1
         elif match[0] in b"]}":

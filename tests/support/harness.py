@@ -36,6 +36,7 @@ from authz.passwords import hash_password
 from authz.policy import roles_file
 from authz.services import Services, open_services
 from authz.settings import Settings, load
+from authz.web.edge import make_edge
 from tests.support.arrange import REDIRECT, VERIFIER, add_code, challenge
 from tests.support.postgres import free_port
 from tests.support.web import FakeWeb, Reply
@@ -148,8 +149,9 @@ class RunningServer:
         migrate.upgrade(self.services.database)
         self._first_keys = keys.generate_first()
         self.add_tenant("default", keys.generate_first())
+        self.edge = make_edge(self.services)
         config = uvicorn.Config(
-            build_app(self.services),
+            build_app(self.edge),
             host="127.0.0.1",
             port=self.port,
             log_config=None,
