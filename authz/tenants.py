@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 DEFAULT_SLUG = "default"
+REGISTRATION_MODES = ("off", "token", "open")
+"""Who may register a client (RFC 7591): nobody, holders of an initial access token, or anybody."""
 SLUG_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -24,6 +26,8 @@ class Tenant:
     version: int
     """`config_version` of the row this was made from."""
     client_trust: str
+    registration: str
+    """One of `REGISTRATION_MODES`."""
 
     @property
     def path(self) -> str:

@@ -1,4 +1,4 @@
-"""Tenants: create with everything an issuer needs, disable, set the trust mode."""
+"""Tenants: create with everything an issuer needs, disable, say which clients are let in."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from authz.clients.trust import MODES
 from authz.db.models import Tenant
 from authz.errors import Conflict, Invalid
 from authz.keys import NewKey
-from authz.tenants import DEFAULT_SLUG, is_slug, issuer_of
+from authz.tenants import DEFAULT_SLUG, REGISTRATION_MODES, is_slug, issuer_of
 
 MAX_NAME_CHARS = 100
 
@@ -28,6 +28,7 @@ class TenantLine:
     issuer: str
     status: str
     client_trust: str
+    registration: str
 
 
 def create(
@@ -85,7 +86,13 @@ def list_(tx: Session, base: str) -> list[TenantLine]:
     """All tenants, by slug."""
     return [
         TenantLine(
-            row.id, row.slug, row.name, issuer_of(base, row.slug), row.status, row.client_trust
+            id=row.id,
+            slug=row.slug,
+            name=row.name,
+            issuer=issuer_of(base, row.slug),
+            status=row.status,
+            client_trust=row.client_trust,
+            registration=row.registration,
         )
         for row in tx.scalars(select(Tenant).order_by(Tenant.slug))
     ]
@@ -115,6 +122,18 @@ def set_client_trust(tx: Session, operator: Operator, *, slug: str, mode: str) -
     row = load_tenant(tx, slug)
     row.client_trust = mode
     operator.changed(tx, row.id, "tenant.client_trust", slug, {"mode": mode})
+
+
+def set_registration(tx: Session, operator: Operator, *, slug: str, mode: str) -> None:
+    """Who may register a client by itself: nobody (`off`), holders of an initial access `token`, or anybody (`open`).
+
+    Clients that registered while it was on go on working; `clients.remove` and `clients.block` end them.
+    """
+    if mode not in REGISTRATION_MODES:
+        raise Invalid(f"registration {mode!r} is not one of {', '.join(REGISTRATION_MODES)}")
+    row = load_tenant(tx, slug)
+    row.registration = mode
+    operator.changed(tx, row.id, "tenant.registration", slug, {"mode": mode})
 
 
 def _check_name(name: str) -> None:

@@ -23,7 +23,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "init": ("authz.cli.init:app", "Write authz.toml and a new key-encryption key."),
     "serve": ("authz.cli.serve:app", "Run the server."),
     "db": ("authz.cli.db:app", "Upgrade or check the database."),
-    "tenants": ("authz.cli.tenants:app", "Issuers: list, add, rename, disable, enable, trust."),
+    "tenants": (
+        "authz.cli.tenants:app",
+        "Issuers: list, add, rename, disable, enable, trust, registration.",
+    ),
     "users": ("authz.cli.users:app", "People: list, add, password, disable, enable, show."),
     "groups": ("authz.cli.groups:app", "Groups: list, add, members."),
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),

@@ -9,11 +9,16 @@ from authz.cli.output import table
 from authz.cli.run import Result, Run, command, group
 from authz.tenants import issuer_of
 
-app = group("Issuers: list, add, rename, disable, enable, trust.")
+app = group("Issuers: list, add, rename, disable, enable, trust, registration.")
 _Slug = Annotated[str, typer.Argument(help="The tenant's slug.", metavar="SLUG")]
 _TRUST = (
     "What a client's metadata document needs to be used: allow_list (an allow rule), "
     "deny_list (no deny rule) or open."
+)
+
+_REGISTRATION = (
+    "Who may register a client by itself (RFC 7591): off (nobody), token (who has a token from "
+    "`authz clients tokens add`) or open (anybody, within the limits of [registration])."
 )
 
 
@@ -22,8 +27,8 @@ def list_(run: Run) -> Result:
     """All tenants with their issuers."""
     with run.services.database.read() as tx:
         lines = tenants.list_(tx, run.settings.server.issuer)
-    rows = [(t.slug, t.name, t.issuer, t.status, t.client_trust) for t in lines]
-    headings = ("SLUG", "NAME", "ISSUER", "STATUS", "CLIENT TRUST")
+    rows = [(t.slug, t.name, t.issuer, t.status, t.client_trust, t.registration) for t in lines]
+    headings = ("SLUG", "NAME", "ISSUER", "STATUS", "CLIENT TRUST", "REGISTRATION")
     empty = "There is no tenant; `authz db upgrade` makes the default one."
     return Result(lines, table(headings, rows, empty=empty))
 
@@ -89,6 +94,21 @@ def trust(
     with run.services.database.write() as tx:
         tenants.set_client_trust(tx, run.operator, slug=slug, mode=mode)
     return Result({"slug": slug, "client_trust": mode}, f"Client trust of {slug!r} is {mode}.")
+
+
+@command(app, "registration", tenant=False)
+def registration(
+    run: Run,
+    slug: _Slug,
+    mode: Annotated[str, typer.Argument(help=_REGISTRATION, metavar="MODE")],
+) -> Result:
+    """Set whether clients may register by themselves."""
+    with run.services.database.write() as tx:
+        tenants.set_registration(tx, run.operator, slug=slug, mode=mode)
+    text = f"Registration at {slug!r} is {mode}."
+    if mode == "token":
+        text += f"\nNext: authz clients tokens add NAME --tenant {slug}"
+    return Result({"slug": slug, "registration": mode}, text)
 
 
 def _status(run: Run, slug: str, status: str, sentence: str) -> Result:

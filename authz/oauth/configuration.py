@@ -43,6 +43,7 @@ QUERIES: Mapping[str, Query] = {
             TenantRow.status,
             TenantRow.config_version,
             TenantRow.client_trust,
+            TenantRow.registration,
             TenantRow.token_secret,
         ).where(AnyOf(TenantRow.id, _TENANTS))
     ),
@@ -210,7 +211,7 @@ def _build(
             name, description, risk, bool(is_default), tuple(tools)
         )
     built = {}
-    for id_, slug, name, status, version, client_trust, sealed in rows["tenant"]:
+    for id_, slug, name, status, version, client_trust, registration, sealed in rows["tenant"]:
         secret = envelope.open(bytes(sealed), "token_secret", id_)
         rules = [(pattern, verdict) for _, pattern, verdict in _of(rows["trust"], id_)]
         built[id_] = TenantConfiguration(
@@ -222,6 +223,7 @@ def _build(
                 enabled=status == "active",
                 version=version,
                 client_trust=client_trust,
+                registration=registration,
             ),
             policy=build(
                 version,

@@ -12,15 +12,17 @@ from authz.keys import ALGORITHMS
 from authz.oauth.grants import GRANTS
 from authz.oauth.pkce import METHOD
 from authz.policy.scopes import OFFLINE_ACCESS
+from authz.tenants import Tenant
 
 WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
 JWKS_MAX_AGE_SECONDS = 300
 METADATA_MAX_AGE_SECONDS = 300
 
 
-def metadata(issuer: str) -> dict[str, Any]:
+def metadata(tenant: Tenant) -> dict[str, Any]:
     """Everything this issuer offers, nothing it does not. Never lists trusted issuers or resources."""
-    return {
+    issuer = tenant.issuer
+    document = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
@@ -39,8 +41,11 @@ def metadata(issuer: str) -> dict[str, Any]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(ALGORITHMS),
     }
+    if tenant.registration != "off":
+        document["registration_endpoint"] = f"{issuer}/register"
+    return document
 
 
-def document(issuer: str) -> bytes:
+def document(tenant: Tenant) -> bytes:
     """The served bytes."""
-    return json.dumps(metadata(issuer), separators=(",", ":")).encode()
+    return json.dumps(metadata(tenant), separators=(",", ":")).encode()

@@ -60,7 +60,7 @@ def routes(edge: Edge) -> list[Route]:
 
 
 def _metadata(_: Edge, configuration: TenantConfiguration) -> bytes:
-    return document(configuration.tenant.issuer)
+    return document(configuration.tenant)
 
 
 def _jwks(edge: Edge, configuration: TenantConfiguration) -> bytes:
