@@ -10,10 +10,12 @@
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
       RequestNotSupported RequestUriNotSupported ServerError TemporarilyUnavailable TooManyRequests
+      InvalidRedirectUri InvalidClientMetadata InvalidSoftwareStatement InvalidToken RegistrationRefused
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
 ASCII) to its developer, `reason` (an internal slug) to logs, audit and tests. All failures of one kind of
-assertion share one description, so that a prober learns nothing (IDJAG-82).
+assertion share one description, so that a prober learns nothing (IDJAG-82). Dynamic registration alone names the value
+it refuses, made safe to print: its clients have to show it to somebody who can change it (MCP-AS-91).
 """
 
 from typing import ClassVar
@@ -160,3 +162,34 @@ class TooManyRequests(OAuthError):
     def __init__(self, description: str, *, reason: str, retry_after: int) -> None:
         super().__init__(description, reason=reason)
         self.retry_after = retry_after
+
+
+class InvalidRedirectUri(OAuthError):
+    """RFC 7591 §3.2.2."""
+
+    code = "invalid_redirect_uri"
+
+
+class InvalidClientMetadata(OAuthError):
+    """RFC 7591 §3.2.2."""
+
+    code = "invalid_client_metadata"
+
+
+class InvalidSoftwareStatement(OAuthError):
+    """RFC 7591 §3.2.2."""
+
+    code = "invalid_software_statement"
+
+
+class InvalidToken(OAuthError):
+    """RFC 6750 §3.1: the bearer token of the request is not good for it."""
+
+    code = "invalid_token"
+    status = 401
+
+
+class RegistrationRefused(AccessDenied):
+    """RFC 7591 §3, RFC 7592 §2: the client may not register here, or not change what it registered."""
+
+    status = 403

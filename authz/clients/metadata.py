@@ -56,18 +56,18 @@ def client_of_document(
         if member in document:
             raise MetadataError(f"it publishes {member}", reason="document_secret")
     methods = _document_methods(document)
-    redirects = _redirect_uris(document, rules)
-    grants = _strings(document, "grant_types", default=DEFAULT_GRANT_TYPES)
+    redirects = redirect_uris_in(document, rules)
+    grants = strings_in(document, "grant_types", default=DEFAULT_GRANT_TYPES)
     if "authorization_code" in grants and not redirects:
         raise MetadataError("it lists no redirect_uris", reason="document_redirect_uris")
-    jwks, jwks_uri = _keys(document, needed="private_key_jwt" in methods)
+    jwks, jwks_uri = keys_in(document, needed="private_key_jwt" in methods)
     uses_token_endpoint = urlsplit(client_id).hostname in TOKEN_ENDPOINT_AUDIENCE_HOSTS
     return Client(
         tenant_id=tenant_id,
         id=client_id,
         kind="cimd",
         enabled=True,
-        name=_name(document),
+        name=name_in(document),
         redirect_uris=redirects,
         grant_types=frozenset(grants),
         auth_methods=methods,
@@ -76,14 +76,15 @@ def client_of_document(
         approved=approved,
         names_token_endpoint=uses_token_endpoint,
         metadata=document,
-        logo_uri=_link(document, "logo_uri"),
-        client_uri=_link(document, "client_uri"),
-        policy_uri=_link(document, "policy_uri"),
-        tos_uri=_link(document, "tos_uri"),
+        logo_uri=link_in(document, "logo_uri"),
+        client_uri=link_in(document, "client_uri"),
+        policy_uri=link_in(document, "policy_uri"),
+        tos_uri=link_in(document, "tos_uri"),
     )
 
 
-def _name(document: Mapping[str, Any]) -> str:
+def name_in(document: Mapping[str, Any]) -> str:
+    """Its `client_name`, as it may be shown. Raises MetadataError."""
     name = document.get("client_name")
     if not isinstance(name, str) or not name.strip():
         raise MetadataError("it has no client_name", reason="document_client_name")
@@ -109,12 +110,13 @@ def _document_methods(document: Mapping[str, Any]) -> frozenset[str]:
             "its token_endpoint_auth_method is not none or private_key_jwt",
             reason="document_auth_method",
         )
-    listed = _strings(document, "token_endpoint_auth_methods_supported", default=())
+    listed = strings_in(document, "token_endpoint_auth_methods_supported", default=())
     return frozenset({method}) | (frozenset(listed) & DOCUMENT_METHODS)
 
 
-def _redirect_uris(document: Mapping[str, Any], rules: Rules) -> tuple[str, ...]:
-    uris = _strings(document, "redirect_uris", default=())
+def redirect_uris_in(document: Mapping[str, Any], rules: Rules) -> tuple[str, ...]:
+    """Its `redirect_uris`, all of them or none. Raises MetadataError naming the one that is refused."""
+    uris = strings_in(document, "redirect_uris", default=())
     if len(uris) > _MAX_REDIRECTS:
         raise MetadataError(
             f"it lists more than {_MAX_REDIRECTS} redirect_uris", reason="document_redirect_uris"
@@ -130,10 +132,11 @@ def _redirect_uris(document: Mapping[str, Any], rules: Rules) -> tuple[str, ...]
     return uris
 
 
-def _keys(
+def keys_in(
     document: Mapping[str, Any], *, needed: bool
 ) -> tuple[Mapping[str, Any] | None, str | None]:
-    jwks, jwks_uri = document.get("jwks"), _link(document, "jwks_uri")
+    """Its `jwks` or its `jwks_uri`, public keys only. Raises MetadataError."""
+    jwks, jwks_uri = document.get("jwks"), link_in(document, "jwks_uri")
     if jwks is not None and jwks_uri is not None:
         raise MetadataError("it has both jwks and jwks_uri", reason="document_keys")
     if needed and jwks is None and jwks_uri is None:
@@ -146,7 +149,8 @@ def _keys(
     return jwks, jwks_uri
 
 
-def _link(document: Mapping[str, Any], name: str) -> str | None:
+def link_in(document: Mapping[str, Any], name: str) -> str | None:
+    """An https URL that is its member `name`. Raises MetadataError."""
     value = document.get(name)
     if value is None:
         return None
@@ -168,9 +172,10 @@ def _is_https(text: str) -> bool:
     return bool(parts.hostname) and "@" not in parts.netloc
 
 
-def _strings(
+def strings_in(
     document: Mapping[str, Any], name: str, *, default: tuple[str, ...]
 ) -> tuple[str, ...]:
+    """Its member `name`, a list of strings. Raises MetadataError."""
     value = document.get(name)
     if value is None:
         return default
