@@ -21,7 +21,7 @@ from authz.web import health
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
 from authz.web.login import pages as login
-from authz.web.oauth import approval, authorize, discovery, logo, token
+from authz.web.oauth import approval, authorize, discovery, logo, registration, token
 from authz.web.responses import json_answer
 from authz.web.shortcuts import Shortcuts
 
@@ -80,7 +80,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
     """Everything, the busiest first: routes are tried in order."""
     found: list[BaseRoute] = []
     prefixes = (edge.base_path, f"{edge.base_path}{TENANT_PATH}")
-    for module in (token, authorize, login, logo, approval):
+    for module in (token, authorize, login, logo, approval, registration):
         for prefix in prefixes:
             found += module.routes(edge, prefix)
         if module is token:

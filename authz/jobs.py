@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authz import entropy
-from authz.admin import audit, keys
+from authz.admin import audit, keys, registration
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
@@ -37,6 +37,7 @@ EXPLAINABLE = timedelta(days=90)
 TOMBSTONES = timedelta(days=1)
 """How long a spent code is recognised as replayed."""
 _ROWS_AT_ONCE = 2000
+_CLIENTS_AT_ONCE = 200
 _TICK = timedelta(seconds=15)
 
 
@@ -99,9 +100,24 @@ def wipe_gone_keys(services: Services, now: datetime) -> None:
             keys.wipe_gone(tx, operator, tenant_id)
 
 
+def remove_unused_clients(services: Services, now: datetime) -> None:
+    """Forget clients that registered themselves and that nobody allowed (DCR-04)."""
+    before = now - services.settings.registration.unused_after
+    for tenant_id, _ in _tenants(services):
+        while True:
+            with services.database.write() as tx:
+                operator = Operator("job", now, services.envelope)
+                removed = registration.remove_unused(
+                    tx, operator, tenant_id, before=before, at_most=_CLIENTS_AT_ONCE
+                )
+            if removed < _CLIENTS_AT_ONCE:
+                break
+
+
 JOBS: dict[str, Job] = {
     "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
     "retention": Job(timedelta(hours=1), remove_expired),
+    "unused-clients": Job(timedelta(hours=1), remove_unused_clients),
     "wipe-keys": Job(timedelta(hours=1), wipe_gone_keys),
 }
 

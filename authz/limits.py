@@ -238,7 +238,6 @@ class Limits:
             "userinfo": busy,
             "par": pushes,
             "device_authorization": pushes,
-            "register": pushes,
             "authorize": pages,
             "consent": pages,
             "login": pages,
@@ -261,6 +260,10 @@ class Limits:
             address=Bucket(burst=200, every=timedelta(seconds=3)),
             subject=Bucket(burst=20, every=timedelta(seconds=30)),
         )
+        # A client can leave again, and what the audit trail says of it stays: so there are few (ATK-61). A vendor's
+        # servers register once for all their people; in token mode everybody was invited.
+        self._registrations = Bucket(burst=60, every=timedelta(seconds=10))
+        self._registrations_of_all = Bucket(burst=600, every=timedelta(seconds=1))
         self._fetches = per_minute(settings.fetches_per_user)
         self._waiting = _Waiting((3, 8, 20))
 
@@ -294,6 +297,14 @@ class Limits:
             raise _limited("fetch", "fetches_per_user", wait)
         return self._waiting.slot(f"{tenant_id}/{user}", tenant_id, "")
 
+    def registering(self, tenant: str, address: str) -> None:
+        """One request about a client's registration, right or wrong. Raises TooManyRequests."""
+        now = self._now()
+        if wait := self._registrations.take(f"{tenant}\x00{address}", now):
+            raise _limited("register", "registrations_per_address", wait)
+        if wait := self._registrations_of_all.take(tenant, now):
+            raise _limited("register", "registrations_of_all", wait)
+
     def guess_user_code(self, user: str, address: str) -> None:
         """One code typed by a signed-in person, right or wrong. Raises TooManyRequests (DEV-02)."""
         self._user_codes.spend("device", user, address, self._now())
@@ -307,6 +318,7 @@ class Limits:
         work = {id(w): w for w in self._work.values()}.values()
         buckets = {id(b): b for w in work for b in (w.address, w.client, w.public, w.user)}
         counted = sum(len(bucket) for bucket in buckets.values())
+        counted += len(self._registrations) + len(self._registrations_of_all)
         return counted + len(self._clients) + len(self._user_codes) + len(self._fetches)
 
 

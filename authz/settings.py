@@ -117,6 +117,18 @@ class Clients(Section):
     document_max_bytes: Annotated[int, Field(ge=1024, le=1_000_000)] = 5 * 1024
 
 
+class Registration(Section):
+    """Clients that register themselves (RFC 7591), where a tenant lets them (`authz tenants registration`)."""
+
+    per_network: Annotated[int, Field(ge=1)] = 50
+    """How many one IPv4 address, or one IPv6 /64, may have in a tenant."""
+    per_tenant: Annotated[int, Field(ge=1)] = 5000
+    unused_after: Seconds = timedelta(days=7)
+    """One that nobody has allowed by then is forgotten; it may register again."""
+    scope_ceiling: frozenset[str] | None = None
+    """What they may ever get, whatever a user's role says; absent: no bound."""
+
+
 class ConfiguredClient(Section):
     """A pre-registered client kept in the file (`[[client]]`); `authz serve` makes the database agree."""
 
@@ -161,7 +173,7 @@ class LimitSettings(Section):
     requests_per_client: PerMinute = 60_000
     """The same of one client that authenticated."""
     pushes_per_address: PerMinute = 3_000
-    """Requests that leave a row before a person is asked: PAR, device authorization, registration."""
+    """Requests that leave a row before a person is asked: PAR, device authorization. Registration has `[registration]`."""
     pushes_per_client: PerMinute = 12_000
     pushes_of_public_clients: PerMinute = 30_000
     """The same of all clients that cannot authenticate, together."""
@@ -202,6 +214,7 @@ class Settings(Section):
     sessions: Sessions = Sessions()
     clients: Clients = Clients()
     limits: LimitSettings = LimitSettings()
+    registration: Registration = Registration()
     network: NetworkSettings = NetworkSettings()
     log: Logging = Logging()
     client: tuple[ConfiguredClient, ...] = ()

@@ -1,4 +1,4 @@
-"""Clients: pre-register, rotate secrets, block, bound, remove, look up."""
+"""Clients: pre-register, rotate secrets, block, approve, bound, remove, look up."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from authz import entropy
 from authz.admin.client_metadata import SECRET_METHODS, Registration, checked_metadata
 from authz.admin.operator import Operator
 from authz.admin.revocation import revoke_families
+from authz.audit.events import Event
 from authz.db.models import Client, Consent
 from authz.errors import Conflict, Invalid, NotFound
 from authz.policy.scopes import is_scope_name
@@ -133,7 +134,7 @@ def block(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> in
 
 
 def unblock(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> ClientLine:
-    """Admit the client again: a registered one as before, a document's as the trust rules say."""
+    """Admit the client again: a registered one as before, another one as one that nobody has approved."""
     row = load(tx, tenant_id, client_id)
     if row.status != "blocked":
         raise Conflict(f"the client {client_id!r} is not blocked, it is {row.status}")
@@ -142,6 +143,27 @@ def unblock(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> 
     tx.flush()
     operator.changed(
         tx, tenant_id, "client.status", client_id, {"status": row.status}, client=client_id
+    )
+    return _line(row)
+
+
+def is_self_registered(tx: Session, tenant_id: str, client_id: str) -> bool:
+    """Whether this is a client that registered itself."""
+    row = tx.get(Client, (tenant_id, client_id))
+    return row is not None and row.kind == "dynamic"
+
+
+def approve(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> ClientLine:
+    """Vouch for a client that registered itself: people see it as reviewed, until it changes its registration."""
+    row = load(tx, tenant_id, client_id)
+    if row.kind != "dynamic":
+        raise Conflict(f"the client {client_id!r} did not register itself; it is {row.kind}")
+    if row.status != "known":
+        raise Conflict(f"the client {client_id!r} is {row.status}, not waiting for approval")
+    row.status, row.updated_at = "active", operator.now
+    tx.flush()
+    operator.changed(
+        tx, tenant_id, "client.approve", client_id, {"name": row.name}, client=client_id
     )
     return _line(row)
 
@@ -160,7 +182,17 @@ def set_ceiling(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
     """Forget the client and the consents for it, and revoke what it holds; answers how many grants ended."""
-    row = load(tx, tenant_id, client_id)
+    revoked = forget(tx, operator, load(tx, tenant_id, client_id))
+    values = {"revoked_grants": len(revoked)}
+    operator.changed(
+        tx, tenant_id, "client.remove", client_id, values, client=client_id, also=revoked
+    )
+    return len(revoked)
+
+
+def forget(tx: Session, operator: Operator, row: Client) -> list[Event]:
+    """Take a client and the consents for it away and end what it holds; answers the events of that, to be recorded."""
+    tenant_id, client_id = row.tenant_id, row.id
     revoked = revoke_families(
         tx, operator, tenant_id, because="client_removed", client_id=client_id
     )
@@ -169,11 +201,7 @@ def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> i
     )
     tx.delete(row)
     tx.flush()
-    values = {"revoked_grants": len(revoked)}
-    operator.changed(
-        tx, tenant_id, "client.remove", client_id, values, client=client_id, also=revoked
-    )
-    return len(revoked)
+    return revoked
 
 
 def list_(tx: Session, tenant_id: str) -> list[ClientLine]:

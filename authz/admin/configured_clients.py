@@ -53,7 +53,7 @@ def apply(
         tx.get_one(Client, (tenant_id, configured.id)).secrets = stored
         return "added"
     if row.kind != "registered":
-        raise Conflict(f"client {configured.id!r} is a metadata document, not a registered client")
+        raise Conflict(f"client {configured.id!r} is {row.kind} here, not a registered client")
     wanted = (configured.name, metadata, stored, configured.scope_ceiling)
     if (row.name, row.metadata_, row.secrets, row.scope_ceiling) == wanted:
         return None

@@ -157,6 +157,35 @@ class ClientDocumentChanged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClientRegistered(Event):
+    """A client registered itself. Software that got its earlier client again is no event: it could be one a second."""
+
+    kind = "client.registered"
+    auth_method: str
+    redirect_uris: list[str]
+    initial_token: str | None
+    """The id of the initial access token that let it in; null where registration is open."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientUpdated(Event):
+    """A client changed what it had registered."""
+
+    kind = "client.updated"
+    changed: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientRemoved(Event):
+    """A client that had registered itself is forgotten."""
+
+    kind = "client.removed"
+    because: str
+    """`asked` when it wished so, `unused` when nobody had allowed it."""
+    revoked_grants: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Changed(Event):
     """An operator changed something: `what` is `area.verb`, `target` the thing's identifier."""
 

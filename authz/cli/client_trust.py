@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from authz.admin import client_trust
+from authz.admin import client_trust, clients
 from authz.cli.output import table
 from authz.cli.run import Result, Run, command
 
@@ -13,6 +13,13 @@ _Pattern = Annotated[
     typer.Argument(
         help="A client identifier URL, a host, or *. and a domain for all its hosts.",
         metavar="PATTERN",
+    ),
+]
+_Asked = Annotated[
+    str,
+    typer.Argument(
+        help="A client identifier URL, or the identifier of a client that registered itself.",
+        metavar="CLIENT",
     ),
 ]
 _Url = Annotated[str, typer.Argument(help="The client identifier URL.", metavar="URL")]
@@ -67,9 +74,12 @@ def requests(
     return Result(lines, table(headings, rows, empty="No request."))
 
 
-def approve(run: Run, client: _Url) -> Result:
-    """Admit a client somebody asked for: an allow rule for exactly its URL."""
+def approve(run: Run, client: _Asked) -> Result:
+    """Admit a client somebody asked for by an allow rule for exactly its URL, or vouch for a self-registered one."""
     with run.write() as (tx, operator, tenant_id):
+        if clients.is_self_registered(tx, tenant_id, client):
+            vouched = clients.approve(tx, operator, tenant_id, client)
+            return Result(vouched, f"Approved {client}; people see {vouched.name} as reviewed.")
         line = client_trust.approve(tx, operator, tenant_id, client)
     return Result(line, f"Approved {client}; an allow rule admits exactly this URL.")
 

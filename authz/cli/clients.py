@@ -13,6 +13,7 @@ from authz.admin.client_metadata import (
     Registration,
 )
 from authz.cli import values
+from authz.cli.client_tokens import tokens
 from authz.cli.client_trust import register_trust_commands
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
@@ -168,3 +169,4 @@ def _with_secret(made: clients.WithSecret, sentence: str) -> Result:
 
 
 register_trust_commands(app)
+app.add_typer(tokens, name="tokens")

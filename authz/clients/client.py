@@ -29,7 +29,7 @@ class Client:
     tenant_id: str
     id: str
     kind: str
-    """`registered` or `cimd`."""
+    """`registered`, `dynamic` or `cimd`: how it came to be."""
     enabled: bool
     name: str
     redirect_uris: tuple[str, ...]

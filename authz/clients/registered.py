@@ -1,4 +1,4 @@
-"""Clients from the database: pre-registered ones, and documents a person or an admin decided about."""
+"""Clients from the database: pre-registered ones, self-registered ones, and documents somebody decided about."""
 
 from datetime import datetime
 
@@ -14,13 +14,17 @@ def find(tx: Session, tenant_id: str, client_id: str) -> ClientRow | None:
 
 
 def client_of_row(row: ClientRow) -> Client:
-    """A pre-registered client. Its metadata was validated when it was written."""
+    """A client that is wholly in its row. Its metadata was validated when it was written.
+
+    One that registered itself is usable unless it is blocked, and `active` once an operator approved it.
+    """
     metadata = row.metadata_
+    is_own_word = row.kind == "dynamic"
     return Client(
         tenant_id=row.tenant_id,
         id=row.id,
         kind=row.kind,
-        enabled=row.status == "active",
+        enabled=row.status == "active" or (is_own_word and row.status == "known"),
         name=row.name,
         redirect_uris=tuple(metadata.get("redirect_uris", ())),
         grant_types=frozenset(metadata.get("grant_types", DEFAULT_GRANT_TYPES)),
@@ -35,7 +39,7 @@ def client_of_row(row: ClientRow) -> Client:
             for s in row.secrets
         ),
         scope_ceiling=row.scope_ceiling,
-        approved=True,
+        approved=not is_own_word or row.status == "active",
         logo_uri=metadata.get("logo_uri"),
         client_uri=metadata.get("client_uri"),
         policy_uri=metadata.get("policy_uri"),

@@ -72,7 +72,7 @@ def check_identifier(client_id: str, trust: TrustPolicy, rules: Rules) -> None:
 
 
 def usable_row(row: ClientRow) -> Client:
-    """A pre-registered client that may be used now. Raises ClientRefused."""
+    """A client that needs no document, and may be used now. Raises ClientRefused."""
     client = client_of_row(row)
     if not client.enabled:
         raise ClientRefused("An administrator has blocked this client.", reason="client_blocked")

@@ -121,7 +121,7 @@ class ClientsInUse:
         version = configuration.tenant.version
         if row is None:
             raise InvalidClient("the client is unknown", reason="client_unknown")
-        if row.kind == "registered":
+        if row.kind != "cimd":
             return self._entry(version, usable_row(row), None)
         check_identifier(client_id, configuration.trust, self._rules)
         approved = is_approved(configuration.trust, client_id)

@@ -16,6 +16,12 @@ AUTHORIZE_REQUESTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+REGISTRATIONS = Counter(
+    "authz_registrations_total",
+    "Answers of the client registration endpoint.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 LOGINS = Counter("authz_logins_total", "Sign-ins.", ["method", "outcome"], registry=REGISTRY)
 LIMITED = Counter(
     "authz_limited_total",

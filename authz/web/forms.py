@@ -1,10 +1,12 @@
 """Reading what a request carries: strict, bounded, once each."""
 
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
 from authz.errors import InvalidRequest
+from authz.net import strict_json
 from authz.oauth.params import MAX_PARAMETERS, Params
 
 MAX_BODY_BYTES = 64 * 1024
@@ -12,6 +14,7 @@ MAX_QUERY_CHARS = 16 * 1024
 _MAX_ENCODED = 8 * 1024
 """Percent signs of a form: each costs what a hundred plain characters do (ATK-62)."""
 _FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
 
 
 class BodyTooLarge(InvalidRequest):
@@ -26,6 +29,17 @@ async def read_form(request: Request) -> list[tuple[str, str]]:
     if content_type.partition(";")[0].strip().lower() != _FORM:
         raise InvalidRequest(f"the body must be {_FORM}", reason="content_type")
     return _pairs(await read_body(request))
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """The one JSON object of the body. Raises InvalidRequest; what a form on another site can post is none (ATK-14)."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != _JSON:
+        raise InvalidRequest(f"the body must be {_JSON}", reason="content_type")
+    try:
+        return strict_json.read_object(await read_body(request))
+    except strict_json.NotStrict as error:
+        raise InvalidRequest(f"the body {error}", reason="body_not_json") from None
 
 
 async def read_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:

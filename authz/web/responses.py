@@ -28,6 +28,11 @@ def json_answer(
     )
 
 
+def no_content() -> Response:
+    """Done, and there is nothing to say."""
+    return Response(status_code=204, headers={**_NO_STORE, **CORS})
+
+
 def oauth_error(error: OAuthError, *, authorization_sent: bool) -> Response:
     """RFC 6749 §5.2. The reason stays here."""
     headers = {}

@@ -53,6 +53,7 @@ LOGIN: dict[str, Any] = {
     "login_hint": None,
     "client_host": "claude.ai",
     "client_name": "Claude",
+    "client_verified": False,
     "error": None,
     "retry_after": None,
 }
@@ -92,6 +93,7 @@ CONSENT: dict[str, Any] = {
     "client_id": "https://claude.ai/oauth/mcp-oauth-client-metadata",
     "client_host": "claude.ai",
     "client_verified": True,
+    "self_registered": False,
     "redirect_host": "claude.ai",
     "loopback_warning": False,
     "loopback_port": None,
@@ -212,6 +214,10 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "login-direct": ("login/login.html", {**LOGIN, "client_host": None, "client_name": None}),
+    "login-self-registered": (
+        "login/login.html",
+        {**LOGIN, "client_host": None, "client_name": "Cursor"},
+    ),
     "signed-out": ("login/signed_out.html", SIGNED_OUT),
     "consent": ("consent/consent.html", CONSENT),
     "consent-loopback": (
@@ -251,6 +257,21 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
             "redirect_host": "reports.northwind.example",
             "logo_url": None,
             "client_uri": None,
+            "policy_uri": None,
+            "tos_uri": None,
+        },
+    ),
+    "consent-self-registered": (
+        "consent/consent.html",
+        {
+            **CONSENT,
+            "client_host": None,
+            "client_verified": False,
+            "self_registered": True,
+            "client_id": "dcr_Nq3xV0b6oW1cS8hTzL4m2A",
+            "client_name": "Cursor",
+            "redirect_host": "cursor:",
+            "logo_url": None,
             "policy_uri": None,
             "tos_uri": None,
         },

@@ -6,7 +6,13 @@ import pytest
 import yaml
 
 from authz import entropy
+from authz.admin import registration
+from authz.admin.operator import Operator, load_tenant
+from authz.clients.metadata import Rules
+from authz.clients.registration import registered_metadata
 from authz.keys import describe, generate
+from authz.services import open_services
+from authz.settings import load
 
 URL = "https://mcp.example/mcp"
 DOCUMENT = "https://app.example/client.json"
@@ -104,6 +110,56 @@ def test_tenants(installation, cli):
     assert "is active" in cli.run("tenants", "enable", slug).out
     assert "exists already" in cli.run("tenants", "add", slug, code=1).err
     assert "'closed' is not one of" in cli.run("tenants", "trust", slug, "closed", code=1).err
+
+
+def test_registration_and_its_tokens(installation, cli):
+    slug, cli.tenant = cli.tenant, None
+    assert (
+        "'closed' is not one of" in cli.run("tenants", "registration", slug, "closed", code=1).err
+    )
+    shown = cli.run("tenants", "registration", slug, "token").out
+    assert f"Next: authz clients tokens add NAME --tenant {slug}" in shown
+    (line,) = [t for t in cli.json("tenants", "list") if t["slug"] == slug]
+    assert line["registration"] == "token"
+    cli.tenant = slug
+    assert "No token" in cli.run("clients", "tokens", "list").out
+    made = cli.json("clients", "tokens", "add", "Team", "--uses", "3", "--expires", "1h")
+    assert made["token"].startswith("iat_")
+    assert "not shown again" in cli.run("clients", "tokens", "add", "B", "--expires", "never").out
+    later = [
+        cli.run("clients", "tokens", "list").out,
+        cli.run("clients", "tokens", "list", "--json").out,
+        cli.run("audit", "export").out,
+    ]
+    assert not any(made["token"] in text or entropy.digest(made["token"]) in text for text in later)
+    team, b = cli.json("clients", "tokens", "list")
+    assert (team["remaining"], b["remaining"], b["expires_at"]) == (3, None, None)
+    assert "Revoked Team" in cli.run("clients", "tokens", "revoke", made["id"]).out
+    assert "revoked already" in cli.run("clients", "tokens", "revoke", made["id"], code=1).err
+    assert "there is no" in cli.run("clients", "tokens", "revoke", "itk_x", code=1).err
+    for wrong in (["--uses", "0"], ["--expires", "0"]):
+        cli.run("clients", "tokens", "add", "C", *wrong, code=1)
+
+
+def test_a_client_that_registered_itself_is_vouched_for_by_name(cli):
+    settings = load(cli.config, environment={})
+    body = {"redirect_uris": ["https://app.example/cb"], "client_name": "App"}
+    with open_services(settings) as services, services.database.write() as tx:
+        operator = Operator("test", services.clock(), services.envelope)
+        tenant_id = load_tenant(tx, cli.tenant).id
+        client_id = registration.register(
+            tx,
+            operator,
+            tenant_id,
+            registered_metadata(body, Rules()),
+            network="192.0.2.1",
+            limits=settings.registration,
+        ).client_id
+    assert cli.json("clients", "show", client_id)["status"] == "known"
+    assert "people see App as reviewed" in cli.run("clients", "approve", client_id).out
+    (line,) = cli.json("clients", "list")
+    assert (line["kind"], line["status"]) == ("dynamic", "active")
+    assert "is active, not waiting" in cli.run("clients", "approve", client_id, code=1).err
 
 
 def test_groups(cli):

@@ -26,7 +26,8 @@ class Client(Base):
     id: Mapped[str] = mapped_column(String(2048), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     status: Mapped[str] = mapped_column(String(16))
-    """`active`, `blocked`, or for a remembered document `known` (usable as the tenant's trust rules say)."""
+    """`active`, `blocked`, or `known` for what no operator vouched for: a remembered document (usable as the tenant's
+    trust rules say), and a client that registered itself (usable)."""
     name: Mapped[str]
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
     """RFC 7591 members, validated. For `cimd` the last accepted document."""

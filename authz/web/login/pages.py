@@ -91,6 +91,7 @@ def login_page(
         login_hint=(hint or "")[:254],
         client_host=client.host if client is not None else host,
         client_name=client.name if client is not None else None,
+        client_verified=client is not None and client.approved,
         error=error,
         retry_after=retry_after,
     )

@@ -62,6 +62,7 @@ def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
         client_host=client.host,
         client_id=client.id,
         client_verified=client.approved,
+        self_registered=client.kind == "dynamic",
         redirect_host=redirect_host(asking.request.redirect_uri),
         loopback_warning=is_local,
         loopback_port=redirect.port if is_local else None,

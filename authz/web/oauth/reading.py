@@ -41,7 +41,7 @@ class _Resolved:
 
 
 class NeedsSignIn(Exception):
-    """Nothing more can be said before the person signs in; `client` is known for pre-registered ones."""
+    """Nothing more can be said before the person signs in; `client` is known unless a document has to be fetched."""
 
     def __init__(self, client: Client | None, client_id: str) -> None:
         super().__init__(client_id)
@@ -103,7 +103,7 @@ def _resolve(
     tenant = configuration.tenant
     with edge.services.database.read() as tx:
         row = registered.find(tx, tenant.id, client_id)
-    if row is not None and row.kind == "registered":
+    if row is not None and row.kind != "cimd":
         return _Resolved(usable_row(row), None)
     if row is not None and row.status == "blocked":
         raise ClientRefused("An administrator has blocked this client.", reason="client_blocked")

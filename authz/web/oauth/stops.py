@@ -61,7 +61,7 @@ def _send_error(
 ) -> Response:
     """Redirect only where somebody vouched for the client: an operator, or this person (O21-24, ATK-07)."""
     AUTHORIZE_REQUESTS.labels(stop.error.code).inc()
-    trusted = stop.client.kind == "registered" or stop.client.approved
+    trusted = stop.client.approved
     if not trusted and signed_in is not None:
         with edge.services.database.read() as tx:
             trusted = has_ever_consented(
