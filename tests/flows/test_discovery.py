@@ -102,7 +102,6 @@ def test_an_installation_below_a_path_answers_there_and_at_the_host_root(product
         "/t/..%2f..%2fetc/jwks",
         "/t/%f0%9f%92%a9/jwks",
         "/t/" + "a" * 5000 + "/jwks",
-        "/register",
     ],
 )
 def test_what_does_not_exist_is_404_and_json(shared, path):
