@@ -260,8 +260,8 @@ class Limits:
             address=Bucket(burst=200, every=timedelta(seconds=3)),
             subject=Bucket(burst=20, every=timedelta(seconds=30)),
         )
-        # A client can leave again, and what the audit trail says of it stays: so there are few (ATK-61). A vendor's
-        # servers register once for all their people; in token mode everybody was invited.
+        # A client can leave and come back, and what the audit trail says of it stays: so these are few, whatever the
+        # quotas of rows are (ATK-61).
         self._registrations = Bucket(burst=60, every=timedelta(seconds=10))
         self._registrations_of_all = Bucket(burst=600, every=timedelta(seconds=1))
         self._fetches = per_minute(settings.fetches_per_user)

@@ -173,7 +173,7 @@ class LimitSettings(Section):
     requests_per_client: PerMinute = 60_000
     """The same of one client that authenticated."""
     pushes_per_address: PerMinute = 3_000
-    """Requests that leave a row before a person is asked: PAR, device authorization. Registration has `[registration]`."""
+    """Requests that leave a row before a person is asked: PAR, device authorization."""
     pushes_per_client: PerMinute = 12_000
     pushes_of_public_clients: PerMinute = 30_000
     """The same of all clients that cannot authenticate, together."""
