@@ -32,6 +32,7 @@ from authz.db.models import Client, Consent, TokenFamily
 from authz.errors import InvalidToken, RegistrationRefused, TooManyRequests
 from authz.oauth.configuration import bump
 from authz.settings import Registration as Limits
+from authz.urls import redirect_host
 
 KIND = "dynamic"
 OWNER, SHARED = "rat", "ras"
@@ -104,7 +105,7 @@ def register(
     event = ClientRegistered(
         client=client_id,
         auth_method=metadata["token_endpoint_auth_method"],
-        redirect_uris=list(metadata["redirect_uris"]),
+        redirect_hosts=sorted({redirect_host(uri) for uri in metadata["redirect_uris"]}),
         initial_token=invited_by,
     )
     operator.record(tx, tenant_id, event)

@@ -162,7 +162,7 @@ class ClientRegistered(Event):
 
     kind = "client.registered"
     auth_method: str
-    redirect_uris: list[str]
+    redirect_hosts: list[str]
     initial_token: str | None
     """The id of the initial access token that let it in; null where registration is open."""
 

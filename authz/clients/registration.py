@@ -8,6 +8,8 @@ Decisions:
   clients that do not send it (MCP-AS-90).
 - `scope` is noted and no bound: clients register with the scopes of the day and step up later. What bounds them is
   the person's role, and `registration.scope_ceiling`.
+- `jwks_uri` is for the invited: a stranger must not make this server fetch anything (ATK-47, ATK-48). Others send
+  their keys in `jwks`.
 - Members we do not know are ignored, and null is absence, as both specifications demand. A software statement is
   refused: nobody's is trusted, and to ignore it would be to say it was looked at.
 - The same software on the same network gets the client it registered before (`software_digest`). Only where that
@@ -63,9 +65,13 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
 def registered_metadata(
-    request: Mapping[str, Any], rules: Rules, *, scope_ceiling: frozenset[str] | None = None
+    request: Mapping[str, Any],
+    rules: Rules,
+    *,
+    is_invited: bool,
+    scope_ceiling: frozenset[str] | None = None,
 ) -> dict[str, Any]:
-    """The members to store and to answer, none of them null.
+    """The members to store and to answer, none of them null. `is_invited`: an operator gave out a token for it.
 
     Raises InvalidRedirectUri, InvalidClientMetadata or InvalidSoftwareStatement, which name what is wrong.
     """
@@ -75,6 +81,8 @@ def registered_metadata(
             "software statements are not accepted here; leave software_statement out",
             reason="software_statement",
         )
+    if "jwks_uri" in sent and not is_invited:
+        raise _wrong("jwks_uri is not read from here; send the keys as jwks", "jwks_uri_uninvited")
     try:
         return _checked(sent, rules, scope_ceiling)
     except MetadataError as error:

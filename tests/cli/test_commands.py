@@ -151,7 +151,7 @@ def test_a_client_that_registered_itself_is_vouched_for_by_name(cli):
             tx,
             operator,
             tenant_id,
-            registered_metadata(body, Rules()),
+            registered_metadata(body, Rules(), is_invited=True),
             network="192.0.2.1",
             limits=settings.registration,
         ).client_id

@@ -44,7 +44,7 @@ SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 
 
 def registered(**members):
-    return registered_metadata({**PUBLIC, **members}, RULES)
+    return registered_metadata({**PUBLIC, **members}, RULES, is_invited=True)
 
 
 def refusal(kind=OAuthError, **members):
@@ -56,7 +56,7 @@ def refusal(kind=OAuthError, **members):
 
 def test_the_least_a_client_can_send():
     """RFC 7591 §2: who says nothing about it gets a secret, the code grant, and no refresh token."""
-    assert registered_metadata({"redirect_uris": [WEB]}, RULES) == {
+    assert registered_metadata({"redirect_uris": [WEB]}, RULES, is_invited=False) == {
         "redirect_uris": [WEB],
         "grant_types": ["authorization_code"],
         "response_types": ["code"],
@@ -84,7 +84,7 @@ def test_everything_that_is_known_is_registered_as_it_was_sent():
         "software_id": "4NRB1-0XZABZI9E6-5SM3R",
         "software_version": "2.1",
     }
-    assert registered_metadata(sent, RULES) == sent
+    assert registered_metadata(sent, RULES, is_invited=False) == sent
 
 
 @pytest.mark.parametrize("name", ["client_name#fr", "subject_type", "client_id", "x" * 300])
@@ -166,7 +166,7 @@ def test_a_mixed_list_is_taken_whole_where_the_scheme_is_allowed():
     mixed = [PRIVATE, WEB, LOOPBACK]
     assert registered(redirect_uris=mixed)["redirect_uris"] == mixed
     with pytest.raises(InvalidRedirectUri, match="cursor://host/cb"):
-        registered_metadata({**PUBLIC, "redirect_uris": mixed}, Rules())
+        registered_metadata({**PUBLIC, "redirect_uris": mixed}, Rules(), is_invited=True)
 
 
 # -- grants, methods, keys -----------------------------------------------------------------------------------
@@ -259,6 +259,15 @@ def test_metadata_that_cannot_be_is_refused(members, reason):
     assert (error.code, error.status) == ("invalid_client_metadata", 400)
 
 
+def test_keys_elsewhere_are_for_the_invited():
+    """ATK-47, ATK-48."""
+    sent = {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example/jwks"}
+    assert registered(**sent)["jwks_uri"] == sent["jwks_uri"]
+    with pytest.raises(InvalidClientMetadata) as refused:
+        registered_metadata({**PUBLIC, **sent}, RULES, is_invited=False)
+    assert refused.value.reason == "jwks_uri_uninvited"
+
+
 def test_a_refusal_quotes_what_was_sent_in_characters_that_do_no_harm():
     """MCP-AS-91."""
     error = refusal(token_endpoint_auth_method='none"\\<é>')
@@ -285,7 +294,9 @@ def test_no_software_statement_is_trusted(statement):
 def test_scopes_are_noted_as_far_as_the_ceiling_goes(scope, ceiling, answered):
     """DCR-04."""
     bound = None if ceiling is None else frozenset(ceiling)
-    metadata = registered_metadata({**PUBLIC, "scope": scope}, RULES, scope_ceiling=bound)
+    metadata = registered_metadata(
+        {**PUBLIC, "scope": scope}, RULES, is_invited=False, scope_ceiling=bound
+    )
     assert metadata.get("scope") == answered
 
 
@@ -390,7 +401,7 @@ def test_any_json_is_registered_consistently_or_refused_in_public_words(sent, is
     request = {**PUBLIC, **sent} if is_based else sent
     refused = None
     try:
-        metadata = registered_metadata(request, RULES)
+        metadata = registered_metadata(request, RULES, is_invited=True)
     except OAuthError as error:
         refused = error
     if refused is not None:
@@ -398,7 +409,7 @@ def test_any_json_is_registered_consistently_or_refused_in_public_words(sent, is
         return
     assert json.loads(json.dumps(metadata)) == metadata
     assert set(metadata["grant_types"]) <= set(GRANT_TYPES)
-    assert registered_metadata(metadata, RULES) == metadata
+    assert registered_metadata(metadata, RULES, is_invited=True) == metadata
 
 
 @given(st.lists(st.text(max_size=30) | st.sampled_from([WEB, LOOPBACK, PRIVATE]), max_size=4))

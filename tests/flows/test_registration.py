@@ -19,6 +19,7 @@ from authz.limits import Limits
 from authz.settings import LimitSettings, Registration
 from tests.support.client_keys import ClientKey
 from tests.support.harness import LOG, Answer
+from tests.support.web import Reply
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 BOTH = ["authorization_code", "refresh_token"]
@@ -91,7 +92,7 @@ def dynamic(harness):
 
 
 def metadata(**members):
-    return registered_metadata({**PUBLIC, **members}, Rules())
+    return registered_metadata({**PUBLIC, **members}, Rules(), is_invited=False)
 
 
 # -- the answer ----------------------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ def test_the_trail_says_who_registered(open_):
     assert event["client"] == made["client_id"]
     assert event["detail"] == {
         "auth_method": "none",
-        "redirect_uris": [CALLBACK],
+        "redirect_hosts": ["app.example"],
         "initial_token": None,
     }
 
@@ -320,6 +321,20 @@ def test_a_token_opens_no_door_that_is_open(open_):
     assert register(open_, token="iat_wrong").status == 201
     [line] = open_.change(lambda tx, _, tenant: initial_tokens.list_(tx, tenant))
     assert line.remaining == 1
+
+
+def test_only_the_invited_have_their_keys_fetched(invited):
+    """ATK-47, ATK-48: nobody else makes this server ask another one."""
+    key = ClientKey()
+    url = invited.web.url(invited.host, "/jwks")
+    invited.web.serve(invited.host, Reply.json(key.jwks))
+    body = {**PUBLIC, "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": url}
+    client_id = register(invited, body, token=invitation(invited).token).json["client_id"]
+    page = invited.browser().authorize(client_id=client_id, redirect_uri=CALLBACK)
+    proof = key.fields(client_id, invited.issuer, invited.clock())
+    assert invited.redeem(page.code, client_id=client_id, redirect_uri=CALLBACK, **proof).ok
+    set_mode(invited, "open")
+    assert register(invited, body).reason == "jwks_uri_uninvited"
 
 
 def test_the_last_use_of_a_token_is_one_registration(invited):

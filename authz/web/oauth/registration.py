@@ -116,7 +116,7 @@ class _Desk:
             # Said before the metadata is judged; spent with the registration, or not at all.
             with self._services.database.read() as tx:
                 initial_tokens.check(tx, tenant.id, token, self._services.clock())
-        metadata = self._metadata(call.body)
+        metadata = self._metadata(configuration, call.body)
         with self._services.database.write() as tx:
             made = registration.register(
                 tx,
@@ -133,7 +133,7 @@ class _Desk:
     def read(self, call: _Call) -> Response:
         """RFC 7592 §2.1."""
         configuration, token = self._find(call), _required(call.token)
-        with self._services.database.write() as tx:
+        with self._services.database.read() as tx:
             row = registration.load_own(tx, configuration.tenant.id, call.client_id, token)
             found = registration.read(row, token)
         return self._told(configuration, found)
@@ -144,7 +144,7 @@ class _Desk:
         with self._services.database.write() as tx:
             row = registration.load_own(tx, configuration.tenant.id, call.client_id, token)
             registration.check_replacement(row, call.body)
-            metadata = self._metadata(call.body)
+            metadata = self._metadata(configuration, call.body)
             made = registration.replace(tx, self._operator(row.id), row, metadata, token)
         return self._told(configuration, made)
 
@@ -173,9 +173,15 @@ class _Desk:
             )
         return configuration
 
-    def _metadata(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        ceiling = self._services.settings.registration.scope_ceiling
-        return registered_metadata(body, self._edge.rules, scope_ceiling=ceiling)
+    def _metadata(
+        self, configuration: TenantConfiguration, body: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return registered_metadata(
+            body,
+            self._edge.rules,
+            is_invited=configuration.tenant.registration == "token",
+            scope_ceiling=self._services.settings.registration.scope_ceiling,
+        )
 
     def _operator(self, name: str) -> Operator:
         return Operator(name, self._services.clock(), self._services.envelope)
