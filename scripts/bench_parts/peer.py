@@ -19,7 +19,6 @@ from scripts.bench_parts.loads import authorize_path
 from scripts.bench_parts.machine import BenchError
 from scripts.bench_parts.plan import Kind, Plan
 from scripts.bench_parts.supplies import (
-    INTROSPECTED,
     REDIRECT,
     SCOPES,
     SESSIONS,
@@ -142,10 +141,9 @@ def start_peer(target: Target, plan: Plan) -> None:
     """Start it, fill its database (it empties that when it starts), and send browsers round."""
     target.measure_start(plan.starts)
     target.start()
-    stored, supplies = target.kind.stored, target.supplies
-    _fill(target.environment["DATABASE_URL"], supplies, stored=stored, used=plan.used(stored))
+    _fill(target, plan)
     if "code" in plan.loads:
-        write_lines(supplies.cookies, _sign_in(target))
+        write_lines(target.supplies.cookies, _sign_in(target))
 
 
 def add_client(installed: Path) -> bool:
@@ -177,13 +175,14 @@ def _clients(supplies: Supplies) -> list[dict[str, object]]:
     ]
 
 
-def _fill(database: str, supplies: Supplies, *, stored: int, used: int) -> None:
-    every = spread(stored, INTROSPECTED)
-    with psycopg.connect(database, autocommit=True) as connection:
+def _fill(target: Target, plan: Plan) -> None:
+    stored, supplies = target.kind.stored, target.supplies
+    every = spread(stored, plan.introspected)
+    with psycopg.connect(target.environment["DATABASE_URL"], autocommit=True) as connection:
         cursor = psycopg.ClientCursor(connection)  # several statements at once
         cursor.execute(_MULTIPLY, {"stored": stored, "every": every})
         chosen = {
-            supplies.refresh_tokens: ("RefreshToken", stored, spread(stored, used)),
+            supplies.refresh_tokens: ("RefreshToken", stored, spread(stored, plan.used(stored))),
             supplies.access_tokens: ("AccessToken", stored, every),
         }
         for file, values in chosen.items():

@@ -60,6 +60,7 @@ class Plan:
     warm_seconds: int
     starts: int
     cores: str = "split"
+    introspected: int = 1000
 
     def kinds(self, *, with_peer: bool) -> Iterator[Kind]:
         """The servers: SQLite serves one process, and so does the peer here."""
@@ -126,6 +127,13 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         type=_numbers,
         metavar="N,M",
         help="token families, and records of access tokens, in each database: 10000,1000000",
+    )
+    what.add_argument(
+        "--introspected",
+        type=_positive,
+        metavar="N",
+        help="different access tokens that introspection asks about in turn: 1000; from about 8200 on this server "
+        "no longer remembers whose signature it has checked",
     )
     what.add_argument("--rounds", type=_positive, help="medians are over these")
     what.add_argument("--seconds", type=_positive, help="of one run")
@@ -222,6 +230,7 @@ def profile_plan(options: argparse.Namespace) -> Plan:
         warm_seconds=options.warm_seconds or 2,
         starts=0,
         cores=options.cores or "split",
+        introspected=options.introspected or Plan.introspected,
     )
     plan.check()
     return plan

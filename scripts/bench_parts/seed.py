@@ -22,7 +22,6 @@ from authz.settings import Settings
 from authz.tenants import DEFAULT_SLUG
 from scripts.bench_parts.bulk import Bulk, Shape, bulk
 from scripts.bench_parts.supplies import (
-    INTROSPECTED,
     REDIRECT,
     RESOURCE,
     SCOPES,
@@ -40,14 +39,20 @@ _COOKIE = f"authz-session-{DEFAULT_SLUG}"
 _DAY = timedelta(days=1)
 
 
-def seed(settings: Settings, supplies: Supplies, *, stored: int, used: int) -> None:
-    """Create everything: `stored` families with an access token each, `used` of them with a refresh token to spend."""
+def seed(
+    settings: Settings, supplies: Supplies, *, stored: int, used: int, introspected: int
+) -> None:
+    """Create everything: `stored` families with an access token each.
+
+    `used` of them have a refresh token to spend, and `introspected` an access token to ask about.
+    """
     world = new_world(settings, supplies)
     with bulk(settings.database.url) as target:
         people = [entropy.new_id("usr") for _ in range(min(stored, _MOST_PEOPLE))]
         _add_people(target, world, people)
         write_lines(supplies.cookies, _add_sessions(target, world, people))
-        _add_families(target, world, people, supplies, stored=stored, used=used)
+        every = spread(stored, used), spread(stored, introspected)
+        _add_families(target, world, people, supplies, stored=stored, every=every)
         target.finish()
 
 
@@ -124,8 +129,9 @@ def _add_families(
     supplies: Supplies,
     *,
     stored: int,
-    used: int,
+    every: tuple[int, int],
 ) -> None:
+    """Of every so-many-th the refresh token, and of every so-many-th the access token, is written to its file."""
     values = _family_values(world)
     family = Shape(TokenFamily.__table__, target.dialect, ("id", "user_id", "salt"), values)
     token = Shape(
@@ -142,7 +148,6 @@ def _add_families(
         },
     )
     head, tail = _decision(world).split("SUBJECT")
-    every, every_token = spread(stored, used), spread(stored, INTROSPECTED)
     with ExitStack() as stack:
         refresh = stack.enter_context(supplies.refresh_tokens.open("w"))
         access = stack.enter_context(supplies.access_tokens.open("w"))
@@ -153,8 +158,8 @@ def _add_families(
                 token,
                 (token.row(b.jti, b.family_id, b.user_id, head + b.user_id + tail) for b in born),
             )
-            _write_refresh_tokens(refresh, world, values, born[-first % every :: every])
-            _write_access_tokens(access, world, born[-first % every_token :: every_token])
+            _write_refresh_tokens(refresh, world, values, born[-first % every[0] :: every[0]])
+            _write_access_tokens(access, world, born[-first % every[1] :: every[1]])
 
 
 def _births(people: list[str], first: int, end: int) -> Iterator[_Born]:

@@ -135,7 +135,13 @@ def ours(kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place) -> list[
     supplies = Supplies(folder, issuer, new_signing_key())
     stored = chosen[0].stored
     settings = load(None, environment=environment)
-    seed(settings, supplies, stored=stored, used=plan.used(stored))
+    seed(
+        settings,
+        supplies,
+        stored=stored,
+        used=plan.used(stored),
+        introspected=plan.introspected,
+    )
     return [
         Target(
             kind=kind,
