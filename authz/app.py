@@ -21,7 +21,15 @@ from authz.web import health
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
 from authz.web.login import pages as login
-from authz.web.oauth import approval, authorize, discovery, logo, registration, token
+from authz.web.oauth import (
+    approval,
+    authorize,
+    discovery,
+    introspection,
+    logo,
+    registration,
+    token,
+)
 from authz.web.responses import json_answer
 from authz.web.shortcuts import Shortcuts
 
@@ -73,17 +81,22 @@ def _state(edge: Edge) -> dict[str, float]:
 
 def busiest_routes(edge: Edge) -> list[BaseRoute]:
     """What clients and servers ask for all day."""
-    return [*token.routes(edge, edge.base_path), *discovery.routes(edge)]
+    base = edge.base_path
+    return [
+        *token.routes(edge, base),
+        *introspection.routes(edge, base),
+        *discovery.routes(edge),
+    ]
 
 
 def routes(edge: Edge) -> list[BaseRoute]:
     """Everything, the busiest first: routes are tried in order."""
     found: list[BaseRoute] = []
     prefixes = (edge.base_path, f"{edge.base_path}{TENANT_PATH}")
-    for module in (token, authorize, login, logo, approval, registration):
+    for module in (token, introspection, authorize, login, logo, approval, registration):
         for prefix in prefixes:
             found += module.routes(edge, prefix)
-        if module is token:
+        if module is introspection:
             found += discovery.routes(edge)
     static = StaticFiles(directory=Path(__file__).parent / "web" / "static")
     return [*found, *health.routes(edge), Mount(f"{edge.base_path}/static", static)]

@@ -9,8 +9,9 @@
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
-      RequestNotSupported RequestUriNotSupported ServerError TemporarilyUnavailable TooManyRequests
-      InvalidRedirectUri InvalidClientMetadata InvalidSoftwareStatement InvalidToken RegistrationRefused
+      RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce ServerError
+      TemporarilyUnavailable TooManyRequests InvalidRedirectUri InvalidClientMetadata
+      InvalidSoftwareStatement InvalidToken RegistrationRefused
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
 ASCII) to its developer, `reason` (an internal slug) to logs, audit and tests. All failures of one kind of
@@ -132,6 +133,22 @@ class RequestUriNotSupported(OAuthError):
     """OpenID Connect Core §3.1.2.6: nothing is fetched that a request names (JAR-03)."""
 
     code = "request_uri_not_supported"
+
+
+class InvalidDpopProof(OAuthError):
+    """RFC 9449 §5."""
+
+    code = "invalid_dpop_proof"
+
+
+class UseDpopNonce(OAuthError):
+    """RFC 9449 §8: the proof is to be made again, with the nonce that travels in `DPoP-Nonce`."""
+
+    code = "use_dpop_nonce"
+
+    def __init__(self, description: str, *, reason: str, nonce: str) -> None:
+        super().__init__(description, reason=reason)
+        self.nonce = nonce
 
 
 class ServerError(OAuthError):

@@ -101,6 +101,8 @@ class Tokens(Section):
         timedelta(seconds=60)
     )
     """How long a just-spent refresh token still answers with the same successor (CONF-09)."""
+    dpop_nonce: bool = False
+    """Demand a nonce of ours in every DPoP proof, so that none can be made ahead of its use (RFC 9449 §8)."""
 
 
 class Sessions(Section):

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
-from authz.db.models import SigningKey
+from authz.db.models import SigningKey, Tenant
 from authz.errors import Invalid
 from authz.keys import PURPOSES, NewKey, describe, generate, seal
 from authz.keys.rotation import KeyLife, succeed
@@ -44,6 +44,34 @@ def generate_first() -> list[NewKey]:
         for purpose, algorithms in PURPOSES.items()
         for algorithm in algorithms
     ]
+
+
+def find_missing(tx: Session, tenant_id: str) -> list[tuple[str, str]]:
+    """Purposes and algorithms the tenant has no key for: a later version may use more than the first did."""
+    rows = tx.execute(
+        select(SigningKey.purpose, SigningKey.algorithm).where(SigningKey.tenant_id == tenant_id)
+    )
+    known = {(purpose, algorithm) for purpose, algorithm in rows}
+    return [
+        (purpose, algorithm)
+        for purpose, algorithms in PURPOSES.items()
+        for algorithm in algorithms
+        if (purpose, algorithm) not in known
+    ]
+
+
+def add_missing(
+    tx: Session, operator: Operator, tenant_id: str, keys: Sequence[NewKey]
+) -> list[NewKey]:
+    """Store those that nobody stored meanwhile; answers which they were."""
+    # Two nodes that start at once: the second waits here, and then finds nothing missing.
+    tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+    missing = find_missing(tx, tenant_id)
+    added = [new for new in keys if (new.purpose, new.algorithm) in missing]
+    add_first_keys(tx, operator, tenant_id, added)
+    for new in added:
+        operator.changed(tx, tenant_id, "key.add", new.purpose, {"algorithm": new.algorithm})
+    return added
 
 
 def add_first_keys(tx: Session, operator: Operator, tenant_id: str, keys: Sequence[NewKey]) -> None:

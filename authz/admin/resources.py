@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeLine, check_scope, scopes_of, store_scope
-from authz.db.models import Resource, Scope
+from authz.db.models import Client, Resource, Scope
 from authz.errors import Conflict, Invalid, NotFound
 from authz.urls import UrlError, canonical_resource, read_url
 
@@ -133,6 +133,26 @@ def set_owner(
     tx.flush()
     # Not the value: it may be somebody's address, and the trail keeps what it got.
     operator.changed(tx, tenant_id, "resource.owner", row.id)
+    return _line(row, len(scopes_of(tx, row.id)))
+
+
+def set_client(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, client_id: str | None
+) -> ResourceLine:
+    """With which client the server asks about its tokens (RFC 7662); None: with none."""
+    row = load(tx, tenant_id, reference)
+    if client_id is not None:
+        client = tx.get(Client, (tenant_id, client_id))
+        if client is None:
+            raise NotFound(f"there is no client {client_id!r}; `authz clients list` shows them")
+        if client.metadata_.get("token_endpoint_auth_method", "none") == "none":
+            raise Invalid(
+                f"the client {client_id!r} does not authenticate, so its answers would be anybody's; "
+                "use one with a secret or keys"
+            )
+    row.client_id = client_id
+    tx.flush()
+    operator.changed(tx, tenant_id, "resource.client", row.id, {"client": client_id})
     return _line(row, len(scopes_of(tx, row.id)))
 
 

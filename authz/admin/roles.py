@@ -8,12 +8,29 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
+from authz.admin import clients
 from authz.admin.operator import Operator
-from authz.db.models import Group, Resource, Role, RoleBinding, RoleParent, RoleScope, User
+from authz.db.models import (
+    Client,
+    Group,
+    Resource,
+    Role,
+    RoleBinding,
+    RoleParent,
+    RoleScope,
+    User,
+)
 from authz.directory import groups, users
 from authz.errors import Invalid, NotFound
 from authz.policy.roles_file import BindingEntry, RoleEntry, RolesFile
 from authz.policy.snapshot import ANY_RESOURCE
+
+HOLDERS = (
+    ("user", User, User.id, User.login),
+    ("group", Group, Group.id, Group.name),
+    ("client", Client, Client.id, Client.id),
+)
+"""Who may hold a role: its kind, its table, what a binding keeps of it, and what people call it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +45,7 @@ class RoleLine:
     """Its own; `scope at URL` for those of one server only."""
     users: list[str]
     groups: list[str]
+    clients: list[str]
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,7 @@ def bind(
     holder: str,
     until: datetime | None = None,
 ) -> BindingLine:
-    """Give a role to a user or group; an existing binding gets the new end."""
+    """Give a role to a user, group or client; an existing binding gets the new end."""
     if until is not None and until <= operator.now:
         raise Invalid(f"{until.isoformat()} is in the past; a binding ends in the future")
     role_row = load(tx, tenant_id, role)
@@ -80,7 +98,7 @@ def bind(
 def unbind(
     tx: Session, operator: Operator, tenant_id: str, *, role: str, kind: str, holder: str
 ) -> BindingLine:
-    """Take a role from a user or group; the next refresh of every token is without it."""
+    """Take a role from its holder; the next token and refresh is without it."""
     role_row = load(tx, tenant_id, role)
     subject_id, name = _subject(tx, tenant_id, kind, holder)
     row = _find_binding(tx, role_row.id, kind, subject_id)
@@ -108,6 +126,7 @@ def list_(tx: Session, tenant_id: str) -> list[RoleLine]:
             + [f"{scope} at {url}" for url in sorted(role.at) for scope in sorted(role.at[url])],
             users=_holders(b.users for b in file.bindings or () if b.role == name),
             groups=_holders(b.groups for b in file.bindings or () if b.role == name),
+            clients=_holders(b.clients for b in file.bindings or () if b.role == name),
         )
         for name, role in sorted(file.roles.items())
     ]
@@ -160,17 +179,18 @@ def _roles(tx: Session, tenant_id: str) -> list[Role]:
 def _bindings(tx: Session, tenant_id: str, names: dict[str, str]) -> Iterable[BindingEntry]:
     """One entry for every role and end, so that equal holders stand together."""
     found: dict[tuple[str, str, datetime | None], dict[str, set[str]]] = {}
-    for kind, table, column in (("user", User, User.login), ("group", Group, Group.name)):
+    for kind, table, id_, column in HOLDERS:
         rows = tx.execute(
             select(RoleBinding.role_id, RoleBinding.expires_at, column)
-            .join(table, table.id == RoleBinding.subject_id)
+            .join(table, (id_ == RoleBinding.subject_id) & (table.tenant_id == tenant_id))
             .where(RoleBinding.tenant_id == tenant_id, RoleBinding.subject_kind == kind)
         )
         for role_id, until, name in rows:
             key = (names[role_id], until.isoformat() if until else "", until)
-            found.setdefault(key, {"user": set(), "group": set()})[kind].add(name)
+            found.setdefault(key, {}).setdefault(kind, set()).add(name)
     for (role, _, until), held in sorted(found.items(), key=lambda item: item[0][:2]):
-        yield BindingEntry(role, frozenset(held["user"]), frozenset(held["group"]), until)
+        named = {f"{kind}s": frozenset(held.get(kind, ())) for kind, *_ in HOLDERS}
+        yield BindingEntry(role, until=until, **named)
 
 
 def _holders(sets: Iterable[frozenset[str]]) -> list[str]:
@@ -191,5 +211,8 @@ def _subject(tx: Session, tenant_id: str, kind: str, holder: str) -> tuple[str, 
     if kind == "user":
         user = users.load(tx, tenant_id, holder)
         return user.id, user.login
+    if kind == "client":
+        client = clients.load(tx, tenant_id, holder)
+        return client.id, client.id
     group = groups.load(tx, tenant_id, holder)
     return group.id, group.name

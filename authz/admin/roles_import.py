@@ -9,9 +9,8 @@ from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin.operator import Operator
-from authz.admin.roles import BindingLine, export
+from authz.admin.roles import HOLDERS, BindingLine, export
 from authz.db.models import (
-    Group,
     Resource,
     Role,
     RoleBinding,
@@ -19,7 +18,6 @@ from authz.db.models import (
     RoleScope,
     Scope,
     Tenant,
-    User,
 )
 from authz.errors import NotFound
 from authz.policy.roles_file import RoleEntry, RolesFile
@@ -140,7 +138,11 @@ def _held(file: RolesFile) -> dict[_Holding, datetime | None]:
     return {
         (binding.role, kind, name): binding.until
         for binding in file.bindings or ()
-        for kind, names in (("user", binding.users), ("group", binding.groups))
+        for kind, names in (
+            ("user", binding.users),
+            ("group", binding.groups),
+            ("client", binding.clients),
+        )
         for name in names
     }
 
@@ -244,12 +246,12 @@ def _subjects(
     tx: Session, tenant_id: str, lines: Iterable[BindingLine]
 ) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
-    for kind, table, column in (("user", User, User.login), ("group", Group, Group.name)):
+    for kind, table, key, column in HOLDERS:
         names = sorted({line.holder for line in lines if line.kind == kind})
         # A statement has a limit of parameters; a file may bind more people than that.
         for start in range(0, len(names), 500):
             for name, id_ in tx.execute(
-                select(column, table.id).where(
+                select(column, key).where(
                     table.tenant_id == tenant_id, column.in_(names[start : start + 500])
                 )
             ):

@@ -47,6 +47,8 @@ class TokenIssued(Event):
     policy_version: int
     refresh_token: bool
     retry: bool = False
+    bound: str | None = None
+    """`dpop` or `certificate` when the token is bound to a key of the client."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,15 @@ class TokenRefused(Event):
     error: str
     reason: str
     grant_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenRevoked(Event):
+    """One access token ended before its time."""
+
+    kind = "token.revoked"
+    jti: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ def upgrade(run: Run) -> Result:
     """Bring the tables to this version, and make the default tenant if there is no tenant at all."""
     before, after = migrate.upgrade(run.services.database)
     created = create_default_tenant(run)
+    add_missing_keys(run)
     done = (
         f"The database is at revision {after} already."
         if before == after
@@ -52,3 +53,21 @@ def create_default_tenant(run: Run) -> bool:
             keys=first,
         )
     return True
+
+
+def add_missing_keys(run: Run) -> list[str]:
+    """Give every tenant the keys that this version uses and an earlier one did not know; answers a line for each."""
+    notes = []
+    with run.services.database.read() as tx:
+        missing = {
+            line.id: (line.slug, keys.find_missing(tx, line.id))
+            for line in tenants.list_(tx, run.settings.server.issuer)
+        }
+    for tenant_id, (slug, pairs) in missing.items():
+        made = [keys.generate_one(purpose, algorithm) for purpose, algorithm in pairs]
+        if not made:
+            continue
+        with run.services.database.write() as tx:
+            added = keys.add_missing(tx, run.operator, tenant_id, made)
+        notes += [f"Made a {it.algorithm} key for {it.purpose} of tenant {slug!r}." for it in added]
+    return notes

@@ -142,6 +142,25 @@ def owner(
     return Result(line, f"The owner of {line.identifier} is {line.owner or 'nobody'}.")
 
 
+@command(app, "client")
+def client(
+    run: Run,
+    server: _Resource,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A client that authenticates.", metavar="CLIENT", show_default=False),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="It asks with no client.")] = False,
+) -> Result:
+    """Say with which client a server asks about its tokens (introspection)."""
+    if (name is None) != none:
+        raise typer.BadParameter("name a client, or say --none")
+    with run.write() as (tx, operator, tenant_id):
+        line = resources.set_client(tx, operator, tenant_id, server, name)
+    asks = f"asks about its tokens as {name}" if name else "asks about no tokens"
+    return Result(line, f"{line.identifier} {asks}.")
+
+
 @command(scope, "add")
 def add_scope(
     run: Run,

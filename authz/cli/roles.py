@@ -1,4 +1,4 @@
-"""`authz roles`: import and export the roles file, bind roles to people and groups."""
+"""`authz roles`: import and export the roles file, bind roles to people, groups and clients."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,10 @@ _User = Annotated[
 ]
 _Group = Annotated[
     str | None, typer.Option("--group", help="A group's name or id.", show_default=False)
+]
+_Client = Annotated[
+    str | None,
+    typer.Option("--client", help="A client that acts on its own behalf.", show_default=False),
 ]
 
 
@@ -58,8 +62,8 @@ def list_(run: Run) -> Result:
     """All roles with what they hold and who holds them."""
     with run.read() as (tx, tenant_id):
         lines = roles.list_(tx, tenant_id)
-    rows = [(r.name, r.includes, r.scopes, r.users, r.groups) for r in lines]
-    headings = ("ROLE", "INCLUDES", "SCOPES", "USERS", "GROUPS")
+    rows = [(r.name, r.includes, r.scopes, r.users, r.groups, r.clients) for r in lines]
+    headings = ("ROLE", "INCLUDES", "SCOPES", "USERS", "GROUPS", "CLIENTS")
     return Result(lines, table(headings, rows, empty="No role; `authz roles import FILE`."))
 
 
@@ -69,13 +73,14 @@ def bind(
     role: _Role,
     user: _User = None,
     group: _Group = None,
+    client: _Client = None,
     until: Annotated[
         str | None,
         typer.Option(help="When it ends, such as 2026-12-31T00:00:00Z.", show_default=False),
     ] = None,
 ) -> Result:
-    """Give a role to a user or a group; an existing binding gets the new end."""
-    kind, holder = _holder(user, group)
+    """Give a role to a user, a group or a client; an existing binding gets the new end."""
+    kind, holder = _holder(user=user, group=group, client=client)
     end = None if until is None else values.moment(until)
     with run.write() as (tx, operator, tenant_id):
         line = roles.bind(tx, operator, tenant_id, role=role, kind=kind, holder=holder, until=end)
@@ -83,18 +88,21 @@ def bind(
 
 
 @command(app, "unbind")
-def unbind(run: Run, role: _Role, user: _User = None, group: _Group = None) -> Result:
-    """Take a role from a user or a group."""
-    kind, holder = _holder(user, group)
+def unbind(
+    run: Run, role: _Role, user: _User = None, group: _Group = None, client: _Client = None
+) -> Result:
+    """Take a role from a user, a group or a client."""
+    kind, holder = _holder(user=user, group=group, client=client)
     with run.write() as (tx, operator, tenant_id):
         line = roles.unbind(tx, operator, tenant_id, role=role, kind=kind, holder=holder)
-    return Result(line, f"Unbound {line}. The next refresh of every token is without it.")
+    return Result(line, f"Unbound {line}. The next token and refresh is without it.")
 
 
-def _holder(user: str | None, group: str | None) -> tuple[str, str]:
-    if (user is None) == (group is None):
-        raise typer.BadParameter("name one holder: --user or --group")
-    return ("user", user) if user is not None else ("group", str(group))
+def _holder(**named: str | None) -> tuple[str, str]:
+    given = [(kind, holder) for kind, holder in named.items() if holder is not None]
+    if len(given) != 1:
+        raise typer.BadParameter("name one holder: --user, --group or --client")
+    return given[0]
 
 
 def _told(diff: RolesDiff) -> str:

@@ -7,7 +7,7 @@ import typer
 
 from authz import secretstores
 from authz.admin import configured_clients
-from authz.cli.db import create_default_tenant
+from authz.cli.db import add_missing_keys, create_default_tenant
 from authz.cli.run import Result, Run, command, group
 from authz.db import migrate
 from authz.errors import ConfigurationError
@@ -56,7 +56,7 @@ def _prepare(run: Run, *, upgrade: bool) -> list[str]:
     migrate.check(database)
     if create_default_tenant(run):
         notes.append("Created the tenant 'default' with its signing keys.")
-    return [*notes, *_configure_clients(run)]
+    return [*notes, *add_missing_keys(run), *_configure_clients(run)]
 
 
 def _configure_clients(run: Run) -> list[str]:

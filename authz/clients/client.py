@@ -69,6 +69,11 @@ class Client:
         """Whether it must authenticate."""
         return "none" not in self.auth_methods
 
+    @property
+    def requires_dpop(self) -> bool:
+        """It asked for tokens that are good only with its key (RFC 9449 §5.2, DPOP-06)."""
+        return self.metadata.get("dpop_bound_access_tokens") is True
+
     def accepts_redirect(self, uri: str) -> bool:
         """Exact string comparison, except for the port of loopback URIs (MCP-AS-52)."""
         return any(redirect_uri_matches(registered, uri) for registered in self.redirect_uris)

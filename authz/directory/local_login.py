@@ -106,6 +106,7 @@ class LocalLogin:
                 tenant_id=tenant_id,
                 user_id=user.id,
                 amr=("pwd",),
+                acr=None,
                 lifetime=self._session_lifetime,
                 now=now,
             )

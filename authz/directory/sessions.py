@@ -20,6 +20,7 @@ class SignedIn:
     name: str
     auth_time: datetime
     amr: tuple[str, ...]
+    acr: str | None = None
 
 
 def open_session(
@@ -28,6 +29,7 @@ def open_session(
     tenant_id: str,
     user_id: str,
     amr: tuple[str, ...],
+    acr: str | None,
     lifetime: timedelta,
     now: datetime,
 ) -> str:
@@ -39,6 +41,7 @@ def open_session(
             tenant_id=tenant_id,
             user_id=user_id,
             auth_time=now,
+            acr=acr,
             amr=list(amr),
             created_at=now,
             expires_at=now + lifetime,
@@ -75,6 +78,7 @@ def find_session(
         name=user.name,
         auth_time=session.auth_time,
         amr=tuple(session.amr),
+        acr=session.acr,
     )
 
 

@@ -15,17 +15,22 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
-from joserfc.jwk import ECKey, Key, RSAKey
+from joserfc.jwk import ECKey, Key, KeyParameters, RSAKey
 
 from authz.envelope import Envelope
 from authz.errors import ConfigurationError
-from authz.jose import sign_jwt
+from authz.jose import sign_jwt, verify_signature
 from authz.keys.rotation import KeyLife, KeyState
 
 ALGORITHMS = ("ES256", "RS256")
 ACCESS_TOKEN = "access_token"  # noqa: S105 -- a purpose, not a secret
 AUDIT = "audit"
-PURPOSES: Mapping[str, tuple[str, ...]] = {ACCESS_TOKEN: ALGORITHMS, AUDIT: ("ES256",)}
+INTROSPECTION = "introspection"
+PURPOSES: Mapping[str, tuple[str, ...]] = {
+    ACCESS_TOKEN: ALGORITHMS,
+    AUDIT: ("ES256",),
+    INTROSPECTION: ("ES256",),
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,21 @@ class KeyRing:
             key.private, algorithm=algorithm, key_id=key.life.key_id, typ=typ, claims=claims
         )
 
+    def is_published(self, key_id: str, now: datetime) -> bool:
+        """Whether what this key signed still counts."""
+        return any(k.life.key_id == key_id and k.life.is_published(now) for k in self.keys)
+
+    def verify(
+        self, token: str, *, purpose: str, typ: str, algorithms: tuple[str, ...], now: datetime
+    ) -> dict[str, Any]:
+        """The claims of a JWT that a published key of this purpose signed. Raises JwtError."""
+        keys = [
+            key.private
+            for key in self.keys
+            if key.life.purpose == purpose and key.life.is_published(now)
+        ]
+        return verify_signature(token, keys, typ=typ, algorithms=algorithms)
+
     def jwks(self, now: datetime) -> bytes:
         """The JWK Set document (RFC 7517 §5): published keys of every purpose, public members only."""
         keys = [dict(key.public_jwk) for key in self.keys if key.life.is_published(now)]
@@ -117,5 +137,6 @@ def unseal(
             continue
         kind = RSAKey if public_jwk["kty"] == "RSA" else ECKey
         der = envelope.open(sealed, "signing_key", tenant_id, life.key_id)
-        keys.append(RingKey(life, public_jwk, kind.import_key(der)))
+        named: KeyParameters = {"kid": life.key_id, "alg": life.algorithm, "use": "sig"}
+        keys.append(RingKey(life, public_jwk, kind.import_key(der, named)))
     return KeyRing(tuple(keys))

@@ -1,17 +1,25 @@
 """The value every grant ends in, and the request every grant starts from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from authz import entropy
 from authz.audit.events import Event
 from authz.clients.client import Client
-from authz.errors import OAuthError
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.params import Params
 from authz.settings import Tokens
+
+
+@dataclass(frozen=True)
+class IdTokenRequest:
+    """What an ID token has to say beyond the person and the client (OpenID Connect Core §2)."""
+
+    scopes: frozenset[str]
+    nonce: str | None
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,13 @@ class Authorization:
     issued_at: datetime
     expires_at: datetime
     auth_time: datetime | None = None
+    acr: str | None = None
     amr: tuple[str, ...] = ()
+    confirmation: Mapping[str, str] | None = None
+    """The `cnf` claim: the token is good only with a proof of this key."""
+    authorization_details: list[dict[str, Any]] | None = None
     refresh_token: str | None = None
+    id_token: IdTokenRequest | None = None
 
     def __repr__(self) -> str:
         return f"Authorization(jti={self.jti!r}, grant_id={self.grant_id!r})"
@@ -51,15 +64,20 @@ class TokenRequest:
     client: Client
     params: Params
     lifetimes: Tokens
-    keys: FactKeys = field(default_factory=FactKeys)
+    confirmation: Mapping[str, str] | None = None
+    """The key the client proved to hold with this request."""
     fresh: FreshNames = field(default_factory=FreshNames)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a decision says: the answer, what changes, what is recorded. A refusal is an outcome too."""
+    """What a decision says: the answer, what changes, what is recorded. A refusal is an outcome too.
 
-    answer: Authorization | OAuthError
+    The answer is what the endpoint that asked understands: an `Authorization` at the token endpoint, an `OAuthError`
+    anywhere.
+    """
+
+    answer: Any
     changes: Changes = field(default_factory=Changes)
     events: tuple[Event, ...] = ()
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from authz.clients.client import Client
 from authz.errors import (
     InvalidRequest,
-    InvalidScope,
-    InvalidTarget,
     OAuthError,
     RequestNotSupported,
     RequestUriNotSupported,
@@ -19,10 +17,10 @@ from authz.errors import (
     UnsupportedResponseType,
 )
 from authz.oauth import pkce
+from authz.oauth.asked import check_scopes, read_resource, read_scopes
 from authz.oauth.params import Params
-from authz.policy.scopes import OFFLINE_ACCESS, PROTOCOL_SCOPES, parse_scope
 from authz.policy.snapshot import Policy, Resource
-from authz.urls import UrlError, add_query, canonical_resource
+from authz.urls import add_query
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 
@@ -120,18 +118,17 @@ def validate(
             "the client is not registered for this grant type", reason="grant_type_not_allowed"
         )
     challenge = _challenge(params)
-    resource = _resource(params, policy)
-    requested, offline_access = _scope(params)
-    if requested is not None and requested.isdisjoint(resource.scopes):
-        raise InvalidScope("the resource has none of these scopes", reason="scope_unknown")
+    resource = read_resource(params, policy)
+    asked = read_scopes(params)
+    check_scopes(asked.resource, resource)
     return AuthorizationRequest(
         client_id=client.id,
         redirect_uri=address.redirect_uri,
         state=address.state,
         code_challenge=challenge,
         resource=resource,
-        requested=requested,
-        offline_access=offline_access,
+        requested=asked.resource,
+        offline_access=asked.offline_access,
         prompt=_prompt(params),
         max_age=_max_age(params),
         login_hint=params.find("login_hint"),
@@ -148,38 +145,6 @@ def _challenge(params: Params) -> str:
     if not pkce.is_challenge(challenge):
         raise InvalidRequest("code_challenge is malformed", reason="code_challenge_malformed")
     return challenge
-
-
-def _resource(params: Params, policy: Policy) -> Resource:
-    if "resource" in params.repeated:
-        # One token, one MCP server (RI-03).
-        raise InvalidTarget("only one resource is supported", reason="resource_repeated")
-    asked = params.find("resource")
-    if asked is None:
-        default = policy.default_resource
-        if default is None:
-            raise InvalidTarget("resource is missing", reason="resource_missing")
-        return default
-    try:
-        resource = policy.find_resource(canonical_resource(asked))
-    except UrlError:
-        raise InvalidTarget("resource is malformed", reason="resource_malformed") from None
-    if resource is None:
-        raise InvalidTarget("the resource is not registered here", reason="resource_unknown")
-    if not resource.enabled:
-        raise InvalidTarget("the resource is not available", reason="resource_disabled")
-    return resource
-
-
-def _scope(params: Params) -> tuple[frozenset[str] | None, bool]:
-    text = params.find("scope")
-    if text is None:
-        return None, False
-    try:
-        scopes = parse_scope(text)
-    except ValueError:
-        raise InvalidScope("scope is malformed", reason="scope_malformed") from None
-    return (scopes - PROTOCOL_SCOPES) or None, OFFLINE_ACCESS in scopes
 
 
 def _prompt(params: Params) -> frozenset[str]:

@@ -33,6 +33,7 @@ from authz.oauth.authorization_request import AuthorizationRequest
 from authz.oauth.clients_in_use import store_document
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import covers, find_consent, store_consent
+from authz.oauth.facts import Code
 from authz.oauth.pending import store_pending
 from authz.policy import Ceiling, Decision, Reason, Subject, decide
 from authz.policy.snapshot import HeldRole
@@ -209,26 +210,10 @@ def _issue_code(
 ) -> str:
     code = entropy.new_token("azc")
     request, signed_in = asking.request, asking.signed_in
-    tx.add(
-        AuthorizationCode(
-            digest=entropy.digest(code),
-            tenant_id=asking.configuration.tenant.id,
-            client_id=asking.client.id,
-            user_id=signed_in.user_id,
-            resource_id=request.resource.id,
-            redirect_uri=request.redirect_uri,
-            code_challenge=request.code_challenge,
-            scopes=scopes,
-            requested=request.requested,
-            offline_access=request.offline_access,
-            auth_time=signed_in.auth_time,
-            amr=list(signed_in.amr),
-            created_at=now,
-            expires_at=now + lifetime,
-            spent_at=None,
-            family_id=None,
-        )
-    )
+    made = new_code(asking, scopes, code, lifetime=lifetime, now=now)
+    names = [column.name for column in AuthorizationCode.__table__.c]
+    values = {name: getattr(made, name) for name in names}
+    tx.add(AuthorizationCode(**{**values, "amr": list(made.amr)}))
     issued = CodeIssued(
         subject=signed_in.user_id,
         client=asking.client.id,
@@ -238,6 +223,34 @@ def _issue_code(
     )
     _record(tx, asking, [*before, issued], now)
     return code
+
+
+def new_code(
+    asking: Asking, scopes: frozenset[str], code: str, *, lifetime: timedelta, now: datetime
+) -> Code:
+    """The record of a code: everything its redemption will be held against."""
+    request, signed_in = asking.request, asking.signed_in
+    return Code(
+        digest=entropy.digest(code),
+        tenant_id=asking.configuration.tenant.id,
+        client_id=asking.client.id,
+        user_id=signed_in.user_id,
+        resource_id=request.resource.id,
+        redirect_uri=request.redirect_uri,
+        code_challenge=request.code_challenge,
+        scopes=scopes,
+        requested=request.requested,
+        offline_access=request.offline_access,
+        openid=None,
+        nonce=None,
+        authorization_details=None,
+        dpop_jkt=None,
+        auth_time=signed_in.auth_time,
+        acr=signed_in.acr,
+        amr=signed_in.amr,
+        created_at=now,
+        expires_at=now + lifetime,
+    )
 
 
 def _record(tx: Session, asking: Asking, events: Sequence[Event], now: datetime) -> None:

@@ -75,23 +75,52 @@ class ClientsInUse:
         self._cache: OrderedDict[tuple[str, str], _Entry] = OrderedDict()
 
     async def load(
-        self, configuration: TenantConfiguration, client_id: str
+        self, configuration: TenantConfiguration, client_id: str, *, may_fetch: bool = True
     ) -> tuple[Client, Sequence[object]]:
-        """The client and its inline keys. Raises InvalidClient with the private reason."""
+        """The client and its inline keys. Raises InvalidClient with the private reason.
+
+        Without `may_fetch` a stored document serves however old it is: whoever gives a token back need not wait for
+        a web site.
+        """
+        entry = self._find_current(configuration, client_id)
+        if entry is None:
+            now = self._clock()
+            entry = await self._load(configuration, client_id, now, may_fetch=may_fetch)
+            if entry.fresh_until is None or now < entry.fresh_until:
+                self._keep(configuration, client_id, entry)
+        return entry.client, entry.keys
+
+    async def find_stored(
+        self, configuration: TenantConfiguration, client_id: str
+    ) -> Client | None:
+        """The client, if it is usable as it is stored: nothing is fetched, and a document that is due does not do."""
+        entry = self._find_current(configuration, client_id)
+        if entry is not None:
+            return entry.client
+        now = self._clock()
+        try:
+            entry = await self._load(configuration, client_id, now, may_fetch=False)
+        except InvalidClient:
+            return None
+        if entry.fresh_until is not None and now >= entry.fresh_until:
+            return None
+        self._keep(configuration, client_id, entry)
+        return entry.client
+
+    def _find_current(self, configuration: TenantConfiguration, client_id: str) -> _Entry | None:
         key = (configuration.tenant.id, client_id)
         entry = self._cache.get(key)
-        now = self._clock()
-        if (
-            entry is None
-            or entry.version != configuration.tenant.version
-            or (entry.fresh_until is not None and now >= entry.fresh_until)
-        ):
-            entry = await self._load(configuration, client_id, now)
-            self._cache[key] = entry
-            if len(self._cache) > MAX_CACHED:
-                self._cache.popitem(last=False)
+        if entry is None or entry.version != configuration.tenant.version:
+            return None
+        if entry.fresh_until is not None and self._clock() >= entry.fresh_until:
+            return None
         self._cache.move_to_end(key)
-        return entry.client, entry.keys
+        return entry
+
+    def _keep(self, configuration: TenantConfiguration, client_id: str, entry: _Entry) -> None:
+        self._cache[configuration.tenant.id, client_id] = entry
+        if len(self._cache) > MAX_CACHED:
+            self._cache.popitem(last=False)
 
     async def load_remote_keys(self, client: Client, key_id: object) -> Sequence[object]:
         """Keys behind `jwks_uri`; an unknown `kid` fetches anew, at most once per interval (ATK-49)."""
@@ -115,28 +144,21 @@ class ClientsInUse:
         return keys
 
     async def _load(
-        self, configuration: TenantConfiguration, client_id: str, now: datetime
+        self, configuration: TenantConfiguration, client_id: str, now: datetime, *, may_fetch: bool
     ) -> _Entry:
         row = await asyncio.to_thread(self._find_row, configuration.tenant.id, client_id)
         version = configuration.tenant.version
         if row is None:
-            raise InvalidClient("the client is unknown", reason="client_unknown")
+            return await self._load_named(configuration, client_id, may_fetch=may_fetch)
         if row.kind != "cimd":
             return self._entry(version, usable_row(row), None)
         check_identifier(client_id, configuration.trust, self._rules)
         approved = is_approved(configuration.trust, client_id)
         client, is_fresh = stored_document(row, rules=self._rules, now=now, approved=approved)
-        if is_fresh:
+        if is_fresh or not may_fetch:
             return self._entry(version, client, row.fresh_until)
         try:
-            fetched = await fetch(
-                self._documents,
-                client_id,
-                tenant_id=configuration.tenant.id,
-                rules=self._rules,
-                max_bytes=self._max_document_bytes,
-                approved=approved,
-            )
+            fetched = await self._fetch(configuration, client_id, approved=approved)
         except ClientRefused as error:
             stale_until = (row.fresh_until or now) + STALE_GRACE
             if now >= stale_until or not error.reason.startswith("document_"):
@@ -145,6 +167,29 @@ class ClientsInUse:
             return self._entry(version, client, min(now + timedelta(minutes=1), stale_until))
         await asyncio.to_thread(self._store, configuration, fetched)
         return self._entry(version, fetched.client, fetched.fresh_until)
+
+    async def _load_named(
+        self, configuration: TenantConfiguration, client_id: str, *, may_fetch: bool
+    ) -> _Entry:
+        """A document nobody has used yet is fetched if an operator named it: no stranger decides what is (CIMD-36)."""
+        if not may_fetch or not is_approved(configuration.trust, client_id):
+            raise InvalidClient("the client is unknown", reason="client_unknown")
+        check_identifier(client_id, configuration.trust, self._rules)
+        fetched = await self._fetch(configuration, client_id, approved=True)
+        await asyncio.to_thread(self._store, configuration, fetched)
+        return self._entry(configuration.tenant.version, fetched.client, fetched.fresh_until)
+
+    async def _fetch(
+        self, configuration: TenantConfiguration, client_id: str, *, approved: bool
+    ) -> FetchedClient:
+        return await fetch(
+            self._documents,
+            client_id,
+            tenant_id=configuration.tenant.id,
+            rules=self._rules,
+            max_bytes=self._max_document_bytes,
+            approved=approved,
+        )
 
     @staticmethod
     def _entry(version: int, client: Client, fresh_until: datetime | None) -> _Entry:

@@ -57,6 +57,7 @@ QUERIES: Mapping[str, Query] = {
             ResourceRow.owner,
             ResourceRow.status,
             ResourceRow.is_default,
+            ResourceRow.client_id,
         ).where(AnyOf(ResourceRow.tenant_id, _TENANTS))
     ),
     "scopes": Query(
@@ -86,6 +87,16 @@ QUERIES: Mapping[str, Query] = {
         select(Group.tenant_id, Group.id, Group.name, RoleBinding.role_id, RoleBinding.expires_at)
         .join_from(RoleBinding, Group, RoleBinding.subject_id == Group.id)
         .where(RoleBinding.subject_kind == "group")
+        .where(AnyOf(RoleBinding.tenant_id, _TENANTS))
+    ),
+    "client_roles": Query(
+        select(
+            RoleBinding.tenant_id,
+            RoleBinding.subject_id,
+            RoleBinding.role_id,
+            RoleBinding.expires_at,
+        )
+        .where(RoleBinding.subject_kind == "client")
         .where(AnyOf(RoleBinding.tenant_id, _TENANTS))
     ),
     "trust": Query(
@@ -127,6 +138,8 @@ class TenantConfiguration:
     """Keys the MAC of refresh tokens."""
     audit_key: bytes
     """Keys the MAC of audit heads."""
+    dpop_key: bytes
+    """Keys the MAC of DPoP nonces."""
 
     def __repr__(self) -> str:
         return f"TenantConfiguration({self.tenant.slug!r}, version={self.tenant.version})"
@@ -228,24 +241,13 @@ def _build(
             policy=build(
                 version,
                 resources=[
-                    Resource(
-                        id=resource_id,
-                        identifier=identifier,
-                        canonical=canonical,
-                        name=label,
-                        owner=owner,
-                        enabled=state == "active",
-                        is_default=bool(is_default),
-                        scopes=scopes.get(resource_id, {}),
-                    )
-                    for _, resource_id, identifier, canonical, label, owner, state, is_default in _of(
-                        rows["resources"], id_
-                    )
+                    _resource(row, scopes.get(row[1], {})) for row in _of(rows["resources"], id_)
                 ],
                 roles=[row[1:] for row in _of(rows["roles"], id_)],
                 role_scopes=[row[1:] for row in _of(rows["role_scopes"], id_)],
                 role_parents=[row[1:] for row in _of(rows["role_parents"], id_)],
                 group_roles=[row[1:] for row in _of(rows["group_roles"], id_)],
+                client_roles=[row[1:] for row in _of(rows["client_roles"], id_)],
             ),
             keys=unseal(
                 (
@@ -262,8 +264,24 @@ def _build(
             ),
             refresh_key=derived_key(secret, "refresh"),
             audit_key=derived_key(secret, "audit"),
+            dpop_key=derived_key(secret, "dpop"),
         )
     return built
+
+
+def _resource(row: Row, scopes: Mapping[str, Scope]) -> Resource:
+    _, id_, identifier, canonical, name, owner, status, is_default, client_id = row
+    return Resource(
+        id=id_,
+        identifier=identifier,
+        canonical=canonical,
+        name=name,
+        owner=owner,
+        enabled=status == "active",
+        is_default=bool(is_default),
+        scopes=scopes,
+        client_id=client_id,
+    )
 
 
 def _of(rows: list[Row], tenant_id: str) -> list[Row]:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from authz.db.models import Consent
 from authz.db.racing import add_unless_there
 from authz.oauth.asking import Asking
+from authz.oauth.facts import StoredConsent
 from authz.policy import Decision
 from authz.urls import redirect_uri_matches
 
@@ -40,7 +41,7 @@ def has_ever_consented(tx: Session, tenant_id: str, user_id: str, client_id: str
     return found is not None
 
 
-def covers(consent: Consent, asking: Asking, decision: Decision) -> bool:
+def covers(consent: Consent | StoredConsent, asking: Asking, decision: Decision) -> bool:
     """Whether the person need not be asked: same client, same way back, nothing new (MCP-AS-58, MCP-AS-72)."""
     return (
         consent.remembered

@@ -2,13 +2,16 @@
 statements, and updated as the batch goes on.
 
 A request names what it needs by key (`FactKeys`); a decision answers with the facts it changed (`Changes`). A fact
-spent by the first request of a batch is spent for the second, because the second sees the changed value.
+spent by the first request of a batch is spent for the second, because the second sees the changed value. How facts
+become statements is `oauth.rows`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from authz.directory.sessions import SignedIn
+from authz.errors import OAuthError
 from authz.policy import Subject
 from authz.policy.snapshot import HeldRole
 
@@ -34,9 +37,10 @@ class Code:
     auth_time: datetime
     acr: str | None
     amr: tuple[str, ...]
+    created_at: datetime
     expires_at: datetime
-    spent_at: datetime | None
-    family_id: str | None
+    spent_at: datetime | None = None
+    family_id: str | None = None
     subject_enabled: bool = True
     consent_stands: bool = True
 
@@ -59,7 +63,7 @@ class Family:
     acr: str | None
     amr: tuple[str, ...]
     confirmation: dict[str, str] | None
-    """The `cnf` claim its tokens carry."""
+    """The `cnf` claim of its tokens."""
     authorization_details: list[dict[str, Any]] | None
     created_at: datetime
     idle_expires_at: datetime
@@ -88,11 +92,54 @@ class Token:
 
 
 @dataclass(frozen=True)
+class IssuedToken:
+    """An access token of the past, and whether everything it stands on still stands."""
+
+    jti: str
+    tenant_id: str
+    client_id: str
+    subject: str
+    resource_id: str
+    expires_at: datetime
+    revoked_at: datetime | None
+    family_id: str | None
+    """None when no family has it: the client acted on its own behalf."""
+    family_revoked_at: datetime | None
+    user_status: str | None
+    client_kind: str | None
+    client_status: str | None
+
+
+@dataclass(frozen=True)
+class BrowserSession:
+    """A browser's session of this tenant, live or not, and its person."""
+
+    signed_in: SignedIn
+    tenant_id: str
+    expires_at: datetime
+    ended_at: datetime | None
+    user_status: str
+
+
+@dataclass(frozen=True)
+class StoredConsent:
+    """What a person allowed a client at a resource."""
+
+    scopes: frozenset[str]
+    redirect_uris: tuple[str, ...]
+    client_digest: str
+    remembered: bool
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Replay:
-    """An assertion that may be presented once: `key` digests tenant, kind, issuer and `jti`."""
+    """Something that may be presented once: `key` digests tenant, kind, issuer and `jti`."""
 
     key: str
     expires_at: datetime
+    refusal: OAuthError
+    """What a second presentation is answered."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +148,16 @@ class FactKeys:
 
     codes: frozenset[str] = frozenset()
     families: frozenset[str] = frozenset()
+    tokens: frozenset[str] = frozenset()
+    sessions: frozenset[str] = frozenset()
+    """By digest; with them comes the consent of their people to `consents`."""
+    consents: frozenset[tuple[str, str]] = frozenset()
+    """Client and resource."""
     replays: tuple[Replay, ...] = ()
+
+    def with_replays(self, replays: tuple[Replay, ...]) -> "FactKeys":
+        """The same, and these."""
+        return replace(self, replays=(*self.replays, *replays)) if replays else self
 
 
 @dataclass(frozen=True)
@@ -109,9 +165,12 @@ class Changes:
     """What a decision changes."""
 
     codes: tuple[Code, ...] = ()
+    new_codes: tuple[Code, ...] = ()
     families: tuple[Family, ...] = ()
     new_families: tuple[Family, ...] = ()
     tokens: tuple[Token, ...] = ()
+    revoked_tokens: tuple[tuple[str, datetime], ...] = ()
+    """`jti` of each, and when."""
 
 
 @dataclass
@@ -120,6 +179,10 @@ class Facts:
 
     codes: dict[str, Code] = field(default_factory=dict)
     families: dict[str, Family] = field(default_factory=dict)
+    tokens: dict[str, IssuedToken] = field(default_factory=dict)
+    sessions: dict[str, BrowserSession] = field(default_factory=dict)
+    consents: dict[tuple[str, str, str], StoredConsent] = field(default_factory=dict)
+    """By person, client and resource."""
     roles: dict[str, tuple[HeldRole, ...]] = field(default_factory=dict)
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     claimed: set[str] = field(default_factory=set)
@@ -134,6 +197,19 @@ class Facts:
         """The family with this id."""
         family = self.families.get(family_id)
         return family if family is not None and family.tenant_id == tenant_id else None
+
+    def find_token(self, tenant_id: str, jti: str) -> IssuedToken | None:
+        """The record of this access token."""
+        token = self.tokens.get(jti)
+        return token if token is not None and token.tenant_id == tenant_id else None
+
+    def find_session(self, tenant_id: str, digest: str, now: datetime) -> SignedIn | None:
+        """The live session behind a cookie, if its person is active."""
+        found = self.sessions.get(digest)
+        if found is None or found.tenant_id != tenant_id:
+            return None
+        is_live = found.ended_at is None and now < found.expires_at
+        return found.signed_in if is_live and found.user_status == "active" else None
 
     def subject(self, user_id: str, *, enabled: bool) -> Subject:
         """The person as policy sees them."""
@@ -155,3 +231,6 @@ class Facts:
         """What later decisions of the batch see."""
         self.codes.update((code.digest, code) for code in changes.codes)
         self.families.update((f.id, f) for f in (*changes.families, *changes.new_families))
+        for jti, at in changes.revoked_tokens:
+            if (token := self.tokens.get(jti)) is not None:
+                self.tokens[jti] = replace(token, revoked_at=at)

@@ -1,6 +1,10 @@
-"""From an `Authorization` to rows, event, claims and the answer. The only place that mints (RFC 9068)."""
+"""From a decision to rows, event, claims and the answer. The only place that mints (RFC 9068).
+
+`mint` says what is stored and recorded and is called inside the batch; `response` signs and is called after the commit.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -8,13 +12,31 @@ from authz.audit.events import TokenIssued
 from authz.clock import numeric_date
 from authz.db.types import canonical_json
 from authz.keys import ACCESS_TOKEN
-from authz.oauth.authorization import Authorization, Outcome, TokenRequest
+from authz.oauth import bindings
+from authz.oauth.authorization import Authorization, IdTokenRequest, Outcome, TokenRequest
 from authz.oauth.configuration import TenantConfiguration
-from authz.oauth.facts import Changes, Code, Family, Token
+from authz.oauth.facts import Changes, Family, Token
 from authz.oauth.refresh import spell
 from authz.policy import Decision
 
 TOKEN_TYP = "at+jwt"  # noqa: S105 -- RFC 9068 §2.1
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a token stands on: who, through which client, at which resource, until when at most."""
+
+    grant_id: str
+    client_id: str
+    subject: str
+    resource_id: str
+    expires_at: datetime | None = None
+    auth_time: datetime | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+    authorization_details: list[dict[str, Any]] | None = None
+    refresh_token: str | None = None
+    id_token: IdTokenRequest | None = None
 
 
 def issue(
@@ -24,58 +46,107 @@ def issue(
     *,
     grant_type: str,
     is_new_family: bool,
-    spent: Code | None = None,
+    changes: Changes | None = None,
     retry: bool = False,
+    id_token: IdTokenRequest | None = None,
     now: datetime,
 ) -> Outcome:
-    """Rows, event and Authorization of one new access token in this family."""
-    configuration = request.configuration
-    issued_at = now
-    # The absolute limit of the authorization holds for its last access token too.
-    expires_at = min(now + request.lifetimes.access_token, family.expires_at)
-    token = Token(
-        jti=request.fresh.jti,
-        tenant_id=family.tenant_id,
-        family_id=family.id,
+    """One new access token in this family; `changes` are what else the grant changed."""
+    spelled = spell(request.configuration.refresh_key, family) if family.refreshable else None
+    grounds = Grounds(
+        grant_id=family.id,
         client_id=family.client_id,
         subject=family.user_id,
         resource_id=family.resource_id,
+        # The absolute limit of the authorization holds for its last access token too.
+        expires_at=family.expires_at,
+        auth_time=family.auth_time,
+        acr=family.acr,
+        amr=family.amr,
+        authorization_details=family.authorization_details,
+        refresh_token=spelled,
+        id_token=id_token,
+    )
+    made = changes or Changes()
+    return mint(
+        request,
+        grounds,
+        decision,
+        grant_type=grant_type,
+        changes=Changes(
+            codes=made.codes,
+            families=() if is_new_family else (family,),
+            new_families=(family,) if is_new_family else (),
+        ),
+        retry=retry,
+        now=now,
+    )
+
+
+def mint(
+    request: TokenRequest,
+    grounds: Grounds,
+    decision: Decision,
+    *,
+    grant_type: str,
+    changes: Changes | None = None,
+    retry: bool = False,
+    now: datetime,
+) -> Outcome:
+    """Rows, event and Authorization of one new access token."""
+    expires_at = now + request.lifetimes.access_token
+    if grounds.expires_at is not None:
+        expires_at = min(expires_at, grounds.expires_at)
+    jti = request.fresh.jti
+    token = Token(
+        jti=jti,
+        tenant_id=request.configuration.tenant.id,
+        family_id=grounds.grant_id,
+        client_id=grounds.client_id,
+        subject=grounds.subject,
+        resource_id=grounds.resource_id,
         scopes=decision.granted,
         decision=canonical_json(decision.as_json()),
-        issued_at=issued_at,
+        issued_at=now,
         expires_at=expires_at,
     )
     event = TokenIssued(
-        subject=family.user_id,
-        client=family.client_id,
+        subject=grounds.subject,
+        client=grounds.client_id,
         grant_type=grant_type,
-        jti=token.jti,
-        grant_id=family.id,
+        jti=jti,
+        grant_id=grounds.grant_id,
         resource=decision.resource,
         scopes=sorted(decision.granted),
         removed={scope: str(reason) for scope, reason in decision.removed.items()},
         policy_version=decision.policy_version,
-        refresh_token=family.refreshable,
+        refresh_token=grounds.refresh_token is not None,
         retry=retry,
+        bound=bindings.kind_of(request.confirmation),
     )
+    made = changes or Changes()
     return Outcome(
         answer=Authorization(
-            client_id=family.client_id,
-            subject=family.user_id,
+            client_id=grounds.client_id,
+            subject=grounds.subject,
             audience=decision.resource,
             scopes=decision.granted,
-            jti=token.jti,
-            grant_id=family.id,
-            issued_at=issued_at,
+            jti=jti,
+            grant_id=grounds.grant_id,
+            issued_at=now,
             expires_at=expires_at,
-            auth_time=family.auth_time,
-            amr=family.amr,
-            refresh_token=spell(configuration.refresh_key, family) if family.refreshable else None,
+            auth_time=grounds.auth_time,
+            acr=grounds.acr,
+            amr=grounds.amr,
+            confirmation=request.confirmation,
+            authorization_details=grounds.authorization_details,
+            refresh_token=grounds.refresh_token,
+            id_token=grounds.id_token,
         ),
         changes=Changes(
-            codes=() if spent is None else (spent,),
-            families=() if is_new_family else (family,),
-            new_families=(family,) if is_new_family else (),
+            codes=made.codes,
+            families=made.families,
+            new_families=made.new_families,
             tokens=(token,),
         ),
         events=(event,),
@@ -98,8 +169,14 @@ def claims(authorization: Authorization, configuration: TenantConfiguration) -> 
     }
     if authorization.auth_time is not None:
         made["auth_time"] = numeric_date(authorization.auth_time)
+    if authorization.acr is not None:
+        made["acr"] = authorization.acr
     if authorization.amr:
         made["amr"] = list(authorization.amr)
+    if authorization.confirmation is not None:
+        made["cnf"] = dict(authorization.confirmation)
+    if authorization.authorization_details is not None:
+        made["authorization_details"] = authorization.authorization_details
     return made
 
 
@@ -115,10 +192,12 @@ def response(
             claims(authorization, configuration),
             authorization.issued_at,
         ),
-        "token_type": "Bearer",
+        "token_type": bindings.token_type(authorization.confirmation),
         "expires_in": int((authorization.expires_at - authorization.issued_at).total_seconds()),
         "scope": " ".join(sorted(authorization.scopes)),
     }
+    if authorization.authorization_details is not None:
+        body["authorization_details"] = authorization.authorization_details
     if authorization.refresh_token is not None:
         body["refresh_token"] = authorization.refresh_token
     return body

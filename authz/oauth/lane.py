@@ -5,7 +5,7 @@ moved is read anew before anything is decided, and requests whose client was res
 to be prepared again (`Stale`).
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,10 +21,10 @@ from authz.db.batch import Phase
 from authz.db.models import AuditEvent, AuditHead
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
 from authz.errors import InvalidClient, OAuthError
-from authz.oauth.authorization import Grant, Outcome, TokenRequest
+from authz.oauth.authorization import Outcome
 from authz.oauth.configuration import QUERIES, VERSIONS, Configurations, TenantConfiguration
-from authz.oauth.fact_rows import read_calls, read_facts, write_calls
-from authz.oauth.facts import Facts
+from authz.oauth.facts import FactKeys, Facts, Replay
+from authz.oauth.rows import read_calls, read_facts, write_calls
 
 log = structlog.get_logger()
 
@@ -46,10 +46,23 @@ HEADS = Query(
 
 @dataclass(frozen=True)
 class Job:
-    """A prepared token request and the grant that decides it."""
+    """A prepared request: what it needs to know, and the pure function that decides it."""
 
-    request: TokenRequest
-    grant: Grant
+    configuration: TenantConfiguration
+    keys: FactKeys
+    decide: Callable[[Facts, datetime], Outcome]
+    """Raises OAuthError for a refusal that changes nothing."""
+    client_id: str
+    grant_type: str | None = None
+    """Of a token request, whose every refusal is an event."""
+    is_reading: bool = False
+    """It never changes anything: nothing has to be durable before it is answered."""
+
+    def with_replays(self, replays: tuple[Replay, ...]) -> "Job":
+        """The same, if these are presented for the first time."""
+        keys = self.keys.with_replays(replays)
+        # What is claimed is written.
+        return replace(self, keys=keys, is_reading=False)
 
 
 class Stale(Exception):
@@ -78,12 +91,18 @@ class TokenProgram:
 
     def __call__(self, jobs: Sequence[Job]) -> Generator[Phase, list[list[Row]], list[Result]]:
         """See `db.batch.Program`."""
-        tenants = {job.request.configuration.tenant.id for job in jobs}
+        tenants = {job.configuration.tenant.id for job in jobs}
+        reads = read_calls((job.configuration.tenant.id, job.keys) for job in jobs)
+        calls = [VERSIONS(tenants=tenants), *(call for call, _ in reads)]
+        if all(job.is_reading for job in jobs):
+            rows = yield Phase(calls, commit=True)
+            configurations = yield from self._current(dict(rows[0]))
+            facts, now = read_facts(reads, rows[1:]), self._clock()
+            return [_decide(job, configurations, facts, now) for job in jobs]
         unknown = sorted(tenants - self._heads.keys())
-        reads = read_calls((job.request.configuration.tenant.id, job.request.keys) for job in jobs)
         strands = [MAIN_STRAND, self._strand]
         head_reads = [HEADS(tenants=unknown, strands=strands)] if unknown else []
-        rows = yield Phase([VERSIONS(tenants=tenants), *reads, *head_reads])
+        rows = yield Phase([*calls, *head_reads])
         configurations = yield from self._current(dict(rows[0]))
         facts = read_facts(reads, rows[1 : 1 + len(reads)])
         now = self._clock()
@@ -203,34 +222,32 @@ def _decide(
     job: Job, configurations: dict[str, TenantConfiguration], facts: Facts, now: datetime
 ) -> Result:
     """One request's result; whatever goes wrong in it stays in it."""
-    request = job.request
-    configuration = configurations.get(request.configuration.tenant.id)
+    configuration = configurations.get(job.configuration.tenant.id)
     if configuration is None or not configuration.tenant.enabled:
         return InvalidClient("the client is unknown", reason="tenant_disabled")
-    if configuration.tenant.version != request.configuration.tenant.version:
-        return Stale(frozenset(r.key for r in request.keys.replays if facts.claim(r)))
+    if configuration.tenant.version != job.configuration.tenant.version:
+        return Stale(frozenset(r.key for r in job.keys.replays if facts.claim(r)))
     try:
         outcome = _decide_current(job, facts, now)
     except Exception as error:
-        log.exception("token.decision_failed", grant_type=job.grant.grant_type)
+        log.exception("lane.decision_failed", grant_type=job.grant_type)
         return error
     facts.apply(outcome.changes)
     return outcome, configuration
 
 
 def _decide_current(job: Job, facts: Facts, now: datetime) -> Outcome:
-    request = job.request
     try:
-        for replay in request.keys.replays:
+        for replay in job.keys.replays:
             if not facts.claim(replay):
-                raise InvalidClient("client authentication failed", reason="assertion_replayed")
-        outcome = job.grant.decide(request, facts, now)
+                raise replay.refusal
+        outcome = job.decide(facts, now)
     except OAuthError as error:
         outcome = Outcome(error)
-    if isinstance(outcome.answer, OAuthError) and not outcome.events:
+    if job.grant_type is not None and isinstance(outcome.answer, OAuthError) and not outcome.events:
         refused = TokenRefused(
-            client=request.client.id,
-            grant_type=job.grant.grant_type,
+            client=job.client_id,
+            grant_type=job.grant_type,
             error=outcome.answer.code,
             reason=outcome.answer.reason,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from authz.clients.authentication import AUTH_METHODS, SIGNING_ALGORITHMS
 from authz.keys import ALGORITHMS
+from authz.oauth import dpop, introspection
 from authz.oauth.grants import GRANTS
 from authz.oauth.pkce import METHOD
 from authz.policy.scopes import OFFLINE_ACCESS
@@ -27,6 +28,8 @@ def metadata(tenant: Tenant) -> dict[str, Any]:
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/token",
         "jwks_uri": f"{issuer}/jwks",
+        "introspection_endpoint": f"{issuer}/introspect",
+        "revocation_endpoint": f"{issuer}/revoke",
         # Scopes of MCP servers are in their own metadata: some clients ask for everything they find here.
         "scopes_supported": [OFFLINE_ACCESS],
         "response_types_supported": ["code"],
@@ -35,6 +38,12 @@ def metadata(tenant: Tenant) -> dict[str, Any]:
         "code_challenge_methods_supported": [METHOD],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "introspection_endpoint_auth_methods_supported": [m for m in AUTH_METHODS if m != "none"],
+        "introspection_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "introspection_signing_alg_values_supported": [introspection.SIGNING_ALGORITHM],
+        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         "client_id_metadata_document_supported": True,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],

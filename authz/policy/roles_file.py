@@ -47,11 +47,13 @@ class RoleEntry:
 
 @dataclass(frozen=True)
 class BindingEntry:
-    """Who holds a role, by login and by group name, and until when."""
+    """Who holds a role, by login, group name or client identifier, and until when."""
 
     role: str
     users: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    """By `client_id`: clients that act on their own behalf."""
     until: datetime | None = None
 
 
@@ -169,7 +171,7 @@ def _bindings(node: Node, roles: Mapping[str, RoleEntry]) -> Iterator[BindingEnt
     bound: set[tuple[str, str, str]] = set()
     for item in _items(node, "`bindings`"):
         members = _mapping(item, "a binding")
-        _only(item, {"role", "users", "groups", "until"}, "a binding")
+        _only(item, {"role", "users", "groups", "clients", "until"}, "a binding")
         if "role" not in members:
             raise _wrong(item, "the binding names no `role`")
         role = _text(members["role"], "`role` of a binding")
@@ -181,12 +183,14 @@ def _bindings(node: Node, roles: Mapping[str, RoleEntry]) -> Iterator[BindingEnt
             role=role,
             users=frozenset(map(normal_login, logins)),
             groups=_names(members.get("groups"), f"groups of {what}"),
+            clients=_names(members.get("clients"), f"clients of {what}"),
             until=_moment(members["until"], what) if "until" in members else None,
         )
         holders = [("user", name) for name in sorted(binding.users)]
         holders += [("group", name) for name in sorted(binding.groups)]
+        holders += [("client", name) for name in sorted(binding.clients)]
         if not holders:
-            raise _wrong(item, f"{what} names neither `users` nor `groups`")
+            raise _wrong(item, f"{what} names neither `users` nor `groups` nor `clients`")
         for kind, holder in holders:
             if (role, kind, holder) in bound:
                 raise _wrong(item, f"the {kind} {holder!r} is bound to {role!r} twice")
@@ -294,6 +298,7 @@ def _dumped_binding(binding: BindingEntry) -> dict[str, Any]:
         "role": binding.role,
         "users": sorted(binding.users),
         "groups": sorted(binding.groups),
+        "clients": sorted(binding.clients),
         "until": until,
     }
     return {name: value for name, value in members.items() if value}

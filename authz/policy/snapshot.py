@@ -36,6 +36,8 @@ class Resource:
     enabled: bool = True
     is_default: bool = False
     scopes: Mapping[str, Scope] = field(default_factory=dict)
+    client_id: str | None = None
+    """The client with which this server asks about its tokens (RFC 7662)."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Policy:
     groups: Mapping[str, str]
     """Names by group id, of groups that hold a role."""
     by_canonical: Mapping[str, Resource]
+    client_roles: Mapping[str, tuple[HeldRole, ...]] = field(default_factory=dict)
+    """By client, of clients that act on their own behalf."""
 
     def find_resource(self, canonical: str) -> Resource | None:
         """The resource with this canonical identifier."""
@@ -95,9 +99,11 @@ def build(
     role_scopes: Iterable[tuple[str, str, str]],
     role_parents: Iterable[tuple[str, str]],
     group_roles: Iterable[tuple[str, str, str, datetime | None]],
+    client_roles: Iterable[tuple[str, str, datetime | None]] = (),
 ) -> Policy:
     """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role),
-    group_roles (group id, group name, role id, expiry). Inclusion cycles, refused when written, end here too.
+    group_roles (group id, group name, role id, expiry), client_roles (client, role id, expiry). Inclusion cycles,
+    refused when written, end here too.
     """
     by_id = {r.id: r for r in resources}
     names = dict(roles)
@@ -112,6 +118,9 @@ def build(
     for group_id, name, role_id, expires_at in group_roles:
         held.setdefault(group_id, []).append(HeldRole(role_id, expires_at))
         group_names[group_id] = name
+    own_roles: dict[str, list[HeldRole]] = {}
+    for client_id, role_id, expires_at in client_roles:
+        own_roles.setdefault(client_id, []).append(HeldRole(role_id, expires_at))
     return Policy(
         version=version,
         resources=MappingProxyType(by_id),
@@ -124,6 +133,7 @@ def build(
         ),
         group_roles=MappingProxyType({id_: tuple(roles) for id_, roles in held.items()}),
         groups=MappingProxyType(group_names),
+        client_roles=MappingProxyType({id_: tuple(it) for id_, it in own_roles.items()}),
     )
 
 

@@ -10,6 +10,12 @@ TOKEN_REQUESTS = Counter(
     ["grant_type", "outcome"],
     registry=REGISTRY,
 )
+BACK_CHANNEL_REQUESTS = Counter(
+    "authz_back_channel_requests_total",
+    "Answers of the endpoints that programs call: refusals of all, and answers of all but the token endpoint.",
+    ["endpoint", "outcome"],
+    registry=REGISTRY,
+)
 AUTHORIZE_REQUESTS = Counter(
     "authz_authorize_requests_total",
     "Answers of the authorization endpoint.",

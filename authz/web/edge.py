@@ -10,11 +10,16 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from authz.clients.metadata import Rules
 from authz.db import migrate
-from authz.db.batch import open_runner
+from authz.db.batch import Lane, open_runner
 from authz.directory.local_login import LocalLogin
 from authz.limits import Limits
+from authz.oauth.back_channel import BackChannel
 from authz.oauth.clients_in_use import ClientsInUse
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.introspection import Introspection
+from authz.oauth.lane import TokenProgram
+from authz.oauth.own_tokens import OwnTokens
+from authz.oauth.revocation import Revocation
 from authz.oauth.token import TokenEndpoint
 from authz.services import Services
 from authz.tenants import DEFAULT_SLUG, SLUG_PATTERN
@@ -45,7 +50,10 @@ class Edge:
     services: Services
     rules: Rules
     limits: Limits
+    channel: BackChannel
     token: TokenEndpoint
+    introspection: Introspection
+    revocation: Revocation
     local_login: LocalLogin
     pages: Pages
     trusted_proxies: frozenset[str]
@@ -71,11 +79,11 @@ class Edge:
         migrate.check(self.services.database)
         self.services.network.start(asyncio.get_running_loop())
         await asyncio.to_thread(self.find_configuration, DEFAULT_SLUG)
-        await self.token.lane.start()
+        await self.channel.lane.start()
         try:
             yield
         finally:
-            await self.token.lane.close()
+            await self.channel.lane.close()
 
 
 def make_edge(services: Services) -> Edge:
@@ -92,18 +100,24 @@ def make_edge(services: Services) -> Edge:
         rules=rules,
         max_document_bytes=settings.clients.document_max_bytes,
     )
+    program = TokenProgram(services.configurations, services.clock)
+    channel = BackChannel(
+        settings,
+        services.database,
+        services.configurations,
+        clients,
+        services.clock,
+        Lane(open_runner(services.database), program),
+    )
+    own_tokens = OwnTokens()
     return Edge(
         services=services,
         rules=rules,
         limits=Limits(settings.limits, services.clock),
-        token=TokenEndpoint(
-            settings,
-            services.database,
-            services.configurations,
-            clients,
-            services.clock,
-            open_runner(services.database),
-        ),
+        channel=channel,
+        token=TokenEndpoint(channel),
+        introspection=Introspection(channel, own_tokens, services.clock),
+        revocation=Revocation(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
         pages=Pages(),
         trusted_proxies=frozenset(settings.server.trusted_proxies),

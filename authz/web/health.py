@@ -32,7 +32,7 @@ def routes(edge: Edge) -> list[Route]:
         peer = request.client.host if request.client else ""
         if peer not in _LOOPBACK or "x-forwarded-for" in request.headers:
             return json_answer({"error": "not_found"}, status=404)
-        statistics = edge.token.lane.statistics
+        statistics = edge.channel.lane.statistics
         metrics.LANE_BATCHES.set(statistics.batches)
         metrics.LANE_JOBS.set(statistics.jobs)
         metrics.LANE_STATEMENTS.set(statistics.statements)

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from authz.errors import OAuthError
+from authz.errors import OAuthError, UseDpopNonce
 
 # Any origin, no credentials: these endpoints authenticate by what is in the request, never by a cookie (MCP-AS-27).
 CORS = {
@@ -33,6 +33,16 @@ def no_content() -> Response:
     return Response(status_code=204, headers={**_NO_STORE, **CORS})
 
 
+def empty_answer() -> Response:
+    """200 and nothing to say (RFC 7009 §2.2)."""
+    return Response(status_code=200, headers={**_NO_STORE, **CORS})
+
+
+def text_answer(body: str, media_type: str) -> Response:
+    """A JWT as a whole body."""
+    return Response(body, headers={**_NO_STORE, **CORS, "content-type": media_type})
+
+
 def oauth_error(error: OAuthError, *, authorization_sent: bool) -> Response:
     """RFC 6749 §5.2. The reason stays here."""
     headers = {}
@@ -42,6 +52,8 @@ def oauth_error(error: OAuthError, *, authorization_sent: bool) -> Response:
         headers["connection"] = "close"
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
+    if isinstance(error, UseDpopNonce):
+        headers["dpop-nonce"] = error.nonce
     return json_answer(
         {"error": error.code, "error_description": error.description},
         status=error.status,

@@ -6,6 +6,7 @@ import socket
 import threading
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from sqlalchemy import update
@@ -16,15 +17,41 @@ from authz.db.batch import Lane, PostgresqlRunner
 from authz.db.models import AuthorizationCode, Tenant, TokenFamily
 from authz.errors import InvalidGrant, TemporarilyUnavailable
 from authz.oauth.authorization import FreshNames
+from authz.oauth.back_channel import Call
 from authz.oauth.params import Params
 from authz.web.edge import make_edge
 from tests.support.arrange import VERIFIER
 
 
+class Endpoint:
+    """The token endpoint of an edge that no web server stands before."""
+
+    def __init__(self, edge):
+        self.channel, self.token, self.limits = edge.channel, edge.token, edge.limits
+
+    @property
+    def lane(self):
+        return self.channel.lane
+
+    @lane.setter
+    def lane(self, lane):
+        self.channel.lane = lane
+
+    async def handle(self, slug, params):
+        with self.limits.attempt("token", "127.0.0.1") as attempt:
+            return await self.token.handle(Call(slug, "/token", params, attempt))
+
+    async def job(self, slug, params):
+        configuration = await self.channel.configuration(slug)
+        call = Call(slug, "/token", params, self.limits.attempt("token", "127.0.0.1"))
+        caller, _ = await self.channel._caller(configuration, call, takes_dpop=True)
+        return self.token._prepare(caller)
+
+
 @asynccontextmanager
 async def endpoint_of(harness, *, started=True):
     """A token endpoint with a lane of its own: what a second process would be."""
-    endpoint = make_edge(harness.server.services).token
+    endpoint = Endpoint(make_edge(harness.server.services))
     if started:
         await endpoint.lane.start()
     try:
@@ -63,7 +90,7 @@ async def queued(endpoint, harness, all_params):
     """Requests that wait, in this order, for a lane that does not run yet."""
     tasks = []
     for params in all_params:
-        tasks.append(asyncio.create_task(endpoint.handle(harness.slug, params, None)))
+        tasks.append(asyncio.create_task(endpoint.handle(harness.slug, params)))
         async with asyncio.timeout(10):
             while len(endpoint.lane._waiting) < len(tasks):  # noqa: ASYNC110 -- no event tells
                 await asyncio.sleep(0.001)
@@ -154,16 +181,12 @@ def test_a_job_whose_statement_fails_does_not_fail_its_neighbours(harness):
 
     async def main():
         async with endpoint_of(harness, started=False) as endpoint:
-            configuration = await endpoint._configuration(harness.slug)
             taken = harness.claims(harness.redeem(harness.code()).access_token)["jti"]
             codes = [harness.code() for _ in range(3)]
-            jobs = [
-                await endpoint._prepare(configuration, redemption(harness, code), None)
-                for code in codes
-            ]
-            jobs[1] = replace(
-                jobs[1], request=replace(jobs[1].request, fresh=FreshNames(jti=taken))
-            )
+            jobs = [await endpoint.job(harness.slug, redemption(harness, code)) for code in codes]
+            (request,) = jobs[1].decide.args
+            again = replace(request, fresh=FreshNames(jti=taken))
+            jobs[1] = replace(jobs[1], decide=partial(jobs[1].decide.func, again))
             tasks = [asyncio.create_task(endpoint.lane.submit(job)) for job in jobs]
             await asyncio.sleep(0)
             await endpoint.lane.start()
@@ -205,10 +228,10 @@ def test_a_request_is_prepared_again_when_the_configuration_moved(harness):
 
     async def main():
         async with endpoint_of(harness) as endpoint:
-            assert await endpoint.handle(harness.slug, redemption(harness, code), None)
+            assert await endpoint.handle(harness.slug, redemption(harness, code))
             before = endpoint.lane.statistics.jobs
             harness.change(clients.set_ceiling, harness.client_id, frozenset({"logs.read"}))
-            answered = await endpoint.handle(harness.slug, redemption(harness, other), None)
+            answered = await endpoint.handle(harness.slug, redemption(harness, other))
             assert answered.body["scope"] == "logs.read"
             assert endpoint.lane.statistics.jobs == before + 2
 
@@ -259,7 +282,7 @@ def test_a_configuration_that_never_rests_is_a_503(harness):
             endpoint.lane = Lane(MovingRunner(lane.runner, harness), lane.program)
             await endpoint.lane.start()
             with pytest.raises(TemporarilyUnavailable) as refused:
-                await endpoint.handle(harness.slug, redemption(harness, code), None)
+                await endpoint.handle(harness.slug, redemption(harness, code))
             assert refused.value.reason == "configuration_moving"
 
     asyncio.run(main())
@@ -310,7 +333,7 @@ def test_a_refusal_raised_by_the_endpoint_is_the_recorded_one(harness):
     async def main():
         async with endpoint_of(harness) as endpoint:
             with pytest.raises(InvalidGrant) as refused:
-                await endpoint.handle(harness.slug, redemption(harness, "azc_unknown"), None)
+                await endpoint.handle(harness.slug, redemption(harness, "azc_unknown"))
             return refused.value.reason
 
     reason = asyncio.run(main())
@@ -380,13 +403,13 @@ async def cut_at_commit(harness, params, *, warm):
     """The request whose COMMIT is not answered, and one after it through the same lane."""
     async with cut_endpoint(harness) as (endpoint, proxy):
         if warm:
-            await endpoint.handle(harness.slug, redemption(harness, harness.code()), None)
+            await endpoint.handle(harness.slug, redemption(harness, harness.code()))
         later = redemption(harness, harness.code())
         proxy.armed.set()
         results = []
         for one in (params, later):
             results += await asyncio.gather(
-                endpoint.handle(harness.slug, one, None), return_exceptions=True
+                endpoint.handle(harness.slug, one), return_exceptions=True
             )
         assert proxy.cuts == 1
         return results

@@ -67,7 +67,9 @@ def test_one_code_redeemed_fifty_times_by_threads(harness):
     mark = len(LOG.events)
     answers = all_at_once([(f"{harness.issuer}/token", fields)] * MANY)
     assert Counter(a.status_code for a in answers) == {200: 1, 400: MANY - 1}
-    reasons = Counter(e.get("reason") for e in LOG.events[mark:] if e["event"] == "token.refused")
+    reasons = Counter(
+        e.get("reason") for e in LOG.events[mark:] if e["event"] == "back_channel.refused"
+    )
     assert reasons == {"code_spent": MANY - 1}
     [family] = families(harness.server.database, harness.tenant_id)
     assert family.revoked_because == "code_replayed"

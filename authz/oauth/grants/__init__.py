@@ -2,8 +2,14 @@
 
 from authz.oauth.authorization import Grant
 from authz.oauth.grants.authorization_code import AuthorizationCodeGrant
+from authz.oauth.grants.client_credentials import ClientCredentialsGrant
 from authz.oauth.grants.refresh_token import RefreshTokenGrant
 
 GRANTS: dict[str, Grant] = {
-    grant.grant_type: grant for grant in (AuthorizationCodeGrant(), RefreshTokenGrant())
+    grant.grant_type: grant
+    for grant in (
+        AuthorizationCodeGrant(),
+        RefreshTokenGrant(),
+        ClientCredentialsGrant(),
+    )
 }

@@ -6,8 +6,8 @@ from datetime import datetime
 from authz import entropy
 from authz.audit.events import FamilyRevoked
 from authz.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
-from authz.oauth import pkce
-from authz.oauth.authorization import Outcome, TokenRequest
+from authz.oauth import bindings, pkce
+from authz.oauth.authorization import IdTokenRequest, Outcome, TokenRequest
 from authz.oauth.facts import Changes, Code, FactKeys, Facts, Family
 from authz.oauth.grants.shared import (
     check_resource,
@@ -49,6 +49,7 @@ class AuthorizationCodeGrant:
             raise InvalidGrant(REFUSED, reason="code_of_other_client")
         if not pkce.matches(request.params.require("code_verifier"), code.code_challenge):
             raise InvalidGrant(REFUSED, reason="pkce_mismatch")
+        bindings.check_code(code.dpop_jkt, request.confirmation, refused=REFUSED)
         try:
             return self._decide_own(request, code, facts, now)
         except OAuthError as error:
@@ -109,7 +110,8 @@ class AuthorizationCodeGrant:
             decision,
             grant_type=self.grant_type,
             is_new_family=True,
-            spent=replace(code, spent_at=now, family_id=family.id),
+            changes=Changes(codes=(replace(code, spent_at=now, family_id=family.id),)),
+            id_token=None if code.openid is None else IdTokenRequest(code.openid, code.nonce),
             now=now,
         )
 
@@ -144,7 +146,7 @@ def _family(request: TokenRequest, code: Code, granted: frozenset[str], now: dat
         auth_time=code.auth_time,
         acr=code.acr,
         amr=code.amr,
-        confirmation=None,
+        confirmation=None if request.confirmation is None else dict(request.confirmation),
         authorization_details=code.authorization_details,
         created_at=now,
         idle_expires_at=min(now + lifetimes.refresh_idle, expires_at),

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from authz.audit.events import FamilyRevoked
 from authz.errors import AccessDenied, InvalidGrant, InvalidScope, OAuthError
+from authz.oauth import bindings
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import Changes, FactKeys, Facts, Family
 from authz.oauth.grants.shared import check_resource, refused, resource_of
@@ -73,6 +74,9 @@ class RefreshTokenGrant:
             raise InvalidGrant(REFUSED, reason="refresh_not_granted")
         if now >= min(family.expires_at, family.idle_expires_at):
             raise InvalidGrant(REFUSED, reason="refresh_expired")
+        bindings.check_family(
+            request.client, family.confirmation, request.confirmation, refused=REFUSED
+        )
         place = standing(family, presented, retry_window=request.lifetimes.retry_window, now=now)
         if place is Standing.REUSED:
             return _reused(family, now)

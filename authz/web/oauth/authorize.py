@@ -31,6 +31,7 @@ from authz.web.edge import Edge
 from authz.web.forms import params_of, read_form, read_query
 from authz.web.oauth.consent_page import consent_page
 from authz.web.oauth.reading import NeedsSignIn, SentBack, read_request
+from authz.web.oauth.silent import answer_silently
 from authz.web.oauth.stops import (
     answered_already,
     foreign_form,
@@ -57,6 +58,10 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
             return unreadable(edge, error)
         slug = request.path_params.get("slug", DEFAULT_SLUG)
         cookie = read_session(edge, slug, request)
+        location = await answer_silently(edge, slug, params, cookie)
+        if location is not None:
+            AUTHORIZE_REQUESTS.labels("code").inc()
+            return see_other(location)
         return await run_in_threadpool(_Flow(edge, slug, cookie).begin, params, query)
 
     async def consent(request: Request) -> Response:

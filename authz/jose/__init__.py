@@ -1,0 +1,35 @@
+"""The one wrapper round joserfc: signing what we issue, verifying every JWT that comes in.
+
+`verify_jwt` takes a `Profile` and is the only way in (architecture D13): compact form only, capped length, an explicit
+algorithm list bound to the key's type, `typ`, no header that names or carries a key, no duplicate members, string
+`iss` and `sub`, one audience, finite times, bounded lifetime. Every failure is a `JwtError` with a private reason.
+
+Never decides what a token is good for: callers choose the profile and read the claims.
+"""
+
+from authz.jose.compact import MAX_TOKEN_CHARS, JwtError, read_unverified
+from authz.jose.keys import ASYMMETRIC, import_jwks
+from authz.jose.signing import sign_jwt
+from authz.jose.verification import (
+    LEEWAY,
+    Profile,
+    time_claim,
+    verify_embedded,
+    verify_jwt,
+    verify_signature,
+)
+
+__all__ = [
+    "ASYMMETRIC",
+    "LEEWAY",
+    "MAX_TOKEN_CHARS",
+    "JwtError",
+    "Profile",
+    "import_jwks",
+    "read_unverified",
+    "sign_jwt",
+    "time_claim",
+    "verify_embedded",
+    "verify_jwt",
+    "verify_signature",
+]

@@ -1,0 +1,78 @@
+"""Public keys that others hand us: imported only when sound, used only with algorithms that fit them."""
+
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
+
+from authz.jose.compact import JwtError, decode
+
+ASYMMETRIC = ("ES256", "ES384", "PS256", "Ed25519", "EdDSA", "RS256")
+"""What an incoming JWT may be signed with. `EdDSA` is the older name of `Ed25519` (JWT-02)."""
+_CURVES = {"ES256": "P-256", "ES384": "P-384"}
+_KINDS: dict[object, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+
+def import_jwks(document: object, *, algorithms: Sequence[str]) -> tuple[Key, ...]:
+    """Public keys of a JWK Set that fit the algorithms; others are passed over, hostile ones refused.
+
+    Raises JwtError: private or symmetric members (CIMD-10), RSA outside 2048 to 8192 bits, an even or tiny
+    exponent, unknown curves (ATK-45), more than 20 keys.
+    """
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not 1 <= len(entries) <= 20:
+        raise JwtError("jwks_malformed")
+    keys = [import_key(entry) for entry in entries]
+    usable = tuple(key for key in keys if key is not None and fitting(key, algorithms))
+    if not usable:
+        raise JwtError("jwks_without_usable_key")
+    return usable
+
+
+def import_key(entry: object) -> Key | None:
+    """One public key; None for a kind we do not use. Raises JwtError for a private, weak or malformed one."""
+    if not isinstance(entry, dict):
+        raise JwtError("jwk_malformed")
+    if entry.get("kty") == "oct" or not _PRIVATE_MEMBERS.isdisjoint(entry):
+        raise JwtError("jwk_not_public")
+    if entry.get("use", "sig") != "sig":
+        return None
+    kty = entry.get("kty")
+    if kty not in _KINDS or (kty == "OKP" and entry.get("crv") != "Ed25519"):
+        return None
+    try:
+        if kty == "RSA":
+            _check_rsa(entry)
+        return _KINDS[kty].import_key(entry)
+    except (JoseError, ValueError, TypeError, KeyError, binascii.Error):
+        raise JwtError("jwk_malformed") from None
+
+
+def _check_rsa(entry: Mapping[str, Any]) -> None:
+    """Before any arithmetic: a 64-kilobit modulus or e=1 must not reach the library (ATK-45)."""
+    modulus, exponent = entry.get("n"), entry.get("e")
+    if not isinstance(modulus, str) or not isinstance(exponent, str):
+        raise JwtError("jwk_malformed")
+    if not 340 <= len(modulus) <= 1368 or not 3 <= len(exponent) <= 8:
+        raise JwtError("jwk_weak")
+    value = int.from_bytes(decode(exponent), "big")
+    if value < 65537 or value % 2 == 0:
+        raise JwtError("jwk_weak")
+
+
+def fitting(key: Key, algorithms: Sequence[str]) -> list[str]:
+    """The algorithms of the list that this key may be used with: one key never serves two families."""
+    declared = key.as_dict(private=False).get("alg")
+    if isinstance(key, RSAKey):
+        fits = [a for a in algorithms if a[:2] in ("RS", "PS")]
+    elif isinstance(key, ECKey):
+        fits = [a for a in algorithms if _CURVES.get(a) == key.curve_name]
+    elif isinstance(key, OKPKey):
+        fits = [a for a in algorithms if a in ("Ed25519", "EdDSA")]
+    else:
+        fits = []
+    same = {"Ed25519", "EdDSA"}
+    return [a for a in fits if declared in (None, a) or {a, declared} == same]

@@ -1,0 +1,235 @@
+"""What every endpoint that a client's program calls has in common: who asks, with which key, and one turn in the lane.
+
+Owns the phases before and after the decision: the tenant's configuration, client authentication, proof of possession,
+the batch, and preparing again when an operator changed something meanwhile. An endpoint says which job to submit.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from authz.clients.authentication import authenticate, read_credentials
+from authz.clients.client import Client
+from authz.clock import Clock
+from authz.db import Database
+from authz.db.batch import FateUnknown, Lane, LaneFull
+from authz.errors import (
+    InvalidClient,
+    InvalidTarget,
+    OAuthError,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
+from authz.jose import read_unverified
+from authz.limits import Attempt
+from authz.oauth import dpop
+from authz.oauth.authorization import Outcome
+from authz.oauth.clients_in_use import ClientsInUse
+from authz.oauth.configuration import Configurations, TenantConfiguration
+from authz.oauth.facts import Replay
+from authz.oauth.lane import Job, Result, Stale
+from authz.oauth.params import Params
+from authz.settings import Settings
+
+_PREPARATIONS = 4
+"""How often a request is prepared again because an operator changed something meanwhile."""
+
+
+class UnknownTenant(Exception):
+    """No such issuer here: the edge answers 404."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A client's request as it arrived, without HTTP."""
+
+    slug: str
+    path: str
+    """Of the endpoint below the issuer: `/token`."""
+    params: Params
+    attempt: Attempt
+    """Whose budgets it spends."""
+    authorization: str | None = None
+    dpop: tuple[str, ...] = ()
+    """Every `DPoP` header; more than one is refused."""
+
+    def __repr__(self) -> str:
+        return f"Call({self.path!r})"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """An authenticated client, and what its request proved besides."""
+
+    configuration: TenantConfiguration
+    client: Client
+    params: Params
+    confirmation: Mapping[str, str] | None
+    """The key of a DPoP proof, as a `cnf` claim."""
+
+
+Prepare = Callable[[Caller], Job]
+
+
+class BackChannel:
+    """One per process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        configurations: Configurations,
+        clients: ClientsInUse,
+        clock: Clock,
+        lane: Lane[Job, Result],
+    ) -> None:
+        self.settings = settings
+        self.clients = clients
+        self.lane = lane
+        self._database = database
+        self._configurations = configurations
+        self._clock = clock
+
+    async def handle(
+        self,
+        call: Call,
+        prepare: Prepare,
+        *,
+        takes_dpop: bool = False,
+        may_fetch: bool = True,
+    ) -> tuple[Outcome, TenantConfiguration]:
+        """Authenticate, prepare, decide. Raises OAuthError, or UnknownTenant.
+
+        A replay key this request was the first to present is remembered even if the request has to be prepared again;
+        it does not count against its own second turn.
+        """
+        _refuse_repeated(call.params)
+        claimed: frozenset[str] = frozenset()
+        for _ in range(_PREPARATIONS):
+            configuration = await self.configuration(call.slug)
+            try:
+                caller, replays = await self._caller(
+                    configuration, call, takes_dpop=takes_dpop, may_fetch=may_fetch
+                )
+                job = prepare(caller)
+            except TooManyRequests:
+                raise
+            except OAuthError:
+                # What is refused here never reaches a batch, which would have noticed that the client has a new
+                # secret, or is no longer blocked.
+                if await asyncio.to_thread(self._is_current, configuration):
+                    raise
+                continue
+            result = await self.submit(job, tuple(r for r in replays if r.key not in claimed))
+            if isinstance(result, Stale):
+                claimed |= result.claimed
+                continue
+            if isinstance(result, Exception):
+                raise result
+            if isinstance(result[0].answer, OAuthError):
+                raise result[0].answer
+            return result
+        raise TemporarilyUnavailable("try again shortly", reason="configuration_moving")
+
+    async def submit(self, job: Job, replays: tuple[Replay, ...] = ()) -> Result:
+        """One turn in the lane. Raises TemporarilyUnavailable."""
+        if replays:
+            job = job.with_replays(replays)
+        try:
+            return await self.lane.submit(job)
+        except LaneFull:
+            raise TemporarilyUnavailable(
+                "the server is busy, try again shortly", reason="lane_full"
+            ) from None
+        except FateUnknown:
+            # A refresh that is asked for again gets the same successor, whether or not this one was durable.
+            raise TemporarilyUnavailable("try again shortly", reason="fate_unknown") from None
+
+    async def configuration(self, slug: str) -> TenantConfiguration:
+        """What this process last saw of the tenant; the batch checks its version. Raises UnknownTenant."""
+        known = self._configurations.find_known(slug)
+        if known is not None and known.tenant.enabled:
+            return known
+        read = await asyncio.to_thread(self._read_configuration, slug)
+        if read is None:
+            raise UnknownTenant(slug)
+        return read
+
+    def _read_configuration(self, slug: str) -> TenantConfiguration | None:
+        with self._database.read() as tx:
+            return self._configurations.find(tx, slug)
+
+    def _is_current(self, configuration: TenantConfiguration) -> bool:
+        read = self._read_configuration(configuration.tenant.slug)
+        return read is not None and read.tenant.version == configuration.tenant.version
+
+    async def _caller(
+        self,
+        configuration: TenantConfiguration,
+        call: Call,
+        *,
+        takes_dpop: bool,
+        may_fetch: bool = True,
+    ) -> tuple[Caller, tuple[Replay, ...]]:
+        client, replays = await self._authenticated(configuration, call, may_fetch=may_fetch)
+        confirmation = None
+        if call.dpop and takes_dpop:
+            proof = dpop.read_proof(
+                call.dpop,
+                method="POST",
+                uri=f"{configuration.tenant.issuer}{call.path}",
+                nonces=self._nonces(configuration),
+                tenant_id=configuration.tenant.id,
+                now=self._clock(),
+            )
+            confirmation = {"jkt": proof.jkt}
+            replays = (*replays, proof.replay)
+        return Caller(configuration, client, call.params, confirmation), replays
+
+    def _nonces(self, configuration: TenantConfiguration) -> dpop.Nonces | None:
+        return dpop.Nonces(configuration.dpop_key) if self.settings.tokens.dpop_nonce else None
+
+    def dpop_nonce(self, configuration: TenantConfiguration) -> str | None:
+        """The nonce to hand out with an answer; None where none is demanded."""
+        nonces = self._nonces(configuration)
+        return None if nonces is None else nonces.current(self._clock())
+
+    async def _authenticated(
+        self, configuration: TenantConfiguration, call: Call, *, may_fetch: bool
+    ) -> tuple[Client, tuple[Replay, ...]]:
+        params = call.params
+        credentials = read_credentials(
+            call.authorization,
+            client_id=params.find("client_id"),
+            client_secret=params.find("client_secret"),
+            client_assertion=params.find("client_assertion"),
+            client_assertion_type=params.find("client_assertion_type"),
+        )
+        call.attempt.names(configuration.tenant.id, credentials.client_id)
+        client, keys = await self.clients.load(
+            configuration, credentials.client_id, may_fetch=may_fetch
+        )
+        if credentials.assertion is not None and client.jwks_uri is not None:
+            header, _ = read_unverified(credentials.assertion)
+            keys = await self.clients.load_remote_keys(client, header.get("kid"))
+        issuer = configuration.tenant.issuer
+        proof = authenticate(
+            client,
+            credentials,
+            issuer=issuer,
+            token_endpoint=f"{issuer}/token",
+            keys=keys,
+            now=self._clock(),
+        )
+        call.attempt.authenticated(is_confidential=client.is_confidential)
+        if proof.replay is None:
+            return client, ()
+        refusal = InvalidClient("client authentication failed", reason="assertion_replayed")
+        return client, (Replay(*proof.replay, refusal),)
+
+
+def _refuse_repeated(params: Params) -> None:
+    # RFC 8707 lets `resource` repeat; a token here is for one server, and /authorize says the same (RI-03).
+    if params.repeated == {"resource"}:
+        raise InvalidTarget("only one resource is supported", reason="resource_repeated")
+    params.refuse_repeated()

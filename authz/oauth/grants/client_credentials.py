@@ -1,0 +1,59 @@
+"""A client acting on its own behalf (RFC 6749 §4.4): what it may do are the roles bound to it.
+
+Decisions:
+- Registration gives nothing by itself: without a role the answer is `access_denied`, whatever the client's ceiling.
+- Its roles are part of the policy snapshot: few clients have any, and so the batch reads nothing for this grant.
+- `sub` is the client's identifier, which can never look like a person's (O21-28). No refresh token (O21-29).
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from authz.errors import AccessDenied, UnauthorizedClient
+from authz.oauth.asked import check_scopes, read_resource, read_scopes
+from authz.oauth.authorization import Outcome, TokenRequest
+from authz.oauth.facts import FactKeys, Facts
+from authz.oauth.issuing import Grounds, mint
+from authz.policy import Ceiling, Reason, Subject, decide
+
+
+@dataclass(frozen=True)
+class ClientCredentialsGrant:
+    """A token for the client itself."""
+
+    grant_type = "client_credentials"
+    parameters = frozenset({"scope", "resource"})
+    allowed_with = frozenset({"client_credentials"})
+
+    def prepare(self, request: TokenRequest) -> FactKeys:
+        """Nothing has to be read. Raises UnauthorizedClient for a client that proves nothing."""
+        if not request.client.is_confidential:
+            raise UnauthorizedClient(
+                "client_credentials is for clients that authenticate", reason="client_is_public"
+            )
+        return FactKeys()
+
+    def decide(self, request: TokenRequest, facts: Facts, now: datetime) -> Outcome:  # noqa: ARG002
+        """Policy alone says what the client gets."""
+        policy, client = request.configuration.policy, request.client
+        resource = read_resource(request.params, policy)
+        asked = read_scopes(request.params)
+        check_scopes(asked.resource, resource)
+        decision = decide(
+            policy,
+            Subject(id=client.id, roles=policy.client_roles.get(client.id, ())),
+            resource,
+            client=client.id,
+            requested=asked.resource,
+            ceilings=(Ceiling(Reason.CLIENT_CEILING, client.scope_ceiling),),
+            now=now,
+        )
+        if not decision.granted:
+            raise AccessDenied("policy leaves no scope for this request", reason="nothing_granted")
+        grounds = Grounds(
+            grant_id=request.fresh.family_id,
+            client_id=client.id,
+            subject=client.id,
+            resource_id=resource.id,
+        )
+        return mint(request, grounds, decision, grant_type=self.grant_type, now=now)

@@ -1,0 +1,83 @@
+"""Browser sessions, their people, and what those people allowed: for a request that needs no page."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, select
+
+from authz.db.models import Consent, Session, User
+from authz.db.statements import AnyOf, Call, Query, Row
+from authz.directory.sessions import SignedIn
+from authz.oauth.facts import BrowserSession, Changes, Facts, StoredConsent
+from authz.oauth.rows.holdings import holdings_query, learn_holdings
+from authz.oauth.rows.wanted import Read, Wanted
+
+SESSIONS = Query(
+    select(
+        Session.digest,
+        Session.user_id,
+        User.login,
+        User.name,
+        Session.auth_time,
+        Session.acr,
+        Session.amr,
+        Session.tenant_id,
+        Session.expires_at,
+        Session.ended_at,
+        User.status,
+    )
+    .join_from(Session, User, and_(User.id == Session.user_id, User.tenant_id == Session.tenant_id))
+    .where(AnyOf(Session.digest, "sessions"))
+)
+CONSENTS = Query(
+    select(
+        Consent.user_id,
+        Consent.client_id,
+        Consent.resource_id,
+        Consent.scopes,
+        Consent.redirect_uris,
+        Consent.client_digest,
+        Consent.remembered,
+        Consent.revoked_at,
+    )
+    .join_from(
+        Session,
+        Consent,
+        and_(Consent.user_id == Session.user_id, Consent.tenant_id == Session.tenant_id),
+    )
+    .where(AnyOf(Session.digest, "sessions"))
+    .where(AnyOf(Consent.client_id, "clients"))
+    .where(AnyOf(Consent.resource_id, "resources"))
+)
+HOLDINGS = holdings_query(select(Session.user_id).where(AnyOf(Session.digest, "sessions")))
+
+
+def reads(wanted: Wanted) -> list[Read]:
+    """By digest."""
+    if not wanted.sessions:
+        return []
+    consents = CONSENTS(
+        sessions=wanted.sessions, clients=wanted.clients, resources=wanted.resources
+    )
+    return [
+        (SESSIONS(sessions=wanted.sessions), _learn),
+        (consents, _learn_consents),
+        (HOLDINGS(sessions=wanted.sessions), learn_holdings),
+    ]
+
+
+def writes(_: Sequence[Changes]) -> list[Call]:
+    """Nothing: a session is not changed by what it is used for."""
+    return []
+
+
+def _learn(facts: Facts, rows: list[Row]) -> None:
+    for digest, user_id, login, name, auth_time, acr, amr, *rest in rows:
+        signed_in = SignedIn(digest, user_id, login, name, auth_time, tuple(amr), acr)
+        facts.sessions[digest] = BrowserSession(signed_in, *rest)
+
+
+def _learn_consents(facts: Facts, rows: list[Row]) -> None:
+    for user_id, client_id, resource_id, scopes, uris, digest, remembered, revoked_at in rows:
+        facts.consents[user_id, client_id, resource_id] = StoredConsent(
+            scopes, tuple(uris), digest, bool(remembered), revoked_at
+        )

@@ -1,0 +1,83 @@
+"""Records of access tokens, with what they stand on."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import and_, select
+
+from authz.db.models import Client, TokenFamily, User
+from authz.db.models import IssuedToken as TokenRow
+from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
+from authz.oauth.facts import Changes, Facts, IssuedToken, Token
+from authz.oauth.rows.wanted import Read, Wanted
+
+TOKENS = Query(
+    select(
+        TokenRow.jti,
+        TokenRow.tenant_id,
+        TokenRow.client_id,
+        TokenRow.subject,
+        TokenRow.resource_id,
+        TokenRow.expires_at,
+        TokenRow.revoked_at,
+        TokenFamily.id,
+        TokenFamily.revoked_at,
+        User.status,
+        Client.kind,
+        Client.status,
+    )
+    .join_from(TokenRow, TokenFamily, TokenFamily.id == TokenRow.family_id, isouter=True)
+    .join(
+        User,
+        and_(User.id == TokenRow.subject, User.tenant_id == TokenRow.tenant_id),
+        isouter=True,
+    )
+    .join(
+        Client,
+        and_(Client.tenant_id == TokenRow.tenant_id, Client.id == TokenRow.client_id),
+        isouter=True,
+    )
+    .where(AnyOf(TokenRow.jti, "tokens"))
+)
+INSERT_TOKENS = Insert(TokenRow.__table__)  # type: ignore[arg-type]
+REVOKE_TOKENS = Update(
+    TokenRow.__table__,  # type: ignore[arg-type]
+    keys=["jti"],
+    assign=["revoked_at"],
+)
+
+
+def reads(wanted: Wanted) -> list[Read]:
+    """By `jti`."""
+    return [(TOKENS(tokens=wanted.tokens), _learn)] if wanted.tokens else []
+
+
+def writes(changes: Sequence[Changes]) -> list[Call]:
+    """New records, and the moment of revocation."""
+    new = [_row(token) for c in changes for token in c.tokens]
+    revoked = dict(pair for c in changes for pair in c.revoked_tokens)
+    calls = []
+    if new:
+        calls.append(INSERT_TOKENS(new))
+    if revoked:
+        calls.append(REVOKE_TOKENS(sorted(revoked.items())))
+    return calls
+
+
+def _learn(facts: Facts, rows: list[Row]) -> None:
+    facts.tokens = {row[0]: IssuedToken(*row) for row in rows}
+
+
+def _row(t: Token) -> Row:
+    return (
+        t.jti,
+        t.tenant_id,
+        t.family_id,
+        t.client_id,
+        t.subject,
+        t.resource_id,
+        t.scopes,
+        t.decision,
+        t.issued_at,
+        t.expires_at,
+        None,
+    )

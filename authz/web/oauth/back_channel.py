@@ -1,0 +1,75 @@
+"""Endpoints that a client's program calls with a form: read once, answered or refused in one way.
+
+Plain Starlette routes, because every dependency layer would be paid by each request. Never reads a cookie, so any
+origin may call them.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from authz.errors import InvalidRequest, OAuthError, ServerError
+from authz.oauth.back_channel import Call, UnknownTenant
+from authz.oauth.params import Params
+from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
+from authz.tenants import DEFAULT_SLUG
+from authz.web.addresses import peer_address
+from authz.web.edge import Edge
+from authz.web.forms import read_form
+from authz.web.responses import json_answer, oauth_error, preflight
+
+log = structlog.get_logger()
+
+Answer = Callable[[Call, Request], Awaitable[Response]]
+
+
+def form_routes(edge: Edge, prefix: str, path: str, answer: Answer) -> list[Route]:
+    """POST and its preflight at `path` below a prefix; `answer` raises OAuthError to refuse."""
+    endpoint = path.removeprefix("/")
+
+    async def post(request: Request) -> Response:
+        authorization = request.headers.getlist("authorization")
+        refused = partial(_refused, path, authorization_sent=bool(authorization))
+        try:
+            with edge.limits.attempt(endpoint, peer_address(edge, request)) as attempt:
+                call = Call(
+                    slug=request.path_params.get("slug", DEFAULT_SLUG),
+                    path=path,
+                    params=Params(await read_form(request)),
+                    attempt=attempt,
+                    authorization=_only(authorization),
+                    dpop=tuple(request.headers.getlist("dpop")),
+                )
+                return await answer(call, request)
+        except UnknownTenant:
+            return json_answer({"error": "not_found"}, status=404)
+        except OAuthError as error:
+            log.info("back_channel.refused", path=path, error=error.code, reason=error.reason)
+            return refused(error)
+        except Exception:
+            # Said to the operator in full and to the client not at all; nothing was issued.
+            log.exception("back_channel.failed", path=path)
+            return refused(ServerError("the server failed to answer", reason="exception"))
+
+    async def options(_: Request) -> Response:
+        return preflight("POST, OPTIONS")
+
+    return [
+        Route(f"{prefix}{path}", post, methods=["POST"]),
+        Route(f"{prefix}{path}", options, methods=["OPTIONS"]),
+    ]
+
+
+def _refused(path: str, error: OAuthError, *, authorization_sent: bool) -> Response:
+    BACK_CHANNEL_REQUESTS.labels(path, error.code).inc()
+    return oauth_error(error, authorization_sent=authorization_sent)
+
+
+def _only(headers: list[str]) -> str | None:
+    if len(headers) > 1:
+        raise InvalidRequest("send one Authorization header", reason="authorization_twice")
+    return headers[0] if headers else None
