@@ -12,7 +12,7 @@ from authz.jose.compact import JwtError, decode
 ASYMMETRIC = ("ES256", "ES384", "PS256", "Ed25519", "EdDSA", "RS256")
 """What an incoming JWT may be signed with. `EdDSA` is the older name of `Ed25519` (JWT-02)."""
 _CURVES = {"ES256": "P-256", "ES384": "P-384"}
-_KINDS: dict[object, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_KINDS: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
@@ -41,7 +41,11 @@ def import_key(entry: object) -> Key | None:
     if entry.get("use", "sig") != "sig":
         return None
     kty = entry.get("kty")
-    if kty not in _KINDS or (kty == "OKP" and entry.get("crv") != "Ed25519"):
+    if (
+        not isinstance(kty, str)
+        or kty not in _KINDS
+        or (kty == "OKP" and entry.get("crv") != "Ed25519")
+    ):
         return None
     try:
         if kty == "RSA":

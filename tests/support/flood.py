@@ -41,7 +41,7 @@ def rows(database: Database) -> dict[str, int]:
 def remembered(server: RunningServer) -> int:
     """How many keys all budgets, caches and shelves of the process hold."""
     edge, shelves = server.edge, server.services.documents._shelves.values()
-    clients = len(edge.token._clients._cache)
+    clients = len(edge.channel.clients._cache)
     return len(edge.limits) + clients + sum(len(s.entries) + len(s.failures) for s in shelves)
 
 

@@ -110,11 +110,12 @@ class RunningServer:
         proxy: str | None = None,
         limits: Mapping[str, Any] | None = None,
         trusted_proxies: Sequence[str] = (),
+        sections: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         """With an `issuer` it is a production installation behind a proxy that ends TLS.
 
         With a `proxy` it reaches the web through that (see `egress.Egress`). All tests come from one address within
-        one minute, so its budgets are off unless `limits` are given.
+        one minute, so its budgets are off unless `limits` are given. `sections` are further settings.
         """
         structlog.configure(processors=[structlog.processors.format_exc_info, LOG])
         self.clock, self.web = clock, web
@@ -140,6 +141,7 @@ class RunningServer:
                     **({} if proxy is None else {"proxy": proxy}),
                 },
                 "clients": {"private_redirect_schemes": frozenset({"cursor"})},
+                **(sections or {}),
             },
         )
         self._stack = contextlib.ExitStack()
@@ -517,9 +519,13 @@ class Harness:
 
     def token(self, fields: Any, **headers: str) -> Answer:
         """POST /token with these fields (a mapping or pairs)."""
+        return self.post("/token", fields, **headers)
+
+    def post(self, path: str, fields: Any, **headers: str) -> Answer:
+        """POST a form to another endpoint of the issuer."""
         mark = len(LOG.events)
         response = self.http.post(
-            f"{self.issuer}/token",
+            f"{self.issuer}{path}",
             content=str(httpx2.QueryParams(fields)),
             headers={"Content-Type": "application/x-www-form-urlencoded", **headers},
         )
