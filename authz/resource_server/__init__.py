@@ -12,9 +12,11 @@ For people who run MCP servers on the official SDK, on FastMCP or on plain ASGI:
 Without a valid token nothing behind `app` is reached. A tool that the mapping does not name is absent
 from `tools/list` and cannot be called; `undeclared_tools` names such tools, for a test.
 
-What it owns: RFC 9068 verification, the challenges of RFC 6750 and RFC 9728, the metadata document, the
-identity that tools see. What it never does: issue, introspect or store tokens, forward a token to another
-server, or import another part of authz: it runs in your process and needs joserfc and httpx2 only.
+What it owns: RFC 9068 verification, proofs of possession (RFC 9449), what a call needs (scopes, RFC 9470
+step-up) and how a token limits it (`mcp_tool` authorization details), the challenges of RFC 6750, 9449, 9470
+and 9728, the metadata document, the identity that tools see. What it never does: issue, introspect or store
+tokens, forward a token to another server, or import another part of authz: it runs in your process and
+needs joserfc and httpx2 only.
 
 Decisions
 - The AS's keys are never served older than their max-age: a removed key stops working then, at the price
@@ -22,8 +24,9 @@ Decisions
 - Claim checks are written out here. joserfc's claims registry lets one audience of several match and takes
   booleans and 1e300 for dates; its decoder checks no `typ`, takes HS256 by default and refuses headers
   over 512 bytes. It supplies keys and signature primitives.
-- Scopes are checked on the request body, before the server sees it, because only HTTP can carry the
-  challenge that lets a client ask for more (MCP: 403 and `insufficient_scope`). Server hooks check again.
+- Scopes, sign-in and limits are checked on the request body, before the server sees it, because only HTTP
+  can carry the challenge that lets a client ask for more (MCP: 403 and `insufficient_scope`). Server hooks
+  check again.
 - Lists of tools are filtered in the server where it has a hook, and in the response in every case.
 """
 
@@ -33,35 +36,42 @@ from authz.resource_server.discovery import RemoteKeys
 from authz.resource_server.errors import (
     AccessError,
     InsufficientScope,
+    InvalidProof,
     InvalidToken,
     KeysUnavailable,
+    LimitedTool,
     MalformedRequest,
     MissingToken,
     NoCurrentTokenError,
     SessionNotFound,
     UnknownTool,
+    WeakAuthentication,
 )
 from authz.resource_server.metadata import metadata_document
 from authz.resource_server.middleware import ProtectedApp
 from authz.resource_server.protection import protect, undeclared_tools
-from authz.resource_server.tool_scopes import ToolScopes
+from authz.resource_server.tool_rules import Needs, ToolRules
 from authz.resource_server.verifier import TokenVerifier
 
 __all__ = [
     "AccessError",
     "AccessToken",
     "InsufficientScope",
+    "InvalidProof",
     "InvalidToken",
     "KeysUnavailable",
+    "LimitedTool",
     "MalformedRequest",
     "MissingToken",
+    "Needs",
     "NoCurrentTokenError",
     "ProtectedApp",
     "RemoteKeys",
     "SessionNotFound",
     "TokenVerifier",
-    "ToolScopes",
+    "ToolRules",
     "UnknownTool",
+    "WeakAuthentication",
     "current_token",
     "metadata_document",
     "protect",

@@ -3,7 +3,6 @@
 Nothing here reads a signature: `verifier` calls this after it has checked one.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from authz.resource_server.errors import InvalidToken
+from authz.resource_server.tool_limits import ToolLimits, read_limits
 
 # How far the clocks of the two servers may differ, in seconds; for exp, nbf and iat alike.
 LEEWAY = 30
@@ -41,6 +41,9 @@ class AccessToken:
     auth_time: datetime | None = None
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    key_thumbprint: str | None = None
+    """Of the key that the token is bound to, and whose proof came with the request."""
+    tool_limits: ToolLimits = field(default_factory=dict, hash=False)
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -49,7 +52,8 @@ def read_claims(
 ) -> AccessToken:
     """Judge the claims of a token whose signature is good (RFC 9068 section 4).
 
-    Raises InvalidToken; `issuer` and `resource` are compared as strings.
+    Raises InvalidToken; `issuer` and `resource` are compared as strings. That a token with a
+    `key_thumbprint` comes with a proof is for the caller to see to.
     """
     if claims.get("iss") != issuer:
         raise InvalidToken("iss_mismatch")
@@ -62,10 +66,6 @@ def read_claims(
         raise InvalidToken("iat_future")
     if "nbf" in claims and _seconds(claims, "nbf") > now + LEEWAY:
         raise InvalidToken("nbf_future")
-    # A token bound to a key is worthless to a thief only if nobody takes it as a bearer token
-    # (RFC 8705 section 3, RFC 9449 section 7.2); proofs of possession are not read here.
-    if "cnf" in claims:
-        raise InvalidToken("sender_constrained")
     return AccessToken(
         subject=_text(claims, "sub"),
         client_id=_text(claims, "client_id"),
@@ -84,16 +84,18 @@ def read_claims(
         ),
         acr=_optional_text(claims, "acr"),
         amr=_methods(claims),
+        key_thumbprint=_key_thumbprint(claims),
+        tool_limits=read_limits(claims.get("authorization_details", []), resource),
         claims=MappingProxyType(dict(claims)),
     )
 
 
 def _seconds(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    # True is an int in Python, and 1e300 is a float that no date can hold.
+    # True is an int in Python, and 1e300 is a number that no date can hold.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidToken(f"{name}_malformed")
-    if not math.isfinite(value) or not 0 <= value <= _LAST_SECOND:
+    if not 0 <= value <= _LAST_SECOND:
         raise InvalidToken(f"{name}_malformed")
     return value
 
@@ -132,3 +134,18 @@ def _methods(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidToken("amr_malformed")
     return tuple(value)
+
+
+def _key_thumbprint(claims: Mapping[str, Any]) -> str | None:
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    if not isinstance(confirmation, dict):
+        raise InvalidToken("cnf_malformed")
+    # Certificates end at the proxy: without the one of this connection the token is anybody's (RFC 8705 section 3).
+    if "x5t#S256" in confirmation:
+        raise InvalidToken("bound_to_certificate")
+    # Another way of binding, or two at once: not one of them may go unchecked (RFC 7800 section 3.1).
+    if confirmation.keys() != {"jkt"}:
+        raise InvalidToken("cnf_unknown")
+    return _text(confirmation, "jkt")

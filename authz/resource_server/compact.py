@@ -2,11 +2,12 @@
 
 import base64
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from authz.resource_server import strict_json
-from authz.resource_server.errors import InvalidToken
+from authz.resource_server.errors import AccessError, InvalidToken
 
 MAX_TOKEN_LENGTH = 16 * 1024
 # RFC 9068 section 2.1; the long form is the same media type (RFC 7515 section 4.1.9).
@@ -15,6 +16,19 @@ TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 FORBIDDEN_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+
+# What a reason is raised as: InvalidToken for an access token, InvalidProof for a proof.
+Refuse = Callable[[str], AccessError]
+
+
+@dataclass(frozen=True, repr=False)
+class Segments:
+    """A JWS taken apart: a header that nobody has judged, and bytes that nobody has read."""
+
+    header: dict[str, Any]
+    payload: bytes
+    signing_input: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,11 +46,8 @@ def take_apart(token: str) -> CompactToken:
     """Split an access token; raises InvalidToken for every form but the one that RFC 9068 gives it."""
     if len(token) > MAX_TOKEN_LENGTH:
         raise InvalidToken("token_too_long")
-    segments = token.split(".")
-    if len(segments) != 3:
-        raise InvalidToken("not_compact")
-    header_segment, payload_segment, signature_segment = segments
-    header = read_object(_decode(header_segment), "header_not_json")
+    segments = split(token, InvalidToken)
+    header = segments.header
     if FORBIDDEN_HEADERS & header.keys():
         raise InvalidToken("header_forbidden")
     kind, algorithm, key_id = header.get("typ"), header.get("alg"), header.get("kid")
@@ -49,28 +60,42 @@ def take_apart(token: str) -> CompactToken:
     return CompactToken(
         algorithm=algorithm,
         key_id=key_id,
-        payload=_decode(payload_segment),
-        signing_input=f"{header_segment}.{payload_segment}".encode("ascii"),
-        signature=_decode(signature_segment),
+        payload=segments.payload,
+        signing_input=segments.signing_input,
+        signature=segments.signature,
     )
 
 
-def read_object(data: bytes, reason: str) -> dict[str, Any]:
-    """Parse a JSON object; raises InvalidToken(reason) for anything else."""
+def split(compact: str, refuse: Refuse) -> Segments:
+    """Split a compact JWS and decode each part; raises `refuse(reason)` for every other form."""
+    segments = compact.split(".")
+    if len(segments) != 3:
+        raise refuse("not_compact")
+    header, payload, signature = (_decode(segment, refuse) for segment in segments)
+    return Segments(
+        header=read_object(header, "header_not_json", refuse),
+        payload=payload,
+        signing_input=compact.rpartition(".")[0].encode("ascii"),
+        signature=signature,
+    )
+
+
+def read_object(data: bytes, reason: str, refuse: Refuse) -> dict[str, Any]:
+    """Parse a JSON object; raises `refuse(reason)` for anything else."""
     try:
         value = strict_json.loads(data)
     except ValueError as error:
-        raise InvalidToken(reason) from error
+        raise refuse(reason) from error
     if not isinstance(value, dict):
-        raise InvalidToken(reason)
+        raise refuse(reason)
     return value
 
 
-def _decode(segment: str) -> bytes:
+def _decode(segment: str, refuse: Refuse) -> bytes:
     if not _SEGMENT.fullmatch(segment) or len(segment) % 4 == 1:
-        raise InvalidToken("segment_malformed")
+        raise refuse("segment_malformed")
     data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     # Unused trailing bits would give one token several spellings.
     if base64.urlsafe_b64encode(data).rstrip(b"=") != segment.encode("ascii"):
-        raise InvalidToken("segment_malformed")
+        raise refuse("segment_malformed")
     return data

@@ -4,7 +4,10 @@ AccessError
 +-- MalformedRequest    400 invalid_request
 +-- MissingToken        401, no error code (RFC 6750 section 3.1)
 +-- InvalidToken        401 invalid_token
++-- InvalidProof        401 invalid_dpop_proof
++-- WeakAuthentication  401 insufficient_user_authentication
 +-- InsufficientScope   403 insufficient_scope
++-- LimitedTool         403 insufficient_authorization, no challenge: the grant says no
 +-- UnknownTool         403, no challenge: no scope would help
 +-- SessionNotFound     404
 +-- BodyTooLarge        413
@@ -25,6 +28,11 @@ class AccessError(Exception):
         super().__init__(self.description)
         self.reason = reason
 
+    @property
+    def message(self) -> str:
+        """What the caller reads."""
+        return self.description
+
 
 class MalformedRequest(AccessError):
     """The request contradicts itself or cannot be read."""
@@ -35,7 +43,7 @@ class MalformedRequest(AccessError):
 
 
 class MissingToken(AccessError):
-    """No bearer token was presented."""
+    """No access token was presented."""
 
     status = 401
     description = "An access token is required."
@@ -49,6 +57,35 @@ class InvalidToken(AccessError):
     description = "The access token is not valid here."
 
 
+class InvalidProof(AccessError):
+    """The proof of possession is missing, wrong, old or used; the sentence does not say which."""
+
+    status = 401
+    error = "invalid_dpop_proof"
+    description = "The proof of possession is not valid here."
+
+
+class WeakAuthentication(AccessError):
+    """The token is good, the sign-in behind it is too old or of the wrong kind (RFC 9470)."""
+
+    status = 401
+    error = "insufficient_user_authentication"
+    description = "This operation needs a newer or a stronger sign-in."
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        scopes: frozenset[str],
+        max_age: int | None,
+        acr_values: tuple[str, ...],
+    ) -> None:
+        super().__init__(reason)
+        self.scopes = scopes
+        self.max_age = max_age
+        self.acr_values = acr_values
+
+
 class InsufficientScope(AccessError):
     """The token is good, its scopes are not; `scopes` is what a new token has to carry."""
 
@@ -59,6 +96,23 @@ class InsufficientScope(AccessError):
     def __init__(self, reason: str, scopes: frozenset[str]) -> None:
         super().__init__(reason)
         self.scopes = scopes
+
+
+class LimitedTool(AccessError):
+    """The token limits the arguments of the tool, and the call is outside of the limits (RFC 9396)."""
+
+    status = 403
+    error = "insufficient_authorization"
+    description = "The access token limits what this tool may be called with."
+
+    def __init__(self, reason: str, tool: str) -> None:
+        super().__init__(reason)
+        self.tool = tool
+
+    @property
+    def message(self) -> str:
+        """The tool by name; never the values that would pass, which another may have to keep to himself."""
+        return f"{self.description[:-1]}: {self.tool}"
 
 
 class UnknownTool(AccessError):

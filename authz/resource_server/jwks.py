@@ -1,4 +1,4 @@
-"""Read a JWK Set and check signatures with it: asymmetric keys only, one key per `kid` (pure).
+"""Read public keys and check signatures with them: asymmetric keys only, one key per `kid` of a set (pure).
 
 A key is bound to its algorithms when it is read, so the header of a token never chooses how a key is
 used: an RSA key cannot become an HMAC secret.
@@ -25,7 +25,8 @@ ALGORITHMS = {
     "Ed25519": JWSRegistry.algorithms["Ed25519"],
 }
 # Kind of key -> its public members and what it may verify.
-_KINDS = {
+Kinds = Mapping[tuple[str, str | None], tuple[tuple[str, ...], frozenset[str]]]
+_KINDS: Kinds = {
     ("EC", "P-256"): (("crv", "x", "y"), frozenset({"ES256"})),
     ("RSA", None): (("n", "e"), frozenset({"RS256"})),
     ("OKP", "Ed25519"): (("crv", "x"), frozenset({"EdDSA", "Ed25519"})),
@@ -52,12 +53,13 @@ def read_keys(document: Mapping[str, Any]) -> dict[str, VerificationKey]:
         raise ValueError("not a JWK Set")
     keys: dict[str, VerificationKey] = {}
     for entry in entries:
-        key = _read_key(entry)
-        if key is None:
+        key = read_key(entry, _KINDS)
+        kid = entry["kid"] if key is not None and "kid" in entry else None
+        if key is None or not isinstance(kid, str) or not kid:
             continue
-        if entry["kid"] in keys:
+        if kid in keys:
             raise ValueError("two keys share a kid")
-        keys[entry["kid"]] = key
+        keys[kid] = key
     return keys
 
 
@@ -70,20 +72,19 @@ def verify_signature(token: CompactToken, key: VerificationKey) -> None:
         raise InvalidToken("signature_wrong")
 
 
-def _read_key(entry: Any) -> VerificationKey | None:
+def read_key(entry: Any, kinds: Kinds) -> VerificationKey | None:
+    """The public key in a JWK, or None if it is none of `kinds`, malformed, or not for signatures."""
     if not isinstance(entry, dict):
         return None
-    kid, kty, crv = entry.get("kid"), entry.get("kty"), entry.get("crv")
-    if not isinstance(kid, str) or not kid or not isinstance(kty, str):
-        return None
-    if crv is not None and not isinstance(crv, str):
+    kty, crv = entry.get("kty"), entry.get("crv")
+    if not isinstance(kty, str) or (crv is not None and not isinstance(crv, str)):
         return None
     operations = entry.get("key_ops", ["verify"])
     if entry.get("use", "sig") != "sig" or not isinstance(operations, list):
         return None
     if "verify" not in operations:
         return None
-    members, algorithms = _KINDS.get((kty, crv), ((), frozenset[str]()))
+    members, algorithms = kinds.get((kty, crv), ((), frozenset[str]()))
     if "alg" in entry:
         algorithms &= {entry["alg"]} if isinstance(entry["alg"], str) else frozenset()
     if not algorithms:

@@ -1,17 +1,29 @@
 """Read what a JSON-RPC request body asks for, before the server does (pure)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from authz.resource_server import strict_json
 from authz.resource_server.errors import MalformedRequest
 
+# Batches are of one protocol version, and each call in one is judged before the first is served.
+MAX_BATCH = 100
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A tool and what it is called with."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class RequestBody:
-    """The tools that a body calls, whether it asks for the list, and the id to answer under."""
+    """The calls of tools in a body, whether it asks for the list, and the id to answer under."""
 
-    called: tuple[str, ...]
+    calls: tuple[ToolCall, ...]
     lists_tools: bool
     request_id: str | int | None
 
@@ -25,22 +37,30 @@ def read_body(data: bytes) -> RequestBody:
     messages = decoded if isinstance(decoded, list) else [decoded]
     if not messages or not all(isinstance(message, dict) for message in messages):
         raise MalformedRequest("body_not_jsonrpc")
+    if len(messages) > MAX_BATCH:
+        raise MalformedRequest("batch_too_long")
     methods = [message.get("method") for message in messages]
     if not all(method is None or isinstance(method, str) for method in methods):
         raise MalformedRequest("body_not_jsonrpc")
     return RequestBody(
-        called=tuple(_tool(m) for m in messages if m.get("method") == "tools/call"),
+        calls=tuple(_read_call(m) for m in messages if m.get("method") == "tools/call"),
         lists_tools="tools/list" in methods,
         request_id=_request_id(decoded),
     )
 
 
-def _tool(message: dict[str, Any]) -> str:
+def _read_call(message: dict[str, Any]) -> ToolCall:
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
-    if not isinstance(name, str):
+    if not isinstance(params, dict) or not isinstance(name, str):
         raise MalformedRequest("tool_unnamed")
-    return name
+    arguments = params.get("arguments")
+    # Some clients write null for a tool without arguments.
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        raise MalformedRequest("arguments_malformed")
+    return ToolCall(tool=name, arguments=arguments)
 
 
 def _request_id(decoded: Any) -> str | int | None:

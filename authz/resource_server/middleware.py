@@ -10,24 +10,26 @@ from urllib.parse import unquote, urlsplit
 from authz.resource_server.access_token import AccessToken
 from authz.resource_server.challenge import CORS, Challenges, Headers, json_headers
 from authz.resource_server.current import SCOPE_KEY, current
-from authz.resource_server.errors import AccessError
+from authz.resource_server.errors import AccessError, InvalidToken
 from authz.resource_server.messages import RequestBody
 from authz.resource_server.messages import read_body as read_messages
 from authz.resource_server.metadata import metadata_document
 from authz.resource_server.request import (
     App,
+    Credentials,
     DisconnectedError,
     Receive,
     Scope,
     Send,
-    bearer_token,
     read_body,
+    read_credentials,
+    read_proofs,
     replay,
     session_id,
 )
 from authz.resource_server.response import FilteringSend
 from authz.resource_server.sessions import SessionOwners
-from authz.resource_server.tool_scopes import ToolScopes
+from authz.resource_server.tool_rules import ToolRules
 from authz.resource_server.urls import origin, resource_metadata_path
 from authz.resource_server.verifier import TokenVerifier
 
@@ -51,8 +53,9 @@ class ProtectedApp:
 
     app: App
     verifier: TokenVerifier
-    tools: ToolScopes
+    tools: ToolRules
     name: str
+    require_dpop: bool = False
     sessions: SessionOwners = field(default_factory=SessionOwners)
 
     def __post_init__(self) -> None:
@@ -64,9 +67,14 @@ class ProtectedApp:
         self._challenges = Challenges(
             metadata_url=origin(urlsplit(resource)) + metadata_path,
             scopes=self.tools.all_scopes,
+            bearer=not self.require_dpop,
         )
         document = metadata_document(
-            issuer=self.verifier.issuer, resource=resource, tools=self.tools, name=self.name
+            issuer=self.verifier.issuer,
+            resource=resource,
+            tools=self.tools,
+            name=self.name,
+            require_dpop=self.require_dpop,
         )
         self._metadata = json.dumps(document).encode()
 
@@ -95,20 +103,24 @@ class ProtectedApp:
             await self._protect(scope, receive, send)
 
     async def _protect(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = RequestBody(called=(), lists_tools=False, request_id=None)
+        asked = RequestBody(calls=(), lists_tools=False, request_id=None)
+        dpop = False
         try:
-            token = await self.verifier.verify(bearer_token(scope))
+            credentials = read_credentials(scope)
+            dpop = credentials.dpop
+            token = await self._verify(credentials, scope)
             session = session_id(scope)
             if session is not None:
                 self.sessions.require(session, token)
             if scope["method"] == "POST":
                 body = await read_body(scope, receive)
                 asked = read_messages(body)
-                self.tools.require(asked.called, token.scopes)
+                self.tools.require(asked.calls, token, self.verifier.clock())
                 receive = replay(body, receive)
         except AccessError as refusal:
             log.info("request refused: %s", refusal.reason)
-            await _respond(send, *self._challenges.answer(refusal, asked.request_id))
+            answer = self._challenges.answer(refusal, asked.request_id, dpop=dpop)
+            await _respond(send, *answer)
             return
         except DisconnectedError:
             return
@@ -116,6 +128,16 @@ class ProtectedApp:
         await self._pass_on(scope, receive, watched, token)
         if session is not None and scope["method"] == "DELETE" and 200 <= watched.status < 300:
             self.sessions.forget(session)
+
+    async def _verify(self, credentials: Credentials, scope: Scope) -> AccessToken:
+        if credentials.dpop:
+            return await self.verifier.verify_bound(
+                credentials.token, read_proofs(scope), scope["method"]
+            )
+        # Whether bound or not: dropping the proof must not be a way in (ATK-72).
+        if self.require_dpop:
+            raise InvalidToken("bearer_refused")
+        return await self.verifier.verify(credentials.token)
 
     def _watch(self, send: Send, token: AccessToken, *, lists_tools: bool) -> FilteringSend:
         return FilteringSend(

@@ -17,14 +17,16 @@ from fastmcp.tools.base import Tool, ToolResult
 from authz.resource_server.access_token import AccessToken
 from authz.resource_server.current import SCOPE_KEY, current
 from authz.resource_server.errors import AccessError
+from authz.resource_server.messages import ToolCall
 from authz.resource_server.request import App
-from authz.resource_server.tool_scopes import ToolScopes
+from authz.resource_server.tool_rules import ToolRules
+from authz.resource_server.verifier import system_clock
 
 
 class ToolGate(Middleware):
-    """Server middleware: every message needs a verified token, every tool its scopes."""
+    """Server middleware: every message needs a verified token, every tool what it needs."""
 
-    def __init__(self, tools: ToolScopes) -> None:
+    def __init__(self, tools: ToolRules) -> None:
         self._tools = tools
 
     async def on_message(
@@ -52,14 +54,15 @@ class ToolGate(Middleware):
         call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
     ) -> ToolResult:
         """Refuse what the caller may not call."""
+        call = ToolCall(tool=context.message.name, arguments=context.message.arguments or {})
         try:
-            self._tools.require([context.message.name], _load_token().scopes)
+            self._tools.require([call], _load_token(), system_clock())
         except AccessError as refusal:
-            raise AuthorizationError(refusal.description) from refusal
+            raise AuthorizationError(refusal.message) from refusal
         return await call_next(context)
 
 
-def build_app(server: FastMCP[Any], tools: ToolScopes, resource: SplitResult) -> App:
+def build_app(server: FastMCP[Any], tools: ToolRules, resource: SplitResult) -> App:
     """The streamable HTTP app of `server` at the path of `resource`, gated."""
     # Outermost: a caching middleware outside would show one caller's list to the next.
     server.middleware.insert(0, ToolGate(tools))

@@ -18,14 +18,16 @@ from authz.resource_server.access_token import AccessToken
 from authz.resource_server.current import SCOPE_KEY, current
 from authz.resource_server.errors import AccessError
 from authz.resource_server.listing import filter_result
+from authz.resource_server.messages import ToolCall
 from authz.resource_server.request import App
-from authz.resource_server.tool_scopes import ToolScopes
+from authz.resource_server.tool_rules import ToolRules
+from authz.resource_server.verifier import system_clock
 
 
 class ToolGate:
-    """Server middleware: every message needs a verified token, every tool its scopes."""
+    """Server middleware: every message needs a verified token, every tool what it needs."""
 
-    def __init__(self, tools: ToolScopes) -> None:
+    def __init__(self, tools: ToolRules) -> None:
         self._tools = tools
 
     async def __call__(
@@ -47,7 +49,7 @@ class ToolGate:
         return filter_result(result, lambda tool: self._tools.allows(tool, token.scopes))
 
 
-def build_app(server: MCPServer[Any], tools: ToolScopes, resource: SplitResult) -> App:
+def build_app(server: MCPServer[Any], tools: ToolRules, resource: SplitResult) -> App:
     """The streamable HTTP app of `server` at the path of `resource`, gated."""
     # Outermost: no other middleware sees a message without a token, or caches a filtered list.
     server.middleware.insert(0, ToolGate(tools))
@@ -71,8 +73,10 @@ def _token_of(ctx: ServerRequestContext[Any, Any]) -> AccessToken:
     return token
 
 
-def _require(tools: ToolScopes, params: Mapping[str, Any] | None, token: AccessToken) -> None:
+def _require(tools: ToolRules, params: Mapping[str, Any] | None, token: AccessToken) -> None:
+    params = params or {}
+    call = ToolCall(tool=str(params.get("name")), arguments=params.get("arguments") or {})
     try:
-        tools.require([str((params or {}).get("name"))], token.scopes)
+        tools.require([call], token, system_clock())
     except AccessError as refusal:
-        raise MCPError(INVALID_REQUEST, refusal.description) from refusal
+        raise MCPError(INVALID_REQUEST, refusal.message) from refusal

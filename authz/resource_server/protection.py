@@ -1,13 +1,12 @@
 """`protect`: from a server and four facts to an ASGI app that lets nobody in without a token."""
 
 import importlib
-from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from authz.resource_server.discovery import RemoteKeys
 from authz.resource_server.middleware import ProtectedApp
-from authz.resource_server.tool_scopes import ToolScopes
+from authz.resource_server.tool_rules import ToolRules, Tools
 from authz.resource_server.verifier import TokenVerifier
 
 # Class of server -> the module that knows it; imported only when such a server is handed in.
@@ -22,32 +21,40 @@ def protect(
     *,
     issuer: str,
     resource: str,
-    tools: Mapping[str, str | Iterable[str]],
+    tools: Tools,
     name: str | None = None,
+    require_dpop: bool = False,
 ) -> ProtectedApp:
     """Put `app` behind the access tokens that `issuer` mints for `resource`.
 
     `app` is an MCPServer of the official SDK, a FastMCP server, or any ASGI app. For a server, its
     streamable HTTP app is built at the path of `resource`. `tools` gives each tool the scopes that it
-    needs, all of them; a tool that is absent there cannot be seen or called. `name` is shown to people.
+    needs, all of them, or `Needs`; a tool that is absent there cannot be seen or called. `name` is shown
+    to people. With `require_dpop` no bearer token is taken: each comes with a proof of possession.
     """
     verifier = TokenVerifier(RemoteKeys(issuer), resource=resource)
-    scopes = ToolScopes(tools)
+    rules = ToolRules(tools)
     adapter = _find_adapter(app)
     if adapter is not None:
-        app = adapter.build_app(app, scopes, urlsplit(resource))
-    return ProtectedApp(app=app, verifier=verifier, tools=scopes, name=name or resource)
+        app = adapter.build_app(app, rules, urlsplit(resource))
+    return ProtectedApp(
+        app=app,
+        verifier=verifier,
+        tools=rules,
+        name=name or resource,
+        require_dpop=require_dpop,
+    )
 
 
-async def undeclared_tools(server: Any, tools: Mapping[str, str | Iterable[str]]) -> list[str]:
+async def undeclared_tools(server: Any, tools: Tools) -> list[str]:
     """The tools of an MCPServer or FastMCP server that `tools` gives no scope: nobody can reach them.
 
-    For a test or a start-up check. With plain ASGI: `ToolScopes(tools).undeclared(names)`.
+    For a test or a start-up check. With plain ASGI: `ToolRules(tools).undeclared(names)`.
     """
     adapter = _find_adapter(server)
     if adapter is None:
         raise TypeError("expected an MCPServer or a FastMCP server")
-    return ToolScopes(tools).undeclared(await adapter.tool_names(server))
+    return ToolRules(tools).undeclared(await adapter.tool_names(server))
 
 
 def _find_adapter(app: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Read an ASGI request: the bearer token, the session id, the body."""
+"""Read an ASGI request: the access token, the session id, the body."""
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -16,7 +17,16 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 # The same bound as the official SDK's.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
-_BEARER = re.compile(rb"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
+_CREDENTIALS = re.compile(rb"[A-Za-z]+ +([A-Za-z0-9\-._~+/]+=*)")
+_SCHEMES = {b"bearer": False, b"dpop": True}
+
+
+@dataclass(frozen=True, repr=False)
+class Credentials:
+    """The token of a request, and whether it is presented with a proof of possession."""
+
+    token: str
+    dpop: bool
 
 
 class DisconnectedError(Exception):
@@ -28,7 +38,7 @@ def header_values(scope: Scope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key.lower() == name]
 
 
-def bearer_token(scope: Scope) -> str:
+def read_credentials(scope: Scope) -> Credentials:
     """The one token of the request, from its one Authorization header.
 
     Raises MissingToken without any, MalformedRequest for two or for one in the query string
@@ -42,12 +52,18 @@ def bearer_token(scope: Scope) -> str:
         raise MissingToken("token_missing")
     if len(values) > 1:
         raise MalformedRequest("two_authorization_headers")
-    if values[0].split(b" ", 1)[0].lower() != b"bearer":
-        raise MissingToken("scheme_not_bearer")
-    found = _BEARER.fullmatch(values[0])
+    dpop = _SCHEMES.get(values[0].split(b" ", 1)[0].lower())
+    if dpop is None:
+        raise MissingToken("scheme_unknown")
+    found = _CREDENTIALS.fullmatch(values[0])
     if found is None:
         raise MalformedRequest("authorization_malformed")
-    return found.group(1).decode("ascii")
+    return Credentials(token=found.group(1).decode("ascii"), dpop=dpop)
+
+
+def read_proofs(scope: Scope) -> list[str]:
+    """The `DPoP` headers, each as it was sent."""
+    return [value.decode("latin-1") for value in header_values(scope, b"dpop")]
 
 
 def session_id(scope: Scope) -> str | None:

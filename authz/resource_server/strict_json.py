@@ -5,6 +5,7 @@ to the server behind it, so such a text is refused (RFC 8259 section 4 leaves th
 """
 
 import json
+import math
 from typing import Any
 
 
@@ -13,7 +14,10 @@ def loads(data: bytes) -> Any:
     try:
         # json.loads(bytes) would guess UTF-16 and UTF-32.
         return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique_members, parse_constant=_no_constant
+            data.decode("utf-8"),
+            object_pairs_hook=_unique_members,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
@@ -24,6 +28,14 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         raise ValueError("a member appears twice")
     return members
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    # 1e999 is infinity for this parser, an error or a large number for others.
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
 
 
 def _no_constant(name: str) -> None:

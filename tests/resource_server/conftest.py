@@ -7,6 +7,7 @@ import asyncio
 import base64
 import contextlib
 import functools
+import hashlib
 import json
 import socket
 import threading
@@ -45,7 +46,9 @@ rsa_key = functools.cache(lambda: RSAKey.generate_key(2048))
 def new_key(kty, kid):
     key = {
         "EC": lambda: ECKey.generate_key("P-256"),
+        "P-384": lambda: ECKey.generate_key("P-384"),
         "RSA": rsa_key,
+        "RSA-4096": lambda: RSAKey.generate_key(4096),
         "OKP": lambda: OKPKey.generate_key("Ed25519"),
     }[kty]()
     return {**key.as_dict(private=True), "kid": kid}
@@ -143,6 +146,43 @@ class Issuer:
         return 200, self.headers, json.dumps(body).encode()
 
 
+class Holder:
+    """A client that holds a key and proves it."""
+
+    def __init__(self, kty="EC", algorithm="ES256", key=None):
+        self.key = key or new_key(kty, "mine")
+        self.algorithm = algorithm
+        self.thumbprint = IMPORTS[self.key["kty"]].import_key(public(self.key)).thumbprint()
+        self.proofs = 0
+
+    @property
+    def confirmation(self):
+        return {"jkt": self.thumbprint}
+
+    def proof(self, token, *, header=None, key=None, algorithm=None, **changes):
+        """A proof for a POST to RESOURCE with `token`; `...` leaves a member out."""
+        self.proofs += 1
+        jwk = {name: value for name, value in public(self.key).items() if name != "kid"}
+        claims = {
+            "htm": "POST",
+            "htu": RESOURCE,
+            "iat": int(time.time()),
+            "jti": f"p{self.proofs}",
+            "ath": b64(hashlib.sha256(token.encode()).digest()),
+            **changes,
+        }
+        head = {"typ": "dpop+jwt", "alg": self.algorithm, "jwk": jwk, **(header or {})}
+        return sign(
+            {name: value for name, value in head.items() if value is not ...},
+            {name: value for name, value in claims.items() if value is not ...},
+            key or self.key,
+            algorithm or self.algorithm,
+        )
+
+    def headers(self, token, **changes):
+        return [("authorization", f"DPoP {token}"), ("dpop", self.proof(token, **changes))]
+
+
 class AuthorizationServer:
     """Many issuers behind one socket."""
 
@@ -210,6 +250,16 @@ def issuer(authorization_server):
 
 
 @pytest.fixture
+def holder():
+    return Holder()
+
+
+@pytest.fixture
+def make_holder():
+    return Holder
+
+
+@pytest.fixture
 def forge():
     """`forge(header, claims, key, algorithm)`, `forge.segment`, `forge.new_key`, `forge.public`."""
     sign.segment, sign.new_key, sign.public = segment, new_key, public
@@ -254,7 +304,7 @@ def serve():
 def make_token():
     """An AccessToken as the verifier would make it."""
 
-    def make(subject="alice", client_id="cli", scopes=("logs.read",)):
+    def make(subject="alice", client_id="cli", scopes=("logs.read",), **others):
         from datetime import UTC, datetime
 
         return AccessToken(
@@ -265,6 +315,7 @@ def make_token():
             issuer="https://as.example",
             jti="j",
             expires_at=datetime(2040, 1, 1, tzinfo=UTC),
+            **others,
         )
 
     return make
@@ -273,12 +324,14 @@ def make_token():
 class Edge:
     """A protected plain ASGI app, called in memory; `seen` is what reached it."""
 
-    def __init__(self, issuer, app=None, tools=None, resource=RESOURCE):
+    def __init__(self, issuer, app=None, tools=None, resource=RESOURCE, **options):
         self.issuer = issuer
         self.seen = []
         self.reply = (200, [(b"content-type", b"application/json")], [b"{}"])
         tools = tools or {"read_logs": "logs.read", "purge_logs": {"logs.read", "logs.write"}}
-        self.app = protect(app or self.inner, issuer=issuer.url, resource=resource, tools=tools)
+        self.app = protect(
+            app or self.inner, issuer=issuer.url, resource=resource, tools=tools, **options
+        )
 
     async def inner(self, scope, receive, send):
         body = b""

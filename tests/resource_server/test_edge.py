@@ -7,11 +7,12 @@ import sys
 import httpx2
 import pytest
 
-from authz.resource_server import NoCurrentTokenError, ToolScopes, current_token, protect
+from authz.resource_server import NoCurrentTokenError, ToolRules, current_token, protect
 from authz.resource_server.request import MAX_BODY_BYTES
 
 pytestmark = pytest.mark.anyio
 METADATA = "https://mcp.example/.well-known/oauth-protected-resource/mcp"
+ALGS = 'algs="ES256 ES384 PS256 Ed25519 EdDSA RS256"'
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 
@@ -34,8 +35,10 @@ async def test_without_a_token_the_challenge_has_no_error(edge):
     answer = await edge.request("POST", json=LIST)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == (
-        f'Bearer scope="logs.read logs.write", resource_metadata="{METADATA}"'
+        f'Bearer scope="logs.read logs.write", resource_metadata="{METADATA}", '
+        f'DPoP scope="logs.read logs.write", resource_metadata="{METADATA}", {ALGS}'
     )
+    assert answer.headers.get_list("www-authenticate")[0].endswith(f'"{METADATA}"')
     assert answer.headers["access-control-expose-headers"] == "WWW-Authenticate, Mcp-Session-Id"
     assert answer.headers["cache-control"] == "no-store"
     assert edge.seen == []
@@ -53,7 +56,8 @@ async def test_a_bad_token_is_named_but_not_explained(edge, issuer):
         answer = await edge.request("POST", token=token, json=LIST)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == (
-            f'Bearer error="invalid_token", scope="logs.read logs.write", resource_metadata="{METADATA}"'
+            f'Bearer error="invalid_token", scope="logs.read logs.write", resource_metadata="{METADATA}", '
+            f'DPoP scope="logs.read logs.write", resource_metadata="{METADATA}", {ALGS}'
         )
         assert answer.json()["error"] == {
             "code": -32600,
@@ -71,6 +75,8 @@ async def test_a_bad_token_is_named_but_not_explained(edge, issuer):
         ([("authorization", "Bearer {t}, Bearer {t}")], ""),
         ([("authorization", "Bearer ")], ""),
         ([("authorization", "Bearer")], ""),
+        ([("authorization", "DPoP")], ""),
+        ([("authorization", "Bearer {t}"), ("authorization", "DPoP {t}")], ""),
         ([("authorization", "Bearer {t}")], "?access_token={t}"),
         ([], "?access_token={t}"),
         ([], "?a=b&access%5Ftoken="),
@@ -123,7 +129,8 @@ async def test_a_missing_scope_is_challenged_with_all_that_is_needed(
     answer = await edge.post(message, token=issuer.token(scope=held))
     assert answer.status_code == 403
     assert answer.headers["www-authenticate"] == (
-        f'Bearer error="insufficient_scope", scope="{wanted}", resource_metadata="{METADATA}"'
+        f'Bearer error="insufficient_scope", scope="{wanted}", resource_metadata="{METADATA}", '
+        f'DPoP scope="{wanted}", resource_metadata="{METADATA}", {ALGS}'
     )
     assert edge.seen == []
 
@@ -158,7 +165,12 @@ async def test_a_tool_without_scopes_does_not_exist_for_anyone(edge, issuer):
         b'{"method":"ping","method":"tools/call","params":{"name":"purge_logs"}}',
         b'{"method":"tools/call","params":{"name":"read_logs","name":"purge_logs"}}',
         b'{"method":"tools/call","params":{"name":"read_logs"},"params":{"name":"purge_logs"}}',
+        b"[" + b'{"method":"ping"},' * 100 + b'{"method":"ping"}]',
         b'{"a":NaN}',
+        b'{"a":1e999}',
+        b'{"method":"tools/call","params":{"name":"read_logs","arguments":[]}}',
+        b'{"method":"tools/call","params":{"name":"read_logs","arguments":"x"}}',
+        b'{"method":"tools/call","params":{"name":"read_logs","arguments":{"a":1,"\\u0061":2}}}',
         '{"method":"tools/call","params":{"name":"purge_logs"}}'.encode("utf-16"),
         b'\xef\xbb\xbf{"method":"ping"}',
         b"[" * 3000 + b"]" * 3000,
@@ -248,6 +260,9 @@ async def test_the_metadata_document_is_served_where_clients_look(
         "scopes_supported": ["logs.read", "logs.write"],
         "bearer_methods_supported": ["header"],
         "resource_name": resource,
+        "dpop_signing_alg_values_supported": [
+            *("ES256", "ES384", "PS256", "Ed25519", "EdDSA", "RS256")
+        ],
     }
     challenged = await edge.request("POST", json=LIST)
     assert f'resource_metadata="{url}"' in challenged.headers["www-authenticate"]
@@ -450,11 +465,11 @@ async def test_the_current_token_lasts_as_long_as_the_request(make_edge, issuer)
 )
 def test_a_tool_declared_without_a_usable_scope_stops_the_start(scopes):
     with pytest.raises(ValueError, match="tool 'read_logs'"):
-        ToolScopes({"read_logs": scopes})
+        ToolRules({"read_logs": scopes})
 
 
 def test_the_lint_names_tools_that_nobody_can_reach():
-    assert ToolScopes({"a": "s"}).undeclared(["c", "a", "b"]) == ["b", "c"]
+    assert ToolRules({"a": "s"}).undeclared(["c", "a", "b"]) == ["b", "c"]
 
 
 def test_plain_asgi_needs_no_framework_and_no_other_part_of_this_project():
