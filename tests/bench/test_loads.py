@@ -14,7 +14,6 @@ from tests.support.databases import fresh_url
 
 STORED = 300
 PLAN = Plan(LOADS, ("sqlite",), (1,), (1,), (STORED,), 1, 1, 1, 0)
-NOT_YET = {"client_credentials", "private_key_jwt", "introspection"}
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +36,7 @@ def target(rows, engine, tmp_path_factory):
         made.stop()
 
 
-@pytest.mark.parametrize("load", [load for load in LOADS if load not in NOT_YET])
+@pytest.mark.parametrize("load", LOADS)
 def test_the_request_of_a_load_is_answered_as_its_figures_assume(target, load):
     loads.probe(load, target)
     assert target.process.child.poll() is None
