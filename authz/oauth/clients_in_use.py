@@ -7,7 +7,7 @@ phase, where the network is allowed, and what changed is recorded.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -53,6 +53,8 @@ class _Entry:
     keys: Sequence[object]
     """Imported from an inline `jwks`."""
     fresh_until: datetime | None
+    is_overdue: bool = False
+    """The document is older than it should be, and its host does not answer."""
 
 
 class ClientsInUse:
@@ -96,7 +98,7 @@ class ClientsInUse:
         """The client, if it is usable as it is stored: nothing is fetched, and a document that is due does not do."""
         entry = self._find_current(configuration, client_id)
         if entry is not None:
-            return entry.client
+            return None if entry.is_overdue else entry.client
         now = self._clock()
         try:
             entry = await self._load(configuration, client_id, now, may_fetch=False)
@@ -164,7 +166,8 @@ class ClientsInUse:
             if now >= stale_until or not error.reason.startswith("document_"):
                 raise
             log.warning("client.document_stale", client_id=client_id, reason=error.reason)
-            return self._entry(version, client, min(now + timedelta(minutes=1), stale_until))
+            overdue = self._entry(version, client, min(now + timedelta(minutes=1), stale_until))
+            return replace(overdue, is_overdue=True)
         await asyncio.to_thread(self._store, configuration, fetched)
         return self._entry(version, fetched.client, fetched.fresh_until)
 
@@ -172,9 +175,12 @@ class ClientsInUse:
         self, configuration: TenantConfiguration, client_id: str, *, may_fetch: bool
     ) -> _Entry:
         """A document nobody has used yet is fetched if an operator named it: no stranger decides what is (CIMD-36)."""
+        try:
+            check_identifier(client_id, configuration.trust, self._rules)
+        except ClientRefused:
+            may_fetch = False
         if not may_fetch or not is_approved(configuration.trust, client_id):
             raise InvalidClient("the client is unknown", reason="client_unknown")
-        check_identifier(client_id, configuration.trust, self._rules)
         fetched = await self._fetch(configuration, client_id, approved=True)
         await asyncio.to_thread(self._store, configuration, fetched)
         return self._entry(configuration.tenant.version, fetched.client, fetched.fresh_until)

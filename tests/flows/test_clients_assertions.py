@@ -146,7 +146,7 @@ def forged(harness, header, signature=b"", **claims):
 
 
 @pytest.mark.parametrize(
-    "algorithm", ["none", "None", "", "HS256", "HS512", "EdDSA", "ES256K", "RS1"]
+    "algorithm", ["none", "None", "", "HS256", "HS512", "ES512", "ES256K", "RS1"]
 )
 def test_only_the_advertised_algorithms_count(shared, algorithm):
     """ATK-41, META-05: also a MAC made with the public key as its secret."""

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ from authz.app import build_app
 from authz.db import Database, migrate
 from authz.db.models import AuditEvent, Tenant
 from authz.envelope import new_encoded_key
+from authz.keys import PURPOSES
 from authz.passwords import hash_password
 from authz.policy import roles_file
 from authz.services import Services, open_services
@@ -321,7 +323,7 @@ class Browser:
     http: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.http = httpx2.Client(follow_redirects=False, trust_env=False, timeout=30)
+        self.http = _http()
 
     def get(self, url: str, **parameters: Any) -> Page:
         """Navigate."""
@@ -385,12 +387,14 @@ class Browser:
 class Harness:
     """One tenant with an MCP server, the YAML roles, two people and a public client."""
 
-    def __init__(self, server: RunningServer, *, trust: str = "open") -> None:
+    def __init__(
+        self, server: RunningServer, *, trust: str = "open", with_rsa: bool = False
+    ) -> None:
         self.server, self.clock, self.web = server, server.clock, server.web
         self.slug = f"t{next(_numbers)}-{id(server) % 9973}"
-        self.tenant_id = server.add_tenant(self.slug, _tenant_keys(), trust)
+        self.tenant_id = server.add_tenant(self.slug, _tenant_keys(with_rsa=with_rsa), trust)
         self.issuer = f"{server.base}/t/{self.slug}"
-        self.http = httpx2.Client(trust_env=False, timeout=30)
+        self.http = _http()
         self._browsers: list[Browser] = []
         self.resource = self.add_resource(RESOURCE)
         self.users = {name: self.add_user(f"{name}@example.com") for name in ("dev", "sre")}
@@ -599,12 +603,22 @@ class Harness:
             return tx.scalars(select(Tenant).where(Tenant.id == self.tenant_id)).one()
 
 
-_KEYS: list[Any] = []
+def _tenant_keys(*, with_rsa: bool) -> list[Any]:
+    """A key for every purpose. An RSA key takes longer to make than all else of a tenant, and few tests need one."""
+    return [
+        keys.generate_one(purpose, algorithm)
+        for purpose, algorithms in PURPOSES.items()
+        for algorithm in algorithms
+        if with_rsa or algorithm != "RS256"
+    ]
 
 
-def _tenant_keys() -> list[Any]:
-    """RSA keys take long to make; a tenant needs its own, so the EC ones are fresh and RSA ones are made ahead."""
-    return keys.generate_first()
+def _http() -> httpx2.Client:
+    # All of it is plain HTTP, and reading the certificates of the machine takes a client longer than its requests.
+    return httpx2.Client(follow_redirects=False, trust_env=False, timeout=30, verify=_NO_TLS)
+
+
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:
