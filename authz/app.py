@@ -85,6 +85,7 @@ def busiest_routes(edge: Edge) -> list[BaseRoute]:
     return [
         *token.routes(edge, base),
         *introspection.routes(edge, base),
+        *authorize.routes(edge, base),
         *discovery.routes(edge),
     ]
 
