@@ -58,7 +58,22 @@ class Server(Section):
     development: bool = False
     """Allows http on loopback, fetches from loopback, and an extra CA. Refused with a public issuer."""
     trusted_proxies: tuple[str, ...] = ()
-    """Peer addresses whose X-Forwarded-For is believed (for rate limits); nothing else ever is (ATK-70)."""
+    """Peer addresses whose X-Forwarded-For is believed (for rate limits), and who may say with which certificate a
+    client came; nothing else ever is (ATK-70)."""
+    client_certificate_header: str | None = None
+    """The header in which a trusted proxy hands over the client's certificate: `Client-Cert` (RFC 9440), or one with a
+    URL-encoded PEM."""
+    client_certificate_authorities: Path | None = None
+    """PEM file of those who issue certificates to clients (`tls_client_auth`)."""
+    mtls_base: str | None = None
+    """The base of the endpoints at which certificates are asked for, if it is not the issuer's own (RFC 8705 §5)."""
+
+    @field_validator("client_certificate_header")
+    @classmethod
+    def _is_header(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", value):
+            raise ValueError("use the name of a header, for example Client-Cert")
+        return value
 
 
 class Database(Section):
@@ -117,6 +132,8 @@ class Clients(Section):
     private_redirect_schemes: frozenset[str] = frozenset()
     """Private-use URI schemes clients may redirect to, for example `cursor`."""
     document_max_bytes: Annotated[int, Field(ge=1024, le=1_000_000)] = 5 * 1024
+    require_pushed_requests: bool = False
+    """No client sends its authorization request through the browser (RFC 9126 §5)."""
 
 
 class Registration(Section):
@@ -144,6 +161,10 @@ class ConfiguredClient(Section):
     )
     secret: SecretReference | None = None
     jwks_uri: str | None = None
+    dpop_bound: bool = False
+    push_only: bool = False
+    fapi: bool = False
+    token_endpoint_audience: bool = False
     scope_ceiling: frozenset[str] | None = None
 
     @model_validator(mode="after")
@@ -232,6 +253,7 @@ class Settings(Section):
                 f"server.development is on, but the issuer {self.server.issuer!r} is not on loopback; "
                 "switch development off, or use http://127.0.0.1:PORT"
             )
+        self._certificates_come_from_somebody()
         if self.network.ca_file and not self.server.development:
             raise ValueError(
                 "network.ca_file is for development only; use the system's trust store"
@@ -246,6 +268,22 @@ class Settings(Section):
                 "use PostgreSQL or one worker"
             )
         return self
+
+    def _certificates_come_from_somebody(self) -> None:
+        server = self.server
+        if server.client_certificate_header is None:
+            for name in ("client_certificate_authorities", "mtls_base"):
+                if getattr(server, name) is not None:
+                    raise ValueError(f"server.{name} goes with server.client_certificate_header")
+        elif not server.trusted_proxies:
+            raise ValueError(
+                "server.client_certificate_header is believed from server.trusted_proxies alone, and there is none"
+            )
+        if server.mtls_base is not None:
+            try:
+                check_issuer(server.mtls_base, development=server.development)
+            except UrlError as error:
+                raise ValueError(f"server.mtls_base: {error}") from None
 
     def redacted(self) -> dict[str, Any]:
         """As JSON values, with the password of the database URL and of the proxy left out."""
@@ -335,6 +373,10 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
     reference = str(keys.get("encryption_key", "file:authz.key"))
     if reference.startswith("file:"):
         keys["encryption_key"] = f"file:{base / reference.removeprefix('file:')}"
+    server = _section(values, "server")
+    if server.get("client_certificate_authorities"):
+        named = str(server["client_certificate_authorities"])
+        server["client_certificate_authorities"] = str(base / named)
     if network.get("ca_file"):
         network["ca_file"] = str(base / str(network["ca_file"]))
 

@@ -105,6 +105,39 @@ def test_development_with_a_public_issuer_does_not_start():
         ({"database": {"url": "mysql://x"}}, ["database.url", "postgresql://"]),
         ({"network": {"ca_file": "x.pem"}}, ["network.ca_file", "development only"]),
         ({"log": {"level": "loud"}}, ["log.level", "loud"]),
+        (
+            {"server": {"issuer": ISSUER, "client_certificate_header": "Client-Cert"}},
+            ["client_certificate_header", "trusted_proxies"],
+        ),
+        (
+            {"server": {"issuer": ISSUER, "mtls_base": "https://mtls.example"}},
+            ["mtls_base", "client_certificate_header"],
+        ),
+        (
+            {"server": {"issuer": ISSUER, "client_certificate_authorities": "ca.pem"}},
+            ["client_certificate_authorities", "client_certificate_header"],
+        ),
+        (
+            {
+                "server": {
+                    "issuer": ISSUER,
+                    "trusted_proxies": ["10.0.0.1"],
+                    "client_certificate_header": "Client-Cert",
+                    "mtls_base": "http://mtls.example",
+                }
+            },
+            ["server.mtls_base"],
+        ),
+        (
+            {
+                "server": {
+                    "issuer": ISSUER,
+                    "trusted_proxies": ["10.0.0.1"],
+                    "client_certificate_header": "Client Cert",
+                }
+            },
+            ["client_certificate_header"],
+        ),
     ],
 )
 def test_wrong_values_are_refused_by_name(sections, fragments):
@@ -157,8 +190,12 @@ def test_paths_are_relative_to_the_file(tmp_path):
     folder = tmp_path / "etc"
     folder.mkdir()
     file = folder / "authz.toml"
-    file.write_text(f"[server]\nissuer = '{ISSUER}'\n")
+    file.write_text(
+        f"[server]\nissuer = '{ISSUER}'\ntrusted_proxies = ['10.0.0.1']\n"
+        "client_certificate_header = 'Client-Cert'\nclient_certificate_authorities = 'ca.pem'\n"
+    )
     it = load(file, environment={})
+    assert it.server.client_certificate_authorities == folder / "ca.pem"
     assert it.database.url == f"sqlite:///{folder / 'authz.db'}"
     assert it.keys.encryption_key == f"file:{folder / 'authz.key'}"
 

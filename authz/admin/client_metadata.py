@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from authz.clients.authentication import AUTH_METHODS, FAPI_ALGORITHMS, FAPI_METHODS, TLS_METHODS
+from authz.clients.certificates import NAMES, check_name
 from authz.clients.trust import is_pattern
 from authz.errors import Invalid
 from authz.jose import ASYMMETRIC, JwtError, import_jwks
@@ -12,12 +14,13 @@ from authz.urls import (
     UrlError,
     check_client_id_url,
     check_redirect_uri,
+    is_loopback_redirect,
     read_url,
 )
 
 MAX_NAME_CHARS = 200
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
-AUTH_METHODS = ("none", *SECRET_METHODS, "private_key_jwt")
+_KEY_METHODS = ("private_key_jwt", TLS_METHODS[1])
 DEFAULT_GRANT_TYPES = ("authorization_code", "refresh_token")
 GRANT_TYPES = (
     *DEFAULT_GRANT_TYPES,
@@ -39,6 +42,18 @@ class Registration:
     jwks: Mapping[str, Any] | None = None
     jwks_uri: str | None = None
     client_uri: str | None = None
+    certificate_name: tuple[str, str] | None = None
+    """For `tls_client_auth`: which of the members of RFC 8705 §2.1.2, and its value."""
+    certificate_bound: bool = False
+    """Its tokens are bound to its certificate (RFC 8705 §3)."""
+    dpop_bound: bool = False
+    """Its tokens are bound to a key it proves with DPoP (RFC 9449 §5.2)."""
+    push_only: bool = False
+    """It pushes its authorization requests (RFC 9126 §6)."""
+    fapi: bool = False
+    """It is held to the FAPI 2.0 Security Profile."""
+    token_endpoint_audience: bool = False
+    """Its assertions may name the token endpoint: for clients that cannot be changed yet (JB-28)."""
     private_schemes: frozenset[str] = frozenset()
     """Private-use schemes this installation allows in redirect URIs."""
     development: bool = False
@@ -49,6 +64,7 @@ def checked_metadata(registration: Registration) -> dict[str, Any]:
     if not 1 <= len(registration.name) <= MAX_NAME_CHARS or not registration.name.isprintable():
         raise Invalid(f"the name of a client has 1 to {MAX_NAME_CHARS} printable characters")
     _check_method(registration)
+    _check_bindings(registration)
     _check_grants(registration)
     for uri in registration.redirect_uris:
         try:
@@ -62,8 +78,12 @@ def checked_metadata(registration: Registration) -> dict[str, Any]:
         "response_types": ["code"] if "authorization_code" in registration.grant_types else [],
         "token_endpoint_auth_method": registration.auth_method,
     }
+    metadata |= {name: True for name, is_set in _flags(registration).items() if is_set}
+    if registration.certificate_name is not None:
+        name, value = registration.certificate_name
+        metadata[name] = value
     if registration.jwks is not None:
-        metadata["jwks"] = _checked_jwks(registration.jwks)
+        metadata["jwks"] = _checked_jwks(registration)
     for name in ("jwks_uri", "client_uri"):
         uri = getattr(registration, name)
         if uri is not None:
@@ -96,10 +116,58 @@ def _check_method(registration: Registration) -> None:
             f"the authentication method {method!r} is not one of {', '.join(AUTH_METHODS)}"
         )
     has_keys = [registration.jwks is not None, registration.jwks_uri is not None]
-    if method == "private_key_jwt" and sum(has_keys) != 1:
-        raise Invalid("private_key_jwt needs the client's public keys: a jwks or a jwks_uri, one")
-    if method != "private_key_jwt" and any(has_keys):
-        raise Invalid(f"keys are for private_key_jwt; the method is {method}")
+    if method in _KEY_METHODS and sum(has_keys) != 1:
+        raise Invalid(f"{method} needs the client's public keys: a jwks or a jwks_uri, one")
+    if method not in _KEY_METHODS and any(has_keys):
+        raise Invalid(f"keys are for {' and '.join(_KEY_METHODS)}; the method is {method}")
+    _check_certificate_name(registration)
+
+
+def _check_certificate_name(registration: Registration) -> None:
+    rule = registration.certificate_name
+    if (registration.auth_method == TLS_METHODS[0]) != (rule is not None):
+        raise Invalid(
+            f"the one name in its certificate goes with {TLS_METHODS[0]}, and only with it"
+        )
+    if rule is None:
+        return
+    name, value = rule
+    if name not in NAMES:
+        raise Invalid(f"the name of a certificate {name!r} is not one of {', '.join(NAMES)}")
+    try:
+        check_name(name, value)
+    except ValueError as error:
+        raise Invalid(f"{name} {value!r} cannot be compared: {error}") from None
+
+
+def _check_bindings(registration: Registration) -> None:
+    if registration.dpop_bound and registration.certificate_bound:
+        raise Invalid("a token is bound to one thing: to a DPoP key, or to a certificate")
+    if registration.token_endpoint_audience and registration.auth_method != "private_key_jwt":
+        raise Invalid("the token endpoint as audience is for private_key_jwt")
+    if registration.fapi:
+        _check_fapi(registration)
+
+
+def _check_fapi(registration: Registration) -> None:
+    """FAPI 2.0 Security Profile §5.3.2: what can be said of a client before it asks for anything."""
+    if registration.auth_method not in FAPI_METHODS:
+        raise Invalid(f"a FAPI client authenticates with one of {', '.join(sorted(FAPI_METHODS))}")
+    if registration.token_endpoint_audience:
+        raise Invalid("the assertions of a FAPI client name the issuer, never the token endpoint")
+    for uri in registration.redirect_uris:
+        if not uri.startswith("https://") and not is_loopback_redirect(uri):
+            raise Invalid(f"a FAPI client returns to https or to loopback, not to {uri!r}")
+
+
+def _flags(registration: Registration) -> dict[str, bool]:
+    return {
+        "tls_client_certificate_bound_access_tokens": registration.certificate_bound,
+        "dpop_bound_access_tokens": registration.dpop_bound,
+        "require_pushed_authorization_requests": registration.push_only,
+        "fapi": registration.fapi,
+        "token_endpoint_audience": registration.token_endpoint_audience,
+    }
 
 
 def _check_grants(registration: Registration) -> None:
@@ -117,15 +185,19 @@ def _check_grants(registration: Registration) -> None:
         raise Invalid("client_credentials is for clients that authenticate; the method is none")
 
 
-def _checked_jwks(jwks: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_jwks(registration: Registration) -> dict[str, Any]:
+    jwks = dict(registration.jwks or {})
+    algorithms = FAPI_ALGORITHMS if registration.fapi else ASYMMETRIC
     try:
-        import_jwks(dict(jwks), algorithms=ASYMMETRIC)
+        keys = import_jwks(jwks, algorithms=algorithms)
     except JwtError as error:
         raise Invalid(
             f"the jwks cannot be used [{error.reason}]: a JSON object whose `keys` are 1 to 20 public "
-            "RSA or EC keys"
+            f"keys for {', '.join(algorithms)}"
         ) from None
-    return dict(jwks)
+    if registration.auth_method == TLS_METHODS[1] and not any(key.get("x5c") for key in keys):
+        raise Invalid(f"none of the keys has an x5c: {TLS_METHODS[1]} compares certificates")
+    return jwks
 
 
 def _checked_url(name: str, text: str, *, development: bool) -> str:

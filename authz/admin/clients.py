@@ -90,6 +90,8 @@ def add(
         "auth_method": registration.auth_method,
         "redirect_uris": list(registration.redirect_uris),
         "grant_types": list(registration.grant_types),
+        "fapi": registration.fapi,
+        "token_endpoint_audience": registration.token_endpoint_audience,
     }
     operator.changed(tx, tenant_id, "client.add", chosen, values, client=chosen)
     return WithSecret(_line(row), secret)
@@ -177,6 +179,24 @@ def set_ceiling(
     tx.flush()
     values = {"scopes": None if scopes is None else sorted(scopes)}
     operator.changed(tx, tenant_id, "client.ceiling", client_id, values, client=client_id)
+    return _details(row)
+
+
+def set_audience(
+    tx: Session, operator: Operator, tenant_id: str, client_id: str, *, token_endpoint: bool
+) -> ClientDetails:
+    """Whether its assertions may name the token endpoint besides the issuer, while it migrates (JB-28)."""
+    row = load(tx, tenant_id, client_id)
+    if row.kind != "registered" or _method(row) != "private_key_jwt":
+        raise Conflict(f"the client {client_id!r} was not registered here with private_key_jwt")
+    if token_endpoint and row.metadata_.get("fapi"):
+        raise Conflict(f"the client {client_id!r} is held to FAPI: its assertions name the issuer")
+    kept = {n: v for n, v in row.metadata_.items() if n != "token_endpoint_audience"}
+    row.metadata_ = {**kept, "token_endpoint_audience": True} if token_endpoint else kept
+    row.updated_at = operator.now
+    tx.flush()
+    values = {"token_endpoint": token_endpoint}
+    operator.changed(tx, tenant_id, "client.audience", client_id, values, client=client_id)
     return _details(row)
 
 

@@ -35,6 +35,10 @@ def apply(
         grant_types=configured.grant_types,
         auth_method=configured.auth_method,
         jwks_uri=configured.jwks_uri,
+        dpop_bound=configured.dpop_bound,
+        push_only=configured.push_only,
+        fapi=configured.fapi,
+        token_endpoint_audience=configured.token_endpoint_audience,
         private_schemes=settings.clients.private_redirect_schemes,
         development=settings.server.development,
     )

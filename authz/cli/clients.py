@@ -7,7 +7,6 @@ import typer
 
 from authz.admin import clients
 from authz.admin.client_metadata import (
-    AUTH_METHODS,
     DEFAULT_GRANT_TYPES,
     GRANT_TYPES,
     Registration,
@@ -17,12 +16,16 @@ from authz.cli.client_tokens import tokens
 from authz.cli.client_trust import register_trust_commands
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
+from authz.clients.authentication import AUTH_METHODS
 
 app = group("Clients, trust rules and requests for clients.")
 _Client = Annotated[str, typer.Argument(help="A client identifier.", metavar="CLIENT")]
 _Ceiling = Annotated[
     list[str] | None,
     typer.Option("--scope", help="One scope; repeat for more.", metavar="SCOPE"),
+]
+_CertificateName = Annotated[
+    str | None, typer.Option(help="For tls_client_auth: the one name in its certificate.")
 ]
 
 
@@ -62,6 +65,29 @@ def add(
     ] = None,
     jwks_uri: Annotated[str | None, typer.Option(help="Where its public keys are.")] = None,
     client_uri: Annotated[str | None, typer.Option(help="Its web page.")] = None,
+    tls_subject_dn: _CertificateName = None,
+    tls_san_dns: _CertificateName = None,
+    tls_san_uri: _CertificateName = None,
+    tls_san_ip: _CertificateName = None,
+    tls_san_email: _CertificateName = None,
+    certificate_bound: Annotated[
+        bool, typer.Option("--certificate-bound", help="Bind its tokens to its certificate.")
+    ] = False,
+    dpop_bound: Annotated[
+        bool, typer.Option("--dpop-bound", help="Refuse it tokens without a DPoP proof.")
+    ] = False,
+    push_only: Annotated[
+        bool, typer.Option("--push-only", help="It pushes its authorization requests (RFC 9126).")
+    ] = False,
+    fapi: Annotated[
+        bool, typer.Option("--fapi", help="Hold it to the FAPI 2.0 Security Profile.")
+    ] = False,
+    token_endpoint_audience: Annotated[
+        bool,
+        typer.Option(
+            "--token-endpoint-audience", help="Its assertions may name the token endpoint, for now."
+        ),
+    ] = False,
     ceiling: Annotated[
         list[str] | None,
         typer.Option(help="A scope it may ever get; repeat for more. None: no bound."),
@@ -76,6 +102,18 @@ def add(
         jwks=None if jwks is None else values.json_object(jwks),
         jwks_uri=jwks_uri,
         client_uri=client_uri,
+        certificate_name=_certificate_name(
+            subject_dn=tls_subject_dn,
+            san_dns=tls_san_dns,
+            san_uri=tls_san_uri,
+            san_ip=tls_san_ip,
+            san_email=tls_san_email,
+        ),
+        certificate_bound=certificate_bound,
+        dpop_bound=dpop_bound,
+        push_only=push_only,
+        fapi=fapi,
+        token_endpoint_audience=token_endpoint_audience,
         private_schemes=run.settings.clients.private_redirect_schemes,
         development=run.settings.server.development,
     )
@@ -158,6 +196,31 @@ def ceiling(
         )
     shown = "no bound" if none else " ".join(sorted(found.scope_ceiling or ()))
     return Result(found, f"The scope ceiling of {client}: {shown}.")
+
+
+@command(app, "audience")
+def audience(
+    run: Run,
+    client: _Client,
+    token_endpoint: Annotated[
+        bool,
+        typer.Option(
+            "--token-endpoint/--issuer", help="The token endpoint as well, or the issuer alone."
+        ),
+    ],
+) -> Result:
+    """Whom a client's assertions have to name; the token endpoint is for clients on their way to the issuer."""
+    with run.write() as (tx, operator, tenant_id):
+        found = clients.set_audience(tx, operator, tenant_id, client, token_endpoint=token_endpoint)
+    named = "the issuer or the token endpoint" if token_endpoint else "the issuer"
+    return Result(found, f"Assertions of {client} have to name {named}.")
+
+
+def _certificate_name(**named: str | None) -> tuple[str, str] | None:
+    given = [(f"tls_client_auth_{name}", value) for name, value in named.items() if value]
+    if len(given) > 1:
+        raise typer.BadParameter("a client is known by one name in its certificate")
+    return given[0] if given else None
 
 
 def _with_secret(made: clients.WithSecret, sentence: str) -> Result:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from urllib.parse import unquote_plus
 
 from authz import entropy
+from authz.clients.certificates import Authorities, Certificate, is_published, matches
 from authz.clients.client import Client
 from authz.errors import InvalidClient, InvalidRequest
 from authz.jose import (
@@ -28,14 +29,22 @@ from authz.jose import (
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_ASSERTION_LIFETIME = timedelta(minutes=10)
 REFUSED = "client authentication failed"
+TLS_METHODS = ("tls_client_auth", "self_signed_tls_client_auth")
 AUTH_METHODS: tuple[str, ...] = (
     # `none` first: the C# client takes the first entry when it has no registration answer (MCP-AS-22).
     "none",
     "client_secret_basic",
     "client_secret_post",
     "private_key_jwt",
+    *TLS_METHODS,
 )
+"""Those of TLS work where a proxy hands over certificates (`offered_methods`)."""
+FAPI_METHODS = frozenset({"private_key_jwt", *TLS_METHODS})
 SIGNING_ALGORITHMS = ASYMMETRIC
+FAPI_ALGORITHMS = ("PS256", "ES256", "Ed25519", "EdDSA")
+"""FAPI 2.0 §5.4; `EdDSA` is the older name of `Ed25519`, with the one curve that is taken anywhere here."""
+PARAMETERS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
+"""What a request authenticates with, besides its headers: never stored."""
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,2048}")
 
 
@@ -111,6 +120,8 @@ def authenticate(
     issuer: str,
     token_endpoint: str,
     keys: Sequence[object],
+    certificate: Certificate | None = None,
+    authorities: Authorities | None = None,
     now: datetime,
 ) -> Proof:
     """Judge the credentials. `keys` are the client's public keys, already imported. Raises InvalidClient."""
@@ -118,9 +129,46 @@ def authenticate(
         return _assertion(client, credentials.assertion, issuer, token_endpoint, keys, now)
     if credentials.secrets:
         return _secret(client, credentials.secrets, now)
+    if not client.auth_methods.isdisjoint(TLS_METHODS):
+        return _certificate(client, certificate, authorities or Authorities(), keys, now)
     if "none" not in client.auth_methods:
         raise InvalidClient(REFUSED, reason="client_unauthenticated")
     return Proof("none")
+
+
+def offered_methods(*, certificates: bool, authorities: bool) -> tuple[str, ...]:
+    """The methods that work in an installation: with certificates from a proxy, with authorities for them."""
+    missing = {*(() if certificates else TLS_METHODS), *(() if authorities else TLS_METHODS[:1])}
+    return tuple(method for method in AUTH_METHODS if method not in missing)
+
+
+def takes_certificate(client: Client) -> bool:
+    """Whether a certificate that came with its request means anything."""
+    return (
+        client.requires_certificate
+        or client.fapi
+        or not client.auth_methods.isdisjoint(TLS_METHODS)
+    )
+
+
+def _certificate(
+    client: Client,
+    certificate: Certificate | None,
+    authorities: Authorities,
+    keys: Sequence[object],
+    now: datetime,
+) -> Proof:
+    if certificate is None:
+        raise InvalidClient(REFUSED, reason="certificate_missing")
+    if "self_signed_tls_client_auth" in client.auth_methods:
+        if not is_published(certificate, keys):
+            raise InvalidClient(REFUSED, reason="certificate_not_registered")
+        return Proof("self_signed_tls_client_auth")
+    if not authorities.issued(certificate, now):
+        raise InvalidClient(REFUSED, reason="certificate_not_trusted")
+    if not matches(certificate, client.metadata):
+        raise InvalidClient(REFUSED, reason="certificate_of_another")
+    return Proof("tls_client_auth")
 
 
 def _secret(client: Client, presented: tuple[str, ...], now: datetime) -> Proof:
@@ -154,6 +202,7 @@ def _assertion(
         audiences=frozenset(audiences),
         max_lifetime=MAX_ASSERTION_LIFETIME,
         required=frozenset({"jti"}),
+        audience_is_text=client.fapi,
     )
     try:
         claims = verify_jwt(assertion, keys, profile, now)  # type: ignore[arg-type]
@@ -173,7 +222,8 @@ def _assertion(
 
 def _algorithms(client: Client) -> tuple[str, ...]:
     declared = client.metadata.get("token_endpoint_auth_signing_alg")
-    return tuple(a for a in SIGNING_ALGORITHMS if declared in (None, a))
+    allowed = FAPI_ALGORITHMS if client.fapi else SIGNING_ALGORITHMS
+    return tuple(a for a in allowed if declared in (None, a))
 
 
 def import_client_keys(document: object) -> Sequence[object]:

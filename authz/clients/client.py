@@ -70,6 +70,21 @@ class Client:
         return "none" not in self.auth_methods
 
     @property
+    def fapi(self) -> bool:
+        """Held to the FAPI 2.0 Security Profile. An operator's decision: a document cannot take it."""
+        return self.kind == "registered" and self.metadata.get("fapi") is True
+
+    @property
+    def requires_push(self) -> bool:
+        """Its authorization requests do not come by browser (RFC 9126 §6, FAPI-02)."""
+        return self.fapi or self.metadata.get("require_pushed_authorization_requests") is True
+
+    @property
+    def requires_certificate(self) -> bool:
+        """It asked for tokens that are good only with its certificate (RFC 8705 §3.4)."""
+        return self.metadata.get("tls_client_certificate_bound_access_tokens") is True
+
+    @property
     def requires_dpop(self) -> bool:
         """It asked for tokens that are good only with its key (RFC 9449 §5.2, DPOP-06)."""
         return self.metadata.get("dpop_bound_access_tokens") is True

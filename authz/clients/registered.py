@@ -40,6 +40,9 @@ def client_of_row(row: ClientRow) -> Client:
         ),
         scope_ceiling=row.scope_ceiling,
         approved=not is_own_word or row.status == "active",
+        names_token_endpoint=(
+            row.kind == "registered" and metadata.get("token_endpoint_audience") is True
+        ),
         logo_uri=metadata.get("logo_uri"),
         client_uri=metadata.get("client_uri"),
         policy_uri=metadata.get("policy_uri"),

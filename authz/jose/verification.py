@@ -32,6 +32,8 @@ class Profile:
     """Exactly one of these must be the only audience."""
     max_lifetime: timedelta
     required: frozenset[str] = frozenset()
+    audience_is_text: bool = False
+    """A list is refused, even of one (FAPI 2.0 §5.3.2.1)."""
 
 
 def verify_jwt(token: str, keys: Sequence[Key], profile: Profile, now: datetime) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def _check_claims(claims: Mapping[str, Any], profile: Profile, now: datetime) ->
     if claims.get("iss") != profile.issuer:
         raise JwtError("jwt_iss")
     audience = claims.get("aud")
-    if isinstance(audience, list) and len(audience) == 1:
+    if isinstance(audience, list) and len(audience) == 1 and not profile.audience_is_text:
         audience = audience[0]
     if not isinstance(audience, str) or audience not in profile.audiences:
         raise JwtError("jwt_aud")

@@ -5,10 +5,25 @@ the batch, and preparing again when an operator changed something meanwhile. An 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from authz.clients.authentication import authenticate, read_credentials
+from authz.clients.authentication import (
+    FAPI_ALGORITHMS,
+    REFUSED,
+    Credentials,
+    authenticate,
+    read_credentials,
+    takes_certificate,
+)
+from authz.clients.certificates import (
+    Authorities,
+    Certificate,
+    CertificateError,
+    carries,
+    read_certificate,
+)
 from authz.clients.client import Client
 from authz.clock import Clock
 from authz.db import Database
@@ -30,6 +45,7 @@ from authz.oauth.facts import Replay
 from authz.oauth.lane import Job, Result, Stale
 from authz.oauth.params import Params
 from authz.settings import Settings
+from authz.tenants import issuer_of
 
 _PREPARATIONS = 4
 """How often a request is prepared again because an operator changed something meanwhile."""
@@ -52,6 +68,8 @@ class Call:
     authorization: str | None = None
     dpop: tuple[str, ...] = ()
     """Every `DPoP` header; more than one is refused."""
+    certificate: str | None = None
+    """What a trusted proxy says of the client's certificate (RFC 8705), and nobody else."""
 
     def __repr__(self) -> str:
         return f"Call({self.path!r})"
@@ -64,8 +82,9 @@ class Caller:
     configuration: TenantConfiguration
     client: Client
     params: Params
-    confirmation: Mapping[str, str] | None
-    """The key of a DPoP proof, as a `cnf` claim."""
+    jkt: str | None
+    """Thumbprint of the key of its DPoP proof, where the endpoint takes one."""
+    certificate: Certificate | None
 
 
 Prepare = Callable[[Caller], Job]
@@ -82,6 +101,7 @@ class BackChannel:
         clients: ClientsInUse,
         clock: Clock,
         lane: Lane[Job, Result],
+        authorities: Authorities,
     ) -> None:
         self.settings = settings
         self.clients = clients
@@ -89,6 +109,7 @@ class BackChannel:
         self._database = database
         self._configurations = configurations
         self._clock = clock
+        self._authorities = authorities
 
     async def handle(
         self,
@@ -171,20 +192,36 @@ class BackChannel:
         takes_dpop: bool,
         may_fetch: bool = True,
     ) -> tuple[Caller, tuple[Replay, ...]]:
-        client, replays = await self._authenticated(configuration, call, may_fetch=may_fetch)
-        confirmation = None
+        client, certificate, replays = await self._authenticated(
+            configuration, call, may_fetch=may_fetch
+        )
+        jkt = None
         if call.dpop and takes_dpop:
             proof = dpop.read_proof(
                 call.dpop,
                 method="POST",
-                uri=f"{configuration.tenant.issuer}{call.path}",
+                uris=self._addresses(configuration, call.path),
+                algorithms=FAPI_ALGORITHMS if client.fapi else dpop.ALGORITHMS,
                 nonces=self._nonces(configuration),
                 tenant_id=configuration.tenant.id,
                 now=self._clock(),
             )
-            confirmation = {"jkt": proof.jkt}
+            jkt = proof.jkt
             replays = (*replays, proof.replay)
-        return Caller(configuration, client, call.params, confirmation), replays
+        return Caller(configuration, client, call.params, jkt, certificate), replays
+
+    def _read(self, certificate: str) -> Certificate:
+        try:
+            return read_certificate(certificate, self._clock())
+        except CertificateError as error:
+            raise InvalidClient(REFUSED, reason=error.reason) from None
+
+    def _addresses(self, configuration: TenantConfiguration, path: str) -> tuple[str, ...]:
+        tenant, aside = configuration.tenant, self.settings.server.mtls_base
+        issuers = (
+            [tenant.issuer] if aside is None else [tenant.issuer, issuer_of(aside, tenant.slug)]
+        )
+        return tuple(f"{issuer}{path}" for issuer in issuers)
 
     def _nonces(self, configuration: TenantConfiguration) -> dpop.Nonces | None:
         return dpop.Nonces(configuration.dpop_key) if self.settings.tokens.dpop_nonce else None
@@ -195,8 +232,12 @@ class BackChannel:
         return None if nonces is None else nonces.current(self._clock())
 
     async def _authenticated(
-        self, configuration: TenantConfiguration, call: Call, *, may_fetch: bool
-    ) -> tuple[Client, tuple[Replay, ...]]:
+        self,
+        configuration: TenantConfiguration,
+        call: Call,
+        *,
+        may_fetch: bool,
+    ) -> tuple[Client, Certificate | None, tuple[Replay, ...]]:
         params = call.params
         credentials = read_credentials(
             call.authorization,
@@ -209,9 +250,12 @@ class BackChannel:
         client, keys = await self.clients.load(
             configuration, credentials.client_id, may_fetch=may_fetch
         )
-        if credentials.assertion is not None and client.jwks_uri is not None:
-            header, _ = read_unverified(credentials.assertion)
-            keys = await self.clients.load_remote_keys(client, header.get("kid"))
+        certificate = None
+        if call.certificate is not None and takes_certificate(client):
+            certificate = self._read(call.certificate)
+        is_sought = _sought(client, credentials, certificate)
+        if is_sought is not None and client.jwks_uri is not None:
+            keys = await self.clients.load_remote_keys(client, is_sought)
         issuer = configuration.tenant.issuer
         proof = authenticate(
             client,
@@ -219,13 +263,31 @@ class BackChannel:
             issuer=issuer,
             token_endpoint=f"{issuer}/token",
             keys=keys,
+            certificate=certificate,
+            authorities=self._authorities,
             now=self._clock(),
         )
         call.attempt.authenticated(is_confidential=client.is_confidential)
         if proof.replay is None:
-            return client, ()
+            return client, certificate, ()
         refusal = InvalidClient("client authentication failed", reason="assertion_replayed")
-        return client, (Replay(*proof.replay, refusal),)
+        return client, certificate, (Replay(*proof.replay, refusal),)
+
+
+def _sought(
+    client: Client, credentials: Credentials, certificate: Certificate | None
+) -> Callable[[object], bool] | None:
+    """Which of the client's published keys the request needs; None when it needs none."""
+    if credentials.assertion is not None:
+        header, _ = read_unverified(credentials.assertion)
+        return partial(_is_called, header.get("kid"))
+    if certificate is not None and "self_signed_tls_client_auth" in client.auth_methods:
+        return partial(carries, certificate=certificate)
+    return None
+
+
+def _is_called(key_id: object, key: object) -> bool:
+    return not isinstance(key_id, str) or getattr(key, "kid", None) == key_id
 
 
 def _refuse_repeated(params: Params) -> None:

@@ -9,7 +9,7 @@ Decisions:
 from collections.abc import Mapping
 
 from authz.clients.client import Client
-from authz.errors import InvalidDpopProof, InvalidGrant
+from authz.errors import InvalidDpopProof, InvalidGrant, InvalidRequest
 
 JKT = "jkt"
 CERTIFICATE = "x5t#S256"
@@ -27,6 +27,36 @@ def kind_of(confirmation: Mapping[str, str] | None) -> str | None:
     return "dpop" if JKT in confirmation else "certificate"
 
 
+def confirmation_of(
+    client: Client, jkt: str | None, certificate: str | None
+) -> dict[str, str] | None:
+    """The `cnf` claim of a token for this request: thumbprint of the key it proved, or of its certificate.
+
+    Raises InvalidDpopProof or InvalidRequest when the client may not have a token like this (DPOP-06, FAPI-03).
+    """
+    if jkt is not None:
+        if client.requires_certificate:
+            # One token, one binding: a server that knows only the other would take it as unbound.
+            raise InvalidDpopProof(
+                "the tokens of this client are bound to its certificate", reason="two_bindings"
+            )
+        return {JKT: jkt}
+    if client.requires_dpop:
+        raise InvalidDpopProof("this client has to send a DPoP proof", reason="dpop_proof_missing")
+    if certificate is not None and (client.requires_certificate or client.fapi):
+        return {CERTIFICATE: certificate}
+    if client.requires_certificate:
+        raise InvalidRequest(
+            "this client has to present its certificate", reason="certificate_missing"
+        )
+    if client.fapi:
+        raise InvalidRequest(
+            "this client has to send a DPoP proof or present its certificate",
+            reason="binding_missing",
+        )
+    return None
+
+
 def check_family(
     client: Client,
     bound_to: Mapping[str, str] | None,
@@ -36,10 +66,13 @@ def check_family(
 ) -> None:
     """Whether this request may use what was granted to the holder of a key (DPOP-02, ATK-73).
 
-    Raises InvalidDpopProof when nothing was proved, InvalidGrant (with the sentence `refused`) for another key.
+    Raises InvalidDpopProof when nothing was proved, InvalidGrant (with the sentence `refused`) for another key or
+    without the certificate.
     """
     if bound_to is None:
         return
+    if CERTIFICATE in bound_to and CERTIFICATE not in (proved or ()):
+        raise InvalidGrant(refused, reason="binding_certificate_missing")
     if proved is None or proved.keys() != bound_to.keys():
         raise InvalidDpopProof(
             "this grant is bound to a key: prove that you hold it", reason="binding_proof_missing"

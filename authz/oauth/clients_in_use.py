@@ -6,7 +6,7 @@ phase, where the network is allowed, and what changed is recorded.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,8 +124,10 @@ class ClientsInUse:
         if len(self._cache) > MAX_CACHED:
             self._cache.popitem(last=False)
 
-    async def load_remote_keys(self, client: Client, key_id: object) -> Sequence[object]:
-        """Keys behind `jwks_uri`; an unknown `kid` fetches anew, at most once per interval (ATK-49)."""
+    async def load_remote_keys(
+        self, client: Client, is_sought: Callable[[object], bool]
+    ) -> Sequence[object]:
+        """Keys behind `jwks_uri`; if the one sought is not there, fetched anew, at most once per interval (ATK-49)."""
         if client.jwks_uri is None:
             raise InvalidClient("client authentication failed", reason="client_without_keys")
         terms: dict[str, Any] = {
@@ -137,7 +139,7 @@ class ClientsInUse:
         }
         try:
             keys: Sequence[object] = (await self._documents.load(client.jwks_uri, **terms)).value
-            if isinstance(key_id, str) and all(getattr(k, "kid", None) != key_id for k in keys):
+            if not any(is_sought(key) for key in keys):
                 keys = (await self._documents.refresh(client.jwks_uri, **terms)).value
         except NetworkError as error:
             raise InvalidClient(

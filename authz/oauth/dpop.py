@@ -63,25 +63,26 @@ def read_proof(
     headers: Sequence[str],
     *,
     method: str,
-    uri: str,
+    uris: Sequence[str],
+    algorithms: tuple[str, ...],
     nonces: Nonces | None,
     tenant_id: str,
     now: datetime,
 ) -> Proof:
-    """Judge the `DPoP` header of a request to `uri`; `nonces` when this server demands one.
+    """Judge the `DPoP` header of a request to an address with these names; `nonces` when this server demands one.
 
     Raises InvalidDpopProof, or UseDpopNonce with the nonce to use (RFC 9449 §4.3, DPOP-01, DPOP-04).
     """
     if len(headers) != 1:
         raise InvalidDpopProof("send one DPoP header", reason="dpop_header_twice")
     try:
-        jkt, claims = verify_embedded(headers[0], typ="dpop+jwt", algorithms=ALGORITHMS)
+        jkt, claims = verify_embedded(headers[0], typ="dpop+jwt", algorithms=algorithms)
         issued_at = time_claim(claims, "iat")
     except JwtError as error:
         raise InvalidDpopProof(REFUSED, reason=f"dpop_{error.reason}") from None
     if claims.get("htm") != method:
         raise InvalidDpopProof(REFUSED, reason="dpop_htm")
-    if not _is_uri(claims.get("htu"), uri):
+    if not any(_is_uri(claims.get("htu"), uri) for uri in uris):
         raise InvalidDpopProof(REFUSED, reason="dpop_htu")
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI_CHARS or not jti.isprintable():

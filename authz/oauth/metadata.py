@@ -7,22 +7,33 @@ lacks `jwks_uri`, `subject_types_supported` or `id_token_signing_alg_values_supp
 import json
 from typing import Any
 
-from authz.clients.authentication import AUTH_METHODS, SIGNING_ALGORITHMS
+from authz.clients.authentication import SIGNING_ALGORITHMS, offered_methods
 from authz.keys import ALGORITHMS
 from authz.oauth import dpop, introspection
 from authz.oauth.grants import GRANTS
 from authz.oauth.pkce import METHOD
 from authz.policy.scopes import OFFLINE_ACCESS
-from authz.tenants import Tenant
+from authz.settings import Settings
+from authz.tenants import Tenant, issuer_of
 
 WELL_KNOWN = ("oauth-authorization-server", "openid-configuration")
 JWKS_MAX_AGE_SECONDS = 300
 METADATA_MAX_AGE_SECONDS = 300
+_CALLED_BY_CLIENTS = (
+    "token_endpoint",
+    "introspection_endpoint",
+    "revocation_endpoint",
+)
 
 
-def metadata(tenant: Tenant) -> dict[str, Any]:
+def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
     """Everything this issuer offers, nothing it does not. Never lists trusted issuers or resources."""
-    issuer = tenant.issuer
+    issuer, server = tenant.issuer, settings.server
+    has_certificates = server.client_certificate_header is not None
+    methods = offered_methods(
+        certificates=has_certificates,
+        authorities=server.client_certificate_authorities is not None,
+    )
     document = {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
@@ -36,12 +47,12 @@ def metadata(tenant: Tenant) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANTS),
         "code_challenge_methods_supported": [METHOD],
-        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "token_endpoint_auth_methods_supported": list(methods),
         "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
-        "introspection_endpoint_auth_methods_supported": [m for m in AUTH_METHODS if m != "none"],
+        "introspection_endpoint_auth_methods_supported": [m for m in methods if m != "none"],
         "introspection_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "introspection_signing_alg_values_supported": [introspection.SIGNING_ALGORITHM],
-        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_methods_supported": list(methods),
         "revocation_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "dpop_signing_alg_values_supported": list(dpop.ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
@@ -52,9 +63,18 @@ def metadata(tenant: Tenant) -> dict[str, Any]:
     }
     if tenant.registration != "off":
         document["registration_endpoint"] = f"{issuer}/register"
+    if has_certificates:
+        document["tls_client_certificate_bound_access_tokens"] = True
+    if server.mtls_base is not None:
+        aside = issuer_of(server.mtls_base, tenant.slug)
+        # Those that a program calls; a browser would only ask its person for a certificate (RFC 8705 §5).
+        document["mtls_endpoint_aliases"] = {
+            name: f"{aside}{str(document[name]).removeprefix(issuer)}"
+            for name in _CALLED_BY_CLIENTS
+        }
     return document
 
 
-def document(tenant: Tenant) -> bytes:
+def document(tenant: Tenant, settings: Settings) -> bytes:
     """The served bytes."""
-    return json.dumps(metadata(tenant), separators=(",", ":")).encode()
+    return json.dumps(metadata(tenant, settings), separators=(",", ":")).encode()

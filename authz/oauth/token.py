@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 
 from authz.clients.client import Client
-from authz.errors import InvalidDpopProof, UnauthorizedClient, UnsupportedGrantType
+from authz.errors import UnauthorizedClient, UnsupportedGrantType
+from authz.oauth import bindings
 from authz.oauth.authorization import Grant, TokenRequest
 from authz.oauth.back_channel import BackChannel, Call, Caller
 from authz.oauth.grants import GRANTS
@@ -42,16 +43,13 @@ class TokenEndpoint:
 
     def _prepare(self, caller: Caller) -> Job:
         grant = _grant(caller.params, caller.client)
-        if caller.client.requires_dpop and "jkt" not in (caller.confirmation or ()):
-            raise InvalidDpopProof(
-                "this client has to send a DPoP proof", reason="dpop_proof_missing"
-            )
+        certificate = None if caller.certificate is None else caller.certificate.thumbprint
         request = TokenRequest(
             configuration=caller.configuration,
             client=caller.client,
             params=caller.params.only(grant.parameters),
             lifetimes=self._channel.settings.tokens,
-            confirmation=caller.confirmation,
+            confirmation=bindings.confirmation_of(caller.client, caller.jkt, certificate),
         )
         return Job(
             configuration=caller.configuration,

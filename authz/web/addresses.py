@@ -1,10 +1,11 @@
-"""Whose budget a request spends: the address of the peer, or what a trusted proxy says of it."""
+"""Who a request comes from: whose budget it spends, and which certificate may be believed of it."""
 
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from starlette.requests import Request
 
+from authz.errors import InvalidRequest
 from authz.web.edge import Edge
 
 _LONGEST = 64
@@ -42,3 +43,18 @@ def _budgeted(address: str) -> str:
     if ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
     return f"{IPv6Address(int(ip) >> 64 << 64)}/64"
+
+
+def client_certificate(edge: Edge, request: Request) -> str | None:
+    """What a trusted proxy says of the client's certificate. From anybody else the header is nothing (MTLS-04, ATK-70).
+
+    Raises InvalidRequest when it came twice: the proxy added its own to the client's instead of replacing it.
+    """
+    name = edge.services.settings.server.client_certificate_header
+    client = request.scope["client"]
+    if name is None or not client or client[0] not in edge.trusted_proxies:
+        return None
+    found = request.headers.getlist(name)
+    if len(found) > 1:
+        raise InvalidRequest("the request names two certificates", reason="certificate_twice")
+    return found[0].strip() or None if found else None

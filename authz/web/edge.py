@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
 
+from authz.clients.certificates import Authorities
 from authz.clients.metadata import Rules
 from authz.db import migrate
 from authz.db.batch import Lane, open_runner
@@ -100,6 +101,7 @@ def make_edge(services: Services) -> Edge:
         rules=rules,
         max_document_bytes=settings.clients.document_max_bytes,
     )
+    issuers = settings.server.client_certificate_authorities
     program = TokenProgram(services.configurations, services.clock)
     channel = BackChannel(
         settings,
@@ -108,6 +110,7 @@ def make_edge(services: Services) -> Edge:
         clients,
         services.clock,
         Lane(open_runner(services.database), program),
+        Authorities() if issuers is None else Authorities.load(issuers),
     )
     own_tokens = OwnTokens()
     return Edge(

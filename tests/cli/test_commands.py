@@ -213,6 +213,33 @@ def test_clients(cli, tmp_path):
     assert "holds no JSON object" in refused_
 
 
+def test_clients_that_are_held_to_more(cli, tmp_path):
+    """JB-28, MTLS-01, PAR-04, FAPI-01: what the options make of the metadata, and the turns of the switch."""
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(json.dumps({"keys": [describe(generate("ES256"), "ES256")[1]]}))
+    signing = ["--auth", "private_key_jwt", "--jwks", jwks, "--redirect-uri", "https://a.example/"]
+
+    def added(name, *arguments):
+        made = cli.json("clients", "add", name, *arguments)
+        return cli.json("clients", "show", made["id"])["metadata"]
+
+    strict = added("Bank", *signing, "--fapi", "--dpop-bound", "--push-only")
+    assert strict["fapi"] is strict["dpop_bound_access_tokens"] is True
+    assert strict["require_pushed_authorization_requests"] is True
+    tls = ["--auth", "tls_client_auth", "--grant-type", "client_credentials"]
+    named = added("Robot", *tls, "--tls-subject-dn", "CN=app,O=Acme", "--certificate-bound")
+    assert named["tls_client_auth_subject_dn"] == "CN=app,O=Acme"
+    assert named["tls_client_certificate_bound_access_tokens"] is True
+    twice = ["--tls-san-dns", "a.example", "--tls-san-ip", "192.0.2.1"]
+    assert "one name" in cli.run("clients", "add", "R", *tls, *twice, code=2).err
+
+    late = cli.json("clients", "add", "Late", *signing, "--token-endpoint-audience")["id"]
+    assert "name the issuer." in cli.run("clients", "audience", late, "--issuer").out
+    assert "token_endpoint_audience" not in cli.json("clients", "show", late)["metadata"]
+    found = cli.json("clients", "audience", late, "--token-endpoint")
+    assert found["metadata"]["token_endpoint_audience"] is True
+
+
 def test_trust_rules(cli):
     assert cli.json("clients", "allow", "*.app.example")["verdict"] == "allow"
     assert "is denied" in cli.run("clients", "deny", "evil.example").out

@@ -4,9 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 
+from authz.admin import clients
+from authz.errors import Conflict
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.harness import REDIRECT, Harness
 from tests.support.web import Reply
@@ -166,6 +171,7 @@ def test_only_the_advertised_algorithms_count(shared, algorithm):
         ({}, b"x" * 64, "jwt_signature"),
         ({"alg": "RS256"}, b"x" * 256, "jwt_key_unknown"),
         ({"alg": "ES384"}, bytes(96), "jwt_key_unknown"),
+        ({"alg": "EdDSA"}, bytes(64), "jwt_key_unknown"),
         ({"kid": "../../etc/passwd"}, bytes(64), "jwt_key_unknown"),
         ({"kid": "' OR 1=1 --"}, bytes(64), "jwt_key_unknown"),
         ({"kid": "k" * 300}, bytes(64), "jwt_kid"),
@@ -329,3 +335,158 @@ def test_a_whole_flow_with_an_assertion(harness):
     assert answer.scopes == {"logs.read"}
     fields = key.fields(client_id, harness.issuer, harness.clock())
     assert harness.refresh(answer.refresh_token, client_id=None, **fields).ok
+
+
+# -- the same at every endpoint ---------------------------------------------------------------------------
+
+ENDPOINTS = ("/token", "/introspect", "/revoke", "/par")
+
+
+def call(harness, path, fields):
+    """A request that is good but for its client, whichever endpoint it goes to."""
+    good = {**harness.request, "client_id": None, "token": "x"}
+    good |= {"grant_type": "refresh_token", "refresh_token": "azr_x.1.y", **fields}
+    return harness.post(path, {n: v for n, v in good.items() if v is not None})
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_an_assertion_names_the_issuer_wherever_it_goes(shared, path):
+    """JB-20, JB-25, ATK-51: never the endpoint it is sent to, nor another one, nor two audiences."""
+    assert call(shared, path, signed(shared)).status != 401
+    assert call(shared, path, signed(shared, [shared.issuer])).status != 401
+    for wrong in [
+        *(f"{shared.issuer}{endpoint}" for endpoint in ENDPOINTS),
+        [shared.issuer, f"{shared.issuer}{path}"],
+        f"{shared.issuer}/",
+    ]:
+        answer = call(shared, path, signed(shared, wrong))
+        assert (answer.status, answer.error, answer.reason) == (401, "invalid_client", "jwt_aud")
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_an_assertion_is_judged_alike_wherever_it_goes(shared, path):
+    """JB-21, JB-22, JB-23, JB-25: type, lifetime, key, and one use across all of them."""
+    for fields, reason in [
+        (signed(shared, header={"typ": "at+jwt"}), "jwt_typ"),
+        (signed(shared, jti=None), "jwt_jti"),
+        (signed(shared, exp=int(shared.clock().timestamp()) + 3600), "jwt_lifetime"),
+        (
+            shared.stranger.fields(shared.signer, shared.issuer, shared.clock()),
+            "jwt_signature",
+        ),
+    ]:
+        assert call(shared, path, fields).reason == reason
+    fields = signed(shared)
+    call(shared, path, fields)
+    for other in ENDPOINTS:
+        answer = call(shared, other, fields)
+        assert (answer.status, answer.reason) == (401, "assertion_replayed")
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_a_request_names_one_client_in_one_way(shared, path):
+    """JB-24: `client_id` says what the assertion says, and there is no second method."""
+    answer = call(shared, path, {**signed(shared), "client_id": shared.other})
+    assert (answer.status, answer.reason) == (401, "assertion_of_other_client")
+    answer = call(shared, path, {**signed(shared), "client_secret": "s"})
+    assert (answer.error, answer.reason) == ("invalid_request", "two_auth_methods")
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_saml_is_no_way_for_a_client_to_prove_itself(shared, path):
+    """JB-26."""
+    kind = "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"
+    answer = call(shared, path, {**signed(shared), "client_assertion_type": kind})
+    assert (answer.error, answer.reason) == ("invalid_request", "assertion_type_unsupported")
+
+
+def test_one_assertion_sent_by_many_lets_one_in(shared):
+    """JB-22, ATK-52, ATK-54: the insert itself decides who was first, whatever the endpoint."""
+    fields = {**signed(shared), "grant_type": "refresh_token", "refresh_token": "azr_x.1.y"}
+    barrier = threading.Barrier(12)
+
+    def send(n):
+        with httpx2.Client(trust_env=False, timeout=60) as http:
+            barrier.wait()
+            path = ("/introspect", "/revoke")[n % 2]
+            return http.post(f"{shared.issuer}{path}", data={**fields, "token": "x"}).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        assert sorted(pool.map(send, range(12))) == [200] + [401] * 11
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "PS256", "RS256", "Ed25519"])
+def test_every_advertised_algorithm_lets_its_key_in(harness, algorithm):
+    """JB-23, META-02, META-05."""
+    key = ClientKey(algorithm)
+    client_id = harness.add_client(auth_method="private_key_jwt", jwks=key.jwks).client.id
+    answer = attempt(harness, key.fields(client_id, harness.issuer, harness.clock()))
+    assert (answer.error, answer.reason) == LET_IN
+    found = harness.http.get(f"{harness.issuer}/.well-known/oauth-authorization-server").json()
+    for endpoint in ("token", "introspection", "revocation"):
+        name = f"{endpoint}_endpoint_auth_signing_alg_values_supported"
+        assert algorithm in found[name]
+
+
+# -- clients on their way to the issuer -------------------------------------------------------------------
+
+
+@pytest.fixture
+def late(harness):
+    """A client that sends the token endpoint, and for now may."""
+    harness.key = ClientKey()
+    made = harness.add_client(
+        auth_method="private_key_jwt", jwks=harness.key.jwks, token_endpoint_audience=True
+    )
+    harness.signer = made.client.id
+    return harness
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_a_client_may_be_let_name_the_token_endpoint(late, path):
+    """JB-28: the token endpoint and no other, alone; the issuer is always right."""
+    for good in (f"{late.issuer}/token", late.issuer):
+        assert call(late, path, signed(late, good)).status != 401
+    for wrong in (
+        f"{late.issuer}/par",
+        f"{late.issuer}/introspect",
+        f"{late.server.base}/token",
+        [late.issuer, f"{late.issuer}/token"],
+    ):
+        assert call(late, path, signed(late, wrong)).reason == "jwt_aud"
+
+
+def test_the_switch_is_off_by_default_and_every_turn_is_recorded(late):
+    """JB-28: from the next request on, in both directions."""
+    wrong = f"{late.issuer}/token"
+    late.change(clients.set_audience, late.signer, token_endpoint=False)
+    assert call(late, "/token", signed(late, wrong)).reason == "jwt_aud"
+    late.change(clients.set_audience, late.signer, token_endpoint=True)
+    assert call(late, "/token", signed(late, wrong)).status != 401
+    turns = [
+        event["detail"]
+        for event in late.events("admin.changed")
+        if event["detail"]["what"] in ("client.audience", "client.add")
+        and event["detail"]["target"] == late.signer
+    ]
+    assert [turn["values"].get("token_endpoint_audience") for turn in turns] == [True, None, None]
+    assert [turn["values"].get("token_endpoint") for turn in turns] == [None, False, True]
+
+
+def test_the_switch_is_for_those_who_have_it(harness):
+    """JB-28, FAPI-01: neither for secrets, nor under FAPI, nor for documents."""
+    key = ClientKey()
+    by_secret = harness.add_client(auth_method="client_secret_basic").client.id
+    strict = harness.add_client(auth_method="private_key_jwt", jwks=key.jwks, fapi=True).client.id
+    for client_id in (by_secret, strict):
+        with pytest.raises(Conflict):
+            harness.change(clients.set_audience, client_id, token_endpoint=True)
+    document = harness.serve_document(
+        token_endpoint_auth_method="private_key_jwt",
+        jwks=key.jwks,
+        token_endpoint_audience=True,
+    )
+    page = harness.browser().authorize(client_id=document)
+    audience = f"{harness.issuer}/token"
+    fields = key.fields(document, audience, harness.clock())
+    assert harness.redeem(page.code, client_id=None, **fields).reason == "jwt_aud"

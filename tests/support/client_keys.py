@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from joserfc import jws
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _numbers = itertools.count(1)
@@ -18,11 +18,14 @@ class ClientKey:
     def __init__(self, algorithm: str = "ES256", kid: str | None = "k1") -> None:
         parameters: Any = {"alg": algorithm} | ({} if kid is None else {"kid": kid})
         self.algorithm, self.kid = algorithm, kid
-        self.key: ECKey | RSAKey = (
-            ECKey.generate_key("P-256", parameters)
-            if algorithm == "ES256"
-            else RSAKey.generate_key(2048, parameters)
-        )
+        self.key: ECKey | OKPKey | RSAKey
+        if algorithm in ("Ed25519", "EdDSA"):
+            self.key = OKPKey.generate_key("Ed25519", parameters)
+        elif algorithm.startswith("ES"):
+            curve = "P-384" if algorithm == "ES384" else "P-256"
+            self.key = ECKey.generate_key(curve, parameters)
+        else:
+            self.key = RSAKey.generate_key(2048, parameters)
 
     @property
     def public(self) -> dict[str, Any]:

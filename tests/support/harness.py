@@ -124,6 +124,7 @@ class RunningServer:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.addresses: dict[str, list[str]] = {}
+        more = dict(sections or {})
         (folder / "authz.key").write_bytes(new_encoded_key())
         self.settings: Settings = load(
             None,
@@ -134,6 +135,7 @@ class RunningServer:
                     "development": issuer is None,
                     "port": self.port,
                     "trusted_proxies": tuple(trusted_proxies),
+                    **more.pop("server", {}),
                 },
                 "limits": ONE_ADDRESS if limits is None else limits,
                 "database": {"url": database_url},
@@ -143,7 +145,7 @@ class RunningServer:
                     **({} if proxy is None else {"proxy": proxy}),
                 },
                 "clients": {"private_redirect_schemes": frozenset({"cursor"})},
-                **(sections or {}),
+                **more,
             },
         )
         self._stack = contextlib.ExitStack()

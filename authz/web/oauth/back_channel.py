@@ -17,7 +17,7 @@ from authz.oauth.back_channel import Call, UnknownTenant
 from authz.oauth.params import Params
 from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
 from authz.tenants import DEFAULT_SLUG
-from authz.web.addresses import peer_address
+from authz.web.addresses import client_certificate, peer_address
 from authz.web.edge import Edge
 from authz.web.forms import read_form
 from authz.web.responses import json_answer, oauth_error, preflight
@@ -43,6 +43,7 @@ def form_routes(edge: Edge, prefix: str, path: str, answer: Answer) -> list[Rout
                     attempt=attempt,
                     authorization=_only(authorization),
                     dpop=tuple(request.headers.getlist("dpop")),
+                    certificate=client_certificate(edge, request),
                 )
                 return await answer(call, request)
         except UnknownTenant:

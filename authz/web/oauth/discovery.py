@@ -59,8 +59,8 @@ def routes(edge: Edge) -> list[Route]:
     return made
 
 
-def _metadata(_: Edge, configuration: TenantConfiguration) -> bytes:
-    return document(configuration.tenant)
+def _metadata(edge: Edge, configuration: TenantConfiguration) -> bytes:
+    return document(configuration.tenant, edge.services.settings)
 
 
 def _jwks(edge: Edge, configuration: TenantConfiguration) -> bytes:
