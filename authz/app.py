@@ -27,6 +27,7 @@ from authz.web.oauth import (
     discovery,
     introspection,
     logo,
+    par,
     registration,
     token,
 )
@@ -94,7 +95,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
     """Everything, the busiest first: routes are tried in order."""
     found: list[BaseRoute] = []
     prefixes = (edge.base_path, f"{edge.base_path}{TENANT_PATH}")
-    for module in (token, introspection, authorize, login, logo, approval, registration):
+    for module in (token, introspection, par, authorize, login, logo, approval, registration):
         for prefix in prefixes:
             found += module.routes(edge, prefix)
         if module is introspection:

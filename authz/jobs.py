@@ -22,6 +22,7 @@ from authz.db.models import (
     AuthorizationCode,
     AuthorizationRequest,
     IssuedToken,
+    PushedRequest,
     ReplayKey,
     Session,
     SigningKey,
@@ -70,6 +71,7 @@ def remove_expired(services: Services, now: datetime) -> None:
     """Delete what no decision will ask for again, a bounded number of rows per transaction."""
     expired: list[tuple[InstrumentedAttribute[str], ColumnElement[bool]]] = [
         (AuthorizationRequest.digest, AuthorizationRequest.expires_at < now),
+        (PushedRequest.digest, PushedRequest.expires_at < now),
         (AuthorizationCode.digest, AuthorizationCode.expires_at < now - TOMBSTONES),
         (ReplayKey.key, ReplayKey.expires_at < now),
         (Session.digest, or_(Session.expires_at < now, Session.ended_at < now - TOMBSTONES)),

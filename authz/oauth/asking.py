@@ -21,3 +21,5 @@ class Asking:
     query: str
     """The request as it arrived, to take it up again after signing in as somebody else."""
     fetched: FetchedClient | None = None
+    pushed: str | None = None
+    """Digest of the pushed request this is (RFC 9126), to be taken when it is answered."""

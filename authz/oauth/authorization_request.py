@@ -16,7 +16,7 @@ from authz.errors import (
     UnauthorizedClient,
     UnsupportedResponseType,
 )
-from authz.oauth import pkce
+from authz.oauth import dpop, pkce
 from authz.oauth.asked import check_scopes, read_resource, read_scopes
 from authz.oauth.params import Params
 from authz.policy.snapshot import Policy, Resource
@@ -72,6 +72,8 @@ class AuthorizationRequest:
     prompt: frozenset[str]
     max_age: int | None
     login_hint: str | None
+    dpop_jkt: str | None = None
+    """The key that alone may redeem the code (RFC 9449 §10)."""
 
 
 def return_address(client: Client, params: Params, issuer: str) -> ReturnAddress:
@@ -99,14 +101,27 @@ def return_address(client: Client, params: Params, issuer: str) -> ReturnAddress
 
 
 def validate(
-    client: Client, params: Params, address: ReturnAddress, policy: Policy
+    client: Client,
+    params: Params,
+    address: ReturnAddress,
+    policy: Policy,
+    *,
+    pushed: bool,
+    push_required: bool = False,
 ) -> AuthorizationRequest:
-    """Check everything else. Raises an OAuthError that may travel to the return address."""
+    """Check everything else. Raises an OAuthError that may travel to the return address.
+
+    `pushed` when the parameters came from the client itself (RFC 9126) and not through a browser.
+    """
     if params.repeated - {"resource"}:
         raise InvalidRequest("a parameter is repeated", reason="parameter_repeated")
+    if not pushed and (push_required or client.requires_push):
+        raise InvalidRequest("the request has to be pushed first", reason="push_required")
     if params.find("request") is not None:
         raise RequestNotSupported("request objects are not supported", reason="request_object")
     if params.find("request_uri") is not None:
+        if pushed:
+            raise InvalidRequest("request_uri cannot be pushed", reason="request_uri_pushed")
         raise RequestUriNotSupported("request_uri is not supported", reason="request_uri")
     response_type = params.require("response_type")
     if response_type != "code":
@@ -117,6 +132,9 @@ def validate(
         raise UnauthorizedClient(
             "the client is not registered for this grant type", reason="grant_type_not_allowed"
         )
+    if client.fapi:
+        # It is said even where only one is registered (FAPI 2.0 §5.3.2.2).
+        params.require("redirect_uri")
     challenge = _challenge(params)
     resource = read_resource(params, policy)
     asked = read_scopes(params)
@@ -132,6 +150,7 @@ def validate(
         prompt=_prompt(params),
         max_age=_max_age(params),
         login_hint=params.find("login_hint"),
+        dpop_jkt=_dpop_jkt(params),
     )
 
 
@@ -145,6 +164,13 @@ def _challenge(params: Params) -> str:
     if not pkce.is_challenge(challenge):
         raise InvalidRequest("code_challenge is malformed", reason="code_challenge_malformed")
     return challenge
+
+
+def _dpop_jkt(params: Params) -> str | None:
+    jkt = params.find("dpop_jkt")
+    if jkt is not None and not dpop.is_thumbprint(jkt):
+        raise InvalidRequest("dpop_jkt is malformed", reason="dpop_jkt_malformed")
+    return jkt
 
 
 def _prompt(params: Params) -> frozenset[str]:

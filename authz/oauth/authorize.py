@@ -35,10 +35,13 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import covers, find_consent, store_consent
 from authz.oauth.facts import Code
 from authz.oauth.pending import store_pending
+from authz.oauth.pushed import take_pushed
 from authz.policy import Ceiling, Decision, Reason, Subject, decide
 from authz.policy.snapshot import HeldRole
 from authz.urls import redirect_host
 
+FAPI_CODE_LIFETIME = timedelta(seconds=60)
+"""FAPI 2.0 §5.3.2.1 (FAPI-04), whatever the installation allows others."""
 FRESH_SIGN_IN = timedelta(seconds=30)
 """A sign-in this recent satisfies any `max_age`: otherwise `max_age=0` could never be met."""
 
@@ -81,7 +84,10 @@ def needs_sign_in(request: AuthorizationRequest, signed_in: SignedIn | None, now
 
 
 def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: datetime) -> Step:
-    """Decide what comes next. Raises an OAuthError for the return address; callers commit either way."""
+    """Decide what comes next. Raises an OAuthError for the return address; callers commit either way.
+
+    PushedRequestRefused is not for the return address: somebody else answered this request meanwhile.
+    """
     request = asking.request
     if needs_sign_in(request, asking.signed_in, now):
         if "none" in request.prompt:
@@ -167,7 +173,8 @@ def allow(
 
 
 def refuse(tx: Session, asking: Asking, now: datetime) -> AccessDenied:
-    """Record the person's no; answers what to send back."""
+    """Record the person's no; answers what to send back. Raises PushedRequestRefused."""
+    _take(tx, asking, now)
     refused = ConsentRefused(
         subject=asking.signed_in.user_id,
         client=asking.client.id,
@@ -208,6 +215,7 @@ def _issue_code(
     now: datetime,
     before: Sequence[Event] = (),
 ) -> str:
+    _take(tx, asking, now)
     code = entropy.new_token("azc")
     request, signed_in = asking.request, asking.signed_in
     made = new_code(asking, scopes, code, lifetime=lifetime, now=now)
@@ -230,6 +238,8 @@ def new_code(
 ) -> Code:
     """The record of a code: everything its redemption will be held against."""
     request, signed_in = asking.request, asking.signed_in
+    if asking.client.fapi:
+        lifetime = min(lifetime, FAPI_CODE_LIFETIME)
     return Code(
         digest=entropy.digest(code),
         tenant_id=asking.configuration.tenant.id,
@@ -244,13 +254,18 @@ def new_code(
         openid=None,
         nonce=None,
         authorization_details=None,
-        dpop_jkt=None,
+        dpop_jkt=request.dpop_jkt,
         auth_time=signed_in.auth_time,
         acr=signed_in.acr,
         amr=signed_in.amr,
         created_at=now,
         expires_at=now + lifetime,
     )
+
+
+def _take(tx: Session, asking: Asking, now: datetime) -> None:
+    if asking.pushed is not None:
+        take_pushed(tx, asking.pushed, now)
 
 
 def _record(tx: Session, asking: Asking, events: Sequence[Event], now: datetime) -> None:

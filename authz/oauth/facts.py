@@ -111,6 +111,19 @@ class IssuedToken:
 
 
 @dataclass(frozen=True)
+class Pushed:
+    """An authorization request that its client pushed (RFC 9126)."""
+
+    digest: str
+    tenant_id: str
+    client_id: str
+    query: str
+    """Its parameters, without those that authenticated the client."""
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class BrowserSession:
     """A browser's session of this tenant, live or not, and its person."""
 
@@ -171,6 +184,7 @@ class Changes:
     tokens: tuple[Token, ...] = ()
     revoked_tokens: tuple[tuple[str, datetime], ...] = ()
     """`jti` of each, and when."""
+    new_pushed: tuple[Pushed, ...] = ()
 
 
 @dataclass

@@ -23,6 +23,7 @@ _CALLED_BY_CLIENTS = (
     "token_endpoint",
     "introspection_endpoint",
     "revocation_endpoint",
+    "pushed_authorization_request_endpoint",
 )
 
 
@@ -41,6 +42,8 @@ def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
         "jwks_uri": f"{issuer}/jwks",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
+        "pushed_authorization_request_endpoint": f"{issuer}/par",
+        "require_pushed_authorization_requests": settings.clients.require_pushed_requests,
         # Scopes of MCP servers are in their own metadata: some clients ask for everything they find here.
         "scopes_supported": [OFFLINE_ACCESS],
         "response_types_supported": ["code"],

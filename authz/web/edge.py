@@ -20,6 +20,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.introspection import Introspection
 from authz.oauth.lane import TokenProgram
 from authz.oauth.own_tokens import OwnTokens
+from authz.oauth.par import PushEndpoint
 from authz.oauth.revocation import Revocation
 from authz.oauth.token import TokenEndpoint
 from authz.services import Services
@@ -53,6 +54,7 @@ class Edge:
     limits: Limits
     channel: BackChannel
     token: TokenEndpoint
+    push: PushEndpoint
     introspection: Introspection
     revocation: Revocation
     local_login: LocalLogin
@@ -119,6 +121,7 @@ def make_edge(services: Services) -> Edge:
         limits=Limits(settings.limits, services.clock),
         channel=channel,
         token=TokenEndpoint(channel),
+        push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),
         revocation=Revocation(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),

@@ -22,6 +22,7 @@ from authz.oauth.authorize import AskConsent, SendBack, SignIn
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.params import Params
 from authz.oauth.pending import find_pending, take_pending
+from authz.oauth.pushed import PushedRequestRefused
 from authz.telemetry.metrics import AUTHORIZE_REQUESTS
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
@@ -44,7 +45,14 @@ from authz.web.responses import see_other
 
 log = structlog.get_logger()
 
-_STOPS = (NeedsSignIn, SentBack, RedirectRefused, ClientRefused, TooManyRequests)
+_STOPS = (
+    NeedsSignIn,
+    SentBack,
+    RedirectRefused,
+    ClientRefused,
+    PushedRequestRefused,
+    TooManyRequests,
+)
 
 
 def routes(edge: Edge, prefix: str) -> list[Route]:
@@ -145,16 +153,27 @@ class _Flow:
                 return self._next(asking, pending.query)
         except _STOPS as stop:
             return stopped(self.edge, configuration, signed_in, pending.query, stop)
+        try:
+            return self._answer(asking, pending_id, decision[0], chosen)
+        except PushedRequestRefused as gone:
+            return refusal_page(self.edge, configuration, gone, client_id=pending.client_id)
+
+    def _answer(
+        self, asking: Asking, pending_id: str, decision: str, chosen: frozenset[str]
+    ) -> Response:
+        configuration, signed_in = asking.configuration, asking.signed_in
         error: OAuthError | None = None
         code = None
         with self.services.database.write() as tx:
             if not take_pending(tx, pending_id, signed_in, self.now):
                 return answered_already(self.edge, configuration)
-            if decision[0] == "allow":
+            if decision == "allow":
                 try:
                     lifetime = self.services.settings.tokens.code
                     made = engine.allow(tx, asking, chosen, code_lifetime=lifetime, now=self.now)
                     code = made.code
+                except PushedRequestRefused:
+                    raise  # nothing of this answer counts, and nothing is sent to the client twice
                 except OAuthError as refused:
                     error = refused
                     engine.record_refusal(
@@ -209,6 +228,8 @@ class _Flow:
                     code_lifetime=self.services.settings.tokens.code,
                     now=self.now,
                 )
+            except PushedRequestRefused:
+                raise
             except OAuthError as refused:
                 error = refused
                 engine.record_refusal(
@@ -223,5 +244,5 @@ class _Flow:
             AUTHORIZE_REQUESTS.labels("consent").inc()
             return consent_page(self.edge, asking, step)
         if isinstance(step, SignIn):
-            raise NeedsSignIn(asking.client, asking.client.id)
+            raise NeedsSignIn(asking.client, asking.client.id, login_hint=asking.request.login_hint)
         raise AssertionError(f"no step for {query[:20]}")

@@ -24,14 +24,18 @@ from authz.errors import LoginRequired, OAuthError
 from authz.oauth.asking import Asking
 from authz.oauth.authorization_request import (
     AuthorizationRequest,
+    RedirectRefused,
     ReturnAddress,
     return_address,
     validate,
 )
 from authz.oauth.authorize import needs_sign_in
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.facts import Pushed
 from authz.oauth.params import Params
+from authz.oauth.pushed import REQUEST_URI, find_pushed
 from authz.web.edge import Edge
+from authz.web.forms import params_of
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,20 @@ class _Resolved:
 class NeedsSignIn(Exception):
     """Nothing more can be said before the person signs in; `client` is known unless a document has to be fetched."""
 
-    def __init__(self, client: Client | None, client_id: str) -> None:
+    def __init__(
+        self,
+        client: Client | None,
+        client_id: str,
+        *,
+        login_hint: str | None,
+        is_silent: bool = False,
+    ) -> None:
         super().__init__(client_id)
         self.client = client
         self.client_id = client_id
+        self.login_hint = login_hint
+        self.is_silent = is_silent
+        """The client asked for an answer without a page."""
 
 
 class SentBack(Exception):
@@ -71,15 +85,30 @@ def read_request(
     client_id = params.find("client_id")
     if client_id is None:
         raise ClientRefused("The link does not name a client.", reason="client_id_missing")
-    resolved = _resolve(edge, configuration, client_id, signed_in)
+    pushed = _find_pushed(edge, configuration, client_id, params, now)
+    if pushed is not None:
+        # Whatever else the link says came through a browser and does not count (RFC 9101 §5, PAR-05).
+        params = params_of(pushed.query)
+    resolved = _resolve(edge, configuration, client_id, params, signed_in)
     address = return_address(resolved.client, params, configuration.tenant.issuer)
     try:
-        request = validate(resolved.client, params, address, configuration.policy)
+        request = validate(
+            resolved.client,
+            params,
+            address,
+            configuration.policy,
+            pushed=pushed is not None,
+            push_required=edge.services.settings.clients.require_pushed_requests,
+        )
+        if pushed is not None and signed_in is not None and signed_in.auth_time > pushed.created_at:
+            # The sign-in it asks for has happened; its own parameters cannot lose the wish for one.
+            asked = request.prompt - {"login", "select_account"}
+            request = replace(request, prompt=asked)
         _check_prompt(request, signed_in, now)
     except OAuthError as error:
         raise SentBack(resolved.client, address, error) from None
     if signed_in is None:
-        raise NeedsSignIn(resolved.client, client_id)
+        raise NeedsSignIn(resolved.client, client_id, login_hint=request.login_hint)
     return Asking(
         configuration=configuration,
         client=resolved.client,
@@ -88,7 +117,27 @@ def read_request(
         signed_in=signed_in,
         query=query,
         fetched=resolved.fetched,
+        pushed=None if pushed is None else pushed.digest,
     )
+
+
+def _find_pushed(
+    edge: Edge,
+    configuration: TenantConfiguration,
+    client_id: str,
+    params: Params,
+    now: datetime,
+) -> Pushed | None:
+    """The request a reference of ours stands for; any other `request_uri` is left for `validate` to refuse."""
+    request_uri = params.find("request_uri")
+    if request_uri is None or not request_uri.startswith(REQUEST_URI):
+        return None
+    if not {"client_id", "request_uri"}.isdisjoint(params.repeated):
+        raise RedirectRefused(
+            "The link has a parameter twice.", reason="parameter_repeated", received=None
+        )
+    with edge.services.database.read() as tx:
+        return find_pushed(tx, configuration.tenant.id, client_id, request_uri, now)
 
 
 def _check_prompt(request: AuthorizationRequest, signed_in: SignedIn | None, now: datetime) -> None:
@@ -98,9 +147,19 @@ def _check_prompt(request: AuthorizationRequest, signed_in: SignedIn | None, now
 
 
 def _resolve(
-    edge: Edge, configuration: TenantConfiguration, client_id: str, signed_in: SignedIn | None
+    edge: Edge,
+    configuration: TenantConfiguration,
+    client_id: str,
+    params: Params,
+    signed_in: SignedIn | None,
 ) -> _Resolved:
     tenant = configuration.tenant
+    stranger = NeedsSignIn(
+        None,
+        client_id,
+        login_hint=params.find("login_hint"),
+        is_silent="none" in (params.find("prompt") or "").split(),
+    )
     with edge.services.database.read() as tx:
         row = registered.find(tx, tenant.id, client_id)
     if row is not None and row.kind != "cimd":
@@ -111,11 +170,11 @@ def _resolve(
         check_identifier(client_id, configuration.trust, edge.rules)
     except ClientNotAdmitted:
         if signed_in is None:
-            raise NeedsSignIn(None, client_id) from None
+            raise stranger from None
         raise
     if signed_in is None:
         # Nothing is fetched for a stranger (CIMD-17, MCP-AS-46).
-        raise NeedsSignIn(None, client_id)
+        raise stranger
     at_hand = is_at_hand(edge.services.documents, client_id)
     with nullcontext() if at_hand else edge.limits.fetching(tenant.id, signed_in.user_id):
         fetched = edge.services.network.run_blocking(

@@ -27,7 +27,15 @@ async def answer_silently(edge: Edge, slug: str, params: Params, cookie: str | N
         if client is None:
             return None
         address = return_address(client, params, configuration.tenant.issuer)
-        request = validate(client, params, address, configuration.policy)
+        request = validate(
+            client,
+            params,
+            address,
+            configuration.policy,
+            # A pushed request goes the long way, where taking it and making the code are one transaction.
+            pushed=False,
+            push_required=edge.services.settings.clients.require_pushed_requests,
+        )
         if not request.prompt.isdisjoint(_ASKS_FOR_A_PAGE):
             return None
         silent = SilentRequest(

@@ -31,7 +31,7 @@ def stopped(
 ) -> Response:
     """The answer to whatever stopped the request."""
     if isinstance(stop, NeedsSignIn):
-        if "none" in (params_of(query).find("prompt") or "").split():
+        if stop.is_silent:
             # Nobody has vouched for this client: not even the refusal is sent to it (O21-24).
             error = LoginRequired("the person has to sign in", reason="login_required")
             return refusal_page(edge, configuration, error, client_id=stop.client_id)
@@ -42,6 +42,7 @@ def stopped(
             continue_query=query,
             client=stop.client,
             client_id=stop.client_id,
+            login=stop.login_hint,
         )
     if isinstance(stop, ClientNotAdmitted) and signed_in is not None:
         client_id = params_of(query).find("client_id") or ""
