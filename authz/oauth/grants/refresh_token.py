@@ -105,7 +105,7 @@ class RefreshTokenGrant:
         retry = place is Standing.RETRY
         return issue(
             request,
-            family if retry else _rotated(request, family, now),
+            family if retry else _used(request, family, now),
             decision,
             grant_type=self.grant_type,
             is_new_family=False,
@@ -128,11 +128,17 @@ def _requested(request: TokenRequest, family: Family) -> frozenset[str]:
     return asked or family.scopes
 
 
-def _rotated(request: TokenRequest, family: Family, now: datetime) -> Family:
+def _used(request: TokenRequest, family: Family, now: datetime) -> Family:
+    """Rotated, and good for another while of idleness.
+
+    Under FAPI a token stays the family's current one: it is useless to a thief without the client's key, and rotating
+    it could only lose it (FAPI 2.0 §5.3.2.1, CONF-09). One of before the client was put under FAPI is still an old one.
+    """
+    is_static = request.client.fapi
     return replace(
         family,
-        generation=family.generation + 1,
-        rotated_at=now,
+        generation=family.generation if is_static else family.generation + 1,
+        rotated_at=family.rotated_at if is_static else now,
         idle_expires_at=min(now + request.lifetimes.refresh_idle, family.expires_at),
     )
 
