@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.harness import Harness, RunningServer, running
 from tests.support.postgres import URL_VARIABLE, scratch_database
 
 ENGINES = ("sqlite", "postgresql")
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
