@@ -86,3 +86,21 @@ def test_two_entries_of_one_name_stop_the_start():
             environment={"AUTHZ__SERVER__ISSUER": "https://as.example"},
             overrides={"client": [entry, entry]},
         )
+
+
+def test_the_file_may_hold_a_client_to_more(harness):
+    """FAPI-01, PAR-04, JB-28: and a turn of the switch that the file does not know lasts until the next start."""
+    signing = {"auth_method": "private_key_jwt", "jwks_uri": "https://ops.example/jwks.json"}
+    strict = declared(harness, secret=None, **signing, fapi=True, dpop_bound=True, push_only=True)
+    assert apply(harness, strict, None) == "added"
+    with harness.server.database.read() as tx:
+        members = clients.load(tx, harness.tenant_id, "ops-web").metadata_
+    assert members["fapi"] is members["dpop_bound_access_tokens"] is True
+    assert members["require_pushed_authorization_requests"] is True
+    late = declared(harness, secret=None, **signing)
+    assert apply(harness, late, None) == "changed"
+    harness.change(clients.set_audience, "ops-web", token_endpoint=True)
+    assert apply(harness, late, None) == "changed"
+    kept = declared(harness, secret=None, **signing, token_endpoint_audience=True)
+    assert apply(harness, kept, None) == "changed"
+    assert apply(harness, kept, None) is None

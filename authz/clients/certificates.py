@@ -39,6 +39,7 @@ _MALFORMED = (
     TypeError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
+    x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
 
@@ -76,12 +77,13 @@ def read_certificate(header: str, now: datetime) -> Certificate:
         parsed = x509.load_der_x509_certificate(der)
         key = parsed.public_key()
         # Read now, because malformed ones raise late.
-        parsed.subject, parsed.extensions  # noqa: B018
+        parsed.subject, parsed.issuer, parsed.extensions  # noqa: B018
+        is_valid = parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc
     except _MALFORMED:
         raise CertificateError("certificate_malformed") from None
     if isinstance(key, RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         raise CertificateError("certificate_weak")
-    if not parsed.not_valid_before_utc <= now <= parsed.not_valid_after_utc:
+    if not is_valid:
         raise CertificateError("certificate_not_valid_now")
     return Certificate(der, parsed)
 

@@ -1,6 +1,7 @@
 """Certificates as a proxy hands them over: what is read, what is believed of it, and what is compared (RFC 8705)."""
 
 import base64
+import contextlib
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -85,6 +86,26 @@ def test_a_header_has_a_limit():
 def test_whatever_is_sent_is_refused_with_a_reason(header):
     """ATK-63."""
     assert refused(header) == "certificate_malformed"
+
+
+@pytest.mark.filterwarnings("ignore")  # the library remarks on oddities that it reads all the same
+@pytest.mark.parametrize("bit", [0, 1, 3, 5, 7])
+def test_a_certificate_with_a_flipped_bit_vouches_for_nobody(bit):
+    """MTLS-01, ATK-63: what is signed stays as it was or is trusted by nobody; no other error wherever the bit is."""
+    issued = AUTHORITY.issue(names=NAMES)
+    authorities = Authorities((AUTHORITY.certificate,))
+    assert authorities.issued(read_certificate(issued.rfc9440, NOW), NOW)
+    for at in range(len(issued.der)):
+        der = bytearray(issued.der)
+        der[at] ^= 1 << bit
+        header = f":{base64.b64encode(der).decode()}:"
+        with contextlib.suppress(CertificateError):
+            found = read_certificate(header, NOW)
+            # The count of unused bits before the signature is the one place outside of what is signed.
+            same = found.parsed.tbs_certificate_bytes == issued.certificate.tbs_certificate_bytes
+            assert same or not authorities.issued(found, NOW), at
+            matches(found, {"tls_client_auth_san_dns": "app.example"})
+            matches(found, {"tls_client_auth_subject_dn": "CN=app,O=Acme,C=DE"})
 
 
 def test_a_certificate_counts_while_it_is_valid():

@@ -258,6 +258,22 @@ def test_a_certificate_nobody_asked_for_means_nothing(scene):
         assert "cnf" not in scene.claims(answer.access_token)
 
 
+def test_a_fapi_client_is_bound_to_what_it_came_with(scene):
+    """FAPI-01, FAPI-03: to its certificate, or to the key of its proof where it sends one."""
+    client_id = named(scene, fapi=True)
+    certificate = issue(scene)
+    answer = redeem(scene, client_id, certificate.headers)
+    assert scene.claims(answer.access_token)["cnf"] == {"x5t#S256": certificate.thumbprint}
+    again = refresh(scene, client_id, answer.refresh_token, certificate.headers)
+    assert again.refresh_token == answer.refresh_token
+    holder = DpopKey()
+    proof = {"DPoP": holder.proof(f"{scene.issuer}/token", scene.clock())}
+    answer = redeem(scene, client_id, {**proof, **certificate.headers})
+    assert scene.claims(answer.access_token)["cnf"] == {"jkt": holder.jkt}
+    proof = {"DPoP": holder.proof(f"{scene.issuer}/token", scene.clock())}
+    assert redeem(scene, client_id, proof).reason == "certificate_missing"
+
+
 # -- whom we believe --------------------------------------------------------------------------------------
 
 
