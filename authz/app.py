@@ -24,6 +24,8 @@ from authz.web.login import pages as login
 from authz.web.oauth import (
     approval,
     authorize,
+    device_authorization,
+    device_pages,
     discovery,
     introspection,
     logo,
@@ -95,7 +97,19 @@ def routes(edge: Edge) -> list[BaseRoute]:
     """Everything, the busiest first: routes are tried in order."""
     found: list[BaseRoute] = []
     prefixes = (edge.base_path, f"{edge.base_path}{TENANT_PATH}")
-    for module in (token, introspection, par, authorize, login, logo, approval, registration):
+    modules = (
+        token,
+        introspection,
+        par,
+        authorize,
+        login,
+        logo,
+        approval,
+        registration,
+        device_authorization,
+        device_pages,
+    )
+    for module in modules:
         for prefix in prefixes:
             found += module.routes(edge, prefix)
         if module is introspection:

@@ -12,6 +12,9 @@ import secrets
 
 _TOKEN_BYTES = 32
 _ID_BYTES = 16
+USER_CODE_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+"""No vowels, so no words, and nothing that is read as something else (RFC 8628 §6.1)."""
+USER_CODE_LENGTH = 8
 
 
 def new_token(prefix: str) -> str:
@@ -22,6 +25,13 @@ def new_token(prefix: str) -> str:
 def new_id(prefix: str) -> str:
     """A public identifier of 128 random bits. Disjoint prefixes keep kinds of `sub` apart (O21-28)."""
     return f"{prefix}_{secrets.token_urlsafe(_ID_BYTES)}"
+
+
+def new_user_code() -> str:
+    """A code for a person to type, such as `WDJB-MJHT`: 34 bits, enough for minutes behind a budget of guesses."""
+    letters = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(USER_CODE_LENGTH))
+    half = USER_CODE_LENGTH // 2
+    return f"{letters[:half]}-{letters[half:]}"
 
 
 def new_key(length: int = 32) -> bytes:

@@ -9,8 +9,8 @@
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
-      RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce ServerError
-      TemporarilyUnavailable TooManyRequests InvalidRedirectUri InvalidClientMetadata
+      RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce AuthorizationPending SlowDown
+      ExpiredToken ServerError TemporarilyUnavailable TooManyRequests InvalidRedirectUri InvalidClientMetadata
       InvalidSoftwareStatement InvalidToken RegistrationRefused
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
@@ -47,6 +47,8 @@ class OAuthError(Exception):
 
     code: ClassVar[str] = "server_error"
     status: ClassVar[int] = 400
+    is_verdict: ClassVar[bool] = True
+    """False for "not yet": a device asks every few seconds, and that is no news for the trail."""
     retry_after: int | None = None
     """Seconds after which the same request may be answered."""
 
@@ -149,6 +151,26 @@ class UseDpopNonce(OAuthError):
     def __init__(self, description: str, *, reason: str, nonce: str) -> None:
         super().__init__(description, reason=reason)
         self.nonce = nonce
+
+
+class AuthorizationPending(OAuthError):
+    """RFC 8628 §3.5: the person has not answered yet."""
+
+    code = "authorization_pending"
+    is_verdict = False
+
+
+class SlowDown(OAuthError):
+    """RFC 8628 §3.5: as before, and from now on the device waits five seconds longer."""
+
+    code = "slow_down"
+    is_verdict = False
+
+
+class ExpiredToken(OAuthError):
+    """RFC 8628 §3.5: the device has to ask anew."""
+
+    code = "expired_token"
 
 
 class ServerError(OAuthError):

@@ -21,6 +21,7 @@ from authz.db.leases import acquire
 from authz.db.models import (
     AuthorizationCode,
     AuthorizationRequest,
+    DeviceCode,
     IssuedToken,
     PushedRequest,
     ReplayKey,
@@ -73,6 +74,7 @@ def remove_expired(services: Services, now: datetime) -> None:
         (AuthorizationRequest.digest, AuthorizationRequest.expires_at < now),
         (PushedRequest.digest, PushedRequest.expires_at < now),
         (AuthorizationCode.digest, AuthorizationCode.expires_at < now - TOMBSTONES),
+        (DeviceCode.digest, DeviceCode.expires_at < now - TOMBSTONES),
         (ReplayKey.key, ReplayKey.expires_at < now),
         (Session.digest, or_(Session.expires_at < now, Session.ended_at < now - TOMBSTONES)),
         (IssuedToken.jti, IssuedToken.expires_at < now - EXPLAINABLE),

@@ -306,12 +306,11 @@ class Limits:
             raise _limited("register", "registrations_of_all", wait)
 
     def guess_user_code(self, user: str, address: str) -> None:
-        """One code typed by a signed-in person, right or wrong. Raises TooManyRequests (DEV-02)."""
-        self._user_codes.spend("device", user, address, self._now())
+        """One code typed by a signed-in person, right or wrong. Raises TooManyRequests (DEV-02).
 
-    def user_code_was_right(self, user: str, address: str) -> None:
-        """It was: nothing was guessed."""
-        self._user_codes.right(user, address)
+        A right one is not given back: whoever asks for codes of their own could buy guesses with them.
+        """
+        self._user_codes.spend("device", user, address, self._now())
 
     def __len__(self) -> int:
         """How many keys are remembered."""

@@ -23,6 +23,18 @@ def test_fresh_values_never_repeat_and_are_url_safe(make, length):
         assert rest.replace("-", "").replace("_", "").isalnum()
 
 
+def test_a_user_code_is_readable_and_uses_all_its_letters():
+    """DEV-02, RFC 8628 §6.1: twenty letters at eight places, no vowel and so no word, none for another."""
+    made = [entropy.new_user_code() for _ in range(2000)]
+    assert len(set(made)) == 2000
+    letters = [code.replace("-", "") for code in made]
+    assert all(len(code) == 9 and code[4] == "-" for code in made)
+    assert len(entropy.USER_CODE_LETTERS) == 20
+    assert not set(entropy.USER_CODE_LETTERS) & set("AEIOUY01")
+    for place in range(8):
+        assert {code[place] for code in letters} == set(entropy.USER_CODE_LETTERS)
+
+
 def test_bits_are_balanced():
     """A generator that is stuck or biased in any byte shows within a thousand keys."""
     keys = [entropy.new_key() for _ in range(1000)]

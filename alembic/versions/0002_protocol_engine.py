@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("amr", authz.db.types.Json(), nullable=True),
         sa.Column("poll_interval", sa.Integer(), nullable=False),
         sa.Column("polled_at", authz.db.types.UTCDateTime(), nullable=True),
+        sa.Column("asked_from", sa.String(length=64), nullable=False),
         sa.Column("created_at", authz.db.types.UTCDateTime(), nullable=False),
         sa.Column("expires_at", authz.db.types.UTCDateTime(), nullable=False),
         sa.Column("family_id", sa.String(length=64), nullable=True),

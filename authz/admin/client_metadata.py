@@ -9,6 +9,7 @@ from authz.clients.certificates import NAMES, check_name
 from authz.clients.trust import is_pattern
 from authz.errors import Invalid
 from authz.jose import ASYMMETRIC, JwtError, import_jwks
+from authz.oauth.devices import DEVICE_GRANT
 from authz.urls import (
     LOOPBACK_HOSTS,
     UrlError,
@@ -25,7 +26,7 @@ DEFAULT_GRANT_TYPES = ("authorization_code", "refresh_token")
 GRANT_TYPES = (
     *DEFAULT_GRANT_TYPES,
     "client_credentials",
-    "urn:ietf:params:oauth:grant-type:device_code",
+    DEVICE_GRANT,
     "urn:ietf:params:oauth:grant-type:jwt-bearer",
     "urn:ietf:params:oauth:grant-type:token-exchange",
 )

@@ -133,6 +133,29 @@ class ConsentRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeviceApproved(Event):
+    """A person allowed a device to act for them; its tokens are events of their own."""
+
+    kind = "device.approved"
+    resource: str
+    scopes: list[str]
+    withheld: list[str]
+    removed: Mapping[str, str]
+    asked_from: str
+    """The address of the device: whoever looks into a case of phishing starts here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceDenied(Event):
+    """A person sent a device away."""
+
+    kind = "device.denied"
+    resource: str
+    reason: str
+    asked_from: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodeIssued(Event):
     """An authorization code left this server."""
 

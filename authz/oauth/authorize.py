@@ -154,7 +154,18 @@ def allow(
         raise AccessDenied("the person allowed nothing", reason="consent_withheld")
     withheld = decision.granted - chosen
     remembered = asking.client.is_proven_at(asking.request.redirect_uri)
-    store_consent(tx, asking, allowed, withheld, remembered=remembered, now=now)
+    store_consent(
+        tx,
+        tenant_id=asking.configuration.tenant.id,
+        user_id=asking.signed_in.user_id,
+        client=asking.client,
+        resource_id=asking.request.resource.id,
+        redirect_uri=asking.request.redirect_uri,
+        allowed=allowed,
+        withheld=withheld,
+        remembered=remembered,
+        now=now,
+    )
     if asking.fetched is not None:
         store_document(tx, asking.configuration, asking.fetched, now=now)
     granted = ConsentGranted(

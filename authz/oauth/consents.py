@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.clients.client import Client
 from authz.db.models import Consent
 from authz.db.racing import add_unless_there
 from authz.oauth.asking import Asking
@@ -58,29 +59,35 @@ def covers(consent: Consent | StoredConsent, asking: Asking, decision: Decision)
 
 def store_consent(
     tx: Session,
-    asking: Asking,
+    *,
+    tenant_id: str,
+    user_id: str,
+    client: Client,
+    resource_id: str,
+    redirect_uri: str | None,
     allowed: frozenset[str],
     withheld: frozenset[str],
-    *,
     remembered: bool,
     now: datetime,
 ) -> None:
-    """Earlier scopes stay, unless they were shown and unticked: that takes them back."""
+    """Earlier scopes stay, unless they were shown and unticked: that takes them back.
+
+    Without a redirect URI no browser was sent anywhere: it adds to none of the ways back that were seen.
+    """
     values: Mapping[str, Any] = {
-        "tenant_id": asking.configuration.tenant.id,
-        "user_id": asking.signed_in.user_id,
-        "client_id": asking.client.id,
-        "resource_id": asking.request.resource.id,
+        "tenant_id": tenant_id,
+        "user_id": user_id,
+        "client_id": client.id,
+        "resource_id": resource_id,
     }
     key = tuple(values.values())
     row = tx.get(Consent, key, with_for_update=True)
-    uri = asking.request.redirect_uri
     if row is None:
         first = Consent(
             **values,
             scopes=allowed,
-            redirect_uris=[uri],
-            client_digest=asking.client.digest,
+            redirect_uris=[] if redirect_uri is None else [redirect_uri],
+            client_digest=client.digest,
             remembered=remembered,
             created_at=now,
             updated_at=now,
@@ -89,13 +96,13 @@ def store_consent(
         if add_unless_there(tx, first):
             return
         row = tx.get_one(Consent, key, with_for_update=True)
-    continues = row.revoked_at is None and row.client_digest == asking.client.digest
+    continues = row.revoked_at is None and row.client_digest == client.digest
     row.scopes = ((row.scopes - withheld) | allowed) if continues else allowed
     seen = row.redirect_uris if continues else []
-    if not any(redirect_uri_matches(known, uri) for known in seen):
-        seen = [*seen, uri][-20:]
+    if redirect_uri is not None and not any(redirect_uri_matches(k, redirect_uri) for k in seen):
+        seen = [*seen, redirect_uri][-20:]
     row.redirect_uris = seen
-    row.client_digest = asking.client.digest
+    row.client_digest = client.digest
     # A way back that proves nothing takes nothing from the ones that do: `covers` judges each request's own.
     row.remembered = remembered or (continues and row.remembered)
     row.updated_at, row.revoked_at = now, None

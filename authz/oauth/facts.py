@@ -46,6 +46,42 @@ class Code:
 
 
 @dataclass(frozen=True)
+class Approval:
+    """A person's yes to a device."""
+
+    user_id: str
+    scopes: frozenset[str]
+    auth_time: datetime
+    acr: str | None
+    amr: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device's request (RFC 8628)."""
+
+    digest: str
+    tenant_id: str
+    user_code: str
+    """Digest of its normal form."""
+    client_id: str
+    resource_id: str
+    requested: frozenset[str] | None
+    offline_access: bool
+    status: str
+    poll_interval: int
+    polled_at: datetime | None
+    asked_from: str
+    created_at: datetime
+    expires_at: datetime
+    family_id: str | None = None
+    approval: Approval | None = None
+    """What it will be, or was, redeemed for."""
+    subject_enabled: bool = False
+    consent_stands: bool = False
+
+
+@dataclass(frozen=True)
 class Family:
     """A token family."""
 
@@ -160,6 +196,9 @@ class FactKeys:
     """What a request needs to know."""
 
     codes: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+    user_codes: frozenset[str] = frozenset()
+    """By digest: which are in use."""
     families: frozenset[str] = frozenset()
     tokens: frozenset[str] = frozenset()
     sessions: frozenset[str] = frozenset()
@@ -179,6 +218,8 @@ class Changes:
 
     codes: tuple[Code, ...] = ()
     new_codes: tuple[Code, ...] = ()
+    devices: tuple[Device, ...] = ()
+    new_devices: tuple[Device, ...] = ()
     families: tuple[Family, ...] = ()
     new_families: tuple[Family, ...] = ()
     tokens: tuple[Token, ...] = ()
@@ -192,6 +233,9 @@ class Facts:
     """The facts of a batch. Lookups take the tenant, so that an identifier of another tenant is unknown (M1)."""
 
     codes: dict[str, Code] = field(default_factory=dict)
+    devices: dict[str, Device] = field(default_factory=dict)
+    user_codes: set[tuple[str, str]] = field(default_factory=set)
+    """Tenant and digest of those in use."""
     families: dict[str, Family] = field(default_factory=dict)
     tokens: dict[str, IssuedToken] = field(default_factory=dict)
     sessions: dict[str, BrowserSession] = field(default_factory=dict)
@@ -206,6 +250,11 @@ class Facts:
         """The code with this digest."""
         code = self.codes.get(digest)
         return code if code is not None and code.tenant_id == tenant_id else None
+
+    def find_device(self, tenant_id: str, digest: str) -> Device | None:
+        """The device's request with this digest."""
+        device = self.devices.get(digest)
+        return device if device is not None and device.tenant_id == tenant_id else None
 
     def find_family(self, tenant_id: str, family_id: str) -> Family | None:
         """The family with this id."""
@@ -244,6 +293,8 @@ class Facts:
     def apply(self, changes: Changes) -> None:
         """What later decisions of the batch see."""
         self.codes.update((code.digest, code) for code in changes.codes)
+        self.devices.update((it.digest, it) for it in changes.devices)
+        self.user_codes.update((it.tenant_id, it.user_code) for it in changes.new_devices)
         self.families.update((f.id, f) for f in (*changes.families, *changes.new_families))
         for jti, at in changes.revoked_tokens:
             if (token := self.tokens.get(jti)) is not None:

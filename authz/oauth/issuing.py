@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -67,14 +67,13 @@ def issue(
         refresh_token=spelled,
         id_token=id_token,
     )
-    made = changes or Changes()
     return mint(
         request,
         grounds,
         decision,
         grant_type=grant_type,
-        changes=Changes(
-            codes=made.codes,
+        changes=replace(
+            changes or Changes(),
             families=() if is_new_family else (family,),
             new_families=(family,) if is_new_family else (),
         ),
@@ -124,7 +123,6 @@ def mint(
         retry=retry,
         bound=bindings.kind_of(request.confirmation),
     )
-    made = changes or Changes()
     return Outcome(
         answer=Authorization(
             client_id=grounds.client_id,
@@ -143,12 +141,7 @@ def mint(
             refresh_token=grounds.refresh_token,
             id_token=grounds.id_token,
         ),
-        changes=Changes(
-            codes=made.codes,
-            families=made.families,
-            new_families=made.new_families,
-            tokens=(token,),
-        ),
+        changes=replace(changes or Changes(), tokens=(token,)),
         events=(event,),
     )
 

@@ -54,7 +54,7 @@ class Job:
     """Raises OAuthError for a refusal that changes nothing."""
     client_id: str
     grant_type: str | None = None
-    """Of a token request, whose every refusal is an event."""
+    """Of a token request, whose every verdict is an event."""
     is_reading: bool = False
     """It never changes anything: nothing has to be durable before it is answered."""
 
@@ -244,7 +244,12 @@ def _decide_current(job: Job, facts: Facts, now: datetime) -> Outcome:
         outcome = job.decide(facts, now)
     except OAuthError as error:
         outcome = Outcome(error)
-    if job.grant_type is not None and isinstance(outcome.answer, OAuthError) and not outcome.events:
+    if (
+        job.grant_type is not None
+        and isinstance(outcome.answer, OAuthError)
+        and outcome.answer.is_verdict
+        and not outcome.events
+    ):
         refused = TokenRefused(
             client=job.client_id,
             grant_type=job.grant_type,

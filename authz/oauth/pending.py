@@ -1,12 +1,18 @@
-"""Requests that wait for a person's answer: stored for signed-in people only, bounded, answered once."""
+"""Questions that wait for a person's answer: stored for signed-in people only, bounded, answered once.
 
+Each is of one kind, told by what it carries: an answer to one is never taken for an answer to the other.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
+from authz.clients.client import Client
 from authz.db.models import AuthorizationRequest as PendingRow
 from authz.directory.sessions import SignedIn
 from authz.oauth.asking import Asking
@@ -17,7 +23,7 @@ _MAX_PENDING_PER_SESSION = 20
 
 @dataclass(frozen=True)
 class Pending:
-    """A request that waited for an answer, taken from its row: nobody else can answer it now."""
+    """An authorization request of a client."""
 
     client_id: str
     client_digest: str
@@ -25,14 +31,40 @@ class Pending:
     query: str
 
 
+@dataclass(frozen=True)
+class PendingDevice:
+    """A device's request, by its digest."""
+
+    client_digest: str
+    """What the person was shown of the client."""
+    device: str
+
+
 def find_pending(
     tx: Session, pending_id: str, signed_in: SignedIn, now: datetime
 ) -> Pending | None:
     """The waiting request, if it belongs to this session and is not too old."""
+    row = _find(tx, pending_id, signed_in, now)
+    if row is None or "query" not in row.parameters:
+        return None
+    return Pending(row.client_id, row.parameters["client"], row.parameters["query"])
+
+
+def find_pending_device(
+    tx: Session, pending_id: str, signed_in: SignedIn, now: datetime
+) -> PendingDevice | None:
+    """The waiting device, if it was shown to this session and not too long ago."""
+    row = _find(tx, pending_id, signed_in, now)
+    if row is None or "device" not in row.parameters:
+        return None
+    return PendingDevice(row.parameters["client"], row.parameters["device"])
+
+
+def _find(tx: Session, pending_id: str, signed_in: SignedIn, now: datetime) -> PendingRow | None:
     row = tx.get(PendingRow, entropy.digest(pending_id))
     if row is None or row.session_digest != signed_in.digest or now >= row.expires_at:
         return None
-    return Pending(row.client_id, row.parameters["client"], row.parameters["query"])
+    return row
 
 
 def take_pending(tx: Session, pending_id: str, signed_in: SignedIn, now: datetime) -> bool:
@@ -49,7 +81,33 @@ def take_pending(tx: Session, pending_id: str, signed_in: SignedIn, now: datetim
 
 def store_pending(tx: Session, asking: Asking, now: datetime) -> str:
     """Keep it; answers the one-time id of the form."""
-    digest = asking.signed_in.digest
+    return _store(
+        tx,
+        asking.configuration.tenant.id,
+        asking.signed_in,
+        asking.client.id,
+        {"query": asking.query, "client": asking.client.digest},
+        now,
+    )
+
+
+def store_pending_device(
+    tx: Session, tenant_id: str, signed_in: SignedIn, client: Client, device: str, now: datetime
+) -> str:
+    """Keep it; answers the one-time id of the form."""
+    parameters = {"device": device, "client": client.digest}
+    return _store(tx, tenant_id, signed_in, client.id, parameters, now)
+
+
+def _store(
+    tx: Session,
+    tenant_id: str,
+    signed_in: SignedIn,
+    client_id: str,
+    parameters: Mapping[str, Any],
+    now: datetime,
+) -> str:
+    digest = signed_in.digest
     tx.execute(delete(PendingRow).where(PendingRow.expires_at <= now))
     waiting = tx.scalar(
         select(func.count()).select_from(PendingRow).where(PendingRow.session_digest == digest)
@@ -61,11 +119,11 @@ def store_pending(tx: Session, asking: Asking, now: datetime) -> str:
     tx.add(
         PendingRow(
             digest=entropy.digest(pending_id),
-            tenant_id=asking.configuration.tenant.id,
+            tenant_id=tenant_id,
             session_digest=digest,
-            user_id=asking.signed_in.user_id,
-            client_id=asking.client.id,
-            parameters={"query": asking.query, "client": asking.client.digest},
+            user_id=signed_in.user_id,
+            client_id=client_id,
+            parameters=dict(parameters),
             created_at=now,
             expires_at=now + PENDING_LIFETIME,
         )

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     SCOPE_UNKNOWN = "scope_unknown"
     ROLE_MISSING = "role_missing"
     ROLE_EXPIRED = "role_expired"
+    DEVICE_CEILING = "device_ceiling"
     CLIENT_CEILING = "client_ceiling"
     CONSENT_WITHHELD = "consent_withheld"
     GRANT_CEILING = "grant_ceiling"
@@ -34,6 +35,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.SCOPE_UNKNOWN: "the MCP server does not declare this scope",
     Reason.ROLE_MISSING: "no role of this person holds it",
     Reason.ROLE_EXPIRED: "the role that holds it has expired",
+    Reason.DEVICE_CEILING: "it is destructive, and another device never gets that",
     Reason.CLIENT_CEILING: "this client is not allowed to have it",
     Reason.CONSENT_WITHHELD: "the person did not allow it",
     Reason.GRANT_CEILING: "it is more than the original authorization held",

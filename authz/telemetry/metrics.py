@@ -28,6 +28,12 @@ REGISTRATIONS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+DEVICE_ANSWERS = Counter(
+    "authz_device_answers_total",
+    "Answers of the pages on which people allow a device: what came of a code they typed.",
+    ["outcome"],
+    registry=REGISTRY,
+)
 LOGINS = Counter("authz_logins_total", "Sign-ins.", ["method", "outcome"], registry=REGISTRY)
 LIMITED = Counter(
     "authz_limited_total",

@@ -17,6 +17,7 @@ from authz.limits import Limits
 from authz.oauth.back_channel import BackChannel
 from authz.oauth.clients_in_use import ClientsInUse
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.device_authorization import DeviceAuthorization
 from authz.oauth.introspection import Introspection
 from authz.oauth.lane import TokenProgram
 from authz.oauth.own_tokens import OwnTokens
@@ -57,6 +58,7 @@ class Edge:
     push: PushEndpoint
     introspection: Introspection
     revocation: Revocation
+    devices: DeviceAuthorization
     local_login: LocalLogin
     pages: Pages
     trusted_proxies: frozenset[str]
@@ -124,6 +126,7 @@ def make_edge(services: Services) -> Edge:
         push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),
         revocation=Revocation(channel, own_tokens, services.clock),
+        devices=DeviceAuthorization(channel),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
         pages=Pages(),
         trusted_proxies=frozenset(settings.server.trusted_proxies),

@@ -50,6 +50,7 @@ LOGIN: dict[str, Any] = {
     "page_title": "Sign in",
     "action": "/login",
     "continue_query": "response_type=code&client_id=https%3A%2F%2Fclaude.ai%2Foauth&state=a%26b",
+    "then": "authorize",
     "login_hint": None,
     "client_host": "claude.ai",
     "client_name": "Claude",
@@ -130,6 +131,48 @@ FILED: dict[str, Any] = {
     "client_id": APPROVAL["client_id"],
 }
 
+DEVICE_ENTER: dict[str, Any] = {
+    **FRAME,
+    "page_title": "Connect a device",
+    "action": "/device",
+    "switch_user_action": "/device/switch",
+    "user_label": "ada@northwind.example",
+    "user_code": "",
+    "error": None,
+}
+
+DEVICE_CONFIRM: dict[str, Any] = {
+    **FRAME,
+    "page_title": "Allow a device",
+    "action": "/device/confirm",
+    "switch_user_action": "/device/switch",
+    "confirm_id": "c_Ve1jYq8Rr0",
+    "user_code": "WDJB-MJHT",
+    "client_name": "Build agent",
+    "client_id": "build-agent",
+    "client_proven": False,
+    "resource_name": "Team wiki",
+    "resource_identifier": "https://wiki.northwind.example/mcp",
+    "user_label": "ada@northwind.example",
+    "asked_from": "203.0.113.77",
+    "is_near": False,
+    "asked_ago": "2 minutes ago",
+    "scopes": [
+        Scope(name="pages:read", description="Read the pages you can see", risk="read"),
+        Scope("pages:write", "Write and edit pages in your name", "write", ["create_page"]),
+    ],
+    "removed": [("pages:delete", "it is destructive, and another device never gets that")],
+    "offline": True,
+}
+
+DEVICE_ANSWERED: dict[str, Any] = {
+    **FRAME,
+    "page_title": "Device allowed",
+    "allowed": True,
+    "client_name": "Build agent",
+    "resource_name": "Team wiki",
+}
+
 ERROR: dict[str, Any] = {
     **FRAME,
     "page_title": "Cannot go on",
@@ -188,6 +231,7 @@ def _hostile(context: dict[str, Any], hostile: str) -> dict[str, Any]:
         "tenant_name",
         "message",
         "issuer",
+        "asked_from",
     }
     changed: dict[str, Any] = dict.fromkeys(supplied & context.keys(), hostile)
     if "detail" in context:
@@ -288,6 +332,34 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
         {**APPROVAL, "can_request": False, "client_name": None},
     ),
     "approval-filed": ("consent/approval_filed.html", FILED),
+    "device": ("device/enter.html", DEVICE_ENTER),
+    "device-filled": ("device/enter.html", {**DEVICE_ENTER, "user_code": "WDJB-MJHT"}),
+    "device-not-good": (
+        "device/enter.html",
+        {
+            **DEVICE_ENTER,
+            "user_code": "WDJB-MJHT",
+            "error": "There is no such code, or it is no longer good. Compare it with your device.",
+        },
+    ),
+    "device-confirm": ("device/confirm.html", DEVICE_CONFIRM),
+    "device-confirm-near": (
+        "device/confirm.html",
+        {**DEVICE_CONFIRM, "client_proven": True, "is_near": True, "removed": [], "offline": False},
+    ),
+    "device-confirm-nothing": (
+        "device/confirm.html",
+        {
+            **DEVICE_CONFIRM,
+            "scopes": [],
+            "removed": [("pages:write", "no role of this person holds it")],
+        },
+    ),
+    "device-allowed": ("device/answered.html", DEVICE_ANSWERED),
+    "device-refused": (
+        "device/answered.html",
+        {**DEVICE_ANSWERED, "allowed": False, "page_title": "Device refused"},
+    ),
     "error": ("error/error.html", ERROR),
     "error-bare": (
         "error/error.html",
@@ -308,7 +380,18 @@ HOSTILE: dict[str, tuple[str, dict[str, Any]]] = {
     f"{sample}-{kind}": (template, _hostile(context, value))
     for kind, value in {"script": SCRIPT, "long": LONG, "rtl": RTL, "emoji": EMOJI}.items()
     for sample, (template, context) in SAMPLES.items()
-    if sample in {"login", "consent", "approval", "approval-filed", "error", "index"}
+    if sample
+    in {
+        "login",
+        "consent",
+        "approval",
+        "approval-filed",
+        "device",
+        "device-confirm",
+        "device-allowed",
+        "error",
+        "index",
+    }
 }
 
 

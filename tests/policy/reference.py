@@ -33,7 +33,7 @@ def reason(world, scope):
         return "role_missing"
     if all(until is not None and until <= world["now"] for until in holding):
         return "role_expired"
-    for name in ("client_ceiling", "consent_withheld", "grant_ceiling"):
+    for name in ("device_ceiling", "client_ceiling", "consent_withheld", "grant_ceiling"):
         if world[name] is not None and scope not in world[name]:
             return name
     return None

@@ -17,6 +17,7 @@ SCOPES = ["a.read", "a.write", "b.read", "b.write", "c"]
 ROLES = ["r1", "r2", "r3", "r4"]
 GROUPS = ["g1", "g2"]
 RESOURCES = ["res_1", "res_2"]
+CEILINGS = ("device_ceiling", "client_ceiling", "consent_withheld", "grant_ceiling")
 
 untils = st.sampled_from(
     [None, NOW - timedelta(seconds=1), NOW, NOW + timedelta(microseconds=1), NOW + timedelta(1)]
@@ -44,6 +45,7 @@ worlds = st.fixed_dictionaries(
         "group_roles": st.lists(
             st.tuples(st.sampled_from(GROUPS), st.sampled_from(ROLES), untils), max_size=3
         ),
+        "device_ceiling": ceilings,
         "client_ceiling": ceilings,
         "consent_withheld": ceilings,
         "grant_ceiling": ceilings,
@@ -90,10 +92,7 @@ def decision_of(world, **changes):
         policy.resources["res_1"],
         client="cli_1",
         requested=world["requested"],
-        ceilings=[
-            Ceiling(Reason(name), world[name])
-            for name in ("client_ceiling", "consent_withheld", "grant_ceiling")
-        ],
+        ceilings=[Ceiling(Reason(name), world[name]) for name in CEILINGS],
         now=world["now"],
     )
 
@@ -121,11 +120,7 @@ def test_granted_is_inside_every_bound(world):
     decision = decision_of(world)
     asked = asked_in(world)
     bounds = [asked, world["declared"]]
-    bounds += [
-        world[n]
-        for n in ("client_ceiling", "consent_withheld", "grant_ceiling")
-        if world[n] is not None
-    ]
+    bounds += [world[n] for n in CEILINGS if world[n] is not None]
     for bound in bounds:
         assert decision.granted <= bound
     assert decision.granted | decision.removed.keys() == asked
@@ -166,6 +161,7 @@ GOOD = {
     "user_roles": [("r1", None)],
     "groups": frozenset(),
     "group_roles": [],
+    "device_ceiling": None,
     "client_ceiling": None,
     "consent_withheld": None,
     "grant_ceiling": None,
@@ -176,6 +172,7 @@ BREAKS = [
     ("scope_unknown", {"declared": frozenset()}),
     ("role_missing", {"user_roles": []}),
     ("role_expired", {"user_roles": [("r1", NOW)]}),
+    ("device_ceiling", {"device_ceiling": frozenset()}),
     ("client_ceiling", {"client_ceiling": frozenset()}),
     ("consent_withheld", {"consent_withheld": frozenset()}),
     ("grant_ceiling", {"grant_ceiling": frozenset()}),

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from authz.db.models import AuditEvent, IssuedToken, TokenFamily
+from tests.support import devices
 from tests.support.harness import LOG
 from tests.support.processes import ServerProcess
 
@@ -106,6 +107,69 @@ def test_one_refresh_token_used_fifty_times_by_threads(harness):
     [family] = families(harness.server.database, harness.tenant_id)
     assert (family.generation, family.revoked_at) == (2, None)
     assert harness.refresh(successor).ok
+
+
+def test_one_device_code_polled_fifty_times_by_threads(harness):
+    """DEV-04: one success; the replays, which are all valid otherwise, end what it made."""
+    device = devices.ask(harness)
+    devices.allow(device)
+    mark = len(LOG.events)
+    answers = all_at_once([(f"{harness.issuer}/token", device.polling)] * MANY)
+    assert Counter(a.status_code for a in answers) == {200: 1, 400: MANY - 1}
+    reasons = Counter(
+        e.get("reason") for e in LOG.events[mark:] if e["event"] == "back_channel.refused"
+    )
+    assert reasons == {"device_code_spent": MANY - 1}
+    [family] = families(harness.server.database, harness.tenant_id)
+    assert family.revoked_because == "device_code_replayed"
+
+
+def test_a_device_is_allowed_and_refused_at_once(harness):
+    """DEV-01: one answer counts, the others are told that it came too late, and the trail has the one."""
+    client_id = devices.add_device_client(harness)
+    browsers = [harness.browser(f"{who}@example.com") for who in ("dev", "sre")] * 2
+    for round_ in range(4):
+        device = devices.ask(harness, client_id)
+        pages = [devices.type_code(browser, device.user_code) for browser in browsers]
+        barrier = threading.Barrier(len(pages))
+
+        def answer(n, pages=pages, barrier=barrier, round_=round_):
+            barrier.wait()
+            return devices.answer(browsers[n], pages[n], allow=(n + round_) % 2 == 0)
+
+        with ThreadPoolExecutor(len(pages)) as pool:
+            answers = list(pool.map(answer, range(len(pages))))
+        assert Counter(page.status for page in answers) == {200: 1, 400: len(pages) - 1}
+        [told] = [page.text for page in answers if page.status == 200]
+        allowed = "The device is allowed" in told
+        polled = device.poll()
+        assert polled.ok if allowed else polled.error == "access_denied"
+        recorded = harness.events("device.approved") + harness.events("device.denied")
+        assert len(recorded) == round_ + 1
+
+
+def test_a_device_polls_while_the_person_answers(harness):
+    """DEV-01: not yet, then the tokens; never an error between them that would make the device give up."""
+    client_id = devices.add_device_client(harness)
+    browser = harness.browser()
+    for _ in range(5):
+        device = devices.ask(harness, client_id)
+        page = devices.type_code(browser, device.user_code)
+        heard = []
+
+        def poll(device=device, heard=heard):
+            with httpx2.Client(trust_env=False, timeout=60) as http:
+                for _ in range(200):
+                    answer = http.post(f"{device.harness.issuer}/token", data=device.polling)
+                    heard.append(answer.json().get("error", "issued"))
+                    if heard[-1] not in ("authorization_pending", "slow_down"):
+                        return
+
+        thread = threading.Thread(target=poll)
+        thread.start()
+        assert devices.answer(browser, page).status == 200
+        thread.join(60)
+        assert heard[-1] == "issued", heard
 
 
 # -- two processes on one database ------------------------------------------------------------------------

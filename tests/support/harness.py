@@ -350,6 +350,8 @@ class Browser:
         self.harness.clock.advance(seconds=3)
         query = page.field("continue") if page is not None else ""
         fields = {"login": self.login or "", "password": password, "continue": query}
+        if page is not None:
+            fields["then"] = page.field("then")
         posted = self.post(f"{self.harness.issuer}/login", fields)
         if posted.status != 303:
             return posted

@@ -99,6 +99,8 @@ class DeviceCode(Base):
     poll_interval: Mapped[int] = mapped_column(Integer)
     """Seconds the device has to wait between two polls; grows with every `slow_down`."""
     polled_at: Mapped[OptionalMoment]
+    asked_from: Mapped[str] = mapped_column(String(64))
+    """The address the device asked from, for the person to compare (RFC 8628 §5.4)."""
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment]
     family_id: Mapped[str | None] = mapped_column(String(64))

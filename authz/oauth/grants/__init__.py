@@ -3,6 +3,7 @@
 from authz.oauth.authorization import Grant
 from authz.oauth.grants.authorization_code import AuthorizationCodeGrant
 from authz.oauth.grants.client_credentials import ClientCredentialsGrant
+from authz.oauth.grants.device_code import DeviceCodeGrant
 from authz.oauth.grants.refresh_token import RefreshTokenGrant
 
 GRANTS: dict[str, Grant] = {
@@ -11,5 +12,6 @@ GRANTS: dict[str, Grant] = {
         AuthorizationCodeGrant(),
         RefreshTokenGrant(),
         ClientCredentialsGrant(),
+        DeviceCodeGrant(),
     )
 }

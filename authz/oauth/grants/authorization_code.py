@@ -4,15 +4,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from authz import entropy
-from authz.audit.events import FamilyRevoked
 from authz.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
 from authz.oauth import bindings, pkce
 from authz.oauth.authorization import IdTokenRequest, Outcome, TokenRequest
-from authz.oauth.facts import Changes, Code, FactKeys, Facts, Family
+from authz.oauth.facts import Changes, Code, FactKeys, Facts
 from authz.oauth.grants.shared import (
     check_resource,
-    is_refresh_granted,
+    new_family,
     refused,
+    replayed,
     resource_of,
 )
 from authz.oauth.issuing import issue
@@ -103,7 +103,18 @@ class AuthorizationCodeGrant:
             )
             spent = replace(code, spent_at=now)
             return replace(self._refused(error, code), changes=Changes(codes=(spent,)))
-        family = _family(request, code, decision.granted, now)
+        family = new_family(
+            request,
+            user_id=code.user_id,
+            resource_id=code.resource_id,
+            scopes=decision.granted,
+            offline_access=code.offline_access,
+            auth_time=code.auth_time,
+            acr=code.acr,
+            amr=code.amr,
+            authorization_details=code.authorization_details,
+            now=now,
+        )
         return issue(
             request,
             family,
@@ -118,39 +129,4 @@ class AuthorizationCodeGrant:
     def _replayed(self, code: Code, facts: Facts, now: datetime) -> Outcome:
         outcome = self._refused(InvalidGrant(REFUSED, reason="code_spent"), code)
         family = facts.find_family(code.tenant_id, code.family_id) if code.family_id else None
-        if family is None or family.revoked_at is not None:
-            return outcome
-        ended = replace(family, revoked_at=now, revoked_because="code_replayed")
-        revoked = FamilyRevoked(
-            subject=code.user_id, client=code.client_id, grant_id=family.id, reason="code_replayed"
-        )
-        return replace(
-            outcome, changes=Changes(families=(ended,)), events=(*outcome.events, revoked)
-        )
-
-
-def _family(request: TokenRequest, code: Code, granted: frozenset[str], now: datetime) -> Family:
-    lifetimes = request.lifetimes
-    expires_at = now + lifetimes.refresh_absolute
-    return Family(
-        id=request.fresh.family_id,
-        tenant_id=code.tenant_id,
-        client_id=code.client_id,
-        user_id=code.user_id,
-        resource_id=code.resource_id,
-        scopes=granted,
-        refreshable=is_refresh_granted(request.client, offline_access=code.offline_access),
-        salt=request.fresh.salt,
-        generation=1,
-        rotated_at=now,
-        auth_time=code.auth_time,
-        acr=code.acr,
-        amr=code.amr,
-        confirmation=None if request.confirmation is None else dict(request.confirmation),
-        authorization_details=code.authorization_details,
-        created_at=now,
-        idle_expires_at=min(now + lifetimes.refresh_idle, expires_at),
-        expires_at=expires_at,
-        revoked_at=None,
-        revoked_because=None,
-    )
+        return replayed(outcome, family, because="code_replayed", now=now)

@@ -7,6 +7,7 @@ from authz.audit.events import FamilyRevoked
 from authz.errors import AccessDenied, InvalidGrant, InvalidScope, OAuthError
 from authz.oauth import bindings
 from authz.oauth.authorization import Outcome, TokenRequest
+from authz.oauth.devices import DEVICE_GRANT
 from authz.oauth.facts import Changes, FactKeys, Facts, Family
 from authz.oauth.grants.shared import check_resource, refused, resource_of
 from authz.oauth.issuing import issue
@@ -25,7 +26,7 @@ class RefreshTokenGrant:
     grant_type = "refresh_token"
     parameters = frozenset({"refresh_token", "scope", "resource"})
     # A client without the grant may still hold a token: the user consented to offline_access (MCP-AS-80).
-    allowed_with = frozenset({"refresh_token", "authorization_code"})
+    allowed_with = frozenset({"refresh_token", "authorization_code", DEVICE_GRANT})
 
     def prepare(self, request: TokenRequest) -> FactKeys:
         """The family the token names. Raises InvalidGrant when the text cannot be a refresh token."""

@@ -1,16 +1,21 @@
-"""Checks more than one grant makes."""
+"""Checks more than one grant makes, and the family that more than one begins."""
 
-from authz.audit.events import TokenRefused
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from authz.audit.events import FamilyRevoked, TokenRefused
 from authz.clients.client import Client
 from authz.errors import InvalidTarget, OAuthError
-from authz.oauth.authorization import Outcome
+from authz.oauth.authorization import Outcome, TokenRequest
+from authz.oauth.facts import Changes, Family
 from authz.oauth.params import Params
 from authz.policy.snapshot import Policy, Resource
 from authz.urls import UrlError, canonical_resource
 
 
 def refused(
-    error: OAuthError, *, grant_type: str, client: str, subject: str, grant: str | None
+    error: OAuthError, *, grant_type: str, client: str, subject: str | None, grant: str | None
 ) -> Outcome:
     """The outcome of a refusal whose person is known, so that the trail can be searched by them."""
     event = TokenRefused(
@@ -45,6 +50,57 @@ def check_resource(params: Params, resource: Resource) -> None:
         raise InvalidTarget(
             "resource is not the one that was authorized", reason="resource_not_authorized"
         )
+
+
+def new_family(
+    request: TokenRequest,
+    *,
+    user_id: str,
+    resource_id: str,
+    scopes: frozenset[str],
+    offline_access: bool,
+    auth_time: datetime,
+    acr: str | None,
+    amr: tuple[str, ...],
+    authorization_details: list[dict[str, Any]] | None = None,
+    now: datetime,
+) -> Family:
+    """The token family that a person's authorization begins, bound to the key this request proved."""
+    lifetimes = request.lifetimes
+    expires_at = now + lifetimes.refresh_absolute
+    return Family(
+        id=request.fresh.family_id,
+        tenant_id=request.configuration.tenant.id,
+        client_id=request.client.id,
+        user_id=user_id,
+        resource_id=resource_id,
+        scopes=scopes,
+        refreshable=is_refresh_granted(request.client, offline_access=offline_access),
+        salt=request.fresh.salt,
+        generation=1,
+        rotated_at=now,
+        auth_time=auth_time,
+        acr=acr,
+        amr=amr,
+        confirmation=None if request.confirmation is None else dict(request.confirmation),
+        authorization_details=authorization_details,
+        created_at=now,
+        idle_expires_at=min(now + lifetimes.refresh_idle, expires_at),
+        expires_at=expires_at,
+        revoked_at=None,
+        revoked_because=None,
+    )
+
+
+def replayed(outcome: Outcome, family: Family | None, *, because: str, now: datetime) -> Outcome:
+    """A refusal to redeem something twice, which ends what the first redemption made (O21-08)."""
+    if family is None or family.revoked_at is not None:
+        return outcome
+    ended = replace(family, revoked_at=now, revoked_because=because)
+    revoked = FamilyRevoked(
+        subject=family.user_id, client=family.client_id, grant_id=family.id, reason=because
+    )
+    return replace(outcome, changes=Changes(families=(ended,)), events=(*outcome.events, revoked))
 
 
 def is_refresh_granted(client: Client, *, offline_access: bool) -> bool:

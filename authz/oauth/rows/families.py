@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import fields
 
-from sqlalchemy import and_, literal, null, select
+from sqlalchemy import Select, and_, literal, null, select
 
-from authz.db.models import AuthorizationCode, Consent, TokenFamily, User
+from authz.db.models import AuthorizationCode, Consent, DeviceCode, TokenFamily, User
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
 from authz.oauth.facts import Changes, Facts, Family
 from authz.oauth.rows.holdings import holdings_query, learn_holdings
@@ -39,18 +39,23 @@ FAMILIES = Query(
     .with_for_update(of=TokenFamily)
 )
 
-# A replayed code must be able to revoke the family it made, so those families are read and locked too.
-FAMILIES_OF_CODES = Query(
-    select(*_COLUMNS, literal("active"), null().label("scopes"), null().label("revoked"))
-    .where(
-        TokenFamily.id.in_(
-            select(AuthorizationCode.family_id).where(AnyOf(AuthorizationCode.digest, "codes"))
-        )
-    )
-    .order_by(TokenFamily.id)
-    .with_for_update(of=TokenFamily)
-)
 
+def _families_of(made: Select[str | None]) -> Query:
+    """A replayed code must be able to revoke the family it made, so those families are read and locked too."""
+    return Query(
+        select(*_COLUMNS, literal("active"), null().label("scopes"), null().label("revoked"))
+        .where(TokenFamily.id.in_(made))
+        .order_by(TokenFamily.id)
+        .with_for_update(of=TokenFamily)
+    )
+
+
+FAMILIES_OF_CODES = _families_of(
+    select(AuthorizationCode.family_id).where(AnyOf(AuthorizationCode.digest, "codes"))
+)
+FAMILIES_OF_DEVICES = _families_of(
+    select(DeviceCode.family_id).where(AnyOf(DeviceCode.digest, "devices"))
+)
 HOLDINGS = holdings_query(select(TokenFamily.user_id).where(AnyOf(TokenFamily.id, "families")))
 
 UPDATE_FAMILIES = Update(
@@ -62,13 +67,15 @@ INSERT_FAMILIES = Insert(TokenFamily.__table__)  # type: ignore[arg-type]
 
 
 def reads(wanted: Wanted) -> list[Read]:
-    """By id, and those that a code made."""
+    """By id, and those that a code or a device made."""
     calls: list[Read] = []
     if wanted.families:
         calls.append((FAMILIES(families=wanted.families), _learn))
         calls.append((HOLDINGS(families=wanted.families), learn_holdings))
     if wanted.codes:
         calls.append((FAMILIES_OF_CODES(codes=wanted.codes), _learn))
+    if wanted.devices:
+        calls.append((FAMILIES_OF_DEVICES(devices=wanted.devices), _learn))
     return calls
 
 

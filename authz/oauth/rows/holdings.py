@@ -9,7 +9,7 @@ from authz.oauth.facts import Facts
 from authz.policy.snapshot import HeldRole
 
 
-def holdings_query(users: Select[str]) -> Query:
+def holdings_query(users: Select[str] | Select[str | None]) -> Query:
     """Direct bindings and memberships of the people a subquery selects."""
     direct = select(
         literal("role"), RoleBinding.subject_id, RoleBinding.role_id, RoleBinding.expires_at

@@ -16,6 +16,8 @@ class Wanted:
     """Sets of keys. A fact knows its own tenant, so only replay keys are told apart by tenant."""
 
     codes: set[str] = field(default_factory=set)
+    devices: set[str] = field(default_factory=set)
+    user_codes: set[str] = field(default_factory=set)
     families: set[str] = field(default_factory=set)
     tokens: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
@@ -29,6 +31,8 @@ class Wanted:
         wanted = cls()
         for tenant_id, it in keys:
             wanted.codes |= it.codes
+            wanted.devices |= it.devices
+            wanted.user_codes |= it.user_codes
             wanted.families |= it.families
             wanted.tokens |= it.tokens
             wanted.sessions |= it.sessions

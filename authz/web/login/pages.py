@@ -15,6 +15,7 @@ from authz.directory.local_login import Refused
 from authz.directory.sessions import end_session, find_session
 from authz.errors import InvalidRequest, OAuthError, TooManyRequests
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.devices import shown_user_code
 from authz.oauth.metadata import WELL_KNOWN
 from authz.telemetry.metrics import LOGINS
 from authz.tenants import DEFAULT_SLUG
@@ -28,6 +29,9 @@ from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
 
 log = structlog.get_logger()
+
+AUTHORIZE, DEVICE = "authorize", "device"
+"""The pages that ask people to sign in and go on with them afterwards."""
 
 
 def routes(edge: Edge, prefix: str) -> list[Route]:
@@ -71,6 +75,7 @@ def login_page(
     continue_query: str,
     client: Client | None,
     client_id: str,
+    then: str = AUTHORIZE,
     login: str | None = None,
     error: str | None = None,
     retry_after: int | None = None,
@@ -88,6 +93,7 @@ def login_page(
         support_id=None,
         action=f"{tenant.path}/login",
         continue_query=continue_query,
+        then=then,
         login_hint=(hint or "")[:254],
         client_host=client.host if client is not None else host,
         client_name=client.name if client is not None else None,
@@ -104,12 +110,14 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
     configuration = edge.find_configuration(slug)
     if configuration is None:
         return _refused(edge, "There is nothing here", "tenant_unknown", 404)
-    continue_query = fields.get("continue", "")
+    continue_query, then = fields.get("continue", ""), fields.get("then", AUTHORIZE)
     try:
         # Ours, but it went through the browser: judged like the request it will be.
         if len(continue_query) > MAX_QUERY_CHARS:
             raise InvalidRequest("the query is too long", reason="query_too_long")
         asked = params_of(continue_query)
+        if then not in (AUTHORIZE, DEVICE):
+            raise InvalidRequest("the form is not ours", reason="continuation_unknown")
     except OAuthError as error:
         return _refused(edge, "This form cannot be read", error.reason, error.status)
     result = edge.local_login.sign_in(
@@ -128,14 +136,13 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
             continue_query=continue_query,
             client=None,
             client_id=asked.find("client_id") or "",
+            then=then,
             login=fields.get("login", ""),
             error=result.sentence,
             retry_after=result.retry_after,
         )
     LOGINS.labels("password", "succeeded").inc()
-    path = configuration.tenant.path
-    query = _satisfied(continue_query)
-    response = see_other(f"{path}/authorize?{query}" if query else path or "/")
+    response = see_other(_continuation(configuration.tenant.path, then, continue_query))
     set_session(edge, slug, response, result.token)
     return response
 
@@ -146,6 +153,15 @@ def _host_of(edge: Edge, client_id: str) -> str | None:
         return urlsplit(checked).netloc
     except UrlError:
         return None
+
+
+def _continuation(path: str, then: str, continue_query: str) -> str:
+    """Where the person was going: a page of ours by its name, because the name went through the browser (ATK-07)."""
+    if then == DEVICE:
+        user_code = shown_user_code(params_of(continue_query).find("user_code") or "")
+        return f"{path}/device?user_code={user_code}" if user_code else f"{path}/device"
+    query = _satisfied(continue_query)
+    return f"{path}/authorize?{query}" if query else path or "/"
 
 
 def _satisfied(continue_query: str) -> str:

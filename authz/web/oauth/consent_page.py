@@ -7,7 +7,8 @@ from starlette.responses import Response
 
 from authz.oauth.asking import Asking
 from authz.oauth.authorize import AskConsent
-from authz.policy import SENTENCES
+from authz.policy import SENTENCES, Decision
+from authz.policy.snapshot import Resource
 from authz.urls import is_loopback_redirect, redirect_host
 from authz.web.edge import Edge
 
@@ -15,7 +16,9 @@ _RISKS = ("read", "write", "destructive")
 
 
 @dataclass(frozen=True)
-class _Shown:
+class ShownScope:
+    """A scope as a template reads it."""
+
     name: str
     description: str
     risk: str
@@ -24,23 +27,34 @@ class _Shown:
     already_granted: bool
 
 
-def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
-    """What the person decides about (MCP-AS-47, MCP-AS-59, O21-25)."""
-    client, tenant = asking.client, asking.configuration.tenant
-    scopes = []
-    for name in sorted(step.decision.granted):
-        scope = asking.request.resource.scopes[name]
-        scopes.append(
-            _Shown(
+def shown_scopes(
+    resource: Resource, decision: Decision, already_granted: frozenset[str] = frozenset()
+) -> list[ShownScope]:
+    """What the person may tick, in words, the harmless first."""
+    shown = []
+    for name in sorted(decision.granted):
+        scope = resource.scopes[name]
+        shown.append(
+            ShownScope(
                 name=name,
                 description=scope.description or name,
                 risk=scope.risk,
                 tools=list(scope.tools),
-                is_new=bool(step.already_granted) and name not in step.already_granted,
-                already_granted=name in step.already_granted,
+                is_new=bool(already_granted) and name not in already_granted,
+                already_granted=name in already_granted,
             )
         )
-    scopes.sort(key=lambda scope: (_RISKS.index(scope.risk), scope.name))
+    return sorted(shown, key=lambda scope: (_RISKS.index(scope.risk), scope.name))
+
+
+def shown_removals(decision: Decision) -> list[tuple[str, str]]:
+    """What is not possible, and why."""
+    return [(name, SENTENCES[reason]) for name, reason in sorted(decision.removed.items())]
+
+
+def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
+    """What the person decides about (MCP-AS-47, MCP-AS-59, O21-25)."""
+    client, tenant = asking.client, asking.configuration.tenant
     redirect = urlsplit(asking.request.redirect_uri)
     # This answer's way, whatever else the client registered: that is what a program here could take (MCP-AS-48).
     is_local = is_loopback_redirect(asking.request.redirect_uri)
@@ -73,9 +87,7 @@ def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
         resource_name=asking.request.resource.name,
         resource_identifier=asking.request.resource.identifier,
         user_label=asking.signed_in.login,
-        scopes=scopes,
-        removed=[
-            (name, SENTENCES[reason]) for name, reason in sorted(step.decision.removed.items())
-        ],
+        scopes=shown_scopes(asking.request.resource, step.decision, step.already_granted),
+        removed=shown_removals(step.decision),
         offline=asking.request.offline_access or client.may_use("refresh_token"),
     )
