@@ -8,10 +8,11 @@
 
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
-      UnsupportedResponseType InvalidScope InvalidTarget AccessDenied LoginRequired ConsentRequired
-      RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce AuthorizationPending SlowDown
-      ExpiredToken ServerError TemporarilyUnavailable TooManyRequests InvalidRedirectUri InvalidClientMetadata
-      InvalidSoftwareStatement InvalidToken RegistrationRefused
+      UnsupportedResponseType InvalidScope InvalidTarget InvalidAuthorizationDetails AccessDenied
+      LoginRequired ConsentRequired UnmetAuthenticationRequirements RequestNotSupported
+      RequestUriNotSupported InvalidDpopProof UseDpopNonce AuthorizationPending SlowDown ExpiredToken
+      InvalidToken InsufficientScope ServerError TemporarilyUnavailable TooManyRequests
+      InvalidRedirectUri InvalidClientMetadata InvalidSoftwareStatement RegistrationRefused
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
 ASCII) to its developer, `reason` (an internal slug) to logs, audit and tests. All failures of one kind of
@@ -107,6 +108,12 @@ class InvalidTarget(OAuthError):
     code = "invalid_target"
 
 
+class InvalidAuthorizationDetails(OAuthError):
+    """RFC 9396 §5."""
+
+    code = "invalid_authorization_details"
+
+
 class AccessDenied(OAuthError):
     """RFC 6749 §4.1.2.1; at the token endpoint: user and client are fine, policy leaves nothing (CONF-03)."""
 
@@ -123,6 +130,12 @@ class ConsentRequired(OAuthError):
     """OpenID Connect Core §3.1.2.6."""
 
     code = "consent_required"
+
+
+class UnmetAuthenticationRequirements(OAuthError):
+    """OpenID Connect Unmet Authentication Requirements §2, RFC 9470 §5: nobody can sign in like that here."""
+
+    code = "unmet_authentication_requirements"
 
 
 class RequestNotSupported(OAuthError):
@@ -171,6 +184,13 @@ class ExpiredToken(OAuthError):
     """RFC 8628 §3.5: the device has to ask anew."""
 
     code = "expired_token"
+
+
+class InsufficientScope(OAuthError):
+    """RFC 6750 §3.1."""
+
+    code = "insufficient_scope"
+    status = 403
 
 
 class ServerError(OAuthError):

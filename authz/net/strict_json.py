@@ -13,11 +13,26 @@ _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 
 
 class NotStrict(ValueError):
-    """The text is not the JSON object we ask for; the message never quotes it."""
+    """The text is not the JSON we ask for; the message never quotes it."""
 
 
 def read_object(body: bytes) -> dict[str, Any]:
     """Read one JSON object: UTF-8 without BOM, unique member names, finite numbers, shallow."""
+    found = _read(body)
+    if not isinstance(found, dict):
+        raise NotStrict("is not a JSON object")
+    return found
+
+
+def read_array(body: bytes) -> list[Any]:
+    """Read one JSON array, as strictly."""
+    found = _read(body)
+    if not isinstance(found, list):
+        raise NotStrict("is not a JSON array")
+    return found
+
+
+def _read(body: bytes) -> Any:
     _check_depth(body)
     try:
         found = json.loads(
@@ -31,8 +46,6 @@ def read_object(body: bytes) -> dict[str, Any]:
     except ValueError:
         # Not chained: the original quotes the document.
         raise NotStrict("is not JSON in UTF-8 without BOM") from None
-    if not isinstance(found, dict):
-        raise NotStrict("is not a JSON object")
     _check_values(found)
     return found
 
@@ -71,7 +84,7 @@ def _check_depth(body: bytes) -> None:
             raise NotStrict("is nested too deeply")
 
 
-def _check_values(root: dict[str, Any]) -> None:
+def _check_values(root: Any) -> None:
     pending: list[Any] = [root]
     while pending:
         value = pending.pop()
