@@ -32,6 +32,7 @@ from authz.web.oauth import (
     par,
     registration,
     token,
+    userinfo,
 )
 from authz.web.responses import json_answer
 from authz.web.shortcuts import Shortcuts
@@ -108,6 +109,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         registration,
         device_authorization,
         device_pages,
+        userinfo,
     )
     for module in modules:
         for prefix in prefixes:

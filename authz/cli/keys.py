@@ -10,6 +10,7 @@ from authz.cli import values
 from authz.cli.output import cell, table
 from authz.cli.run import Result, Run, command, group
 from authz.jose import LEEWAY
+from authz.keys import PURPOSES
 
 app = group("Signing keys: list, rotate.")
 
@@ -33,7 +34,7 @@ def rotate(
     algorithm: Annotated[
         str | None, typer.Option(help="ES256 or RS256; keys.algorithm when absent.")
     ] = None,
-    purpose: Annotated[str, typer.Option(help="access_token or audit.")] = "access_token",
+    purpose: Annotated[str, typer.Option(help=f"One of {', '.join(PURPOSES)}.")] = "access_token",
     now: Annotated[
         bool,
         typer.Option("--now", help="Sign with the new key at once: the old one is in wrong hands."),
@@ -47,7 +48,8 @@ def rotate(
     if now and at:
         raise typer.BadParameter("use --now or --at, not both")
     settings = run.settings
-    chosen = algorithm or ("ES256" if purpose == "audit" else settings.keys.algorithm)
+    configured = settings.keys.algorithm
+    chosen = algorithm or (configured if configured in PURPOSES.get(purpose, ()) else "ES256")
     begins = None if at is None else values.moment(at)
     new = keys.generate_one(purpose, chosen)
     with run.write() as (tx, operator, tenant_id):

@@ -13,6 +13,7 @@ from authz import audit
 from authz.audit.events import LoginFailed, LoginSucceeded
 from authz.db import Database
 from authz.db.models import User
+from authz.directory.assurance import PASSWORD
 from authz.directory.sessions import open_session
 from authz.directory.users import MAX_LOGIN_CHARS, normal_login
 from authz.errors import TooManyRequests
@@ -106,7 +107,7 @@ class LocalLogin:
                 tenant_id=tenant_id,
                 user_id=user.id,
                 amr=("pwd",),
-                acr=None,
+                acr=PASSWORD,
                 lifetime=self._session_lifetime,
                 now=now,
             )

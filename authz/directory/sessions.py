@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session as Transaction
 from authz import entropy
 from authz.db.models import Session, User
 
+_MARK_CHARS = 16
+
 
 @dataclass(frozen=True)
 class SignedIn:
@@ -21,6 +23,16 @@ class SignedIn:
     auth_time: datetime
     amr: tuple[str, ...]
     acr: str | None = None
+
+    @property
+    def mark(self) -> str:
+        """Names the session in a URL of ours; good for nothing else."""
+        return self.digest[:_MARK_CHARS]
+
+
+def mark_of(token: str) -> str:
+    """The mark of the session behind this cookie."""
+    return entropy.digest(token)[:_MARK_CHARS]
 
 
 def open_session(

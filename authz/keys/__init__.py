@@ -25,10 +25,12 @@ from authz.keys.rotation import KeyLife, KeyState
 ALGORITHMS = ("ES256", "RS256")
 ACCESS_TOKEN = "access_token"  # noqa: S105 -- a purpose, not a secret
 AUDIT = "audit"
+ID_TOKEN = "id_token"  # noqa: S105 -- a purpose, not a secret
 INTROSPECTION = "introspection"
 PURPOSES: Mapping[str, tuple[str, ...]] = {
     ACCESS_TOKEN: ALGORITHMS,
     AUDIT: ("ES256",),
+    ID_TOKEN: ALGORITHMS,
     INTROSPECTION: ("ES256",),
 }
 

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from authz.errors import InvalidScope, InvalidTarget
 from authz.oauth.params import Params
-from authz.policy.scopes import OFFLINE_ACCESS, PROTOCOL_SCOPES, parse_scope
+from authz.policy.openid import USERINFO_ID
+from authz.policy.scopes import (
+    OFFLINE_ACCESS,
+    OPENID,
+    OPENID_SCOPES,
+    PROTOCOL_SCOPES,
+    parse_scope,
+)
 from authz.policy.snapshot import Policy, Resource
 from authz.urls import UrlError, canonical_resource
 
@@ -25,6 +32,11 @@ class AskedScopes:
     def offline_access(self) -> bool:
         """Whether a refresh token is asked for (MCP-AS-81)."""
         return OFFLINE_ACCESS in self.protocol
+
+    @property
+    def openid(self) -> frozenset[str]:
+        """What is asked about the person; nothing without `openid` (OIDC-01)."""
+        return self.protocol & OPENID_SCOPES if OPENID in self.protocol else frozenset()
 
 
 def read_resource(params: Params, policy: Policy) -> Resource:
@@ -47,6 +59,16 @@ def read_resource(params: Params, policy: Policy) -> Resource:
     if not resource.enabled:
         raise InvalidTarget("the resource is not available", reason="resource_disabled")
     return resource
+
+
+def userinfo_alone(params: Params, asked: AskedScopes, policy: Policy) -> Resource | None:
+    """The userinfo resource, for a request that asks about the person and names nothing of an MCP server."""
+    if not asked.openid or asked.resource is not None:
+        return None
+    named = ("resource", "authorization_details")
+    if "resource" in params.repeated or any(params.find(name) is not None for name in named):
+        return None
+    return policy.resources.get(USERINFO_ID)
 
 
 def read_scopes(params: Params) -> AskedScopes:

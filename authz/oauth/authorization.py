@@ -16,10 +16,12 @@ from authz.settings import Tokens
 
 @dataclass(frozen=True)
 class IdTokenRequest:
-    """What an ID token has to say beyond the person and the client (OpenID Connect Core §2)."""
+    """What an ID token has to say beyond who signed in, and how (OpenID Connect Core §2)."""
 
-    scopes: frozenset[str]
+    algorithm: str
     nonce: str | None
+    person: Mapping[str, Any] = field(default_factory=dict)
+    """Claims about the person that they agreed to tell, where no userinfo endpoint can be asked for them."""
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from authz.clients.client import Client
+from authz.directory.assurance import ACR_VALUES
 from authz.errors import (
     InvalidRequest,
     OAuthError,
     RequestNotSupported,
     RequestUriNotSupported,
     UnauthorizedClient,
+    UnmetAuthenticationRequirements,
     UnsupportedResponseType,
 )
-from authz.oauth import dpop, pkce
-from authz.oauth.asked import check_scopes, read_resource, read_scopes
+from authz.oauth import authorization_details, dpop, openid, pkce
+from authz.oauth.asked import check_scopes, read_resource, read_scopes, userinfo_alone
+from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.params import Params
 from authz.policy.snapshot import Policy, Resource
 from authz.urls import add_query
 
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+SIGNED_IN_BY = "signed_in_by"
+"""Ours, added to a request that is taken up again: which sign-in was made for it."""
+_MAX_ACR_VALUES = 20
 
 
 class RedirectRefused(OAuthError):
@@ -74,6 +80,13 @@ class AuthorizationRequest:
     login_hint: str | None
     dpop_jkt: str | None = None
     """The key that alone may redeem the code (RFC 9449 §10)."""
+    openid: frozenset[str] = frozenset()
+    """What is asked about the person; nothing without `openid`."""
+    nonce: str | None = None
+    acr_values: tuple[str, ...] = ()
+    """The ways to sign in that do; any when empty."""
+    signed_in_by: str | None = None
+    details: tuple[ToolLimit, ...] = ()
 
 
 def return_address(client: Client, params: Params, issuer: str) -> ReturnAddress:
@@ -136,21 +149,32 @@ def validate(
         # It is said even where only one is registered (FAPI 2.0 §5.3.2.2).
         params.require("redirect_uri")
     challenge = _challenge(params)
-    resource = read_resource(params, policy)
     asked = read_scopes(params)
-    check_scopes(asked.resource, resource)
+    resource = userinfo_alone(params, asked, policy) or read_resource(params, policy)
+    details = authorization_details.parse(params.find("authorization_details"), resource)
+    requested = asked.openid if resource.is_builtin else asked.resource
+    check_scopes(requested, resource)
+    if requested is None and details:
+        requested = authorization_details.scopes_of(details, resource)
+    if asked.openid:
+        openid.algorithm_of(client)
     return AuthorizationRequest(
         client_id=client.id,
         redirect_uri=address.redirect_uri,
         state=address.state,
         code_challenge=challenge,
         resource=resource,
-        requested=asked.resource,
+        requested=requested,
         offline_access=asked.offline_access,
         prompt=_prompt(params),
         max_age=_max_age(params),
         login_hint=params.find("login_hint"),
         dpop_jkt=_dpop_jkt(params),
+        openid=asked.openid,
+        nonce=openid.check_nonce(params.find("nonce")) if asked.openid else None,
+        acr_values=_acr_values(params),
+        signed_in_by=params.find(SIGNED_IN_BY),
+        details=details,
     )
 
 
@@ -178,6 +202,19 @@ def _prompt(params: Params) -> frozenset[str]:
     if not prompt <= PROMPTS or ("none" in prompt and len(prompt) > 1):
         raise InvalidRequest("prompt is not supported", reason="prompt")
     return prompt
+
+
+def _acr_values(params: Params) -> tuple[str, ...]:
+    """Those this server knows, in the client's order. Raises UnmetAuthenticationRequirements (SUA-01, RFC 9470 §5)."""
+    asked = (params.find("acr_values") or "").split(" ")
+    if len(asked) > _MAX_ACR_VALUES:
+        raise InvalidRequest("acr_values has too many values", reason="acr_values")
+    known = tuple(value for value in asked if value in ACR_VALUES)
+    if any(asked) and not known:
+        raise UnmetAuthenticationRequirements(
+            "none of the acr_values is supported", reason="acr_unsupported"
+        )
+    return known
 
 
 def _max_age(params: Params) -> int | None:

@@ -27,16 +27,19 @@ from authz.errors import (
     InvalidScope,
     LoginRequired,
     OAuthError,
+    UnmetAuthenticationRequirements,
 )
+from authz.oauth import authorization_details
 from authz.oauth.asking import Asking
 from authz.oauth.authorization_request import AuthorizationRequest
 from authz.oauth.clients_in_use import store_document
 from authz.oauth.configuration import TenantConfiguration
-from authz.oauth.consents import covers, find_consent, store_consent
+from authz.oauth.consents import covers, find_consent, settled_scopes, store_consent
 from authz.oauth.facts import Code
 from authz.oauth.pending import store_pending
 from authz.oauth.pushed import take_pushed
-from authz.policy import Ceiling, Decision, Reason, Subject, decide
+from authz.policy import Decision, Reason, Subject, client_ceiling, decide
+from authz.policy.scopes import OPENID, OPENID_SCOPES
 from authz.policy.snapshot import HeldRole
 from authz.urls import redirect_host
 
@@ -57,7 +60,12 @@ class AskConsent:
 
     pending_id: str
     decision: Decision
+    asked: frozenset[str]
+    """Everything there is to decide about: the granted scopes and OpenID's, without the settled ones."""
+    settled: frozenset[str]
+    """Allowed before and not asked again (MCP-AS-72)."""
     already_granted: frozenset[str]
+    """Allowed before, and asked again all the same."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +85,16 @@ def needs_sign_in(request: AuthorizationRequest, signed_in: SignedIn | None, now
     """Whether this session does not do. `prompt=login` is taken out of the request once it was satisfied."""
     if signed_in is None or not request.prompt.isdisjoint({"login", "select_account"}):
         return True
+    if not _meets_acr(request, signed_in):
+        return True
     if request.max_age is None:
         return False
     allowed = max(timedelta(seconds=request.max_age), FRESH_SIGN_IN)
     return now - signed_in.auth_time > allowed
+
+
+def _meets_acr(request: AuthorizationRequest, signed_in: SignedIn) -> bool:
+    return not request.acr_values or signed_in.acr in request.acr_values
 
 
 def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: datetime) -> Step:
@@ -92,21 +106,33 @@ def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: dat
     if needs_sign_in(request, asking.signed_in, now):
         if "none" in request.prompt:
             raise LoginRequired("the person has to sign in", reason="login_required")
+        signed_in = asking.signed_in
+        # They have just signed in for this very request: asking once more would be a loop (SUA-01).
+        if request.signed_in_by == signed_in.mark and not _meets_acr(request, signed_in):
+            raise UnmetAuthenticationRequirements(
+                "the person did not sign in as asked for", reason="acr_unmet"
+            )
         return SignIn()
     decision = decide_for(tx, asking, now)
     if not decision.granted:
         raise _nothing_granted(decision)
     consent = find_consent(tx, asking)
-    if consent is not None and covers(consent, asking, decision):
+    wanted = decision.granted | request.openid
+    if covers(consent, asking, wanted):
         return SendBack(
-            _issue_code(
-                tx, asking, decision.granted, by="remembered", lifetime=code_lifetime, now=now
-            )
+            _issue_code(tx, asking, wanted, by="remembered", lifetime=code_lifetime, now=now)
         )
     if "none" in request.prompt:
         raise ConsentRequired("the person has to consent", reason="consent_required")
+    settled = settled_scopes(consent, asking) & wanted
     already = consent.scopes if consent is not None else frozenset()
-    return AskConsent(store_pending(tx, asking, now), decision, already & decision.granted)
+    return AskConsent(
+        store_pending(tx, asking, settled, now),
+        decision,
+        asked=wanted - settled,
+        settled=settled,
+        already_granted=(already & wanted) - settled,
+    )
 
 
 def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
@@ -117,7 +143,7 @@ def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
         asking.request.resource,
         client=asking.client.id,
         requested=asking.request.requested,
-        ceilings=(Ceiling(Reason.CLIENT_CEILING, asking.client.scope_ceiling),),
+        ceilings=(client_ceiling(asking.client.scope_ceiling, asking.request.resource),),
         now=now,
     )
 
@@ -142,17 +168,25 @@ def allow(
     asking: Asking,
     chosen: frozenset[str],
     *,
+    settled: frozenset[str],
     code_lifetime: timedelta,
     now: datetime,
 ) -> SendBack:
-    """Store the consent and make the code. Raises AccessDenied when nothing is left of the choice."""
+    """Store the consent and make the code. Raises AccessDenied when nothing is left of the choice.
+
+    `settled` is what the page said it does not ask again; it counts as far as it is still so.
+    """
     decision = decide_for(tx, asking, now)
     if not decision.granted:
         raise _nothing_granted(decision)
-    allowed = decision.granted & chosen
-    if not allowed:
+    request = asking.request
+    wanted = decision.granted | request.openid
+    allowed = wanted & (chosen | (settled & settled_scopes(find_consent(tx, asking), asking)))
+    if OPENID not in allowed:
+        allowed -= OPENID_SCOPES
+    if allowed.isdisjoint(decision.granted):
         raise AccessDenied("the person allowed nothing", reason="consent_withheld")
-    withheld = decision.granted - chosen
+    withheld = wanted - allowed
     remembered = asking.client.is_proven_at(asking.request.redirect_uri)
     store_consent(
         tx,
@@ -163,6 +197,7 @@ def allow(
         redirect_uri=asking.request.redirect_uri,
         allowed=allowed,
         withheld=withheld,
+        limited=allowed & authorization_details.scopes_of(request.details, request.resource),
         remembered=remembered,
         now=now,
     )
@@ -245,12 +280,14 @@ def _issue_code(
 
 
 def new_code(
-    asking: Asking, scopes: frozenset[str], code: str, *, lifetime: timedelta, now: datetime
+    asking: Asking, allowed: frozenset[str], code: str, *, lifetime: timedelta, now: datetime
 ) -> Code:
-    """The record of a code: everything its redemption will be held against."""
+    """The record of a code: everything its redemption will be held against. `allowed` has OpenID's scopes in it."""
     request, signed_in = asking.request, asking.signed_in
     if asking.client.fapi:
         lifetime = min(lifetime, FAPI_CODE_LIFETIME)
+    scopes = allowed if request.resource.is_builtin else allowed - OPENID_SCOPES
+    details = authorization_details.standing(request.details, request.resource, scopes)
     return Code(
         digest=entropy.digest(code),
         tenant_id=asking.configuration.tenant.id,
@@ -262,9 +299,9 @@ def new_code(
         scopes=scopes,
         requested=request.requested,
         offline_access=request.offline_access,
-        openid=None,
-        nonce=None,
-        authorization_details=None,
+        openid=(allowed & request.openid) or None,
+        nonce=request.nonce,
+        authorization_details=authorization_details.as_json(details),
         dpop_jkt=request.dpop_jkt,
         auth_time=signed_in.auth_time,
         acr=signed_in.acr,

@@ -5,7 +5,7 @@ the batch, and preparing again when an operator changed something meanwhile. An 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -119,20 +119,32 @@ class BackChannel:
         takes_dpop: bool = False,
         may_fetch: bool = True,
     ) -> tuple[Outcome, TenantConfiguration]:
-        """Authenticate, prepare, decide. Raises OAuthError, or UnknownTenant.
+        """Authenticate, prepare, decide. Raises OAuthError, or UnknownTenant."""
+        _refuse_repeated(call.params)
+
+        async def prepared(configuration: TenantConfiguration) -> tuple[Job, tuple[Replay, ...]]:
+            caller, replays = await self._caller(
+                configuration, call, takes_dpop=takes_dpop, may_fetch=may_fetch
+            )
+            return prepare(caller), replays
+
+        return await self.decide(call.slug, prepared)
+
+    async def decide(
+        self,
+        slug: str,
+        prepare: Callable[[TenantConfiguration], Awaitable[tuple[Job, tuple[Replay, ...]]]],
+    ) -> tuple[Outcome, TenantConfiguration]:
+        """Prepare and decide, for a request that no client authenticates. Raises OAuthError, or UnknownTenant.
 
         A replay key this request was the first to present is remembered even if the request has to be prepared again;
         it does not count against its own second turn.
         """
-        _refuse_repeated(call.params)
         claimed: frozenset[str] = frozenset()
         for _ in range(_PREPARATIONS):
-            configuration = await self.configuration(call.slug)
+            configuration = await self.configuration(slug)
             try:
-                caller, replays = await self._caller(
-                    configuration, call, takes_dpop=takes_dpop, may_fetch=may_fetch
-                )
-                job = prepare(caller)
+                job, replays = await prepare(configuration)
             except TooManyRequests:
                 raise
             except OAuthError:
@@ -202,7 +214,7 @@ class BackChannel:
                 method="POST",
                 uris=self._addresses(configuration, call.path),
                 algorithms=FAPI_ALGORITHMS if client.fapi else dpop.ALGORITHMS,
-                nonces=self._nonces(configuration),
+                nonces=self.nonces(configuration),
                 tenant_id=configuration.tenant.id,
                 now=self._clock(),
             )
@@ -223,12 +235,13 @@ class BackChannel:
         )
         return tuple(f"{issuer}{path}" for issuer in issuers)
 
-    def _nonces(self, configuration: TenantConfiguration) -> dpop.Nonces | None:
+    def nonces(self, configuration: TenantConfiguration) -> dpop.Nonces | None:
+        """The nonces DPoP proofs have to carry; None where none is demanded."""
         return dpop.Nonces(configuration.dpop_key) if self.settings.tokens.dpop_nonce else None
 
     def dpop_nonce(self, configuration: TenantConfiguration) -> str | None:
         """The nonce to hand out with an answer; None where none is demanded."""
-        nonces = self._nonces(configuration)
+        nonces = self.nonces(configuration)
         return None if nonces is None else nonces.current(self._clock())
 
     async def _authenticated(

@@ -30,6 +30,7 @@ from authz.db.statements import AnyOf, Query, Row
 from authz.envelope import Envelope
 from authz.keys import KeyRing, unseal
 from authz.keys.rotation import KeyLife
+from authz.policy.openid import userinfo_resource
 from authz.policy.snapshot import Policy, Resource, Scope, build
 from authz.tenants import Tenant, issuer_of
 
@@ -248,6 +249,7 @@ def _build(
                 role_parents=[row[1:] for row in _of(rows["role_parents"], id_)],
                 group_roles=[row[1:] for row in _of(rows["group_roles"], id_)],
                 client_roles=[row[1:] for row in _of(rows["client_roles"], id_)],
+                builtin=[userinfo_resource(issuer_of(issuer, slug))],
             ),
             keys=unseal(
                 (

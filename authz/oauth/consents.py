@@ -1,4 +1,8 @@
-"""What people allowed, and when they need not be asked again."""
+"""What people allowed, and when they need not be asked again.
+
+Decision: a request with authorization details is always asked about, and the scopes it limits are never remembered:
+the record holds scopes, not limits, so it cannot tell a narrower request from a wider one (RAR-04).
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,7 +16,6 @@ from authz.db.models import Consent
 from authz.db.racing import add_unless_there
 from authz.oauth.asking import Asking
 from authz.oauth.facts import StoredConsent
-from authz.policy import Decision
 from authz.urls import redirect_uri_matches
 
 
@@ -42,19 +45,23 @@ def has_ever_consented(tx: Session, tenant_id: str, user_id: str, client_id: str
     return found is not None
 
 
-def covers(consent: Consent | StoredConsent, asking: Asking, decision: Decision) -> bool:
-    """Whether the person need not be asked: same client, same way back, nothing new (MCP-AS-58, MCP-AS-72)."""
-    return (
+def settled_scopes(consent: Consent | StoredConsent | None, asking: Asking) -> frozenset[str]:
+    """What the person need not be asked again: same client, same way back (MCP-AS-58, MCP-AS-72)."""
+    request = asking.request
+    if consent is None or request.details or "consent" in request.prompt:
+        return frozenset()
+    counts = (
         consent.remembered
-        and asking.client.is_proven_at(asking.request.redirect_uri)
-        and "consent" not in asking.request.prompt
+        and asking.client.is_proven_at(request.redirect_uri)
         and consent.client_digest == asking.client.digest
-        and decision.granted <= consent.scopes
-        and any(
-            redirect_uri_matches(seen, asking.request.redirect_uri)
-            for seen in consent.redirect_uris
-        )
+        and any(redirect_uri_matches(uri, request.redirect_uri) for uri in consent.redirect_uris)
     )
+    return consent.scopes - consent.limited if counts else frozenset()
+
+
+def covers(consent: Consent | StoredConsent | None, asking: Asking, wanted: frozenset[str]) -> bool:
+    """Whether the person need not be asked at all."""
+    return wanted <= settled_scopes(consent, asking)
 
 
 def store_consent(
@@ -67,11 +74,13 @@ def store_consent(
     redirect_uri: str | None,
     allowed: frozenset[str],
     withheld: frozenset[str],
+    limited: frozenset[str] = frozenset(),
     remembered: bool,
     now: datetime,
 ) -> None:
     """Earlier scopes stay, unless they were shown and unticked: that takes them back.
 
+    `limited` are those of `allowed` that authorization details limit.
     Without a redirect URI no browser was sent anywhere: it adds to none of the ways back that were seen.
     """
     values: Mapping[str, Any] = {
@@ -86,6 +95,7 @@ def store_consent(
         first = Consent(
             **values,
             scopes=allowed,
+            limited=limited,
             redirect_uris=[] if redirect_uri is None else [redirect_uri],
             client_digest=client.digest,
             remembered=remembered,
@@ -97,7 +107,11 @@ def store_consent(
             return
         row = tx.get_one(Consent, key, with_for_update=True)
     continues = row.revoked_at is None and row.client_digest == client.digest
-    row.scopes = ((row.scopes - withheld) | allowed) if continues else allowed
+    kept = row.scopes - withheld if continues else frozenset()
+    kept_limited = row.limited & kept
+    # What was free stays free, and what is now allowed without limits becomes so.
+    row.limited = (kept_limited - allowed) | (limited - (kept - kept_limited))
+    row.scopes = kept | allowed
     seen = row.redirect_uris if continues else []
     if redirect_uri is not None and not any(redirect_uri_matches(k, redirect_uri) for k in seen):
         seen = [*seen, redirect_uri][-20:]

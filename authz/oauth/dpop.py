@@ -5,9 +5,11 @@ right one, is for the grant to know. A proof is good for one request: its `jti` 
 it.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from urllib.parse import urlsplit
 
 from authz import entropy
@@ -68,9 +70,11 @@ def read_proof(
     nonces: Nonces | None,
     tenant_id: str,
     now: datetime,
+    access_token: str | None = None,
 ) -> Proof:
-    """Judge the `DPoP` header of a request to an address with these names; `nonces` when this server demands one.
+    """Judge the `DPoP` header of a request to an address with these names.
 
+    `nonces` are given when this server demands one, `access_token` when the request presents one (§4.3 step 12).
     Raises InvalidDpopProof, or UseDpopNonce with the nonce to use (RFC 9449 §4.3, DPOP-01, DPOP-04).
     """
     if len(headers) != 1:
@@ -84,6 +88,8 @@ def read_proof(
         raise InvalidDpopProof(REFUSED, reason="dpop_htm")
     if not any(_is_uri(claims.get("htu"), uri) for uri in uris):
         raise InvalidDpopProof(REFUSED, reason="dpop_htu")
+    if access_token is not None and claims.get("ath") != _hash_of(access_token):
+        raise InvalidDpopProof(REFUSED, reason="dpop_ath")
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI_CHARS or not jti.isprintable():
         raise InvalidDpopProof(REFUSED, reason="dpop_jti")
@@ -104,6 +110,11 @@ def read_proof(
     # Remembered for as long as it would be accepted, and no fraction of a second less.
     until = now + WINDOW + LEEWAY + timedelta(seconds=1)
     return Proof(jkt, Replay(key, until, InvalidDpopProof(REFUSED, reason="dpop_replayed")))
+
+
+def _hash_of(access_token: str) -> str:
+    digest = sha256(access_token.encode()).digest()
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def is_thumbprint(text: str) -> bool:

@@ -43,6 +43,8 @@ class Code:
     family_id: str | None = None
     subject_enabled: bool = True
     consent_stands: bool = True
+    login: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,10 +173,22 @@ class BrowserSession:
 
 
 @dataclass(frozen=True)
+class Person:
+    """What this server may tell of a person."""
+
+    id: str
+    tenant_id: str
+    login: str
+    name: str
+
+
+@dataclass(frozen=True)
 class StoredConsent:
     """What a person allowed a client at a resource."""
 
     scopes: frozenset[str]
+    limited: frozenset[str]
+    """Of those, the ones allowed only within authorization details."""
     redirect_uris: tuple[str, ...]
     client_digest: str
     remembered: bool
@@ -205,6 +219,7 @@ class FactKeys:
     """By digest; with them comes the consent of their people to `consents`."""
     consents: frozenset[tuple[str, str]] = frozenset()
     """Client and resource."""
+    people: frozenset[str] = frozenset()
     replays: tuple[Replay, ...] = ()
 
     def with_replays(self, replays: tuple[Replay, ...]) -> "FactKeys":
@@ -243,6 +258,7 @@ class Facts:
     """By person, client and resource."""
     roles: dict[str, tuple[HeldRole, ...]] = field(default_factory=dict)
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
+    people: dict[str, Person] = field(default_factory=dict)
     claimed: set[str] = field(default_factory=set)
     """Replay keys this batch was the first to present and has not handed out yet."""
 
@@ -265,6 +281,11 @@ class Facts:
         """The record of this access token."""
         token = self.tokens.get(jti)
         return token if token is not None and token.tenant_id == tenant_id else None
+
+    def find_person(self, tenant_id: str, user_id: str) -> Person | None:
+        """The person with this id."""
+        person = self.people.get(user_id)
+        return person if person is not None and person.tenant_id == tenant_id else None
 
     def find_session(self, tenant_id: str, digest: str, now: datetime) -> SignedIn | None:
         """The live session behind a cookie, if its person is active."""

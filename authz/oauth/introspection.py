@@ -143,6 +143,8 @@ class Introspection:
         }
         if family.confirmation is not None:
             body["cnf"] = family.confirmation
+        if family.authorization_details is not None:
+            body["authorization_details"] = family.authorization_details
         return Outcome((body, caller.client.id))
 
 

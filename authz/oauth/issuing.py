@@ -11,9 +11,10 @@ from typing import Any
 from authz.audit.events import TokenIssued
 from authz.clock import numeric_date
 from authz.db.types import canonical_json
-from authz.keys import ACCESS_TOKEN
-from authz.oauth import bindings
+from authz.keys import ACCESS_TOKEN, ID_TOKEN
+from authz.oauth import authorization_details, bindings, openid
 from authz.oauth.authorization import Authorization, IdTokenRequest, Outcome, TokenRequest
+from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Changes, Family, Token
 from authz.oauth.refresh import spell
@@ -49,9 +50,13 @@ def issue(
     changes: Changes | None = None,
     retry: bool = False,
     id_token: IdTokenRequest | None = None,
+    details: tuple[ToolLimit, ...] | None = None,
     now: datetime,
 ) -> Outcome:
-    """One new access token in this family; `changes` are what else the grant changed."""
+    """One new access token in this family; `changes` are what else the grant changed.
+
+    `details` are those of this token, where they are not all of the family's.
+    """
     spelled = spell(request.configuration.refresh_key, family) if family.refreshable else None
     grounds = Grounds(
         grant_id=family.id,
@@ -63,7 +68,11 @@ def issue(
         auth_time=family.auth_time,
         acr=family.acr,
         amr=family.amr,
-        authorization_details=family.authorization_details,
+        authorization_details=(
+            family.authorization_details
+            if details is None
+            else authorization_details.as_json(details)
+        ),
         refresh_token=spelled,
         id_token=id_token,
     )
@@ -193,4 +202,15 @@ def response(
         body["authorization_details"] = authorization.authorization_details
     if authorization.refresh_token is not None:
         body["refresh_token"] = authorization.refresh_token
+    if authorization.id_token is not None:
+        body["id_token"] = _id_token(authorization, authorization.id_token, configuration)
     return body
+
+
+def _id_token(
+    authorization: Authorization, asked: IdTokenRequest, configuration: TenantConfiguration
+) -> str:
+    claims = openid.id_token_claims(authorization, asked, issuer=configuration.tenant.issuer)
+    return configuration.keys.sign(
+        ID_TOKEN, asked.algorithm, openid.ID_TOKEN_TYP, claims, authorization.issued_at
+    )

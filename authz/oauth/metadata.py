@@ -8,10 +8,11 @@ import json
 from typing import Any
 
 from authz.clients.authentication import SIGNING_ALGORITHMS, offered_methods
-from authz.keys import ALGORITHMS
-from authz.oauth import dpop, introspection
+from authz.directory.assurance import ACR_VALUES
+from authz.oauth import authorization_details, dpop, introspection, openid
 from authz.oauth.grants import GRANTS
 from authz.oauth.pkce import METHOD
+from authz.policy.openid import USERINFO_PATH
 from authz.policy.scopes import OFFLINE_ACCESS
 from authz.settings import Settings
 from authz.tenants import Tenant, issuer_of
@@ -41,11 +42,13 @@ def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
         "token_endpoint": f"{issuer}/token",
         "device_authorization_endpoint": f"{issuer}/device_authorization",
         "jwks_uri": f"{issuer}/jwks",
+        "userinfo_endpoint": f"{issuer}{USERINFO_PATH}",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
         "require_pushed_authorization_requests": settings.clients.require_pushed_requests,
-        # Scopes of MCP servers are in their own metadata: some clients ask for everything they find here.
+        # Scopes of MCP servers are in their own metadata, and `openid` is known to who wants it: some clients ask
+        # for everything they find here.
         "scopes_supported": [OFFLINE_ACCESS],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
@@ -63,7 +66,10 @@ def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
         "client_id_metadata_document_supported": True,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": list(ALGORITHMS),
+        "id_token_signing_alg_values_supported": list(openid.ALGORITHMS),
+        "claims_supported": list(openid.CLAIMS),
+        "acr_values_supported": list(ACR_VALUES),
+        "authorization_details_types_supported": list(authorization_details.TYPES),
     }
     if tenant.registration != "off":
         document["registration_endpoint"] = f"{issuer}/register"

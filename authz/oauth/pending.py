@@ -29,6 +29,8 @@ class Pending:
     client_digest: str
     """What the person was shown of the client."""
     query: str
+    settled: frozenset[str]
+    """What the person was not asked again."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ def find_pending(
     row = _find(tx, pending_id, signed_in, now)
     if row is None or "query" not in row.parameters:
         return None
-    return Pending(row.client_id, row.parameters["client"], row.parameters["query"])
+    kept = row.parameters
+    settled = frozenset(kept.get("settled", ()))
+    return Pending(row.client_id, kept["client"], kept["query"], settled)
 
 
 def find_pending_device(
@@ -79,14 +83,18 @@ def take_pending(tx: Session, pending_id: str, signed_in: SignedIn, now: datetim
     return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def store_pending(tx: Session, asking: Asking, now: datetime) -> str:
+def store_pending(tx: Session, asking: Asking, settled: frozenset[str], now: datetime) -> str:
     """Keep it; answers the one-time id of the form."""
     return _store(
         tx,
         asking.configuration.tenant.id,
         asking.signed_in,
         asking.client.id,
-        {"query": asking.query, "client": asking.client.digest},
+        {
+            "query": asking.query,
+            "client": asking.client.digest,
+            "settled": sorted(settled),
+        },
         now,
     )
 

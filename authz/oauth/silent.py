@@ -19,7 +19,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import covers
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.lane import Job
-from authz.policy import Ceiling, Reason, decide
+from authz.policy import client_ceiling, decide
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,8 @@ def _decide(silent: SilentRequest, code: str, facts: Facts, now: datetime) -> Ou
     if signed_in is None or needs_sign_in(request, signed_in, now):
         return Outcome(None)
     place = signed_in.user_id, silent.client.id, request.resource.id
-    consent = facts.consents.get(place)
-    if consent is None or consent.revoked_at is not None:
-        return Outcome(None)
+    found = facts.consents.get(place)
+    consent = found if found is not None and found.revoked_at is None else None
     asking = Asking(
         configuration=configuration,
         client=silent.client,
@@ -71,17 +70,18 @@ def _decide(silent: SilentRequest, code: str, facts: Facts, now: datetime) -> Ou
         request.resource,
         client=silent.client.id,
         requested=request.requested,
-        ceilings=(Ceiling(Reason.CLIENT_CEILING, silent.client.scope_ceiling),),
+        ceilings=(client_ceiling(silent.client.scope_ceiling, request.resource),),
         now=now,
     )
-    if not decision.granted or not covers(consent, asking, decision):
+    wanted = decision.granted | request.openid
+    if not decision.granted or not covers(consent, asking, wanted):
         return Outcome(None)
     issued = CodeIssued(
         subject=signed_in.user_id,
         client=silent.client.id,
         resource=request.resource.identifier,
-        scopes=sorted(decision.granted),
+        scopes=sorted(wanted),
         by="remembered",
     )
-    made = new_code(asking, decision.granted, code, lifetime=silent.code_lifetime, now=now)
+    made = new_code(asking, wanted, code, lifetime=silent.code_lifetime, now=now)
     return Outcome(code, Changes(new_codes=(made,)), (issued,))

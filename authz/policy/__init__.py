@@ -4,6 +4,9 @@
 disagree (L9). It owns the intersection and its reasons; it never reads a row, a clock or a request.
 
     granted = requested ∩ declared by the resource ∩ held through a role ∩ every ceiling
+
+Decision: the scopes of a built-in resource (what OpenID says of a person to a client) are held by every enabled
+person: no role is needed to be known, and a client's ceiling, which names scopes of MCP servers, does not speak of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +16,9 @@ from enum import StrEnum
 from typing import Any
 
 from authz.policy.snapshot import ANY_RESOURCE, HeldRole, Policy, Resource
+
+EVERYONE = "everyone"
+"""The source of a scope that every enabled person holds."""
 
 
 class Reason(StrEnum):
@@ -59,6 +65,11 @@ class Ceiling:
 
     reason: Reason
     scopes: frozenset[str] | None
+
+
+def client_ceiling(scopes: frozenset[str] | None, resource: Resource) -> Ceiling:
+    """What an operator set for a client, as far as it is about this resource."""
+    return Ceiling(Reason.CLIENT_CEILING, None if resource.is_builtin else scopes)
 
 
 @dataclass(frozen=True)
@@ -148,6 +159,8 @@ def _decide_one(
         return Reason.RESOURCE_DISABLED, ""
     if scope not in resource.scopes:
         return Reason.SCOPE_UNKNOWN, ""
+    if resource.is_builtin:
+        return None, EVERYONE
     expired = False
     for binding, through in held:
         role = policy.roles.get(binding.role_id)

@@ -3,7 +3,10 @@
 import re
 
 OFFLINE_ACCESS = "offline_access"
-PROTOCOL_SCOPES = frozenset({OFFLINE_ACCESS, "openid", "profile", "email", "address", "phone"})
+OPENID = "openid"
+OPENID_SCOPES = frozenset({OPENID, "profile", "email"})
+"""What this server can tell a client about a person (OpenID Connect Core §5.4)."""
+PROTOCOL_SCOPES = OPENID_SCOPES | {OFFLINE_ACCESS, "address", "phone"}
 """Never resource scopes: `offline_access` asks for a refresh token (MCP-AS-81), the others are OpenID's."""
 
 MAX_SCOPES = 200

@@ -38,6 +38,8 @@ class Resource:
     scopes: Mapping[str, Scope] = field(default_factory=dict)
     client_id: str | None = None
     """The client with which this server asks about its tokens (RFC 7662)."""
+    is_builtin: bool = False
+    """Part of this server rather than an MCP server: no role holds its scopes, every enabled person does."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,13 @@ class Policy:
     """By client, of clients that act on their own behalf."""
 
     def find_resource(self, canonical: str) -> Resource | None:
-        """The resource with this canonical identifier."""
+        """The MCP server with this canonical identifier."""
         return self.by_canonical.get(canonical)
 
     @property
     def default_resource(self) -> Resource | None:
         """The only enabled resource, or the one marked as default (RI-04, MCP-AS-68)."""
-        enabled = [r for r in self.resources.values() if r.enabled]
+        enabled = [r for r in self.by_canonical.values() if r.enabled]
         marked = [r for r in enabled if r.is_default]
         if len(marked) == 1:
             return marked[0]
@@ -100,12 +102,14 @@ def build(
     role_parents: Iterable[tuple[str, str]],
     group_roles: Iterable[tuple[str, str, str, datetime | None]],
     client_roles: Iterable[tuple[str, str, datetime | None]] = (),
+    builtin: Iterable[Resource] = (),
 ) -> Policy:
     """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role),
     group_roles (group id, group name, role id, expiry), client_roles (client, role id, expiry). Inclusion cycles,
-    refused when written, end here too.
+    refused when written, end here too. `builtin` resources have no `resource` value that a request could name.
     """
-    by_id = {r.id: r for r in resources}
+    named = list(resources)
+    by_id = {r.id: r for r in (*named, *builtin)}
     names = dict(roles)
     own: dict[str, list[tuple[str, str]]] = {}
     for role_id, resource_id, scope in role_scopes:
@@ -124,7 +128,7 @@ def build(
     return Policy(
         version=version,
         resources=MappingProxyType(by_id),
-        by_canonical=MappingProxyType({r.canonical: r for r in by_id.values()}),
+        by_canonical=MappingProxyType({r.canonical: r for r in named}),
         roles=MappingProxyType(
             {
                 id_: Role(id_, name, MappingProxyType(_flatten(id_, names, own, parents)))

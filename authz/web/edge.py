@@ -24,6 +24,7 @@ from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.par import PushEndpoint
 from authz.oauth.revocation import Revocation
 from authz.oauth.token import TokenEndpoint
+from authz.oauth.userinfo import UserInfo
 from authz.services import Services
 from authz.tenants import DEFAULT_SLUG, SLUG_PATTERN
 from authz.web.templating import Pages
@@ -59,6 +60,7 @@ class Edge:
     introspection: Introspection
     revocation: Revocation
     devices: DeviceAuthorization
+    userinfo: UserInfo
     local_login: LocalLogin
     pages: Pages
     trusted_proxies: frozenset[str]
@@ -127,6 +129,7 @@ def make_edge(services: Services) -> Edge:
         introspection=Introspection(channel, own_tokens, services.clock),
         revocation=Revocation(channel, own_tokens, services.clock),
         devices=DeviceAuthorization(channel),
+        userinfo=UserInfo(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
         pages=Pages(),
         trusted_proxies=frozenset(settings.server.trusted_proxies),

@@ -34,6 +34,7 @@ class Scope:
     description: str
     risk: str
     tools: list[str] = field(default_factory=list)
+    limits: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     is_new: bool = False
     already_granted: bool = False
 
@@ -107,9 +108,26 @@ CONSENT: dict[str, Any] = {
     "user_label": "ada@northwind.example",
     "switch_user_action": "/login/switch",
     "scopes": SCOPES,
+    "settled": [],
     "removed": [("pages:admin", "Your role, Editor, does not include managing spaces.")],
     "offline": True,
 }
+
+IDENTITY = [
+    Scope("email", "See your email address", "identity"),
+    Scope("openid", "Recognise you each time you sign in", "identity"),
+    Scope("profile", "See your name and your login name", "identity"),
+]
+LIMITED = Scope(
+    "incidents.trigger",
+    "Trigger incidents",
+    "destructive",
+    ["trigger_incident", "page_team"],
+    [
+        ("trigger_incident", [("service", "payments or search"), ("severity", "low")]),
+        ("page_team", []),
+    ],
+)
 
 APPROVAL: dict[str, Any] = {
     **FRAME,
@@ -239,8 +257,10 @@ def _hostile(context: dict[str, Any], hostile: str) -> dict[str, Any]:
     if "removed" in context:
         changed["removed"] = [(hostile, hostile)]
         changed["scopes"] = [
-            Scope(hostile, hostile, risk, [hostile]) for risk in ("read", "destructive")
+            Scope(hostile, hostile, risk, [hostile], [(hostile, [(hostile, hostile)])])
+            for risk in ("read", "destructive")
         ]
+        changed["settled"] = [(hostile, hostile)]
     return {**context, **changed}
 
 
@@ -323,6 +343,33 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "consent-no-scope": (
         "consent/consent.html",
         {**CONSENT, "scopes": [], "removed": [], "offline": False},
+    ),
+    "consent-limits": (
+        "consent/consent.html",
+        {**CONSENT, "scopes": [SCOPES[1], LIMITED], "removed": [], "logo_url": None},
+    ),
+    "consent-openid": (
+        "consent/consent.html",
+        {**CONSENT, "scopes": [SCOPES[1], *IDENTITY], "removed": [], "logo_url": None},
+    ),
+    "consent-account": (
+        "consent/consent.html",
+        {
+            **CONSENT,
+            "resource_name": "Your account",
+            "resource_identifier": "https://auth.northwind.example/t/main/userinfo",
+            "scopes": IDENTITY,
+            "removed": [],
+            "offline": False,
+        },
+    ),
+    "consent-more": (
+        "consent/consent.html",
+        {
+            **CONSENT,
+            "scopes": [Scope("pages:write", "Write and edit pages", "write", is_new=True)],
+            "settled": [(scope.name, scope.description) for scope in SCOPES[:2]],
+        },
     ),
     "consent-forty": ("consent/consent.html", {**CONSENT, "scopes": FORTY_SCOPES}),
     "approval": ("consent/approval.html", APPROVAL),

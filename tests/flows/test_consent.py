@@ -82,11 +82,21 @@ def test_an_empty_choice_is_a_refusal(harness):
     assert harness.events("authorization.refused")[-1]["detail"]["reason"] == "consent_withheld"
 
 
-@pytest.mark.parametrize("scope", [None, "offline_access", "openid profile offline_access"])
-def test_a_request_without_resource_scopes_gets_the_defaults_of_the_resource(harness, scope):
+@pytest.mark.parametrize(
+    ("scope", "beside"),
+    [
+        (None, []),
+        ("offline_access", []),
+        ("profile email", []),
+        ("openid profile offline_access", ["openid", "profile"]),
+    ],
+)
+def test_a_request_without_resource_scopes_gets_the_defaults_of_the_resource(
+    harness, scope, beside
+):
     """MCP-AS-70, MCP-AS-71, MCP-AS-76, MCP-AS-81, O21-32: never everything, never an error."""
     browser, page = asked(harness, scope=scope)
-    assert page.offered == ["logs.read"]
+    assert page.offered == ["logs.read", *beside]
     answer = harness.redeem(browser.decide(page).code)
     assert answer.scopes == {"logs.read"}
 
@@ -105,6 +115,8 @@ def test_step_up_asks_for_the_difference_and_loses_nothing(harness):
     first = harness.redeem(browser.decide(page).code)
     page = browser.start(scope="logs.read analytics.query")
     assert page.is_consent
+    assert page.offered == ["analytics.query"]
+    assert "Allowed before, and not asked again" in page.text
     assert "Read logs" in page.text
     union = harness.redeem(browser.decide(page).code)
     assert union.scopes == {"logs.read", "analytics.query"}

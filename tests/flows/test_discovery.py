@@ -210,6 +210,10 @@ def test_everything_advertised_is_what_works(harness):
     assert found["subject_types_supported"] == ["public"]
     assert found["id_token_signing_alg_values_supported"]
     assert "registration_endpoint" not in found
+    assert found["userinfo_endpoint"] == f"{harness.issuer}/userinfo"
+    assert found["acr_values_supported"] == ["urn:authz:acr:password"]
+    assert found["authorization_details_types_supported"] == ["mcp_tool"]
+    assert {"sub", "aud", "nonce", "auth_time", "acr", "email"} <= set(found["claims_supported"])
     assert all(value != [] for value in found.values())
     assert "\\" not in json.dumps(found)
     for grant_type in found["grant_types_supported"]:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from authz import entropy
 from authz.db import Database
@@ -32,6 +33,7 @@ def add_code(
     requested: Iterable[str] | None = ("logs.read", "analytics.query"),
     offline_access: bool = False,
     lifetime: timedelta = timedelta(seconds=60),
+    **values: Any,
 ) -> str:
     """An authorization code and the consent it came from, as the consent page leaves them; answers the code."""
     code = entropy.new_token("azc")
@@ -73,6 +75,7 @@ def add_code(
                 expires_at=now + lifetime,
                 spent_at=None,
                 family_id=None,
+                **values,
             )
         )
     return code

@@ -153,7 +153,6 @@ class RunningServer:
             open_services(self.settings, clock=clock, resolve=self._resolve)
         )
         migrate.upgrade(self.services.database)
-        self._first_keys = keys.generate_first()
         self.add_tenant("default", keys.generate_first())
         self.edge = make_edge(self.services)
         config = uvicorn.Config(
@@ -476,6 +475,10 @@ class Harness:
         with self.server.database.write() as tx:
             return operation(tx, self.server.operator(), self.tenant_id, *arguments, **values)
 
+    def add_rsa_keys(self) -> None:
+        """Those the tenant of this harness does without until a test needs them."""
+        self.change(keys.add_missing, keys.generate_first())
+
     def set_trust(self, mode: str) -> None:
         """Which metadata documents the tenant admits."""
         with self.server.database.write() as tx:
@@ -574,11 +577,11 @@ class Harness:
         redirect_uri = parameters.get("redirect_uri", REDIRECT)
         return self.redeem(page.code, client_id=client_id, redirect_uri=redirect_uri)
 
-    def claims(self, access_token: str) -> dict[str, Any]:
+    def claims(self, token: str, *, typ: str = "at+jwt") -> dict[str, Any]:
         """The claims, verified against the published JWKS by an independent call."""
         jwks = KeySet.import_key_set(self.http.get(f"{self.issuer}/jwks").json())
-        decoded = jwt.decode(access_token, jwks, algorithms=["ES256", "RS256"])
-        assert decoded.header["typ"] == "at+jwt"
+        decoded = jwt.decode(token, jwks, algorithms=["ES256", "RS256"])
+        assert decoded.header["typ"] == typ
         return dict(decoded.claims)
 
     # -- looking ------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ class Consent(Base):
     client_id: Mapped[str] = mapped_column(String(2048), primary_key=True)
     resource_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     scopes: Mapped[frozenset[str]]
+    limited: Mapped[frozenset[str]] = mapped_column(default=frozenset())
+    """Of `scopes`, those allowed only within authorization details: asked about again each time (RFC 9396)."""
     redirect_uris: Mapped[list[str]]
     """The ones the user saw; another one asks again (MCP-AS-58)."""
     client_digest: Mapped[str] = mapped_column(String(64))

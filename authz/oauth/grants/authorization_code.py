@@ -5,7 +5,7 @@ from datetime import datetime
 
 from authz import entropy
 from authz.errors import AccessDenied, InvalidGrant, InvalidRequest, OAuthError
-from authz.oauth import bindings, pkce
+from authz.oauth import authorization_details, bindings, openid, pkce
 from authz.oauth.authorization import IdTokenRequest, Outcome, TokenRequest
 from authz.oauth.facts import Changes, Code, FactKeys, Facts
 from authz.oauth.grants.shared import (
@@ -16,7 +16,8 @@ from authz.oauth.grants.shared import (
     resource_of,
 )
 from authz.oauth.issuing import issue
-from authz.policy import Ceiling, Reason, decide
+from authz.policy import Ceiling, Reason, client_ceiling, decide
+from authz.policy.snapshot import Resource
 
 REFUSED = "the authorization code is not valid for this client"
 """The one public sentence for every defect of a code; the reason tells them apart."""
@@ -91,7 +92,7 @@ class AuthorizationCodeGrant:
             client=request.client.id,
             requested=code.requested,
             ceilings=(
-                Ceiling(Reason.CLIENT_CEILING, request.client.scope_ceiling),
+                client_ceiling(request.client.scope_ceiling, resource),
                 Ceiling(Reason.CONSENT_WITHHELD, code.scopes),
             ),
             now=now,
@@ -103,6 +104,7 @@ class AuthorizationCodeGrant:
             )
             spent = replace(code, spent_at=now)
             return replace(self._refused(error, code), changes=Changes(codes=(spent,)))
+        details = authorization_details.of_json(code.authorization_details)
         family = new_family(
             request,
             user_id=code.user_id,
@@ -112,7 +114,9 @@ class AuthorizationCodeGrant:
             auth_time=code.auth_time,
             acr=code.acr,
             amr=code.amr,
-            authorization_details=code.authorization_details,
+            authorization_details=authorization_details.as_json(
+                authorization_details.standing(details, resource, decision.granted)
+            ),
             now=now,
         )
         return issue(
@@ -122,7 +126,7 @@ class AuthorizationCodeGrant:
             grant_type=self.grant_type,
             is_new_family=True,
             changes=Changes(codes=(replace(code, spent_at=now, family_id=family.id),)),
-            id_token=None if code.openid is None else IdTokenRequest(code.openid, code.nonce),
+            id_token=_id_token(request, code, resource),
             now=now,
         )
 
@@ -130,3 +134,15 @@ class AuthorizationCodeGrant:
         outcome = self._refused(InvalidGrant(REFUSED, reason="code_spent"), code)
         family = facts.find_family(code.tenant_id, code.family_id) if code.family_id else None
         return replayed(outcome, family, because="code_replayed", now=now)
+
+
+def _id_token(request: TokenRequest, code: Code, resource: Resource) -> IdTokenRequest | None:
+    if code.openid is None:
+        return None
+    # Where the access token opens the userinfo endpoint, that is where to ask (Core §5.4).
+    person = (
+        {}
+        if resource.is_builtin
+        else openid.person_claims(code.openid, login=code.login, name=code.name)
+    )
+    return IdTokenRequest(openid.algorithm_of(request.client), code.nonce, person)

@@ -3,6 +3,7 @@
 Decisions:
 - Registration gives nothing by itself: without a role the answer is `access_denied`, whatever the client's ceiling.
 - Its roles are part of the policy snapshot: few clients have any, and so the batch reads nothing for this grant.
+- Authorization details limit it as they limit a person (`oauth.authorization_details`).
 - `sub` is the client's identifier, which can never look like a person's (O21-28). No refresh token (O21-29).
 """
 
@@ -10,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from authz.errors import AccessDenied, UnauthorizedClient
+from authz.oauth import authorization_details
 from authz.oauth.asked import check_scopes, read_resource, read_scopes
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.issuing import Grounds, mint
-from authz.policy import Ceiling, Reason, Subject, decide
+from authz.policy import Subject, client_ceiling, decide
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class ClientCredentialsGrant:
     """A token for the client itself."""
 
     grant_type = "client_credentials"
-    parameters = frozenset({"scope", "resource"})
+    parameters = frozenset({"scope", "resource", "authorization_details"})
     allowed_with = frozenset({"client_credentials"})
 
     def prepare(self, request: TokenRequest) -> FactKeys:
@@ -39,13 +41,19 @@ class ClientCredentialsGrant:
         resource = read_resource(request.params, policy)
         asked = read_scopes(request.params)
         check_scopes(asked.resource, resource)
+        details = authorization_details.parse(
+            request.params.find("authorization_details"), resource
+        )
+        requested = asked.resource
+        if requested is None and details:
+            requested = authorization_details.scopes_of(details, resource)
         decision = decide(
             policy,
             Subject(id=client.id, roles=policy.client_roles.get(client.id, ())),
             resource,
             client=client.id,
-            requested=asked.resource,
-            ceilings=(Ceiling(Reason.CLIENT_CEILING, client.scope_ceiling),),
+            requested=requested,
+            ceilings=(client_ceiling(client.scope_ceiling, resource),),
             now=now,
         )
         if not decision.granted:
@@ -55,5 +63,8 @@ class ClientCredentialsGrant:
             client_id=client.id,
             subject=client.id,
             resource_id=resource.id,
+            authorization_details=authorization_details.as_json(
+                authorization_details.standing(details, resource, decision.granted)
+            ),
         )
         return mint(request, grounds, decision, grant_type=self.grant_type, now=now)

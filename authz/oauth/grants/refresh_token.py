@@ -5,15 +5,17 @@ from datetime import datetime
 
 from authz.audit.events import FamilyRevoked
 from authz.errors import AccessDenied, InvalidGrant, InvalidScope, OAuthError
-from authz.oauth import bindings
+from authz.oauth import authorization_details, bindings
 from authz.oauth.authorization import Outcome, TokenRequest
+from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.devices import DEVICE_GRANT
 from authz.oauth.facts import Changes, FactKeys, Facts, Family
 from authz.oauth.grants.shared import check_resource, refused, resource_of
 from authz.oauth.issuing import issue
 from authz.oauth.refresh import Presented, Standing, is_genuine, parse, standing
-from authz.policy import Ceiling, Reason, decide
+from authz.policy import Ceiling, Reason, client_ceiling, decide
 from authz.policy.scopes import PROTOCOL_SCOPES, parse_scope
+from authz.policy.snapshot import Resource
 
 REFUSED = "the refresh token is not valid for this client"
 """The one public sentence for every defect of a refresh token."""
@@ -24,7 +26,7 @@ class RefreshTokenGrant:
     """Spend a refresh token for its successor and a new access token."""
 
     grant_type = "refresh_token"
-    parameters = frozenset({"refresh_token", "scope", "resource"})
+    parameters = frozenset({"refresh_token", "scope", "resource", "authorization_details"})
     # A client without the grant may still hold a token: the user consented to offline_access (MCP-AS-80).
     allowed_with = frozenset({"refresh_token", "authorization_code", DEVICE_GRANT})
 
@@ -87,14 +89,16 @@ class RefreshTokenGrant:
             raise InvalidGrant(REFUSED, reason="consent_revoked")
         resource = resource_of(configuration.policy, family.resource_id)
         check_resource(request.params, resource)
+        requested = _requested(request, family)
+        details = _details(request, family, resource, requested)
         decision = decide(
             configuration.policy,
             facts.subject(family.user_id, enabled=family.subject_enabled),
             resource,
             client=request.client.id,
-            requested=_requested(request, family),
+            requested=requested,
             ceilings=(
-                Ceiling(Reason.CLIENT_CEILING, request.client.scope_ceiling),
+                client_ceiling(request.client.scope_ceiling, resource),
                 Ceiling(Reason.CONSENT_WITHHELD, family.consent_scopes),
                 Ceiling(Reason.GRANT_CEILING, family.scopes),
             ),
@@ -110,6 +114,7 @@ class RefreshTokenGrant:
             decision,
             grant_type=self.grant_type,
             is_new_family=False,
+            details=authorization_details.standing(details, resource, decision.granted),
             retry=retry,
             now=now,
         )
@@ -121,12 +126,23 @@ def _requested(request: TokenRequest, family: Family) -> frozenset[str]:
     if text is None:
         return family.scopes
     try:
-        asked = parse_scope(text) - PROTOCOL_SCOPES
+        asked = parse_scope(text) - (PROTOCOL_SCOPES - family.scopes)
     except ValueError:
         raise InvalidScope("scope is malformed", reason="scope_malformed") from None
     if not asked <= family.scopes:
         raise InvalidScope("scope is more than was granted", reason="scope_widened")
     return asked or family.scopes
+
+
+def _details(
+    request: TokenRequest, family: Family, resource: Resource, requested: frozenset[str]
+) -> tuple[ToolLimit, ...]:
+    held = authorization_details.of_json(family.authorization_details)
+    text = request.params.find("authorization_details")
+    if text is None:
+        return held
+    asked = authorization_details.parse(text, resource)
+    return authorization_details.narrowed(asked, held, resource, requested)
 
 
 def _used(request: TokenRequest, family: Family, now: datetime) -> Family:

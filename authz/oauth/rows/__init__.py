@@ -13,7 +13,16 @@ from typing import Protocol
 
 from authz.db.statements import Call, Row
 from authz.oauth.facts import Changes, FactKeys, Facts
-from authz.oauth.rows import codes, devices, families, pushed, replays, sessions, tokens
+from authz.oauth.rows import (
+    codes,
+    devices,
+    families,
+    people,
+    pushed,
+    replays,
+    sessions,
+    tokens,
+)
 from authz.oauth.rows.wanted import Read, Wanted
 
 
@@ -27,7 +36,7 @@ class Kind(Protocol):
         """Statements that apply the changes of a batch; the last value of a fact wins."""
 
 
-KINDS: tuple[Kind, ...] = (replays, families, codes, devices, tokens, sessions, pushed)
+KINDS: tuple[Kind, ...] = (replays, families, codes, devices, tokens, sessions, pushed, people)
 
 
 def read_calls(keys: Iterable[tuple[str, FactKeys]]) -> list[Read]:

@@ -12,13 +12,15 @@ from authz.oauth.rows.holdings import holdings_query, learn_holdings
 from authz.oauth.rows.wanted import Read, Wanted
 
 _NAMES = [it.name for it in fields(Code)][: len(AuthorizationCode.__table__.c)]
-"""The fields that are columns; two more follow, of the person and of the consent."""
+"""The fields that are columns; more follow, of the person and of the consent."""
 _AMR = _NAMES.index("amr")
 
 CODES = Query(
     select(
         *[getattr(AuthorizationCode, name) for name in _NAMES],
         User.status,
+        User.login,
+        User.name,
         Consent.scopes,
         Consent.revoked_at,
     )
@@ -88,7 +90,8 @@ def _learn(facts: Facts, rows: list[Row]) -> None:
 
 
 def _code(row: Row) -> Code:
-    *columns, status, consented, revoked_at = row
+    *columns, status, login, name, consented, revoked_at = row
     columns[_AMR] = tuple(columns[_AMR])
     columns += [status == "active", consented is not None and revoked_at is None]
+    columns += [login or "", name or ""]
     return Code(*columns)

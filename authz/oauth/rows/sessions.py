@@ -34,6 +34,7 @@ CONSENTS = Query(
         Consent.client_id,
         Consent.resource_id,
         Consent.scopes,
+        Consent.limited,
         Consent.redirect_uris,
         Consent.client_digest,
         Consent.remembered,
@@ -77,7 +78,7 @@ def _learn(facts: Facts, rows: list[Row]) -> None:
 
 
 def _learn_consents(facts: Facts, rows: list[Row]) -> None:
-    for user_id, client_id, resource_id, scopes, uris, digest, remembered, revoked_at in rows:
+    for user_id, client_id, resource_id, scopes, limited, uris, digest, remembered, ended in rows:
         facts.consents[user_id, client_id, resource_id] = StoredConsent(
-            scopes, tuple(uris), digest, bool(remembered), revoked_at
+            scopes, limited, tuple(uris), digest, bool(remembered), ended
         )

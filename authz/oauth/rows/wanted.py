@@ -23,6 +23,7 @@ class Wanted:
     sessions: set[str] = field(default_factory=set)
     clients: set[str] = field(default_factory=set)
     resources: set[str] = field(default_factory=set)
+    people: set[str] = field(default_factory=set)
     replays: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     @classmethod
@@ -36,6 +37,7 @@ class Wanted:
             wanted.families |= it.families
             wanted.tokens |= it.tokens
             wanted.sessions |= it.sessions
+            wanted.people |= it.people
             for client_id, resource_id in it.consents:
                 wanted.clients.add(client_id)
                 wanted.resources.add(resource_id)

@@ -12,8 +12,9 @@ from authz import audit
 from authz.audit.events import SessionEnded
 from authz.clients.client import Client
 from authz.directory.local_login import Refused
-from authz.directory.sessions import end_session, find_session
+from authz.directory.sessions import end_session, find_session, mark_of
 from authz.errors import InvalidRequest, OAuthError, TooManyRequests
+from authz.oauth.authorization_request import SIGNED_IN_BY
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.devices import shown_user_code
 from authz.oauth.metadata import WELL_KNOWN
@@ -142,7 +143,8 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
             retry_after=result.retry_after,
         )
     LOGINS.labels("password", "succeeded").inc()
-    response = see_other(_continuation(configuration.tenant.path, then, continue_query))
+    mark = mark_of(result.token)
+    response = see_other(_continuation(configuration.tenant.path, then, continue_query, mark))
     set_session(edge, slug, response, result.token)
     return response
 
@@ -155,19 +157,21 @@ def _host_of(edge: Edge, client_id: str) -> str | None:
         return None
 
 
-def _continuation(path: str, then: str, continue_query: str) -> str:
+def _continuation(path: str, then: str, continue_query: str, mark: str) -> str:
     """Where the person was going: a page of ours by its name, because the name went through the browser (ATK-07)."""
     if then == DEVICE:
         user_code = shown_user_code(params_of(continue_query).find("user_code") or "")
         return f"{path}/device?user_code={user_code}" if user_code else f"{path}/device"
-    query = _satisfied(continue_query)
+    query = _satisfied(continue_query, mark)
     return f"{path}/authorize?{query}" if query else path or "/"
 
 
-def _satisfied(continue_query: str) -> str:
+def _satisfied(continue_query: str, mark: str) -> str:
     """The request to take up again: its wish for a fresh sign-in has just been granted, everything else stays.
 
-    Rebuilt from its parts and put behind a path of ours, so it can lead nowhere else (ATK-07).
+    Where it may mind how the person signs in, it tells which sign-in was made for it, so that one that does not do
+    is an answer and not a loop. Rebuilt from its parts and put behind a path of ours, so it can lead nowhere else
+    (ATK-07).
     """
     pairs = []
     for name, value in parse_qsl(continue_query, keep_blank_values=True, max_num_fields=64):
@@ -175,7 +179,10 @@ def _satisfied(continue_query: str) -> str:
             value = " ".join(v for v in value.split() if v not in ("login", "select_account"))
             if not value:
                 continue
-        pairs.append((name, value))
+        if name != SIGNED_IN_BY:
+            pairs.append((name, value))
+    if any(name in ("acr_values", "request_uri") for name, _ in pairs):
+        pairs.append((SIGNED_IN_BY, mark))
     return urlencode(pairs)
 
 

@@ -170,7 +170,14 @@ class _Flow:
             if decision == "allow":
                 try:
                     lifetime = self.services.settings.tokens.code
-                    made = engine.allow(tx, asking, chosen, code_lifetime=lifetime, now=self.now)
+                    made = engine.allow(
+                        tx,
+                        asking,
+                        chosen,
+                        settled=pending.settled,
+                        code_lifetime=lifetime,
+                        now=self.now,
+                    )
                     code = made.code
                 except PushedRequestRefused:
                     raise  # nothing of this answer counts, and nothing is sent to the client twice

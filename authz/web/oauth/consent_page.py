@@ -1,18 +1,22 @@
 """The consent page's context: the facts first (hosts, scopes in words, risk), the client's own claims second."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
 from authz.oauth.asking import Asking
+from authz.oauth.authorization_details import ToolLimit, scopes_of, standing
 from authz.oauth.authorize import AskConsent
 from authz.policy import SENTENCES, Decision
-from authz.policy.snapshot import Resource
+from authz.policy.openid import RISK, SCOPES
+from authz.policy.snapshot import Resource, Scope
 from authz.urls import is_loopback_redirect, redirect_host
 from authz.web.edge import Edge
 
-_RISKS = ("read", "write", "destructive")
+_RISKS = ("read", "write", "destructive", RISK)
+_OPENID = {name: place for place, name in enumerate(SCOPES)}
 
 
 @dataclass(frozen=True)
@@ -23,28 +27,37 @@ class ShownScope:
     description: str
     risk: str
     tools: list[str]
+    limits: list[tuple[str, list[tuple[str, str]]]]
+    """Tools that may be called only with certain arguments: each with its conditions in words (RAR-04)."""
     is_new: bool
     already_granted: bool
 
 
 def shown_scopes(
-    resource: Resource, decision: Decision, already_granted: frozenset[str] = frozenset()
+    resource: Resource,
+    names: frozenset[str],
+    *,
+    already_granted: frozenset[str] = frozenset(),
+    settled: frozenset[str] = frozenset(),
+    limits: Sequence[ToolLimit] = (),
 ) -> list[ShownScope]:
     """What the person may tick, in words, the harmless first."""
     shown = []
-    for name in sorted(decision.granted):
-        scope = resource.scopes[name]
+    for name in names:
+        scope = _scope(resource, name)
+        own = [limit for limit in limits if name in scopes_of([limit], resource)]
         shown.append(
             ShownScope(
                 name=name,
                 description=scope.description or name,
                 risk=scope.risk,
                 tools=list(scope.tools),
-                is_new=bool(already_granted) and name not in already_granted,
+                limits=[(limit.tool, limit.conditions) for limit in own],
+                is_new=bool(already_granted | settled) and name not in already_granted,
                 already_granted=name in already_granted,
             )
         )
-    return sorted(shown, key=lambda scope: (_RISKS.index(scope.risk), scope.name))
+    return sorted(shown, key=lambda it: (_RISKS.index(it.risk), _OPENID.get(it.name, 0), it.name))
 
 
 def shown_removals(decision: Decision) -> list[tuple[str, str]]:
@@ -55,6 +68,7 @@ def shown_removals(decision: Decision) -> list[tuple[str, str]]:
 def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
     """What the person decides about (MCP-AS-47, MCP-AS-59, O21-25)."""
     client, tenant = asking.client, asking.configuration.tenant
+    resource = asking.request.resource
     redirect = urlsplit(asking.request.redirect_uri)
     # This answer's way, whatever else the client registered: that is what a program here could take (MCP-AS-48).
     is_local = is_loopback_redirect(asking.request.redirect_uri)
@@ -87,7 +101,19 @@ def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
         resource_name=asking.request.resource.name,
         resource_identifier=asking.request.resource.identifier,
         user_label=asking.signed_in.login,
-        scopes=shown_scopes(asking.request.resource, step.decision, step.already_granted),
+        scopes=shown_scopes(
+            resource,
+            step.asked,
+            already_granted=step.already_granted,
+            settled=step.settled,
+            limits=standing(asking.request.details, resource, step.decision.granted),
+        ),
+        settled=[(name, _scope(resource, name).description) for name in sorted(step.settled)],
         removed=shown_removals(step.decision),
         offline=asking.request.offline_access or client.may_use("refresh_token"),
     )
+
+
+def _scope(resource: Resource, name: str) -> Scope:
+    """Of the MCP server, or OpenID's."""
+    return resource.scopes.get(name) or SCOPES[name]

@@ -70,7 +70,7 @@ def confirm_page(
         asked_from=device.asked_from,
         is_near=device.asked_from == address,
         asked_ago=_ago(device.asked_at, now),
-        scopes=shown_scopes(device.resource, decision),
+        scopes=shown_scopes(device.resource, decision.granted),
         removed=shown_removals(decision),
         offline=device.offline_access or device.client.may_use("refresh_token"),
     )
