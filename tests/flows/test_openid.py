@@ -5,12 +5,12 @@ import hashlib
 import json
 
 import pytest
-from tests.support.dpop_keys import DpopKey
 
 from authz.admin import clients, resources, users
 from authz.db.models import Client
 from authz.oauth.configuration import bump
 from authz.policy.scopes import OPENID_SCOPES
+from tests.support.dpop_keys import DpopKey
 from tests.support.harness import RESOURCE
 
 ALONE = {"resource": None, "scope": "openid profile email"}

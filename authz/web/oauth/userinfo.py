@@ -12,6 +12,7 @@ from authz.oauth.userinfo import Presented
 from authz.policy.openid import USERINFO_PATH
 from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
 from authz.tenants import DEFAULT_SLUG
+from authz.web.addresses import peer_address
 from authz.web.edge import Edge
 from authz.web.responses import json_answer, preflight
 
@@ -29,7 +30,8 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
             dpop=tuple(request.headers.getlist("dpop")),
         )
         try:
-            claims, nonce = await edge.userinfo.handle(presented)
+            with edge.limits.attempt("userinfo", peer_address(edge, request)):
+                claims, nonce = await edge.userinfo.handle(presented)
         except UnknownTenant:
             return json_answer({"error": "not_found"}, status=404)
         except OAuthError as error:
@@ -63,8 +65,8 @@ def _refused(error: OAuthError) -> Response:
         bearer = f'Bearer realm="authz"{told}'
         bound = f'DPoP realm="authz"{told}, algs="{algorithms}"'
         headers["www-authenticate"] = bound if is_about_proof else f"{bearer}, {bound}"
-    if status == 503:
-        headers["retry-after"] = "1"
+    if error.retry_after is not None:
+        headers["retry-after"] = str(error.retry_after)
     if isinstance(error, UseDpopNonce):
         headers["dpop-nonce"] = error.nonce
     body = {"error": error.code, "error_description": error.description}
