@@ -9,6 +9,7 @@ def test_a_session_and_a_remembered_consent_answer_without_a_page(harness):
     """MCP-AS-58: the same request again needs nobody."""
     browser = harness.browser()
     first = browser.authorize()
+    harness.clock.advance(seconds=1)
     again = browser.start()
     assert again.code
     assert again.code != first.code
