@@ -106,6 +106,7 @@ class UserInfo:
             presented.dpop,
             method=presented.method,
             uris=(f"{configuration.tenant.issuer}{USERINFO_PATH}",),
+            algorithms=dpop.ALGORITHMS,
             nonces=self._channel.nonces(configuration),
             tenant_id=configuration.tenant.id,
             now=now,

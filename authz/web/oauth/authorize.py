@@ -154,12 +154,18 @@ class _Flow:
         except _STOPS as stop:
             return stopped(self.edge, configuration, signed_in, pending.query, stop)
         try:
-            return self._answer(asking, pending_id, decision[0], chosen)
+            return self._answer(asking, pending_id, decision[0], chosen, settled=pending.settled)
         except PushedRequestRefused as gone:
             return refusal_page(self.edge, configuration, gone, client_id=pending.client_id)
 
     def _answer(
-        self, asking: Asking, pending_id: str, decision: str, chosen: frozenset[str]
+        self,
+        asking: Asking,
+        pending_id: str,
+        decision: str,
+        chosen: frozenset[str],
+        *,
+        settled: frozenset[str],
     ) -> Response:
         configuration, signed_in = asking.configuration, asking.signed_in
         error: OAuthError | None = None
@@ -174,7 +180,7 @@ class _Flow:
                         tx,
                         asking,
                         chosen,
-                        settled=pending.settled,
+                        settled=settled,
                         code_lifetime=lifetime,
                         now=self.now,
                     )

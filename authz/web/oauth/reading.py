@@ -23,6 +23,7 @@ from authz.directory.sessions import SignedIn
 from authz.errors import LoginRequired, OAuthError
 from authz.oauth.asking import Asking
 from authz.oauth.authorization_request import (
+    SIGNED_IN_BY,
     AuthorizationRequest,
     RedirectRefused,
     ReturnAddress,
@@ -86,6 +87,7 @@ def read_request(
     if client_id is None:
         raise ClientRefused("The link does not name a client.", reason="client_id_missing")
     pushed = _find_pushed(edge, configuration, client_id, params, now)
+    link = params
     if pushed is not None:
         # Whatever else the link says came through a browser and does not count (RFC 9101 §5, PAR-05).
         params = params_of(pushed.query)
@@ -100,6 +102,9 @@ def read_request(
             pushed=pushed is not None,
             push_required=edge.services.settings.clients.require_pushed_requests,
         )
+        if pushed is not None:
+            # Ours, and of the link: the client could not know it when it pushed.
+            request = replace(request, signed_in_by=link.find(SIGNED_IN_BY))
         if pushed is not None and signed_in is not None and signed_in.auth_time > pushed.created_at:
             # The sign-in it asks for has happened; its own parameters cannot lose the wish for one.
             asked = request.prompt - {"login", "select_account"}
