@@ -150,6 +150,7 @@ def test_an_issued_token_is_told_in_full(harness):
         "policy_version": harness.tenant().config_version,
         "refresh_token": True,
         "retry": False,
+        "bound": None,
     }
 
 

@@ -62,11 +62,11 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         try:
             edge.limits.admit("authorize", address=peer_address(edge, request))
             params, query = read_query(request)
+            slug = request.path_params.get("slug", DEFAULT_SLUG)
+            cookie = read_session(edge, slug, request)
+            location = await answer_silently(edge, slug, params, cookie)
         except OAuthError as error:
             return unreadable(edge, error)
-        slug = request.path_params.get("slug", DEFAULT_SLUG)
-        cookie = read_session(edge, slug, request)
-        location = await answer_silently(edge, slug, params, cookie)
         if location is not None:
             AUTHORIZE_REQUESTS.labels("code").inc()
             return see_other(location)

@@ -5,7 +5,7 @@ answers with a code.
 """
 
 from authz import entropy
-from authz.errors import OAuthError
+from authz.errors import OAuthError, TemporarilyUnavailable
 from authz.oauth.authorization_request import return_address, validate
 from authz.oauth.back_channel import UnknownTenant
 from authz.oauth.params import Params
@@ -16,7 +16,7 @@ _ASKS_FOR_A_PAGE = frozenset({"login", "consent", "select_account"})
 
 
 async def answer_silently(edge: Edge, slug: str, params: Params, cookie: str | None) -> str | None:
-    """Where to send the browser; None when it takes the long way."""
+    """Where to send the browser; None when it takes the long way. Raises TooManyRequests."""
     client_id = params.find("client_id")
     if client_id is None or not cookie or len(cookie) > 128:
         return None
@@ -46,8 +46,13 @@ async def answer_silently(edge: Edge, slug: str, params: Params, cookie: str | N
             session_digest=entropy.digest(cookie),
             code_lifetime=edge.services.settings.tokens.code,
         )
-        result = await edge.channel.submit(job_of(silent))
     except (OAuthError, UnknownTenant):
+        return None
+    # By session, because whose it is only the batch will know: each answer is a row (ATK-61).
+    edge.limits.admit("authorize", user=silent.session_digest)
+    try:
+        result = await edge.channel.submit(job_of(silent))
+    except TemporarilyUnavailable:
         return None
     if isinstance(result, Exception) or result[0].answer is None:
         return None
