@@ -118,6 +118,17 @@ async function redeem(answer) {
   return response.json();
 }
 
+const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
+
+const post = async (path, fields) =>
+  (await fetch(`${given.issuer}${path}`, { method: "POST", body: new URLSearchParams(fields) })).json();
+
+const askFromDevice = () =>
+  post("/device_authorization", { client_id: given.headless, resource: given.resource, scope: given.scope });
+
+const poll = ({ device_code }) =>
+  post("/token", { grant_type: DEVICE_GRANT, client_id: given.headless, device_code });
+
 async function answered(page) {
   await page.waitForURL((url) => String(url).startsWith(redirectUri));
   return arrivals.at(-1);
@@ -209,6 +220,42 @@ const scenarios = {
     return { faults, granted: tokens.scope };
   },
 
+  async device() {
+    const device = await askFromDevice();
+    const { page, faults } = await open({ javaScriptEnabled: false });
+    await page.goto(device.verification_uri_complete);
+    await signIn(page);
+    const filledIn = await page.getByLabel("The code that your device shows").inputValue();
+    const before = await poll(device);
+    await page.getByRole("button", { name: "Continue" }).click();
+    const facts = {
+      heading: await page.getByRole("heading", { level: 1 }).textContent(),
+      warning: await page.getByText("Did somebody send you this code or this link?").isVisible(),
+      hosts: await page.locator(".route .host").allTextContents(),
+      offered: await page.locator('input[name="scope"]').evaluateAll((boxes) => boxes.map((box) => box.value)),
+      notPossible: await page.locator(".removed code").allTextContents(),
+    };
+    await shoot(page, "device");
+    await page.locator(".scope label").last().click();
+    await page.getByRole("button", { name: "Allow" }).click();
+    const told = await page.getByRole("heading", { level: 1 }).textContent();
+    const tokens = await poll(device);
+    return { faults, device, filledIn, before: before.error, ...facts, told, granted: tokens.scope };
+  },
+
+  async enterInABoxRefusesADevice() {
+    const device = await askFromDevice();
+    const { page, faults } = await open();
+    await page.goto(device.verification_uri);
+    await signIn(page);
+    const focused = await page.evaluate(() => document.activeElement?.id);
+    await page.keyboard.type(device.user_code.replace("-", " ").toLowerCase());
+    await page.keyboard.press("Enter");
+    await page.locator('input[name="scope"]').first().press("Enter");
+    const told = await page.getByRole("heading", { level: 1 }).textContent();
+    return { faults, focused, told, polled: (await poll(device)).error };
+  },
+
   async views() {
     const found = {};
     for (const view of VIEWS) {
@@ -224,6 +271,18 @@ const scenarios = {
       await signIn(page);
       await page.locator("details").evaluateAll((all) => all.forEach((one) => (one.open = true)));
       await look("consent");
+      const device = await askFromDevice();
+      await page.goto(device.verification_uri);
+      await look("device");
+      await page.getByLabel("The code that your device shows").fill("BBBB-BBBB");
+      await page.getByRole("button", { name: "Continue" }).click();
+      await look("device refused");
+      await page.getByLabel("The code that your device shows").fill(device.user_code);
+      await page.getByRole("button", { name: "Continue" }).click();
+      await page.locator("details").evaluateAll((all) => all.forEach((one) => (one.open = true)));
+      await look("device confirm");
+      await page.getByRole("button", { name: "Allow" }).click();
+      await look("device allowed");
       await page.goto(authorizeUrl({ client_id: "nobody" }));
       await look("error");
       await page.goto(given.issuer);

