@@ -207,7 +207,9 @@ def add_query(url: str, params: Sequence[tuple[str, str]]) -> str:
     _refuse("URL", url, fragment="#" in url)
     if not params:
         return url
-    joint = "" if url.endswith(("?", "&")) else "&" if "?" in url else "?"
+    # The first "?" begins the query; one more at its end is part of a value, as "&" is of a path.
+    _, begun, query = url.partition("?")
+    joint = "?" if not begun else "" if not query or query.endswith("&") else "&"
     # Spaces become %20: every reader of queries understands that, not every one reads "+".
     return f"{url}{joint}{urlencode(params, quote_via=quote, safe='')}"
 
@@ -231,7 +233,8 @@ def read_url(kind: str, text: str) -> Parts:
     place = _AUTHORITY.fullmatch(authority)
     if place is None or int(place["port"] or 0) > 65535:
         raise UrlError(kind, text, "port")
-    if match["scheme"].lower() in _DEFAULT_PORTS:
+    # Brackets hold an address in every scheme (RFC 3986 §3.2.2), and other readers stop at anything else.
+    if match["scheme"].lower() in _DEFAULT_PORTS or place["host"].startswith("["):
         _check_host(kind, text, place["host"])
     port = int(place["port"]) if place["port"] else None
     scheme, path, query, fragment = match.group("scheme", "path", "query", "fragment")

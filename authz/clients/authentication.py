@@ -5,7 +5,6 @@ share one public sentence.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -257,7 +256,7 @@ def _basic(authorization: str | None) -> list[tuple[str, str]] | None:
         raise InvalidRequest("the Authorization header is not Basic", reason="authorization_scheme")
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # of three kinds: not ASCII, not base64, not UTF-8
         raise InvalidRequest(
             "the Authorization header is malformed", reason="basic_malformed"
         ) from None

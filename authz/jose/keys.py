@@ -62,8 +62,11 @@ def _check_rsa(entry: Mapping[str, Any]) -> None:
         raise JwtError("jwk_malformed")
     if not 340 <= len(modulus) <= 1368 or not 3 <= len(exponent) <= 8:
         raise JwtError("jwk_weak")
-    value = int.from_bytes(decode(exponent), "big")
-    if value < 65537 or value % 2 == 0:
+    # The number, not its spelling: leading zeros make a small one long.
+    product, power = (int.from_bytes(decode(text), "big") for text in (modulus, exponent))
+    if not 2048 <= product.bit_length() <= 8192 or product % 2 == 0:
+        raise JwtError("jwk_weak")
+    if power < 65537 or power % 2 == 0:
         raise JwtError("jwk_weak")
 
 

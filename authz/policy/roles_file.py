@@ -31,6 +31,8 @@ _ROLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _STRING = "tag:yaml.org,2002:str"
 _TIME = "tag:yaml.org,2002:timestamp"
 _MAX_DESCRIPTION = 500
+# Escapes can write them, and no database stores them: NUL, and half a surrogate pair.
+_NOT_STORED = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ def parse(text: str) -> RolesFile:
         raise Invalid(f"{where}not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise Invalid(f"not valid YAML: {' '.join(str(error).split())}") from None
+    except (ValueError, OverflowError):
+        # What PyYAML does not foresee: \UFFFFFFFF, a version number of five thousand digits.
+        raise Invalid("not valid YAML: an escape or a number is out of range") from None
     if root is None:
         raise Invalid("the file is empty; `roles: {}` says that there are to be no roles")
     top = _mapping(root, "the file")
@@ -200,7 +205,7 @@ def _bindings(node: Node, roles: Mapping[str, RoleEntry]) -> Iterator[BindingEnt
 
 def _moment(node: Node, what: str) -> datetime:
     text = node.value if isinstance(node, ScalarNode) and node.tag in (_STRING, _TIME) else ""
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             return moment.astimezone(UTC)
@@ -238,6 +243,8 @@ def _text(node: Node, what: str) -> str:
     if node.tag != _STRING:
         kind = node.tag.rpartition(":")[2]
         raise _wrong(node, f"{what}: YAML reads {node.value!r} as {kind}; put it in quotes")
+    if _NOT_STORED.search(node.value):
+        raise _wrong(node, f"{what}: {node.value!r} has a character that cannot be stored")
     return str(node.value)
 
 

@@ -184,7 +184,7 @@ def files(draw):
     bindings = None
     if draw(st.booleans()):
         bindings = tuple(
-            BindingEntry(name, users, groups, draw(st.none() | moments))
+            BindingEntry(name, users, groups, until=draw(st.none() | moments))
             for name in known
             if (users := draw(logins)) | (groups := draw(holders))
         )
