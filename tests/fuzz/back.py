@@ -15,11 +15,21 @@ from authz.net.client import Fetched
 from authz.net.errors import NetworkError
 from authz.policy import roles_file
 from authz.policy.scopes import PROTOCOL_SCOPES, is_scope_name, parse_scope
-from authz.resource_server import access_token, compact, jwks, listing, messages, request
+from authz.resource_server import (
+    access_token,
+    compact,
+    dpop,
+    jwks,
+    listing,
+    messages,
+    request,
+    tool_limits,
+)
 from authz.resource_server import strict_json as messages_json
 from authz.resource_server import urls as resource_urls
+from authz.resource_server.errors import InvalidToken
 from authz.web.addresses import _budgeted
-from tests.fuzz.front import SEPARATOR, in_form, in_header, token_of
+from tests.fuzz.front import KEY, SEPARATOR, in_form, in_header, token_of
 from tests.support.configured import ISSUER, NOW, RESOURCE
 
 
@@ -147,29 +157,47 @@ def rs_token(data: bytes) -> None:
 
 def rs_claims(data: bytes) -> None:
     """Judged as if the signature were good: a mistake of the authorization server must not be ours."""
-    claims = compact.read_object(data, "claims_not_json")
+    claims = compact.read_object(data, "claims_not_json", InvalidToken)
     token = access_token.read_claims(
         claims, issuer=ISSUER, resource=RESOURCE.identifier, now=NOW.timestamp()
     )
     assert token.issuer == ISSUER
     assert token.subject
     assert token.expires_at > NOW - timedelta(seconds=access_token.LEEWAY)
-    assert "cnf" not in token.claims
+    assert token.key_thumbprint == token.claims.get("cnf", {}).get("jkt")
+    for alternatives in token.tool_limits.values():
+        assert tool_limits.permits(alternatives, {}) == any(not limits for limits in alternatives)
     hash(token)
 
 
 def rs_keys(data: bytes) -> None:
     """ATK-45."""
-    keys = jwks.read_keys(compact.read_object(data, "keys_not_json"))
+    keys = jwks.read_keys(compact.read_object(data, "keys_not_json", InvalidToken))
     for key in keys.values():
         assert key.algorithms <= jwks.ALGORITHMS.keys()
         for algorithm in key.algorithms:
             assert not jwks.ALGORITHMS[algorithm].verify(b"a.b", b"\x00" * 64, key.key)
 
 
+def rs_proof(data: bytes) -> None:
+    """RFC 9449 §4.3."""
+    proof = dpop.read_proof(
+        [token_of(data)],
+        token="tok",
+        key_thumbprint=KEY.thumbprint(),
+        method="POST",
+        resource=RESOURCE.identifier,
+        now=NOW.timestamp(),
+    )
+    assert proof.key_thumbprint == KEY.thumbprint()
+    assert abs(proof.issued_at - NOW.timestamp()) <= dpop.WINDOW
+
+
 def rs_message(data: bytes) -> None:
     body = messages.read_body(data)
-    assert all(isinstance(name, str) for name in body.called)
+    for call in body.calls:
+        assert isinstance(call.tool, str)
+        assert isinstance(call.arguments, dict)
     assert body.request_id is None or isinstance(body.request_id, str | int)
 
 
@@ -181,7 +209,7 @@ def rs_request(data: bytes) -> None:
     """The query, then each Authorization header."""
     query, *headers = data.split(SEPARATOR)
     asgi = {"query_string": query, "headers": [(b"authorization", value) for value in headers]}
-    assert request.bearer_token(asgi).isascii()
+    assert request.read_credentials(asgi).token.isascii()
 
 
 def rs_listing(data: bytes) -> None:

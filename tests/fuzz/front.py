@@ -5,13 +5,13 @@ answer. Several values of one request are separated by SEPARATOR, which stands i
 """
 
 import contextlib
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import parse_qsl, urlsplit
 
 from joserfc import jws
 from starlette.requests import Request
 
-from authz.clients import metadata, registration, trust
+from authz.clients import certificates, metadata, registration, trust
 from authz.clients.authentication import read_credentials
 from authz.db.types import canonical_json
 from authz.jose import (
@@ -26,7 +26,7 @@ from authz.jose import (
 from authz.jose.compact import decode, encode
 from authz.jose.keys import fitting
 from authz.net.strict_json import read_object
-from authz.oauth import asked, authorization_request, dpop, pkce, refresh
+from authz.oauth import asked, authorization_request, devices, dpop, pkce, refresh
 from authz.oauth.params import MAX_PARAMETERS, Params
 from authz.urls import (
     UrlError,
@@ -126,7 +126,8 @@ def dpop_proof(data: bytes) -> None:
     proof = dpop.read_proof(
         [token_of(data)],
         method="POST",
-        uri=f"{ISSUER}/token",
+        uris=[f"{ISSUER}/token"],
+        algorithms=dpop.ALGORITHMS,
         nonces=None,
         tenant_id=TENANT_ID,
         now=NOW,
@@ -198,6 +199,17 @@ def client_trust(data: bytes) -> None:
     assert listed.judge(text) is trust.Verdict.DENIED
     host = urlsplit(text).hostname
     assert trust.TrustPolicy("allow_list", allow=frozenset({host})).judge(text) == "admitted"
+
+
+def client_certificate(data: bytes) -> None:
+    """DER as a proxy hands it over: whatever is in it, it has a thumbprint and names, or is refused."""
+    header = f":{b64encode(data).decode()}:" if data[:1] == b"0" else in_header(data)
+    found = certificates.read_certificate(header, NOW)
+    assert len(found.thumbprint) == 43
+    for name in certificates.NAMES:
+        certificates.matches(found, {name: "app.example"})
+    assert not certificates.Authorities().issued(found, NOW)
+    certificates.Authorities((found.parsed,)).issued(found, NOW)
 
 
 # -- forms, queries, JSON -----------------------------------------------------------------------------------
@@ -287,7 +299,7 @@ def authorization(data: bytes) -> None:
     sent = dict(parse_qsl(urlsplit(location).query, keep_blank_values=True))
     assert (sent["code"], sent["iss"]) == ("azc_1", ISSUER)
     assert sent.get("state") == address.state
-    valid = authorization_request.validate(CLIENT, params, address, POLICY)
+    valid = authorization_request.validate(CLIENT, params, address, POLICY, pushed=False)
     assert pkce.is_challenge(valid.code_challenge)
     assert valid.resource is RESOURCE
     assert valid.prompt <= authorization_request.PROMPTS
@@ -321,3 +333,13 @@ def proof_key(data: bytes) -> None:
     if pkce.is_challenge(text):
         assert pkce.is_verifier(text)
         assert dpop.is_thumbprint(text)
+
+
+def user_code(data: bytes) -> None:
+    """What a person types: any two spellings of one code are one code."""
+    typed = in_form(data)
+    shown = devices.shown_user_code(typed)
+    assert bool(shown) == (devices.user_code_digest(typed) is not None)
+    if shown:
+        assert devices.user_code_digest(shown) == devices.user_code_digest(typed)
+        assert devices.shown_user_code(shown) == shown

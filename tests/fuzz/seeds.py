@@ -1,7 +1,13 @@
 """Inputs that get far into a parser: where Hypothesis and atheris begin. Regressions stand in `test_targets`."""
 
 import json
+from datetime import timedelta
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from authz.resource_server.dpop import access_token_hash
 from tests.support.arrange import REDIRECT, challenge
 from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE, fixed_key
 
@@ -214,4 +220,30 @@ BEARERS = (
     b"access_token=x" + SEPARATOR + b"Bearer a",
     SEPARATOR + b"bearer  a" + SEPARATOR + b"Bearer b",
     b"%61ccess_token=&" + SEPARATOR + b"Basic x",
+)
+RESOURCE_PROOFS = (
+    _signed(
+        _PROOF_HEADER,
+        {**_PROOF, "htu": RESOURCE.identifier, "ath": access_token_hash("tok")},
+    ),
+    *PROOFS,
+)
+USER_CODES = (b"BCDF-GHJK", b"bcdf ghjk", b"BCDFGHJ", "\u017f\u00df\u2013".encode())
+
+
+def _certificate() -> x509.Certificate:
+    name = x509.Name.from_rfc4514_string("CN=app,O=Acme,C=DE")
+    names = [x509.DNSName("app.example"), x509.UniformResourceIdentifier("https://app.example/")]
+    key = fixed_key().private_key
+    return (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, SHA256(), ecdsa_deterministic=True)
+    )
+
+
+CERTIFICATES = (
+    _certificate().public_bytes(Encoding.DER),
+    _certificate().public_bytes(Encoding.PEM),
 )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from authz.clients.certificates import CertificateError
 from authz.clients.metadata import MetadataError
 from authz.errors import (
     Invalid,
@@ -24,7 +25,12 @@ from authz.errors import (
 )
 from authz.jose import JwtError
 from authz.net.strict_json import NotStrict
-from authz.resource_server.errors import InvalidToken, MalformedRequest, MissingToken
+from authz.resource_server.errors import (
+    InvalidProof,
+    InvalidToken,
+    MalformedRequest,
+    MissingToken,
+)
 from authz.urls import UrlError
 from tests.fuzz import back, front, seeds
 
@@ -63,6 +69,9 @@ TARGETS: dict[str, Target] = {
     "clients.authentication": Target(
         front.client_credentials, (InvalidRequest, InvalidClient), seeds.CREDENTIALS
     ),
+    "clients.certificates": Target(
+        front.client_certificate, (CertificateError,), seeds.CERTIFICATES
+    ),
     "clients.metadata": Target(front.client_document, (NotStrict, MetadataError), seeds.DOCUMENTS),
     "clients.registration": Target(
         front.client_registration,
@@ -85,6 +94,7 @@ TARGETS: dict[str, Target] = {
         front.asked_for, (InvalidRequest, InvalidScope, InvalidTarget), seeds.QUERIES
     ),
     "oauth.authorization_request": Target(front.authorization, (OAuthError,), seeds.QUERIES),
+    "oauth.devices": Target(front.user_code, (), seeds.USER_CODES),
     "oauth.dpop": Target(front.dpop_proof, (InvalidDpopProof,), seeds.PROOFS),
     "oauth.pkce": Target(front.proof_key, (), seeds.VERIFIERS),
     "oauth.refresh": Target(front.refresh_token, (), seeds.REFRESH_TOKENS),
@@ -92,6 +102,9 @@ TARGETS: dict[str, Target] = {
     "policy.scopes": Target(back.scope, (ValueError,), seeds.SCOPES),
     "resource_server.access_token": Target(back.rs_claims, (InvalidToken,), seeds.CLAIMS),
     "resource_server.compact": Target(back.rs_token, (InvalidToken,), seeds.ACCESS_TOKENS),
+    "resource_server.dpop": Target(
+        back.rs_proof, (InvalidProof, InvalidToken), seeds.RESOURCE_PROOFS
+    ),
     "resource_server.jwks": Target(back.rs_keys, (InvalidToken, ValueError), seeds.JWKS),
     "resource_server.listing": Target(back.rs_listing, (), seeds.STREAMS),
     "resource_server.messages": Target(back.rs_message, (MalformedRequest,), seeds.MESSAGES),
