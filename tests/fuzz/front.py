@@ -5,7 +5,9 @@ answer. Several values of one request are separated by SEPARATOR, which stands i
 """
 
 import contextlib
+import json
 from base64 import b64encode, urlsafe_b64encode
+from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 from joserfc import jws
@@ -26,8 +28,17 @@ from authz.jose import (
 from authz.jose.compact import decode, encode
 from authz.jose.keys import fitting
 from authz.net.strict_json import read_object
-from authz.oauth import asked, authorization_request, devices, dpop, pkce, refresh
+from authz.oauth import (
+    asked,
+    authorization_details,
+    authorization_request,
+    devices,
+    dpop,
+    pkce,
+    refresh,
+)
 from authz.oauth.params import MAX_PARAMETERS, Params
+from authz.policy.snapshot import Scope
 from authz.urls import (
     UrlError,
     add_query,
@@ -57,6 +68,7 @@ PROFILE = Profile(
     required=frozenset({"jti"}),
 )
 POLICY = policy()
+LIMITED = replace(RESOURCE, scopes={"logs.write": Scope("logs.write", tools=("rotate", "drop"))})
 _SIGNER = jws.JWSRegistry.algorithms["ES256"]
 
 
@@ -313,6 +325,18 @@ def asked_for(data: bytes) -> None:
     resource = asked.read_resource(params, POLICY)
     asked.check_scopes(scopes.resource, resource)
     assert scopes.resource is None or scopes.resource & resource.scopes.keys()
+
+
+def details(data: bytes) -> None:
+    """RAR-01, RAR-04: what was read is stored and read again as the same, and is within itself."""
+    limits = authorization_details.parse(in_form(data), LIMITED)
+    stored = json.loads(canonical_json(authorization_details.as_json(limits)))
+    assert authorization_details.of_json(stored) == limits
+    assert authorization_details.parse(json.dumps(stored), LIMITED) == limits
+    assert authorization_details.scopes_of(limits, LIMITED) == {"logs.write"}
+    granted = frozenset({"logs.write"})
+    assert authorization_details.standing(limits, LIMITED, granted) == limits
+    assert authorization_details.narrowed(limits, limits, LIMITED, granted) == limits
 
 
 def refresh_token(data: bytes) -> None:

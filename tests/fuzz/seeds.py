@@ -221,6 +221,12 @@ BEARERS = (
     SEPARATOR + b"bearer  a" + SEPARATOR + b"Bearer b",
     b"%61ccess_token=&" + SEPARATOR + b"Basic x",
 )
+_DETAIL = {"type": "mcp_tool", "locations": [RESOURCE.identifier], "tool": "rotate"}
+DETAILS = (
+    _json([_DETAIL]),
+    _json([{**_DETAIL, "arguments": {"b": ["1", "2"], "a": ["x"]}}, {**_DETAIL, "tool": "drop"}]),
+    _json([{**_DETAIL, "locations": ["https://MCP.example:443/mcp"], "actions": ["read"]}]),
+)
 RESOURCE_PROOFS = (
     _signed(
         _PROOF_HEADER,

@@ -13,6 +13,7 @@ from authz.clients.certificates import CertificateError
 from authz.clients.metadata import MetadataError
 from authz.errors import (
     Invalid,
+    InvalidAuthorizationDetails,
     InvalidClient,
     InvalidClientMetadata,
     InvalidDpopProof,
@@ -92,6 +93,9 @@ TARGETS: dict[str, Target] = {
     "net.strict_json": Target(back.net_json, (NotStrict,), seeds.JSON),
     "oauth.asked": Target(
         front.asked_for, (InvalidRequest, InvalidScope, InvalidTarget), seeds.QUERIES
+    ),
+    "oauth.authorization_details": Target(
+        front.details, (InvalidAuthorizationDetails,), seeds.DETAILS
     ),
     "oauth.authorization_request": Target(front.authorization, (OAuthError,), seeds.QUERIES),
     "oauth.devices": Target(front.user_code, (), seeds.USER_CODES),

@@ -310,10 +310,18 @@ def test_who_gets_a_refresh_token(client, offline_access, given):
 
 def test_what_a_code_carries_reaches_the_token():
     """RAR-01, OIDC-02, DPOP-02."""
-    details = [{"type": "mcp_tool"}]
-    carrying = replace(CODE, openid=frozenset({"openid"}), nonce="n", authorization_details=details)
+    details = [{"type": "mcp_tool", "locations": [RESOURCE.identifier], "tool": "undeclared"}]
+    carrying = replace(
+        CODE,
+        openid=frozenset({"openid", "profile"}),
+        nonce="n",
+        authorization_details=details,
+        name="Dev",
+    )
     outcome = redeem(carrying, confirmation={"jkt": "k"})
-    assert outcome.answer.id_token == IdTokenRequest(frozenset({"openid"}), "n")
+    assert outcome.answer.id_token == IdTokenRequest(
+        "ES256", "n", {"name": "Dev", "preferred_username": ""}
+    )
     assert outcome.answer.authorization_details == details
     assert outcome.answer.confirmation == {"jkt": "k"}
     assert outcome.changes.new_families[0].confirmation == {"jkt": "k"}
@@ -856,7 +864,14 @@ def test_a_token_of_another_or_of_the_past_ends_nothing(broken):
 
 SIGNED_IN = SignedIn("d1", "usr_1", "dev@example.com", "Dev", NOW - timedelta(minutes=5), ("pwd",))
 SESSION = BrowserSession(SIGNED_IN, TENANT_ID, NOW + timedelta(hours=1), None, "active")
-CONSENT = StoredConsent(BOTH, (REDIRECT,), CLIENT.digest, remembered=True, revoked_at=None)
+CONSENT = StoredConsent(
+    scopes=BOTH,
+    limited=frozenset(),
+    redirect_uris=(REDIRECT,),
+    client_digest=CLIENT.digest,
+    remembered=True,
+    revoked_at=None,
+)
 WISH = AuthorizationRequest(
     client_id=CLIENT.id,
     redirect_uri=REDIRECT,
@@ -917,6 +932,8 @@ def test_a_remembered_yes_is_a_code_at_once():
         {"consent": replace(CONSENT, revoked_at=NOW)},
         {"consent": replace(CONSENT, remembered=False)},
         {"consent": replace(CONSENT, scopes=frozenset({"logs.read"}))},
+        {"consent": replace(CONSENT, limited=frozenset({"logs.write"}))},
+        {"wish": replace(WISH, openid=frozenset({"openid"}))},
         {"consent": replace(CONSENT, client_digest="0" * 64)},
         {"consent": replace(CONSENT, redirect_uris=("https://client.example/other",))},
         {"wish": replace(WISH, redirect_uri="http://127.0.0.1:7/back")},
