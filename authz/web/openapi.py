@@ -1,0 +1,280 @@
+"""The JSON surface as an OpenAPI 3.1 document, made from the registries that make the metadata (pure).
+
+Written to `docs/openapi.json` (`python -m authz.web.openapi`) and kept equal by a test; served nowhere, because what a
+client may call is in the metadata, and this says nothing about one installation. Pages for people are not in it.
+
+Decisions:
+- Parameters of other grants are no mistake (RFC 6749 §3.2), so one schema of a form holds those of all.
+- Every form endpoint may refuse in every way of `_REFUSALS`; which error code goes with which defect is in the RFCs.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from authz import __version__
+from authz.clients.registration import APPLICATION_TYPES, AUTH_METHODS, GRANT_TYPES
+from authz.oauth.grants import GRANTS
+from authz.oauth.metadata import WELL_KNOWN
+from authz.policy.openid import USERINFO_PATH
+from authz.tenants import SLUG_PATTERN
+
+_FORM = "application/x-www-form-urlencoded"
+_JSON = "application/json"
+_JWT = "application/token-introspection+jwt"
+_TENANT = "/t/{slug}"
+
+Part = dict[str, Any]
+
+
+def description() -> Part:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "mcp-authz",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "What programs call. Paths are those of a tenant; the default tenant's have no /t/{slug}.",
+        },
+        "paths": {
+            **{f"/.well-known/{name}{_TENANT}": _discovery(name) for name in WELL_KNOWN},
+            f"{_TENANT}/jwks": {"get": _get("jwks", "JwkSet", cached=True)},
+            f"{_TENANT}/token": {"post": _form("token", _grant_members(), "TokenResponse")},
+            f"{_TENANT}/introspect": {"post": _introspection()},
+            f"{_TENANT}/revoke": {
+                "post": _form("revoke", {"token": _TEXT, "token_type_hint": _TEXT}, None)
+            },
+            f"{_TENANT}/par": {"post": _form("par", _AUTHORIZATION, "Pushed", status="201")},
+            f"{_TENANT}/device_authorization": {
+                "post": _form("device_authorization", _DEVICE, "DeviceAuthorization")
+            },
+            f"{_TENANT}{USERINFO_PATH}": {
+                method: _userinfo(f"userinfo_{method}") for method in ("get", "post")
+            },
+            f"{_TENANT}/register": {"post": _registration("register", "201", body=True)},
+            f"{_TENANT}/register/{{client_id}}": _own_registration(),
+            "/health/live": {"get": _health("live", "200")},
+            "/health/ready": {"get": _health("ready", "200", "503")},
+        },
+        "components": {
+            "schemas": _SCHEMAS,
+            "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+def text() -> str:
+    """As it is written to the file."""
+    return json.dumps(description(), indent=2, ensure_ascii=False) + "\n"
+
+
+_TEXT: Part = {"type": "string"}
+_STRINGS: Part = {"type": "array", "items": _TEXT}
+_TIME: Part = {"type": "integer", "minimum": 0}
+_SLUG: Part = {
+    "name": "slug",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^{SLUG_PATTERN}$"},
+}
+_CLIENT: Part = {
+    "client_id": _TEXT,
+    "client_secret": _TEXT,
+    "client_assertion": _TEXT,
+    "client_assertion_type": _TEXT,
+}
+_AUTHORIZATION: Part = dict.fromkeys(
+    (
+        *("response_type", "redirect_uri", "scope", "state", "code_challenge", "nonce", "prompt"),
+        *("code_challenge_method", "resource", "max_age", "acr_values", "dpop_jkt", "login_hint"),
+        "authorization_details",
+    ),
+    _TEXT,
+)
+_DEVICE: Part = {"scope": _TEXT, "resource": _TEXT}
+_REFUSALS: Mapping[str, str] = {
+    "400": "The request is wrong (RFC 6749 §5.2).",
+    "401": "The client is not who it says.",
+    "403": "What is asked for is not for this client.",
+    "404": "There is no such issuer here.",
+    "413": "The body is larger than any honest one.",
+    "429": "A budget is used up; `Retry-After` says until when.",
+    "503": "Busy; `Retry-After` says until when.",
+}
+
+
+def _object(required: tuple[str, ...], members: Part, *, more: bool = True) -> Part:
+    made: Part = {"type": "object", "required": list(required), "properties": members}
+    return made if more else {**made, "additionalProperties": False}
+
+
+_METADATA: Part = {
+    "redirect_uris": {"type": "array", "items": {"type": "string", "format": "uri"}},
+    "grant_types": {"type": "array", "items": {"enum": list(GRANT_TYPES)}},
+    "response_types": {"type": "array", "items": {"const": "code"}},
+    "token_endpoint_auth_method": {"enum": list(AUTH_METHODS)},
+    "application_type": {"enum": list(APPLICATION_TYPES)},
+    "scope": _TEXT,
+}
+_SENT: Part = {
+    **_METADATA,
+    "grant_types": _STRINGS,
+    "client_name": _TEXT,
+    "client_uri": _TEXT,
+    "logo_uri": _TEXT,
+    "policy_uri": _TEXT,
+    "tos_uri": _TEXT,
+    "software_id": _TEXT,
+    "software_version": _TEXT,
+    "jwks": {"type": "object"},
+    "jwks_uri": _TEXT,
+}
+_SCHEMAS: Part = {
+    "Error": _object(("error",), {"error": _TEXT, "error_description": _TEXT}, more=False),
+    "Metadata": _object(
+        ("issuer", "token_endpoint", "jwks_uri", "response_types_supported"),
+        {
+            "issuer": {"type": "string", "format": "uri"},
+            "token_endpoint": {"type": "string", "format": "uri"},
+            "jwks_uri": {"type": "string", "format": "uri"},
+            "response_types_supported": _STRINGS,
+            "grant_types_supported": {"type": "array", "items": {"enum": list(GRANTS)}},
+        },
+    ),
+    "JwkSet": _object(
+        ("keys",),
+        {
+            "keys": {
+                "type": "array",
+                "items": {
+                    **_object(("kty", "kid", "alg", "use"), {"use": {"const": "sig"}}),
+                    "not": {"anyOf": [{"required": [member]} for member in ("d", "k", "p", "q")]},
+                },
+            }
+        },
+        more=False,
+    ),
+    "TokenResponse": _object(
+        ("access_token", "token_type", "expires_in", "scope"),
+        {
+            "access_token": _TEXT,
+            "token_type": {"enum": ["Bearer", "DPoP"]},
+            "expires_in": _TIME,
+            "scope": _TEXT,
+            "refresh_token": _TEXT,
+            "id_token": _TEXT,
+            "authorization_details": {"type": "array", "items": {"type": "object"}},
+        },
+        more=False,
+    ),
+    "Introspection": {
+        "oneOf": [
+            _object(("active",), {"active": {"const": False}}, more=False),
+            _object(("active", "iss", "sub"), {"active": {"const": True}, "exp": _TIME}),
+        ]
+    },
+    "Pushed": _object(("request_uri", "expires_in"), {"request_uri": _TEXT, "expires_in": _TIME}),
+    "DeviceAuthorization": _object(
+        ("device_code", "user_code", "verification_uri", "expires_in"),
+        {"device_code": _TEXT, "user_code": _TEXT, "verification_uri": _TEXT, "expires_in": _TIME},
+    ),
+    "Person": _object(("sub",), {"sub": _TEXT}),
+    "ClientMetadata": _object(("redirect_uris",), _SENT),
+    "Client": _object(
+        (
+            *("client_id", "client_id_issued_at", "redirect_uris", "grant_types"),
+            *("token_endpoint_auth_method", "registration_access_token", "registration_client_uri"),
+        ),
+        {**_METADATA, "client_id": _TEXT, "client_id_issued_at": _TIME},
+    ),
+    "Health": _object(("status",), {"status": _TEXT, "because": _TEXT}, more=False),
+}
+
+
+def _grant_members() -> Part:
+    names = sorted(frozenset[str]().union(*(grant.parameters for grant in GRANTS.values())))
+    return {"grant_type": {"enum": list(GRANTS)}, **dict.fromkeys(names, _TEXT)}
+
+
+def _content(schema: str, media_type: str = _JSON) -> Part:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _answers(status: str, schema: str | None, *refusals: str) -> Part:
+    good: Part = {"description": "Done."}
+    if schema is not None:
+        good["content"] = _content(schema)
+    told = {
+        code: {"description": _REFUSALS[code], "content": _content("Error")} for code in refusals
+    }
+    return {status: good, **told}
+
+
+def _operation(name: str, answers: Part, **more: Any) -> Part:
+    return {"operationId": name, "parameters": [_SLUG], **more, "responses": answers}
+
+
+def _get(name: str, schema: str, *, cached: bool = False) -> Part:
+    answers = _answers("200", schema, "404")
+    if cached:
+        answers["304"] = {"description": "As the client knows it (If-None-Match)."}
+    return _operation(name, answers)
+
+
+def _discovery(name: str) -> Part:
+    return {"get": _get(name.replace("-", "_"), "Metadata", cached=True)}
+
+
+def _form(name: str, members: Part, schema: str | None, *, status: str = "200") -> Part:
+    body = {"type": "object", "properties": {**members, **_CLIENT}}
+    return _operation(
+        name,
+        _answers(status, schema, *_REFUSALS),
+        security=[{}, {"basic": []}],
+        requestBody={"required": True, "content": {_FORM: {"schema": body}}},
+    )
+
+
+def _introspection() -> Part:
+    made = _form("introspect", {"token": _TEXT, "token_type_hint": _TEXT}, "Introspection")
+    made["responses"]["200"]["content"][_JWT] = {"schema": _TEXT}
+    return made
+
+
+def _userinfo(name: str) -> Part:
+    answers = _answers("200", "Person", "400", "401", "403", "404", "429", "503")
+    return _operation(name, answers, security=[{"bearer": []}])
+
+
+def _registration(name: str, status: str, *, body: bool) -> Part:
+    more: Part = {"security": [{}, {"bearer": []}]}
+    if body:
+        more["requestBody"] = {"required": True, "content": _content("ClientMetadata")}
+    schema = None if status == "204" else "Client"
+    return _operation(name, _answers(status, schema, *_REFUSALS), **more)
+
+
+def _own_registration() -> Part:
+    client_id = {"name": "client_id", "in": "path", "required": True, "schema": _TEXT}
+    return {
+        "parameters": [client_id],
+        "get": _registration("read_registration", "200", body=False),
+        "put": _registration("replace_registration", "200", body=True),
+        "delete": _registration("remove_registration", "204", body=False),
+    }
+
+
+def _health(name: str, *statuses: str) -> Part:
+    answers = {
+        status: {"description": "It says so itself.", "content": _content("Health")}
+        for status in statuses
+    }
+    return {"operationId": f"health_{name}", "responses": answers}
+
+
+if __name__ == "__main__":
+    print(text(), end="")  # noqa: T201 -- the one thing it is run for

@@ -1,0 +1,218 @@
+"""The description of the JSON surface, held against the running server over its socket (ATK-44, ATK-63)."""
+
+from pathlib import Path
+
+import httpx2
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.routing import Route
+
+from authz.admin import tenants
+from authz.app import routes
+from authz.oauth.grants import GRANTS
+from authz.web import openapi
+from authz.web.edge import TENANT_PATH
+from tests.support.arrange import REDIRECT, VERIFIER
+
+WRITTEN = Path(__file__).parents[2] / "docs" / "openapi.json"
+DESCRIPTION = openapi.description()
+SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
+OPERATIONS = {
+    operation.definition.raw["operationId"]: operation
+    for operation in (found.ok() for found in SCHEMA.get_all_operations())
+}
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+# PostgreSQL is the stricter one about text; the surface is the same on both.
+stricter = pytest.mark.only("postgresql")
+PAGES = tuple(
+    f"{TENANT_PATH}/{page}/"
+    for page in ("authorize", "login", "logout", "consent", "device", "clients")
+)
+"""For people."""
+
+
+def test_the_written_description_is_the_current_one():
+    """`python -m authz.web.openapi > docs/openapi.json` writes it."""
+    assert WRITTEN.read_text(encoding="utf-8") == openapi.text()
+    assert list(GRANTS) == _form("token")["grant_type"]["enum"]
+
+
+def _form(name):
+    body = OPERATIONS[name].definition.raw["requestBody"]["content"]
+    return body["application/x-www-form-urlencoded"]["schema"]["properties"]
+
+
+def test_every_route_for_programs_is_described(server):
+    """A new endpoint takes a line in `web.openapi`."""
+    described = {
+        (path.replace("/t/{slug}", TENANT_PATH), method.upper())
+        for path, operations in DESCRIPTION["paths"].items()
+        for method in operations
+        if method != "parameters"
+    }
+    served = {
+        (route.path, method)
+        for route in _routes(server)
+        for method in route.methods - {"HEAD", "OPTIONS"}
+        if TENANT_PATH in route.path or route.path.startswith("/health")
+    }
+    programs = {
+        (path, method)
+        for path, method in served
+        if not f"{path}/".startswith(PAGES)
+        and path != TENANT_PATH
+        # The same documents at the other places where clients look (MCP-AS-10 to -12).
+        and not path.startswith(f"{TENANT_PATH}/.well-known")
+    }
+    assert programs == described
+
+
+def _routes(server):
+    return [route for route in routes(server.edge) if isinstance(route, Route)]
+
+
+@pytest.fixture
+def open_(harness):
+    with harness.server.database.write() as tx:
+        tenants.set_registration(tx, harness.server.operator(), slug=harness.slug, mode="open")
+    return harness
+
+
+@pytest.fixture
+def known(open_):
+    """A confidential client that may do everything, and its secret."""
+    made = open_.add_client(
+        client_id="everything",
+        auth_method="client_secret_basic",
+        grant_types=tuple(GRANTS),
+    )
+    return made.client.id, made.secret
+
+
+@stricter
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_whatever_is_sent_is_answered_as_described(open_, known, name):
+    """No 5xx, no undescribed status, media type or member."""
+    operation = OPERATIONS[name]
+    slug = {} if name.startswith("health") else {"slug": open_.slug}
+    if "{client_id}" in operation.path:
+        slug["client_id"] = known[0]
+    inputs = st.one_of(
+        operation.as_strategy(mode, path_parameters=slug)
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+        if mode is GenerationMode.POSITIVE or "requestBody" in operation.definition.raw
+    )
+    basic = st.sampled_from([None, None, httpx2.BasicAuth(*known)._auth_header])
+
+    with requests.Session() as session:
+        session.trust_env = False
+
+        @settings(
+            max_examples=20 if "requestBody" in operation.definition.raw else 4,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(inputs, basic)
+        def tried(case, authorization):
+            headers = None if authorization is None else {"Authorization": authorization}
+            response = case.call(
+                base_url=open_.server.base, session=session, headers=headers, timeout=30
+            )
+            case.validate_response(response, checks=CHECKS)
+
+        tried()
+
+
+@stricter
+def test_what_succeeds_is_answered_as_described(open_, known):
+    """Every operation once with what it is for; generated requests hardly ever get this far."""
+    client_id, secret = known
+    http = httpx2.Client(trust_env=False, timeout=30, auth=(client_id, secret))
+    plain = httpx2.Client(trust_env=False, timeout=30)
+    issuer, base = open_.issuer, open_.server.base
+    seen = set()
+
+    def answered(name, response, status=200):
+        assert response.status_code == status, response.text
+        OPERATIONS[name].validate_response(response)
+        seen.add(name)
+        return response
+
+    post = http.post
+    page = open_.browser().authorize(client_id=client_id, scope="logs.read offline_access openid")
+    tokens = answered(
+        "token",
+        post(
+            f"{issuer}/token",
+            data={
+                "grant_type": "authorization_code",
+                "code": page.code,
+                "redirect_uri": REDIRECT,
+                "code_verifier": VERIFIER,
+            },
+        ),
+    ).json()
+    for token in (tokens["access_token"], tokens["refresh_token"], "unknown"):
+        answered("introspect", post(f"{issuer}/introspect", data={"token": token}))
+    signed = {"Accept": "application/token-introspection+jwt"}
+    answered("introspect", post(f"{issuer}/introspect", data={"token": "x"}, headers=signed))
+    answered("revoke", post(f"{issuer}/revoke", data={"token": tokens["access_token"]}))
+    request = {name: value for name, value in open_.request.items() if name != "client_id"}
+    answered("par", post(f"{issuer}/par", data=request), 201)
+    answered(
+        "device_authorization", post(f"{issuer}/device_authorization", data={"scope": "logs.read"})
+    )
+
+    person = open_.browser().authorize(client_id=client_id, scope="openid", resource=None)
+    alone = post(
+        f"{issuer}/token",
+        data={
+            "grant_type": "authorization_code",
+            "code": person.code,
+            "redirect_uri": REDIRECT,
+            "code_verifier": VERIFIER,
+        },
+    ).json()
+    bearer = {"Authorization": f"Bearer {alone['access_token']}"}
+    answered("userinfo_get", plain.get(f"{issuer}/userinfo", headers=bearer))
+    answered("userinfo_post", plain.post(f"{issuer}/userinfo", headers=bearer))
+
+    metadata = {"redirect_uris": [REDIRECT], "client_name": "App"}
+    made = answered("register", plain.post(f"{issuer}/register", json=metadata), 201).json()
+    own = made["registration_client_uri"]
+    bearer = {"Authorization": f"Bearer {made['registration_access_token']}"}
+    answered("read_registration", plain.get(own, headers=bearer))
+    update = {**metadata, "client_id": made["client_id"]}
+    answered("replace_registration", plain.put(own, json=update, headers=bearer))
+    answered("remove_registration", plain.delete(own, headers=bearer), 204)
+
+    for name, path in (
+        ("oauth_authorization_server", f"/.well-known/oauth-authorization-server/t/{open_.slug}"),
+        ("openid_configuration", f"/.well-known/openid-configuration/t/{open_.slug}"),
+        ("jwks", f"/t/{open_.slug}/jwks"),
+    ):
+        first = answered(name, plain.get(f"{base}{path}"))
+        again = {"If-None-Match": first.headers["etag"]}
+        answered(name, plain.get(f"{base}{path}", headers=again), 304)
+    answered("health_live", plain.get(f"{base}/health/live"))
+    answered("health_ready", plain.get(f"{base}/health/ready"))
+    assert seen == OPERATIONS.keys()
+    http.close()
+    plain.close()
