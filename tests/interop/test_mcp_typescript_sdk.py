@@ -1,8 +1,10 @@
 """The official TypeScript SDK's client in a Node process of its own."""
 
+import json
+
 import pytest
 
-from tests.interop.scene import DEV, JAVASCRIPT, SRE, drive, node
+from tests.interop.scene import CONFIDENTIAL, DEV, JAVASCRIPT, SERVICE, SRE, drive, node
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -46,3 +48,23 @@ def test_an_engineer_at_a_tenant_with_a_path(scene):
     assert result["tools"] == ["read_logs", "set_debug_level", "trigger_incident"]
     assert result["allowed"].startswith("incident opened")
     assert set(result["iss"]) == {scene.path.issuer}
+
+
+@pytest.mark.parametrize("place", ["root", "path"])
+def test_programs_without_a_person_call_a_tool(scene, place):
+    """MCP-AS-75, JB-20: with a secret and with a key, by the SDK's own providers."""
+    tenant = getattr(scene, place)
+    clients = [
+        {"clientId": CONFIDENTIAL, "clientSecret": tenant.secret},
+        {
+            "clientId": SERVICE,
+            "privateKey": scene.service_key.as_dict(private=True),
+            "algorithm": "ES256",
+        },
+    ]
+    script = str(JAVASCRIPT / "mcp_service.mjs")
+    command = [node(), script, tenant.mcp_url, tenant.issuer, json.dumps(clients)]
+    answers = drive(command, scene.person()).result
+    for answer, client in zip(answers, clients, strict=True):
+        assert answer["tools"] == ["query_analytics", "read_logs"]
+        assert f"read for {client['clientId']}" in answer["allowed"]
