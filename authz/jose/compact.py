@@ -45,7 +45,9 @@ def decode(part: str) -> bytes:
 
 def _object(part: str) -> dict[str, Any]:
     try:
-        value = json.loads(decode(part), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        # Decoded here: json.loads would guess UTF-16 and UTF-32, and skip a byte order mark.
+        text = decode(part).decode()
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise JwtError("jwt_not_json") from None
     if not isinstance(value, dict):

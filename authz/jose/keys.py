@@ -13,6 +13,10 @@ ASYMMETRIC = ("ES256", "ES384", "PS256", "Ed25519", "EdDSA", "RS256")
 """What an incoming JWT may be signed with. `EdDSA` is the older name of `Ed25519` (JWT-02)."""
 _CURVES = {"ES256": "P-256", "ES384": "P-384"}
 _KINDS: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+_FIELD = 2**255 - 19
+_ORDER_EIGHT = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({0, 1, _FIELD - 1, _ORDER_EIGHT, _FIELD - _ORDER_EIGHT})
+"""The `y` of the eight points of the Edwards curve whose signatures anybody can make."""
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
@@ -20,7 +24,7 @@ def import_jwks(document: object, *, algorithms: Sequence[str]) -> tuple[Key, ..
     """Public keys of a JWK Set that fit the algorithms; others are passed over, hostile ones refused.
 
     Raises JwtError: private or symmetric members (CIMD-10), RSA outside 2048 to 8192 bits, an even or tiny
-    exponent, unknown curves (ATK-45), more than 20 keys.
+    exponent, unknown curves, points of small order (ATK-45), more than 20 keys.
     """
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not 1 <= len(entries) <= 20:
@@ -50,6 +54,8 @@ def import_key(entry: object) -> Key | None:
     try:
         if kty == "RSA":
             _check_rsa(entry)
+        elif kty == "OKP":
+            _check_edwards(entry)
         return _KINDS[kty].import_key(entry)
     except (JoseError, ValueError, TypeError, KeyError, binascii.Error):
         raise JwtError("jwk_malformed") from None
@@ -67,6 +73,17 @@ def _check_rsa(entry: Mapping[str, Any]) -> None:
     if not 2048 <= product.bit_length() <= 8192 or product % 2 == 0:
         raise JwtError("jwk_weak")
     if power < 65537 or power % 2 == 0:
+        raise JwtError("jwk_weak")
+
+
+def _check_edwards(entry: Mapping[str, Any]) -> None:
+    """A proof made for such a key proves nothing: all of them verify (ATK-45)."""
+    encoded = entry.get("x")
+    if not isinstance(encoded, str):
+        raise JwtError("jwk_malformed")
+    # The highest bit is the sign of x; a y beyond the field is another spelling of a small one.
+    y = int.from_bytes(decode(encoded), "little") % 2**255
+    if y % _FIELD in _SMALL_ORDER:
         raise JwtError("jwk_weak")
 
 

@@ -40,6 +40,9 @@ class OwnTokens:
             )
         except JwtError:
             return None
+        # Every access token has a record under its `jti`; what names none was not issued.
+        if not isinstance(claims.get("jti"), str):
+            return None
         self._seen[place] = str(header.get("kid")), claims
         if len(self._seen) > MAX_REMEMBERED:
             self._seen.popitem(last=False)
