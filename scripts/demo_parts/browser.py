@@ -23,6 +23,8 @@ class Form:
     fields: list[tuple[str, str]] = field(default_factory=list)
     boxes: list[tuple[str, str]] = field(default_factory=list)
     buttons: list[tuple[str, str]] = field(default_factory=list)
+    visible: set[str] = field(default_factory=set)
+    """The names of the fields that one can type into."""
 
     def has(self, name: str) -> bool:
         """Whether it has a field or button of this name."""
@@ -57,6 +59,11 @@ class Page:
     def asks_for_consent(self) -> bool:
         """Whether it is the consent page."""
         return any(form.has("decision") for form in self.forms)
+
+    @property
+    def asks_for_code(self) -> bool:
+        """Whether it asks for the code that a device shows."""
+        return any("user_code" in form.visible for form in self.forms)
 
     @property
     def offered(self) -> list[str]:
@@ -115,6 +122,11 @@ class Browser:
         form = page.form("password")
         return self.submit(page, form, typed={"login": login, "password": password})
 
+    def confirm_code(self, page: Page) -> Page:
+        """Send the code of a device as the page has it."""
+        form = next(form for form in page.forms if "user_code" in form.visible)
+        return self.submit(page, form)
+
     def decide(self, page: Page, decision: str, *, ticked: Sequence[str] | None = None) -> Page:
         """Answer the consent page."""
         return self.submit(page, page.form("decision"), ticked=ticked, button=decision)
@@ -167,6 +179,8 @@ class _Reader(HTMLParser):
                     self._form.boxes.append(pair)
             else:
                 self._form.fields.append(pair)
+                if found.get("type") != "hidden":
+                    self._form.visible.add(pair[0])
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "h1":

@@ -57,11 +57,14 @@ class Person:
     """What they were shown."""
 
     def visit(self, browser: Browser, url: str) -> Page:
-        """Sign in and consent as asked; answers the page where it ended."""
+        """Sign in, confirm the code of a device and consent as asked; answers the page where it ended."""
         page = browser.open(url)
         self.pages.append(page)
         if page.asks_for_password:
             page = browser.sign_in(page, self.login, self.password)
+            self.pages.append(page)
+        if page.asks_for_code:
+            page = browser.confirm_code(page)
             self.pages.append(page)
         if page.asks_for_consent:
             page = browser.decide(page, "allow", ticked=self.chooses(page))

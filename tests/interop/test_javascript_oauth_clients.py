@@ -8,12 +8,15 @@ import json
 
 import pytest
 
-from tests.interop.scene import JAVASCRIPT, PUBLIC, SERVICE, drive, node
+from tests.interop.scene import HEADLESS, JAVASCRIPT, PUBLIC, SERVICE, drive, node
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 SCOPE = "logs.read"
-STEPS = ("discovery", "code", "dpop", "clientCredentials", "introspection", "revocation")
+STEPS = (
+    *("discovery", "code", "par", "parWithKey", "dpop"),
+    *("clientCredentials", "introspection", "revocation", "device"),
+)
 RUNS = [("openid_client", "root"), ("openid_client", "path"), ("oauth4webapi", "path")]
 
 
@@ -29,6 +32,7 @@ def run(request, scene):
         "publicId": PUBLIC,
         "serviceId": SERVICE,
         "serviceKey": scene.service_key.as_dict(private=True),
+        "deviceId": HEADLESS,
         "steps": STEPS,
     }
     script = str(JAVASCRIPT / f"{library}.mjs")
@@ -52,6 +56,14 @@ def is_whole_flow(tenant, got, token_type="bearer"):
 def test_code_with_pkce_and_refresh(run):
     tenant, found = run
     is_whole_flow(tenant, found["code"])
+
+
+@pytest.mark.parametrize("step", ["par", "parWithKey"])
+def test_a_pushed_request(run, step):
+    """PAR-01: a public client, and one that proves itself; the link names the client and the reference alone."""
+    tenant, found = run
+    assert found[step]["sent"].keys() == {"client_id", "request_uri"}
+    is_whole_flow(tenant, found[step])
 
 
 def test_dpop(run):
@@ -80,3 +92,11 @@ def test_revocation(run):
     """REV-03: before, an access and a refresh token are good; after, neither of them nor what came before."""
     _, found = run
     assert found["revocation"] == [True, True, False, False, False]
+
+
+def test_device(run):
+    """DEV-01: it polls while the person, led by the complete address, signs in and allows."""
+    tenant, found = run
+    asked, tokens = found["device"]["asked"], found["device"]["tokens"]
+    assert asked["verification_uri"] == f"{tenant.issuer}/device"
+    assert tokens["scope"] == SCOPE

@@ -6,7 +6,7 @@ here they are told the issuer, as 7523bis demands (JB-20).
 """
 
 import time
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 from authlib.integrations.base_client.errors import OAuthError
@@ -17,6 +17,8 @@ from scripts.demo_parts.browser import Browser
 from tests.interop.scene import (
     CONFIDENTIAL,
     DEV,
+    DEVICE_GRANT,
+    HEADLESS,
     PUBLIC,
     SERVICE,
     SRE,
@@ -70,6 +72,59 @@ def test_authlib(scene, issuer, kind):
             refreshed = client.refresh_token(metadata["token_endpoint"], token["refresh_token"])
             assert refreshed["access_token"] != token["access_token"]
             assert refreshed["scope"] == token["scope"]
+
+
+@pytest.mark.parametrize("issuer", ["root", "path"])
+def test_a_pushed_request(scene, issuer):
+    """PAR-01: Authlib spells the request; pushing it is a plain POST, for it has no client for that."""
+    tenant = getattr(scene, issuer)
+    verifier = "c" * 64
+    with callback() as listening, Browser() as browser:
+        client, metadata = authlib_client(tenant, listening.redirect_uri, client_id=PUBLIC)
+        with client:
+            url, state = client.create_authorization_url(
+                metadata["authorization_endpoint"],
+                code_verifier=verifier,
+                resource=tenant.mcp_url,
+            )
+            pushed = dict(parse_qsl(urlsplit(url).query))
+            endpoint = metadata["pushed_authorization_request_endpoint"]
+            with plain_http() as http:
+                reference = http.post(endpoint, data=pushed).json()
+            short = {"client_id": PUBLIC, "request_uri": reference["request_uri"]}
+            scene.person(SRE).visit(
+                browser, f"{metadata['authorization_endpoint']}?{urlencode(short)}"
+            )
+            token = client.fetch_token(
+                metadata["token_endpoint"],
+                authorization_response=listening.answer(),
+                state=state,
+                code_verifier=verifier,
+            )
+    assert set(token["scope"].split()) == {"logs.read", "incidents.trigger"}
+
+
+def test_device(scene):
+    """DEV-01: the request is a plain POST, the poll Authlib's generic grant."""
+    tenant = scene.root
+    identity = {"client_id": HEADLESS, "token_endpoint_auth_method": "none"}
+    client, metadata = authlib_client(tenant, **identity)
+    sent = {"client_id": HEADLESS, "resource": tenant.mcp_url, "scope": "logs.read"}
+    with client, Browser() as browser, plain_http() as http:
+        asked = http.post(metadata["device_authorization_endpoint"], data=sent).json()
+
+        def poll():
+            return client.fetch_token(
+                metadata["token_endpoint"],
+                grant_type=DEVICE_GRANT,
+                device_code=asked["device_code"],
+            )
+
+        with pytest.raises(OAuthError, match="authorization_pending"):
+            poll()
+        scene.person().visit(browser, asked["verification_uri_complete"])
+        time.sleep(asked["interval"])
+        assert poll()["scope"] == "logs.read"
 
 
 def test_a_person_who_denies(scene):
