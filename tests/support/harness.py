@@ -23,6 +23,7 @@ import structlog
 import uvicorn
 from joserfc import jwt
 from joserfc.jwk import KeySet
+from passlib.hash import argon2
 from sqlalchemy import select
 
 from authz.admin import clients, keys, resources, roles_import, tenants, users
@@ -34,7 +35,6 @@ from authz.db import Database, migrate
 from authz.db.models import AuditEvent, Tenant
 from authz.envelope import new_encoded_key
 from authz.keys import PURPOSES
-from authz.passwords import hash_password
 from authz.policy import roles_file
 from authz.services import Services, open_services
 from authz.settings import Settings, load
@@ -45,7 +45,8 @@ from tests.support.web import FakeWeb, Reply
 
 RESOURCE = "https://mcp.example/mcp"
 PASSWORD = "correct horse battery staple"
-_PASSWORD_HASH = hash_password(PASSWORD)
+# Verifying reads the cost from the hash: what takes an attacker long need not take every test long.
+_PASSWORD_HASH = argon2.using(type="ID", memory_cost=8, rounds=1, parallelism=1).hash(PASSWORD)
 ROLES = """
 roles: {developer: [logs.read, analytics.query], sre: [logs.read, logs.debug.write, incidents.trigger]}
 bindings:
@@ -434,7 +435,7 @@ class Harness:
                 **values,
             )
 
-    def add_user(self, login: str) -> str:
+    def add_user(self, login: str, password_hash: str = _PASSWORD_HASH) -> str:
         """A person; answers their id."""
         with self.server.database.write() as tx:
             line = users.add(
@@ -443,7 +444,7 @@ class Harness:
                 self.tenant_id,
                 login=login,
                 name=login.partition("@")[0].title(),
-                password_hash=_PASSWORD_HASH,
+                password_hash=password_hash,
             )
             return str(line.id)
 
