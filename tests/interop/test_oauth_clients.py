@@ -123,6 +123,7 @@ def test_device(scene):
         with pytest.raises(OAuthError, match="authorization_pending"):
             poll()
         scene.person().visit(browser, asked["verification_uri_complete"])
+        # As a device has to: the clock of a process of its own is not ours to move.
         time.sleep(asked["interval"])
         assert poll()["scope"] == "logs.read"
 
