@@ -346,7 +346,8 @@ def refresh_token(data: bytes) -> None:
     if found is not None:
         assert f"azr_{found.family_id}.{found.generation}.{found.mac}" == text
         assert 1 <= found.generation <= 10**9
-        assert found.mac not in repr(found)
+        shown = f"Presented(family_id={found.family_id!r}, generation={found.generation})"
+        assert repr(found) == shown, "the secret part is printed"
 
 
 def proof_key(data: bytes) -> None:

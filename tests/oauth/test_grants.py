@@ -4,6 +4,7 @@ Each table begins with one good case, and each line breaks one thing of it. The 
 say exactly what changes, what is recorded and what is not, at the edge of each comparison.
 """
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -29,9 +30,9 @@ from authz.oauth.facts import (
     IssuedToken,
     StoredConsent,
 )
-from authz.oauth.grants import GRANTS
+from authz.oauth.grants import GRANTS, authorization_code, refresh_token
 from authz.oauth.params import Params
-from authz.policy.snapshot import HeldRole
+from authz.policy.snapshot import HeldRole, Scope
 from authz.settings import Tokens
 from tests.support.arrange import REDIRECT, VERIFIER, challenge
 from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE, TENANT_ID, configuration, policy
@@ -125,8 +126,17 @@ def decided(asked, facts, grant_type, now=NOW):
         return silent.Outcome(error)
 
 
+SENTENCES = (authorization_code.REFUSED, refresh_token.REFUSED)
+
+
 def reason(outcome):
-    return outcome.answer.reason if isinstance(outcome.answer, OAuthError) else None
+    """Why it was refused; in public one sentence for every defect of what was presented."""
+    if not isinstance(outcome.answer, OAuthError):
+        return None
+    assert outcome.answer.description.isascii()
+    if isinstance(outcome.answer, InvalidGrant):
+        assert outcome.answer.description in SENTENCES
+    return outcome.answer.reason
 
 
 # -- authorization_code -------------------------------------------------------------------------------------
@@ -434,8 +444,11 @@ def test_a_refresh_with_one_defect_is_refused(expected, broken):
     if expected == "refresh_reused":
         ended = replace(family, revoked_at=NOW, revoked_because="refresh_reused")
         assert outcome.changes == Changes(families=(ended,))
-        assert [type(event) for event in outcome.events] == [TokenRefused, FamilyRevoked]
-        assert outcome.events[1].reason == "refresh_reused"
+        assert outcome.events[1:] == (
+            FamilyRevoked(
+                subject="usr_1", client=CLIENT.id, grant_id="grt_1", reason="refresh_reused"
+            ),
+        )
     else:
         assert outcome.changes == Changes()
     is_genuine = not expected.startswith(
@@ -575,7 +588,27 @@ def test_a_client_acts_for_itself():
     [event] = outcome.events
     assert (event.removed, event.bound) == ({"admin": "role_missing"}, "dpop")
     assert not event.refresh_token
+    record = json.loads(token.decision)
+    assert (record["subject"], record["client"]) == (SERVICE.id, SERVICE.id)
     assert act().answer.scopes == {"logs.read"}, "the resource's defaults"
+
+
+def test_a_client_is_limited_by_its_details():
+    """RAR-04: the scopes of the tools it names, within the limits it names."""
+    rotating = replace(
+        RESOURCE, scopes={**RESOURCE.scopes, "logs.write": Scope("logs.write", tools=("rotate",))}
+    )
+    working = replace(
+        CONFIGURATION,
+        policy=policy(resources=[rotating], client_roles=[(SERVICE.id, "rol_dev", None)]),
+    )
+    detail = {"type": "mcp_tool", "locations": [RESOURCE.identifier], "tool": "rotate"}
+    sent = {"authorization_details": json.dumps([detail])}
+    answer = act(sent, configuration=working).answer
+    assert answer.scopes == {"logs.write"}
+    assert answer.authorization_details == [detail]
+    reading = act({**sent, "scope": "logs.read"}, configuration=working).answer
+    assert (reading.scopes, reading.authorization_details) == ({"logs.read"}, None)
 
 
 @pytest.mark.parametrize(
