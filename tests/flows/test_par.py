@@ -395,7 +395,8 @@ def test_a_malformed_dpop_jkt_is_refused(shared, jkt):
     assert (page.error, page.reason) == ("invalid_request", "dpop_jkt_malformed")
 
 
-@pytest.mark.parametrize("said", [None, KEY.jkt])
+# Named, because a key is another one in each test process.
+@pytest.mark.parametrize("said", [None, KEY.jkt], ids=["nothing said", "the same said"])
 def test_a_proof_with_the_push_binds_the_code(harness, said):
     """DPOP-03, RFC 9449 §10.1: with `dpop_jkt` of the same key beside it, or without."""
     request_uri = reference(harness, headers=proof(harness), dpop_jkt=said)
