@@ -10,15 +10,22 @@ from hypothesis import strategies as st
 from authz import entropy
 from authz.clients.authentication import (
     ASSERTION_TYPE,
+    AUTH_METHODS,
+    FAPI_ALGORITHMS,
     MAX_ASSERTION_LIFETIME,
     Credentials,
+    Proof,
     authenticate,
     import_client_keys,
+    offered_methods,
     read_credentials,
+    takes_certificate,
 )
+from authz.clients.certificates import Authorities, read_certificate
 from authz.clients.client import Client, ClientSecret
 from authz.errors import InvalidClient, InvalidRequest
 from authz.jose import LEEWAY
+from tests.support.certificates import Authority, dns, self_signed
 from tests.support.client_keys import ClientKey
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -168,3 +175,361 @@ def test_whatever_is_sent_is_read_or_refused(header, client_id, assertion):
 def test_credentials_do_not_print():
     """ATK-66."""
     assert "topsecret" not in repr(Credentials("cli_1", ("topsecret",), "topsecret"))
+
+
+# -- what was sent ------------------------------------------------------------------------------------------
+
+
+def basic(text, scheme="Basic"):
+    return (
+        f"{scheme} {base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()}"
+    )
+
+
+ASSERTION = KEY.sign("cli_1", ISSUER, NOW)
+SIGNED = {"client_assertion": ASSERTION, "client_assertion_type": ASSERTION_TYPE}
+
+
+@pytest.mark.parametrize(
+    ("header", "sent", "found"),
+    [
+        (None, {"client_id": "c"}, Credentials("c")),
+        (None, {"client_id": "c", "client_secret": ""}, Credentials("c")),
+        (None, {"client_id": "c", "client_secret": "s"}, Credentials("c", ("s",))),
+        (basic("c:s"), {}, Credentials("c", ("s",))),
+        (basic("c:s", "bASIC"), {}, Credentials("c", ("s",))),
+        (basic("c:s:t"), {}, Credentials("c", ("s:t",))),
+        (basic("c:s", "Basic "), {}, Credentials("c", ("s",))),
+        (basic("c:s"), {"client_id": "c"}, Credentials("c", ("s",))),
+        (basic("c:"), {}, Credentials("c")),
+        (basic("c:"), {"client_secret": "s"}, Credentials("c", ("s",))),
+        (basic("c:"), {"client_secret": ""}, Credentials("c")),
+        (basic("c%3Ad:a+b"), {}, Credentials("c:d", ("a b", "a+b"))),
+        (basic("c%3Ad:s"), {"client_id": "c%3Ad"}, Credentials("c%3Ad", ("s",))),
+        (None, SIGNED, Credentials("cli_1", assertion=ASSERTION)),
+        (None, {**SIGNED, "client_id": "cli_1"}, Credentials("cli_1", assertion=ASSERTION)),
+        (basic("cli_1:"), SIGNED, Credentials("cli_1", assertion=ASSERTION)),
+        (None, {"client_id": "c", "client_assertion_type": ASSERTION_TYPE}, Credentials("c")),
+    ],
+)
+def test_what_was_sent_is_taken_apart(header, sent, found):
+    """O21-13, MCP-AS-87, MCP-AS-22: form-decoded and raw, and an empty secret claims nothing."""
+    assert read(header, **sent) == found
+
+
+TWO = (InvalidRequest, "two_auth_methods", "use one client authentication method")
+MISMATCH = (InvalidRequest, "client_id_mismatch", "client_id does not match")
+MALFORMED = (InvalidRequest, "basic_malformed", "the Authorization header is malformed")
+FAILED = "client authentication failed"
+
+
+@pytest.mark.parametrize(
+    ("header", "sent", "refusal"),
+    [
+        (basic("c:s"), {"client_secret": "s"}, TWO),
+        (basic("c:s"), {"client_secret": ""}, TWO),
+        (basic("cli_1:s"), SIGNED, TWO),
+        (None, {**SIGNED, "client_secret": "s"}, TWO),
+        (basic("c:s"), {"client_id": "d"}, MISMATCH),
+        (basic("c:"), SIGNED, MISMATCH),
+        (
+            None,
+            {**SIGNED, "client_assertion_type": "urn:x"},
+            (
+                InvalidRequest,
+                "assertion_type_unsupported",
+                "client_assertion_type is not supported",
+            ),
+        ),
+        (
+            None,
+            {"client_assertion": ASSERTION},
+            (
+                InvalidRequest,
+                "assertion_type_unsupported",
+                "client_assertion_type is not supported",
+            ),
+        ),
+        (None, {}, (InvalidClient, "client_missing", "the client is not named")),
+        (
+            None,
+            {"client_secret": "s"},
+            (InvalidClient, "client_missing", "the client is not named"),
+        ),
+        (
+            basic("c:s", "Bearer"),
+            {},
+            (
+                InvalidRequest,
+                "authorization_scheme",
+                "the Authorization header is not Basic",
+            ),
+        ),
+        ("Basic é", {}, MALFORMED),
+        ("Basic !!!!", {}, MALFORMED),
+        (basic(b"c:\xff"), {}, MALFORMED),
+        (basic("c"), {}, MALFORMED),
+        (basic(":s"), {}, MALFORMED),
+        (basic("c:\x00"), {}, MALFORMED),
+        (basic("c:%00"), {}, MALFORMED),
+        (basic("%00:s"), {}, MALFORMED),
+        (
+            None,
+            {**SIGNED, "client_assertion": "x"},
+            (InvalidClient, "jwt_not_compact", FAILED),
+        ),
+        (None, {**SIGNED, "client_id": "c"}, (InvalidClient, "assertion_of_other_client", FAILED)),
+        (
+            None,
+            {**SIGNED, "client_assertion": KEY.sign("c", ISSUER, NOW, sub=None)},
+            (InvalidClient, "jwt_sub", FAILED),
+        ),
+        (
+            None,
+            {**SIGNED, "client_assertion": KEY.sign("c", ISSUER, NOW, sub=7)},
+            (InvalidClient, "jwt_sub", FAILED),
+        ),
+        (
+            None,
+            {**SIGNED, "client_assertion": KEY.sign("c", ISSUER, NOW, sub="a b")},
+            (InvalidClient, "jwt_sub", FAILED),
+        ),
+    ],
+)
+def test_what_was_sent_and_cannot_be_meant(header, sent, refusal):
+    """O21-13, C-9, ATK-63: and never a guess about which of two was meant."""
+    with pytest.raises((InvalidRequest, InvalidClient)) as caught:
+        read(header, **sent)
+    assert (type(caught.value), caught.value.reason, caught.value.description) == refusal
+
+
+def test_credentials_print_whose_they_are():
+    """ATK-66."""
+    assert repr(Credentials("cli_1", ("topsecret",), "topsecret")) == "Credentials('cli_1')"
+
+
+# -- how it is judged ---------------------------------------------------------------------------------------
+
+AUTHORITY = Authority(NOW)
+ISSUED = AUTHORITY.issue(names=(dns("app.example"),))
+ALONE = self_signed(NOW)
+BY_AUTHORITY = replace(
+    CLIENT,
+    auth_methods=frozenset({"tls_client_auth"}),
+    metadata={"tls_client_auth_san_dns": "app.example"},
+)
+BY_ITSELF = replace(CLIENT, auth_methods=frozenset({"self_signed_tls_client_auth"}))
+
+
+def shown(client, issued, authorities=Authorities((AUTHORITY.certificate,)), keys=()):  # noqa: B008
+    return authenticate(
+        client,
+        Credentials("cli_1"),
+        issuer=ISSUER,
+        token_endpoint=ENDPOINT,
+        keys=keys,
+        certificate=None if issued is None else read_certificate(issued.rfc9440, NOW),
+        authorities=authorities,
+        now=NOW,
+    )
+
+
+def reason_of(call, *args, **kwargs):
+    with pytest.raises(InvalidClient) as caught:
+        call(*args, **kwargs)
+    assert caught.value.description == FAILED
+    return caught.value.reason
+
+
+def test_a_certificate_is_a_proof():
+    """MTLS-01: by an authority and the name, or by the client's own keys; nothing to remember."""
+    assert shown(BY_AUTHORITY, ISSUED) == Proof("tls_client_auth")
+    keys = import_client_keys(ALONE.jwks)
+    assert shown(BY_ITSELF, ALONE, keys=keys) == Proof("self_signed_tls_client_auth")
+
+
+@pytest.mark.parametrize(
+    ("client", "issued", "authorities", "reason"),
+    [
+        (BY_AUTHORITY, None, Authorities((AUTHORITY.certificate,)), "certificate_missing"),
+        (BY_ITSELF, None, None, "certificate_missing"),
+        (BY_ITSELF, ALONE, None, "certificate_not_registered"),
+        (BY_ITSELF, ISSUED, Authorities((AUTHORITY.certificate,)), "certificate_not_registered"),
+        (BY_AUTHORITY, ISSUED, None, "certificate_not_trusted"),
+        (BY_AUTHORITY, ALONE, Authorities((AUTHORITY.certificate,)), "certificate_not_trusted"),
+        (
+            replace(BY_AUTHORITY, metadata={"tls_client_auth_san_dns": "other.example"}),
+            ISSUED,
+            Authorities((AUTHORITY.certificate,)),
+            "certificate_of_another",
+        ),
+        (
+            replace(BY_AUTHORITY, auth_methods=frozenset({"private_key_jwt"})),
+            ISSUED,
+            Authorities((AUTHORITY.certificate,)),
+            "client_unauthenticated",
+        ),
+    ],
+)
+def test_a_certificate_that_proves_nothing(client, issued, authorities, reason):
+    """MTLS-01: one public sentence for all."""
+    assert reason_of(shown, client, issued, authorities) == reason
+
+
+@pytest.mark.parametrize(
+    ("claims", "client", "reason"),
+    [
+        ({"sub": "cli_2"}, CLIENT, "jwt_sub"),
+        ({"iss": "cli_2"}, CLIENT, "jwt_iss"),
+        ({"jti": None}, CLIENT, "jwt_jti"),
+        ({"jti": "x" * 257}, CLIENT, "jwt_jti"),
+        ({"aud": [ISSUER]}, replace(CLIENT, kind="registered", metadata={"fapi": True}), "jwt_aud"),
+        ({"header": {"typ": "at+jwt"}}, CLIENT, "jwt_typ"),
+        (
+            {},
+            replace(CLIENT, auth_methods=frozenset({"client_secret_basic"})),
+            "auth_method_not_registered",
+        ),
+        ({}, replace(CLIENT, auth_methods=frozenset({"none"})), "auth_method_not_registered"),
+    ],
+)
+def test_an_assertion_that_proves_nothing(claims, client, reason):
+    """ATK-53, O21-13, JB-21, FAPI-04."""
+    token = KEY.sign("cli_1", ISSUER, NOW, **claims)
+    assert reason_of(prove, Credentials("cli_1", assertion=token), client) == reason
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"jti": "x" * 256},
+        {"aud": [ISSUER]},
+        {"header": {"typ": "JWT"}},
+        {"header": {"typ": "client-authentication+jwt"}},
+    ],
+)
+def test_an_assertion_may_say_more(claims):
+    """JB-21: absence of a type is fine, and so is a list of audiences outside FAPI."""
+    token = KEY.sign("cli_1", ISSUER, NOW, **claims)
+    assert prove(Credentials("cli_1", assertion=token)).method == "private_key_jwt"
+
+
+def test_an_assertion_is_remembered_for_its_client_alone():
+    """ATK-52: the key is a digest of tenant, use, client and `jti`; the time is to the second."""
+    token = KEY.sign("cli_1", ISSUER, NOW, jti="j")
+    assert prove(Credentials("cli_1", assertion=token)) == Proof(
+        "private_key_jwt",
+        (
+            entropy.digest("ten_1\x00client_assertion\x00cli_1\x00j"),
+            NOW + timedelta(seconds=60) + LEEWAY * 2,
+        ),
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "ES384", "Ed25519"])
+def test_fapi_takes_fewer_algorithms(algorithm):
+    """FAPI 2.0 §5.4."""
+    key = ClientKey(algorithm)
+    credentials = Credentials("cli_1", assertion=key.sign("cli_1", ISSUER, NOW))
+
+    def judged(client):
+        return authenticate(
+            client,
+            credentials,
+            issuer=ISSUER,
+            token_endpoint=ENDPOINT,
+            keys=import_client_keys(key.jwks),
+            now=NOW,
+        )
+
+    assert judged(CLIENT).method == "private_key_jwt"
+    fapi = replace(CLIENT, metadata={"fapi": True})
+    if algorithm in FAPI_ALGORITHMS:
+        assert judged(fapi).method == "private_key_jwt"
+    else:
+        assert reason_of(judged, fapi) == "jwt_alg"
+
+
+def test_the_same_algorithm_as_declared_is_taken():
+    """META-05."""
+    client = replace(CLIENT, metadata={"token_endpoint_auth_signing_alg": "ES256"})
+    assert prove(Credentials("cli_1", assertion=KEY.sign("cli_1", ISSUER, NOW)), client)
+
+
+SECRET = replace(
+    CLIENT,
+    auth_methods=frozenset({"client_secret_basic"}),
+    secrets=(
+        ClientSecret(entropy.digest("old"), NOW + timedelta(microseconds=1)),
+        ClientSecret(entropy.digest("new")),
+        ClientSecret(entropy.digest("gone"), NOW),
+    ),
+)
+
+
+@pytest.mark.parametrize("presented", [("old",), ("new",), ("x", "new"), ("new", "x")])
+def test_each_valid_secret_and_each_reading_of_it_counts(presented):
+    """MCP-AS-32, MCP-AS-87."""
+    assert prove(Credentials("cli_1", presented), SECRET) == Proof("client_secret")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "client", "reason"),
+    [
+        (Credentials("cli_1", ("gone",)), SECRET, "secret_wrong"),
+        (Credentials("cli_1", ("x",)), SECRET, "secret_wrong"),
+        (Credentials("cli_1", ("x",)), CLIENT, "secret_wrong"),
+        (Credentials("cli_1"), SECRET, "client_unauthenticated"),
+        (Credentials("cli_1"), CLIENT, "client_unauthenticated"),
+        (
+            Credentials("cli_1", ("new",)),
+            replace(SECRET, auth_methods=frozenset({"private_key_jwt"})),
+            "auth_method_not_registered",
+        ),
+    ],
+)
+def test_a_secret_that_proves_nothing(credentials, client, reason):
+    """O21-13."""
+    assert reason_of(prove, credentials, client) == reason
+
+
+def test_a_public_client_proves_nothing_and_claims_nothing():
+    """MCP-AS-22."""
+    public = replace(CLIENT, auth_methods=frozenset({"none"}))
+    assert prove(Credentials("cli_1"), public) == Proof("none")
+
+
+def test_keys_that_are_not_public_keys_are_refused():
+    """ATK-41."""
+    assert reason_of(import_client_keys, {"keys": "x"}) == "jwks_malformed"
+    assert len(import_client_keys(KEY.jwks)) == 1
+
+
+@pytest.mark.parametrize(
+    ("certificates", "authorities", "missing"),
+    [
+        (True, True, set()),
+        (True, False, {"tls_client_auth"}),
+        (False, True, {"tls_client_auth", "self_signed_tls_client_auth"}),
+        (False, False, {"tls_client_auth", "self_signed_tls_client_auth"}),
+    ],
+)
+def test_only_what_works_is_offered(certificates, authorities, missing):
+    """MTLS-01, MCP-AS-22: in the order of the table."""
+    offered = offered_methods(certificates=certificates, authorities=authorities)
+    assert offered == tuple(method for method in AUTH_METHODS if method not in missing)
+
+
+@pytest.mark.parametrize(
+    ("client", "is_taken"),
+    [
+        (CLIENT, False),
+        (BY_ITSELF, True),
+        (BY_AUTHORITY, True),
+        (replace(CLIENT, metadata={"fapi": True}), True),
+        (replace(CLIENT, metadata={"tls_client_certificate_bound_access_tokens": True}), True),
+    ],
+)
+def test_a_certificate_means_something_to_some(client, is_taken):
+    """MTLS-01."""
+    assert takes_certificate(client) is is_taken

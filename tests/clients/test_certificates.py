@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
@@ -15,7 +16,9 @@ from authz.clients.certificates import (
     MAX_HEADER_CHARS,
     Authorities,
     CertificateError,
+    carries,
     check_name,
+    is_published,
     matches,
     read_certificate,
 )
@@ -243,3 +246,126 @@ def test_a_name_that_could_never_match_is_not_registered(name, value, is_good):
         return
     with pytest.raises(ValueError, match=r"^(it has|write it|'app')"):
         check_name(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("tls_client_auth_san_dns", "", "it has 1 to 1024 printable characters"),
+        ("tls_client_auth_san_dns", "x" * 1025, "it has 1 to 1024 printable characters"),
+        ("tls_client_auth_san_uri", "x\x7f", "it has 1 to 1024 printable characters"),
+        ("tls_client_auth_subject_dn", "app", "write it CN=app,O=Acme,C=DE (RFC 4514)"),
+        ("tls_client_auth_san_ip", "2001:DB8::7", "write it 2001:db8::7"),
+    ],
+)
+def test_a_name_is_refused_with_what_to_write(name, value, sentence):
+    """MTLS-01."""
+    with pytest.raises(ValueError, match=r"^(it has|write it)") as refused:
+        check_name(name, value)
+    assert str(refused.value) == sentence
+
+
+def test_the_longest_name_is_registered():
+    """MTLS-01: and only an address is read as one."""
+    check_name("tls_client_auth_san_dns", "x" * 1024)
+    check_name("tls_client_auth_san_uri", "2001:DB8::7")
+
+
+def test_a_refusal_and_a_certificate_print_what_logs_may_hold():
+    """MTLS-02, ATK-66: a reason, a thumbprint."""
+    with pytest.raises(CertificateError) as refused_one:
+        read_certificate("x", NOW)
+    assert str(refused_one.value) == "certificate_malformed"
+    found = read_certificate(CERTIFICATE.rfc9440, NOW)
+    assert repr(found) == f"Certificate('{CERTIFICATE.thumbprint}')"
+
+
+def test_a_header_of_the_longest_length_is_read():
+    """ATK-63: the bound is on what was sent, before anything is looked at."""
+    padded = CERTIFICATE.rfc9440.ljust(MAX_HEADER_CHARS)
+    assert read_certificate(padded, NOW).der == CERTIFICATE.der
+    assert refused(padded + " ") == "certificate_too_long"
+
+
+def test_an_rsa_key_of_2048_bits_counts():
+    """FAPI-06."""
+    strong = rsa.generate_private_key(65537, 2048)
+    assert read_certificate(AUTHORITY.issue(key=strong).rfc9440, NOW)
+
+
+def test_an_authority_counts_while_it_is_valid():
+    """MTLS-01: to the second at both ends."""
+    found = read_certificate(CERTIFICATE.rfc9440, NOW)
+    authorities = Authorities((AUTHORITY.certificate,))
+    begins = AUTHORITY.certificate.not_valid_before_utc
+    ends = AUTHORITY.certificate.not_valid_after_utc
+    second = timedelta(seconds=1)
+    moments = (begins - second, begins, ends, ends + second)
+    assert [authorities.issued(found, at) for at in moments] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "{path} holds no PEM certificates: "),
+        (PEM, "'CN=app,O=Acme,C=DE' is not the certificate of an authority"),
+    ],
+    ids=["empty", "leaf"],
+)
+def test_a_file_of_authorities_is_refused_by_its_setting(tmp_path, content, sentence):
+    """MTLS-01: at start, and the setting is named."""
+    path = tmp_path / "ca.pem"
+    path.write_text(content)
+    with pytest.raises(ConfigurationError) as caught:
+        Authorities.load(path)
+    prefix = "server.client_certificate_authorities: "
+    assert str(caught.value).startswith(prefix + sentence.format(path=path))
+    assert "None" not in str(caught.value)
+
+
+OTHER = AUTHORITY.issue()
+
+
+def key_with(chain):
+    """A key as a client publishes it, with this `x5c`."""
+    [members] = CERTIFICATE.jwks["keys"]
+    members = {name: value for name, value in members.items() if name != "x5c"}
+    return _Published({**members, **({} if chain is None else {"x5c": chain})})
+
+
+class _Published:
+    def __init__(self, members):
+        self.members = members
+
+    def as_dict(self, *, private):
+        assert private is False
+        return self.members
+
+
+def text(issued):
+    return base64.b64encode(issued.der).decode()
+
+
+@pytest.mark.parametrize(
+    ("chain", "is_carried"),
+    [
+        ([text(CERTIFICATE)], True),
+        ([text(CERTIFICATE), text(OTHER)], True),
+        ([text(OTHER), text(CERTIFICATE)], False),
+        ([text(OTHER)], False),
+        ([], False),
+        (None, False),
+        (text(CERTIFICATE), False),
+        ([7], False),
+        (["!"], False),
+        (["é"], False),
+        ([text(CERTIFICATE) + "\n"], False),
+    ],
+    ids=range(11),
+)
+def test_a_published_certificate_is_compared_whole(chain, is_carried):
+    """MTLS-01, RFC 8705 §2.2.2: the first of `x5c`, as standard base64 and nothing round it."""
+    found = read_certificate(CERTIFICATE.rfc9440, NOW)
+    assert carries(key_with(chain), found) is is_carried
+    assert is_published(found, [key_with([text(OTHER)]), key_with(chain)]) is is_carried
+    assert is_published(found, []) is False

@@ -1,11 +1,14 @@
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authz.clients.client import Client
 from authz.clients.metadata import MetadataError, Rules, client_of_document
+from tests.support.client_keys import ClientKey
 
 URL = "https://app.example/client.json"
 DOCUMENT = {
@@ -90,11 +93,217 @@ def test_a_digest_covers_what_people_see_and_not_the_keys():
 )
 def test_who_is_proven_by_where_the_answer_goes(uri, confidential, proven):
     """O21-21, CIMD-25, ATK-13."""
-    from dataclasses import replace
-
     methods = frozenset({"private_key_jwt"} if confidential else {"none", "private_key_jwt"})
     client = replace(read(DOCUMENT), auth_methods=methods)
     assert client.is_proven_at(uri) is proven
+
+
+JWKS = ClientKey().jwks
+PRIVATE = {"keys": [ClientKey().key.as_dict(private=True)]}
+
+
+def refused(changes, **rules):
+    with pytest.raises(MetadataError) as caught:
+        read({**DOCUMENT, **changes}, **rules)
+    return caught.value.reason, str(caught.value)
+
+
+def test_every_member_is_read():
+    """CIMD-24: what the consent page shows, and what the token endpoint needs."""
+    document = {
+        **DOCUMENT,
+        "client_name": "  App  ",
+        "grant_types": ["authorization_code"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
+        "jwks": JWKS,
+        "logo_uri": "https://app.example/logo",
+        "client_uri": "https://app.example/",
+        "policy_uri": "https://app.example/policy",
+        "tos_uri": "https://app.example/tos",
+    }
+    found = client_of_document(
+        document, client_id=URL, tenant_id="ten_1", rules=Rules(), approved=True
+    )
+    assert found == Client(
+        tenant_id="ten_1",
+        id=URL,
+        kind="cimd",
+        enabled=True,
+        name="App",
+        redirect_uris=("https://app.example/cb",),
+        grant_types=frozenset({"authorization_code"}),
+        auth_methods=frozenset({"private_key_jwt", "none"}),
+        jwks=JWKS,
+        approved=True,
+        logo_uri="https://app.example/logo",
+        client_uri="https://app.example/",
+        policy_uri="https://app.example/policy",
+        tos_uri="https://app.example/tos",
+        metadata=document,
+    )
+    elsewhere = {**document, "jwks": None, "jwks_uri": "https://app.example/jwks"}
+    assert read(elsewhere) == replace(
+        found, jwks=None, jwks_uri="https://app.example/jwks", metadata=elsewhere, approved=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("members", "methods"),
+    [
+        ({}, {"none"}),
+        ({"jwks": JWKS}, {"private_key_jwt"}),
+        ({"jwks_uri": "https://app.example/k"}, {"private_key_jwt"}),
+        ({"token_endpoint_auth_method": "none"}, {"none"}),
+        ({"jwks": JWKS, "token_endpoint_auth_method": "none"}, {"none"}),
+        (
+            {"jwks": JWKS, "token_endpoint_auth_methods_supported": ["none", "client_secret_post"]},
+            {"none", "private_key_jwt"},
+        ),
+    ],
+)
+def test_who_has_keys_has_to_use_them_unless_it_says_otherwise(members, methods):
+    """CIMD-11, C-9."""
+    assert read({**DOCUMENT, **members}).auth_methods == methods
+
+
+LONG = "https://app.example/"
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://app.example",
+        "https://app.example:8443/x?y=z#w",
+        "https://[2001:db8::7]/x",
+        LONG.ljust(2048, "x"),
+    ],
+)
+def test_a_link_may_be_any_https_url(link):
+    """MCP-AS-91."""
+    assert read({**DOCUMENT, "logo_uri": link}).logo_uri == link
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        1,
+        "",
+        "http://app.example/",
+        "HTTPS://app.example/",
+        "https://",
+        "https:///x",
+        "https://:443/",
+        "https://app.example:99999/",
+        "https://app.example:x/",
+        "https://[app/",
+        "https://user@app.example/",
+        "https://äpp.example/",
+        "https://app.example/\x7f",
+        LONG.ljust(2049, "x"),
+        *(f"https://app.example/{character}" for character in ' \\"<>^`{|}'),
+    ],
+)
+@pytest.mark.parametrize("name", ["logo_uri", "jwks_uri"])
+def test_a_link_is_nothing_else(name, link):
+    """ATK-45: it is put into a page, or asked."""
+    assert refused({name: link}) == ("document_link", f"its {name} is not an https URL")
+
+
+FEW = "https://app.example/cb"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "sentence"),
+    [
+        (
+            {"client_id": URL + "/"},
+            "document_client_id",
+            "its client_id is not the address it was fetched from",
+        ),
+        (
+            {"client_id": None},
+            "document_client_id",
+            "its client_id is not the address it was fetched from",
+        ),
+        ({"client_secret": "s"}, "document_secret", "it publishes client_secret"),
+        (
+            {"client_secret_expires_at": 0},
+            "document_secret",
+            "it publishes client_secret_expires_at",
+        ),
+        ({"client_name": None}, "document_client_name", "it has no client_name"),
+        ({"client_name": 7}, "document_client_name", "it has no client_name"),
+        ({"client_name": "  "}, "document_client_name", "it has no client_name"),
+        (
+            {"client_name": "x" * 201},
+            "document_client_name",
+            "its client_name is longer than 200 characters or has control characters",
+        ),
+        (
+            {"client_name": "a\u202eb"},
+            "document_client_name",
+            "its client_name is longer than 200 characters or has control characters",
+        ),
+        *(
+            (
+                {"token_endpoint_auth_method": method},
+                "document_auth_method",
+                "its token_endpoint_auth_method is not none or private_key_jwt",
+            )
+            for method in ("client_secret_basic", "", None, ["none"])
+        ),
+        (
+            {"token_endpoint_auth_methods_supported": "none"},
+            "document_member",
+            "its token_endpoint_auth_methods_supported is not a list of strings",
+        ),
+        (
+            {"grant_types": "authorization_code"},
+            "document_member",
+            "its grant_types is not a list of strings",
+        ),
+        ({"redirect_uris": [""]}, "document_member", "its redirect_uris is not a list of strings"),
+        ({"redirect_uris": [1]}, "document_member", "its redirect_uris is not a list of strings"),
+        ({"redirect_uris": []}, "document_redirect_uris", "it lists no redirect_uris"),
+        ({"redirect_uris": None}, "document_redirect_uris", "it lists no redirect_uris"),
+        (
+            {"redirect_uris": [FEW] * 51},
+            "document_redirect_uris",
+            "it lists more than 50 redirect_uris",
+        ),
+        (
+            {"jwks": JWKS, "jwks_uri": "https://app.example/k"},
+            "document_keys",
+            "it has both jwks and jwks_uri",
+        ),
+        (
+            {"token_endpoint_auth_method": "private_key_jwt"},
+            "document_keys",
+            "it uses private_key_jwt but publishes no keys",
+        ),
+        ({"jwks": PRIVATE}, "jwk_not_public", "its jwks is not usable"),
+        ({"jwks": "x"}, "jwks_malformed", "its jwks is not usable"),
+    ],
+    ids=str,
+)
+def test_a_document_is_refused_with_a_sentence_for_its_author(changes, reason, sentence):
+    """CIMD-07, CIMD-09, CIMD-10, MCP-AS-91."""
+    assert refused(changes) == (reason, sentence)
+
+
+def test_one_refused_redirect_uri_is_named():
+    """MCP-AS-92: the whole document is refused, not the line."""
+    reason, sentence = refused({"redirect_uris": [FEW, "cursor://x/cb"]})
+    assert reason == "document_redirect_uris"
+    assert sentence.startswith("one of its redirect_uris is refused: redirect_uri 'cursor://x/cb'")
+
+
+def test_what_is_just_possible():
+    """DCR-02: at the limits."""
+    client = read({**DOCUMENT, "client_name": "x" * 200, "redirect_uris": [FEW] * 50})
+    assert client.name == "x" * 200
+    assert len(client.redirect_uris) == 50
 
 
 values = st.recursive(

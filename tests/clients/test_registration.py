@@ -16,6 +16,7 @@ from authz.clients.registration import (
     client_information,
     registered_metadata,
     software_digest,
+    uses_secret,
 )
 from authz.errors import (
     InvalidClientMetadata,
@@ -300,6 +301,145 @@ def test_scopes_are_noted_as_far_as_the_ceiling_goes(scope, ceiling, answered):
     assert metadata.get("scope") == answered
 
 
+METHODS = "none, client_secret_basic, client_secret_post, private_key_jwt"
+NO_GRANT = (
+    "grant_types has nothing that a client may register by itself here (authorization_code, refresh_token); "
+    "for another grant ask an administrator"
+)
+NO_SCOPE = "scope is not a list of scope names, separated by one space"
+RESPONSES = "response_types is not [code], which goes with the grant type authorization_code"
+
+
+@pytest.mark.parametrize(
+    ("members", "reason", "sentence"),
+    [
+        ({"redirect_uris": []}, "no_redirect", "redirect_uris has none; send at least one"),
+        (
+            {"redirect_uris": [WEB] * 51},
+            "metadata_redirect_uris",
+            "it lists more than 50 redirect_uris",
+        ),
+        ({"grant_types": [WEB] * 51}, "metadata_grant_types", "grant_types has too many entries"),
+        ({"grant_types": ["refresh_token"]}, "metadata_grant_types", NO_GRANT),
+        ({"response_types": ["code", "token"]}, "metadata_response_types", RESPONSES),
+        ({"response_types": []}, "metadata_response_types", RESPONSES),
+        (
+            {"token_endpoint_auth_method": "x" * 101},
+            "metadata_auth_method",
+            f"token_endpoint_auth_method '{'x' * 100}' is not one of {METHODS}",
+        ),
+        (
+            {"application_type": "browser"},
+            "metadata_application_type",
+            "application_type is neither native nor web",
+        ),
+        (
+            {"application_type": "web", "redirect_uris": [WEB, LOOPBACK, PRIVATE]},
+            "redirect_uri_not_web",
+            (
+                f"redirect_uri '{LOOPBACK}' is not an https URL of a web site, which application_type web "
+                "demands; register it as native"
+            ),
+        ),
+        (
+            {"application_type": "web", "redirect_uris": [LOOPBACK.ljust(201, "x")]},
+            "redirect_uri_not_web",
+            (
+                f"redirect_uri '{LOOPBACK.ljust(200, 'x')}' is not an https URL of a web site, which "
+                "application_type web demands; register it as native"
+            ),
+        ),
+        (
+            {"jwks": JWKS},
+            "metadata_keys",
+            "keys go with token_endpoint_auth_method private_key_jwt; it is none",
+        ),
+        (
+            {"jwks_uri": "https://app.example/k"},
+            "metadata_keys",
+            "keys go with token_endpoint_auth_method private_key_jwt; it is none",
+        ),
+        (
+            {"token_endpoint_auth_method": "private_key_jwt"},
+            "metadata_keys",
+            "it uses private_key_jwt but publishes no keys",
+        ),
+        ({"scope": "a  b"}, "metadata_scope", NO_SCOPE),
+        ({"scope": 7}, "metadata_scope", NO_SCOPE),
+        ({"scope": "a" * 4097}, "metadata_scope", NO_SCOPE),
+        *(
+            (
+                {"software_id": text},
+                "metadata_member",
+                "software_id is not a text of 1 to 200 printable characters",
+            )
+            for text in ("", "x" * 201, "a\x7f", 7)
+        ),
+        (
+            {"software_statement": "x"},
+            "software_statement",
+            "software statements are not accepted here; leave software_statement out",
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_refusal_says_what_to_do(members, reason, sentence):
+    """MCP-AS-91: the developer of a client sees this and nothing else."""
+    error = refusal(**members)
+    assert (error.reason, error.description) == (reason, sentence)
+
+
+def test_the_algorithm_of_a_signature_is_an_asymmetric_one():
+    """ATK-41, META-05."""
+    error = refusal(token_endpoint_auth_signing_alg="HS256")
+    assert error.description.startswith("token_endpoint_auth_signing_alg is not one of ")
+    assert "ES256" in error.description
+    assert "HS256" not in error.description
+
+
+def test_what_a_stranger_may_not_send_is_named():
+    """ATK-47, ATK-48."""
+    with pytest.raises(InvalidClientMetadata) as refused:
+        registered_metadata(
+            {**PUBLIC, "jwks_uri": "https://app.example/k"}, RULES, is_invited=False
+        )
+    assert refused.value.description == "jwks_uri is not read from here; send the keys as jwks"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"software_id": "x" * 200},
+        {"software_version": "é"},
+        {"scope": " ".join(["s", "a" * 4094])},
+        {"client_name": "x" * 200},
+    ],
+)
+def test_what_is_just_possible_is_registered(members):
+    """DCR-03: at the limits."""
+    [(name, value)] = members.items()
+    assert registered(**members)[name] == value
+
+
+def test_equal_things_are_registered_once():
+    """DCR-03: in the order they were sent, grants in ours; fifty grants are looked through."""
+    found = registered(
+        redirect_uris=[WEB, LOOPBACK, WEB],
+        grant_types=[f"x{n}" for n in range(49)] + ["authorization_code"],
+        response_types=["code", "code"],
+    )
+    assert found["redirect_uris"] == [WEB, LOOPBACK]
+    assert found["grant_types"] == ["authorization_code"]
+    assert found["response_types"] == ["code"]
+
+
+@pytest.mark.parametrize("method", AUTH_METHODS)
+def test_a_secret_is_for_those_who_send_one(method):
+    """RFC 7591 §2."""
+    found = uses_secret({"token_endpoint_auth_method": method})
+    assert found is method.startswith("client_secret")
+
+
 # -- updates, answers, software ------------------------------------------------------------------------------
 
 
@@ -323,6 +463,19 @@ def test_an_update_names_its_client_and_sets_nothing_of_ours(members, reason):
     with pytest.raises(InvalidClientMetadata) as refused:
         check_update({**good, **members}, "dcr_x", "right".__eq__)
     assert refused.value.reason == reason
+    assert (
+        refused.value.description
+        == {
+            "update_client_id": "client_id is not that of the client",
+            "update_secret": "client_secret is not the current one; leave it out",
+            "update_member": f"{next(iter(members))} cannot be set; leave it out",
+        }[reason]
+    )
+
+
+def test_an_update_may_leave_the_secret_out():
+    """RFC 7592 §2.2."""
+    check_update({"client_id": "dcr_x", "redirect_uris": [WEB]}, "dcr_x", "right".__eq__)
 
 
 @pytest.mark.parametrize("secret", [None, "cls_x"])
@@ -341,6 +494,9 @@ def test_the_answer_has_what_is_and_no_null(secret):
     assert answer.get("client_secret") == secret
     assert answer.get("client_secret_expires_at") == (None if secret is None else 0)
     assert None not in answer.values()
+    assert answer["client_id"] == "dcr_x"
+    assert answer["registration_access_token"] == "rat_x"
+    assert answer.items() >= registered().items()
 
 
 def test_the_same_software_is_told_apart_from_all_others():

@@ -255,6 +255,23 @@ def test_a_binding_to_a_role_that_is_gone_gives_nothing():
     assert decision_of(GOOD, user_roles=[("r9", None)]).removed == {"a.write": "role_missing"}
 
 
+def test_a_binding_that_gives_nothing_stops_no_other():
+    """L3: a role that is gone, one that does not hold the scope, a group without a role."""
+    world = {
+        **GOOD,
+        "user_roles": [("r9", None), ("r2", None)],
+        "groups": frozenset({"g1", "g2"}),
+        "group_roles": [("g2", "r1", None)],
+    }
+    assert decision_of(world).sources == {"a.write": "role R1 through group G2"}
+
+
+def test_the_stored_record_says_when_nothing_was_asked():
+    """S9, S10: null is not the empty list."""
+    assert decision_of(GOOD, requested=None).as_json()["requested"] is None
+    assert decision_of(GOOD, requested=frozenset()).as_json()["requested"] == []
+
+
 def test_the_stored_record():
     """S9: version 1, as documented."""
     world = {**GOOD, "requested": frozenset({"a.write", "x"})}
@@ -287,6 +304,12 @@ def test_the_stored_record():
 def test_cycles_are_found_and_spelled_out(parents, cycle):
     """L4."""
     assert cycle_in(parents) == cycle
+
+
+def test_a_lattice_of_inclusions_is_walked_once():
+    """L4: two ways at each of 40 levels are a thousand billion ways in all."""
+    parents = {f"{side}{n}": [f"a{n + 1}", f"b{n + 1}"] for n in range(40) for side in "ab"}
+    assert cycle_in(parents) is None
 
 
 @given(st.dictionaries(st.sampled_from(ROLES), st.lists(st.sampled_from(ROLES), max_size=3)))

@@ -68,6 +68,7 @@ def test_the_full_form():
             until=datetime(2026, 12, 31, tzinfo=UTC),
         ),
     )
+    assert file.bindings[0].until.tzinfo is UTC
 
 
 def test_no_roles_has_to_be_said():
@@ -138,6 +139,231 @@ def test_no_roles_has_to_be_said():
 def test_what_cannot_be_meant_is_refused_with_its_place(text, why):
     with pytest.raises(Invalid, match=why):
         parse(text)
+
+
+LIST = "a list is expected here, such as [logs.read, logs.write]"
+MAP = "names with values are expected here (`name: value`)"
+UNTIL = "write date, time and zone: 2026-12-31T00:00:00Z"
+WRITTEN = "roles:\n  a:\n    "
+BOUND = "roles: {a: [x]}\nbindings:\n- "
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "the file is empty; `roles: {}` says that there are to be no roles"),
+        ("{}", "the file has no `roles`; `roles: {}` says that there are to be none"),
+        ("\n- a", f"line 2: the file: {MAP}"),
+        ("a: [x]\na: [y]", "line 2: the file has 'a' twice"),
+        ("1: [x]", "line 1: a key of the file: YAML reads '1' as int; put it in quotes"),
+        ("a: [x]\nb: y", "line 1: the file has the unknown key 'a'; known: bindings, roles"),
+        ("roles: [a]", f"line 1: `roles`: {MAP}"),
+        (f"{WRITTEN}x", f"line 3: the role 'a': {MAP}"),
+        (
+            f"{WRITTEN}scope: [x]",
+            "line 3: the role 'a' has the unknown key 'scope'; known: at, description, includes, scopes",
+        ),
+        (f"{WRITTEN}- x\n    - x", "line 4: the scopes of the role 'a' name 'x' twice"),
+        (f"{WRITTEN}- ''", "line 3: the scopes of the role 'a' hold an empty name"),
+        (f"{WRITTEN}- [x]", "line 3: the scopes of the role 'a': a word is expected here"),
+        (f"{WRITTEN}scopes: [x, x]", "line 3: the scopes of the role 'a' name 'x' twice"),
+        (f"{WRITTEN}scopes: x", f"line 3: the scopes of the role 'a': {LIST}"),
+        (
+            f"{WRITTEN}- '*'",
+            "line 3: '*' in the role 'a' is not the name of a scope; wildcards are not read",
+        ),
+        (f"{WRITTEN}includes: x", f"line 3: `includes` of the role 'a': {LIST}"),
+        (f"{WRITTEN}includes: [b]", "the role 'a' includes 'b', which the file does not have"),
+        (f"{WRITTEN}description: []", "line 3: the role 'a': a word is expected here"),
+        (
+            f"{WRITTEN}description: {'x' * 501}",
+            "line 3: the description of the role 'a' has 500 characters at most",
+        ),
+        (
+            f'{WRITTEN}description: "a\\tb"',
+            "line 3: the description of the role 'a' has 500 characters at most",
+        ),
+        (
+            f'{WRITTEN}- "x\\0"',
+            "line 3: the scopes of the role 'a': 'x\\x00' has a character that cannot be stored",
+        ),
+        (
+            "roles:\n  a b: [x]",
+            "line 2: 'a b' cannot name a role: letters, digits and ._:/@-, 128 at most",
+        ),
+        (f"{WRITTEN}at: x", f"line 3: `at` of the role 'a': {MAP}"),
+        (
+            f"{WRITTEN}at: {{mcp: [x]}}",
+            "line 3: resource 'mcp' is not absolute; start with the scheme",
+        ),
+        (
+            f"{WRITTEN}at: {{https://a.example: [x, x]}}",
+            "line 3: the scopes of the role 'a' at https://a.example name 'x' twice",
+        ),
+        (
+            f"{WRITTEN}at: {{https://a.example: []}}",
+            "line 3: the role 'a' names no scope at https://a.example; leave the line out",
+        ),
+        (
+            f"{WRITTEN}at:\n     https://a.example: [x]\n     https://A.example/: [y]",
+            "line 5: the role 'a' names the server 'https://A.example/' twice",
+        ),
+        ("roles: {a: [x]}\nbindings: a", f"line 2: `bindings`: {LIST}"),
+        (f"{BOUND}a", f"line 3: a binding: {MAP}"),
+        (f"{BOUND}users: [u]", "line 3: the binding names no `role`"),
+        (f"{BOUND}role: [a]", "line 3: `role` of a binding: a word is expected here"),
+        (f"{BOUND}role: b", "line 3: the binding is for 'b', which is not in `roles`"),
+        (
+            f"{BOUND}role: a\n  user: [u]",
+            "line 4: a binding has the unknown key 'user'; known: clients, groups, role, until, users",
+        ),
+        (f"{BOUND}role: a\n  users: u", f"line 4: users of the binding of 'a': {LIST}"),
+        (f"{BOUND}role: a\n  groups: u", f"line 4: groups of the binding of 'a': {LIST}"),
+        (f"{BOUND}role: a\n  clients: u", f"line 4: clients of the binding of 'a': {LIST}"),
+        (
+            f"{BOUND}role: a",
+            "line 3: the binding of 'a' names neither `users` nor `groups` nor `clients`",
+        ),
+        (
+            f"{BOUND}{{role: a, users: [u]}}\n- {{role: a, users: [U]}}",
+            "line 4: the user 'u' is bound to 'a' twice",
+        ),
+        (
+            f"{BOUND}{{role: a, groups: [u]}}\n- {{role: a, groups: [u]}}",
+            "line 4: the group 'u' is bound to 'a' twice",
+        ),
+        (
+            f"{BOUND}{{role: a, clients: [u]}}\n- {{role: a, clients: [u]}}",
+            "line 4: the client 'u' is bound to 'a' twice",
+        ),
+        (
+            f"{BOUND}{{role: a, users: [u], until: soon}}",
+            f"line 3: `until` of the binding of 'a' is 'soon'; {UNTIL}",
+        ),
+        (
+            f"{BOUND}{{role: a, users: [u], until: 7}}",
+            f"line 3: `until` of the binding of 'a' is ''; {UNTIL}",
+        ),
+        (
+            f"{BOUND}{{role: a, users: [u], until: [x]}}",
+            f"line 3: `until` of the binding of 'a' is ''; {UNTIL}",
+        ),
+        (
+            f"{BOUND}{{role: a, users: [u], until: 9999-12-31T23:59:59-01:00}}",
+            f"line 3: `until` of the binding of 'a' is '9999-12-31T23:59:59-01:00'; {UNTIL}",
+        ),
+        ("roles: {a: &x [y]}", "line 1: anchors and aliases (& and *) are not read; write it out"),
+        (f"\n\nroles: {'[' * 8}x{']' * 8}", "line 3: nested too deep"),
+        (f"roles: {'[' * 7}x{']' * 7}", f"line 1: `roles`: {MAP}"),
+        ("roles: !x {a: [y]}", f"line 1: `roles`: {MAP}"),
+        ("roles: {a: !x [y]}", f"line 1: the scopes of the role 'a': {LIST}"),
+        (f"[{'x, ' * 20}{'[' * 12}{']' * 13}", "line 1: nested too deep"),
+        (f"{'[' * 8}x, [x]{']' * 8}", "line 1: nested too deep"),
+        ("\na: @x", "line 2: not valid YAML: found character '@' that cannot start any token"),
+        ("\nroles: {a: [x]", "line 2: not valid YAML: expected ',' or '}', but got '<stream end>'"),
+        (
+            "roles: \x00",
+            (
+                "not valid YAML: unacceptable character #x0000: special characters are not allowed "
+                'in "<unicode string>", position 7'
+            ),
+        ),
+        ('roles: "\\UFFFFFFFF"', "not valid YAML: an escape or a number is out of range"),
+        ("#" * 1_000_001, "the roles file has 1000001 characters; 1000000 are possible"),
+    ],
+    ids=lambda text: text[:60],
+)
+def test_a_refusal_says_where_what_and_what_else(text, sentence):
+    """L10: an operator reads this beside the file, and nothing else."""
+    with pytest.raises(Invalid) as refused:
+        parse(text)
+    assert str(refused.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "role"),
+    [
+        ("a: [x] #".ljust(1_000_000, "x"), "a", RoleEntry(scopes=frozenset("x"))),
+        (f"roles: {{{'a' * 128}: []}}", "a" * 128, RoleEntry()),
+        (f"{WRITTEN}description: ' {'x' * 500} '", "a", RoleEntry(description="x" * 500)),
+        (
+            f"{WRITTEN}at: {{https://A.example: [x]}}",
+            "a",
+            RoleEntry(at={"https://A.example": frozenset("x")}),
+        ),
+    ],
+    ids=["text", "name", "description", "server"],
+)
+def test_what_is_just_possible(text, name, role):
+    """S3: at each limit, and a server as it was written."""
+    assert parse(text).roles == {name: role}
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (RolesFile({}), "roles: {}\n"),
+        (RolesFile({}, ()), "roles: {}\nbindings: []\n"),
+        (
+            RolesFile(
+                {"b": RoleEntry(scopes=frozenset({"y", "x"})), "a": RoleEntry()},
+            ),
+            "roles:\n  a: []\n  b: [x, y]\n",
+        ),
+        (
+            RolesFile(
+                {
+                    "sre": RoleEntry(
+                        description="Bereitschaft für alle",
+                        includes=frozenset({"b", "a"}),
+                        scopes=frozenset({"y", "x"}),
+                        at={
+                            "https://b.example": frozenset({"z"}),
+                            "https://a.example": frozenset({"y", "x"}),
+                        },
+                    ),
+                    "b": RoleEntry(),
+                    "a": RoleEntry(),
+                },
+                (
+                    BindingEntry(
+                        "sre",
+                        users=frozenset({"v", "u"}),
+                        groups=frozenset({"h", "g"}),
+                        clients=frozenset({"d", "c"}),
+                        until=datetime(2026, 12, 31, 1, tzinfo=timezone(timedelta(hours=1))),
+                    ),
+                    BindingEntry("sre", groups=frozenset({"i"})),
+                ),
+            ),
+            """\
+roles:
+  a: []
+  b: []
+  sre:
+    description: Bereitschaft für alle
+    includes: [a, b]
+    scopes: [x, y]
+    at:
+      https://a.example: [x, y]
+      https://b.example: [z]
+bindings:
+- role: sre
+  users: [u, v]
+  groups: [g, h]
+  clients: [c, d]
+  until: '2026-12-31T00:00:00Z'
+- role: sre
+  groups: [i]
+""",
+        ),
+    ],
+    ids=["empty", "no bindings", "short", "full"],
+)
+def test_a_file_is_written_as_a_person_would(file, text):
+    """L10: in a fixed order, so that two exports can be compared line by line."""
+    assert dump(file) == text
+    assert parse(text) == file
 
 
 def test_a_thousand_levels_of_inclusion_are_refused_without_a_crash():
