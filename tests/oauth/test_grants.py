@@ -300,6 +300,7 @@ def test_a_request_that_cannot_be_about_a_code(fields, expected):
     with pytest.raises(InvalidRequest) as refusal:
         GRANTS["authorization_code"].prepare(request("authorization_code", sent))
     assert refusal.value.reason == expected
+    assert refusal.value.description.isascii()
 
 
 @pytest.mark.parametrize(
@@ -531,6 +532,7 @@ def test_a_text_that_is_no_refresh_token():
     with pytest.raises(InvalidGrant) as refusal:
         GRANTS["refresh_token"].prepare(request("refresh_token", {"refresh_token": "azr_x"}))
     assert refusal.value.reason == "refresh_malformed"
+    assert refusal.value.description == refresh_token.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -691,6 +693,7 @@ def test_what_a_new_token_is_bound_to(client, jkt, certificate, expected):
         with pytest.raises((InvalidDpopProof, InvalidRequest)) as refusal:
             bindings.confirmation_of(client, jkt, certificate)
         assert refusal.value.reason == expected
+        assert refusal.value.description.isascii()
     else:
         assert bindings.confirmation_of(client, jkt, certificate) == expected
 
@@ -713,6 +716,7 @@ def test_what_a_bound_family_demands(proved, client, expected):
     with pytest.raises((InvalidDpopProof, InvalidGrant)) as refusal:
         bindings.check_family(client, KEY, proved, refused="no")
     assert refusal.value.reason == expected
+    assert refusal.value.description.isascii()
 
 
 # -- introspection and revocation ---------------------------------------------------------------------------

@@ -51,7 +51,10 @@ def fixed_key(number: int = 1) -> ECKey:
 
 
 def policy(
-    *, resources: Iterable[Resource] = (RESOURCE,), client_roles: Iterable[Any] = ()
+    *,
+    resources: Iterable[Resource] = (RESOURCE,),
+    client_roles: Iterable[Any] = (),
+    builtin: Iterable[Resource] = (),
 ) -> Policy:
     """Developers read and write logs; nobody holds `admin`."""
     return build(
@@ -62,6 +65,7 @@ def policy(
         role_parents=[],
         group_roles=[],
         client_roles=client_roles,
+        builtin=builtin,
     )
 
 

@@ -1,0 +1,98 @@
+"""What is told about a person, and how: claims, nonces and algorithms by table (OIDC-01, OIDC-03, OIDC-04)."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from authz.errors import InvalidRequest
+from authz.oauth import openid
+from authz.oauth.authorization import Authorization, IdTokenRequest
+from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE
+
+PROFILE = {"name": "Dev", "preferred_username": "dev@example.com"}
+EMAIL = {"email": "dev@example.com", "email_verified": False}
+
+
+@pytest.mark.parametrize(
+    ("scopes", "told"),
+    [
+        (set(), {}),
+        ({"openid"}, {}),
+        ({"profile"}, PROFILE),
+        ({"email"}, EMAIL),
+        ({"openid", "profile", "email"}, PROFILE | EMAIL),
+    ],
+)
+def test_a_scope_tells_what_it_says(scopes, told):
+    """Core §5.4."""
+    assert openid.person_claims(scopes, login="dev@example.com", name="Dev") == told
+
+
+@pytest.mark.parametrize(
+    "login", ["", "dev", "@example.com", "dev@", "a@b@example.com", "de v@example.com", "@"]
+)
+def test_a_login_that_is_no_address_is_none(login):
+    assert openid.person_claims(frozenset({"email"}), login=login, name="Dev") == {}
+
+
+@pytest.mark.parametrize(
+    ("registered", "algorithm"),
+    [(None, "ES256"), ("ES256", "ES256"), ("RS256", "RS256"), ("none", None), ("HS256", None)],
+)
+def test_an_id_token_is_signed_as_registered(registered, algorithm):
+    """OIDC-04."""
+    client = replace(CLIENT, metadata={"id_token_signed_response_alg": registered})
+    if algorithm is None:
+        with pytest.raises(InvalidRequest, match=r": the client .* \[id_token_algorithm\]"):
+            openid.algorithm_of(client)
+    else:
+        assert openid.algorithm_of(client) == algorithm
+    assert openid.algorithm_of(CLIENT) == "ES256"
+
+
+@pytest.mark.parametrize("nonce", [None, "", "n", "n" * 512])
+def test_a_nonce_is_echoed_as_it_is(nonce):
+    """OIDC-01."""
+    assert openid.check_nonce(nonce) == nonce
+
+
+@pytest.mark.parametrize("nonce", ["n" * 513, "a\0b"])
+def test_a_nonce_that_cannot_be_stored_is_refused(nonce):
+    with pytest.raises(InvalidRequest, match=r": nonce is malformed \[nonce\]"):
+        openid.check_nonce(nonce)
+
+
+def test_an_id_token_says_who_signed_in_and_how():
+    """OIDC-01: one audience, the client; and nothing that is not known."""
+    authorization = Authorization(
+        client_id=CLIENT.id,
+        subject="usr_1",
+        audience=RESOURCE.identifier,
+        scopes=frozenset({"logs.read"}),
+        jti="at_1",
+        grant_id="grt_1",
+        issued_at=NOW,
+        expires_at=NOW + timedelta(minutes=5),
+    )
+    bare = {
+        "iss": ISSUER,
+        "sub": "usr_1",
+        "aud": CLIENT.id,
+        "iat": int(NOW.timestamp()),
+        "exp": int(NOW.timestamp()) + 300,
+    }
+    asked = IdTokenRequest("ES256", None)
+    assert openid.id_token_claims(authorization, asked, issuer=ISSUER) == bare
+    signed_in = replace(
+        authorization, auth_time=NOW - timedelta(minutes=1), acr="1", amr=("pwd", "otp")
+    )
+    told = openid.id_token_claims(signed_in, IdTokenRequest("ES256", "n", PROFILE), issuer=ISSUER)
+    assert told == {
+        **bare,
+        "auth_time": int(NOW.timestamp()) - 60,
+        "nonce": "n",
+        "acr": "1",
+        "amr": ["pwd", "otp"],
+        **PROFILE,
+    }
