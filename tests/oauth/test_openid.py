@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from authz.errors import InvalidRequest
-from authz.oauth import openid
+from authz.jose import read_unverified
+from authz.keys import ACCESS_TOKEN, ID_TOKEN, KeyRing
+from authz.oauth import issuing, openid
 from authz.oauth.authorization import Authorization, IdTokenRequest
-from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE
+from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE, configuration
 
 PROFILE = {"name": "Dev", "preferred_username": "dev@example.com"}
 EMAIL = {"email": "dev@example.com", "email_verified": False}
@@ -63,18 +65,20 @@ def test_a_nonce_that_cannot_be_stored_is_refused(nonce):
         openid.check_nonce(nonce)
 
 
+AUTHORIZATION = Authorization(
+    client_id=CLIENT.id,
+    subject="usr_1",
+    audience=RESOURCE.identifier,
+    scopes=frozenset({"logs.read"}),
+    jti="at_1",
+    grant_id="grt_1",
+    issued_at=NOW,
+    expires_at=NOW + timedelta(minutes=5),
+)
+
+
 def test_an_id_token_says_who_signed_in_and_how():
     """OIDC-01: one audience, the client; and nothing that is not known."""
-    authorization = Authorization(
-        client_id=CLIENT.id,
-        subject="usr_1",
-        audience=RESOURCE.identifier,
-        scopes=frozenset({"logs.read"}),
-        jti="at_1",
-        grant_id="grt_1",
-        issued_at=NOW,
-        expires_at=NOW + timedelta(minutes=5),
-    )
     bare = {
         "iss": ISSUER,
         "sub": "usr_1",
@@ -83,9 +87,9 @@ def test_an_id_token_says_who_signed_in_and_how():
         "exp": int(NOW.timestamp()) + 300,
     }
     asked = IdTokenRequest("ES256", None)
-    assert openid.id_token_claims(authorization, asked, issuer=ISSUER) == bare
+    assert openid.id_token_claims(AUTHORIZATION, asked, issuer=ISSUER) == bare
     signed_in = replace(
-        authorization, auth_time=NOW - timedelta(minutes=1), acr="1", amr=("pwd", "otp")
+        AUTHORIZATION, auth_time=NOW - timedelta(minutes=1), acr="1", amr=("pwd", "otp")
     )
     told = openid.id_token_claims(signed_in, IdTokenRequest("ES256", "n", PROFILE), issuer=ISSUER)
     assert told == {
@@ -96,3 +100,19 @@ def test_an_id_token_says_who_signed_in_and_how():
         "amr": ["pwd", "otp"],
         **PROFILE,
     }
+
+
+def test_an_id_token_comes_beside_the_access_token_and_from_another_key():
+    """OIDC-01, OIDC-04: `typ` is JWT, and the key that signs access tokens signs no ID token."""
+    [access] = configuration().keys.keys
+    own = replace(access, life=replace(access.life, key_id="id", purpose=ID_TOKEN))
+    configured = configuration(keys=KeyRing((access, own)))
+    asking = replace(AUTHORIZATION, id_token=IdTokenRequest("ES256", "n", PROFILE))
+    body = issuing.response(asking, configured, algorithm="ES256")
+    header, claims = read_unverified(body["id_token"])
+    assert header == {"alg": "ES256", "kid": "id", "typ": "JWT"}
+    assert claims == openid.id_token_claims(
+        AUTHORIZATION, IdTokenRequest("ES256", "n", PROFILE), issuer=ISSUER
+    )
+    assert access.life.purpose == ACCESS_TOKEN
+    assert "id_token" not in issuing.response(AUTHORIZATION, configured, algorithm="ES256")
