@@ -18,9 +18,14 @@ settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test marked `only("postgresql")` has no meaning on the other engine: it is not made there."""
+    """What runs on PostgreSQL is marked, for those who are in a hurry.
+
+    A test marked `only("postgresql")` has no meaning on the other engine: it is not made there.
+    """
     elsewhere = []
     for item in items:
+        if getattr(item, "callspec", None) and item.callspec.params.get("engine") == "postgresql":
+            item.add_marker(pytest.mark.postgresql)
         mark = item.get_closest_marker("only")
         if mark is not None and mark.args[0] not in item.callspec.id.split("-"):
             elsewhere.append(item)
