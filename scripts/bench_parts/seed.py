@@ -82,6 +82,7 @@ def _add_people(target: Bulk, world: World, people: list[str]) -> None:
             "client_id": WEB,
             "resource_id": world.resource_id,
             "scopes": frozenset(SCOPES),
+            "limited": frozenset(),
             "redirect_uris": [REDIRECT],
             "client_digest": world.client_digest,
             "remembered": True,
