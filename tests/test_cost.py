@@ -121,8 +121,10 @@ SHAPES = {
     "json of text": lambda n: strict_json.read_object(json.dumps({"a": "\u00e9" * n}).encode()),
     "cache control": lambda n: documents._max_age("max-age=" + "9" * n + "," * n),
     "media type": lambda n: documents._JSON_TYPE.fullmatch("application/" + "a+" * n),
-    "bearer": lambda n: request._BEARER.fullmatch(b"bearer " + b" " * n + b"="),
-    "bearer of equal signs": lambda n: request._BEARER.fullmatch(b"bearer a" + b"=" * n + b"!"),
+    "bearer": lambda n: request._CREDENTIALS.fullmatch(b"bearer " + b" " * n + b"="),
+    "bearer of equal signs": lambda n: request._CREDENTIALS.fullmatch(
+        b"bearer a" + b"=" * n + b"!"
+    ),
     "scope claim": lambda n: access_token._SCOPE.fullmatch("a " * n),
     "segment": lambda n: compact._SEGMENT.fullmatch("a" * n + "!"),
 }

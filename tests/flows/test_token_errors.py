@@ -49,8 +49,8 @@ def good(harness, **fields):
         (
             {"grant_type": "client_credentials"},
             400,
-            "unsupported_grant_type",
-            "grant_type_unsupported",
+            "unauthorized_client",
+            "grant_type_not_allowed",
         ),
         ({"client_id": ""}, 401, "invalid_client", "client_missing"),
         ({"client_id": "nobody"}, 401, "invalid_client", "client_unknown"),
