@@ -2,8 +2,8 @@
 
 Decisions:
 - The authorization endpoint fetches a document only for a signed-in person; the token endpoint only for a client that
-  is stored already. So no stranger can make this server fetch anything (ATK-47, ATK-48), and nothing is stored for a
-  client nobody decided about (features.md S6).
+  is stored already, or that an operator named. So no stranger can make this server fetch anything (ATK-47, ATK-48),
+  and nothing is stored for a client nobody decided about (features.md S6).
 - Trust is judged at every use, not when the document was stored.
 - When a stored document is due and its host does not answer, the stored copy serves for `STALE_GRACE`: an outage of
   the client's web site must not sign out everybody who uses it.

@@ -1,7 +1,7 @@
 """Clients as the token endpoint sees them: cached by key under the configuration version, with a bound.
 
-The token endpoint knows only stored clients. A stored metadata document that is due is fetched again in the prepare
-phase, where the network is allowed, and what changed is recorded.
+The token endpoint knows only stored clients, and those whose metadata document an operator named (CIMD-36). A document
+that is due is fetched again in the prepare phase, where the network is allowed, and what changed is recorded.
 """
 
 import asyncio
