@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.admin.operator import Operator
 from authz.db.models import Group, GroupMember, Role, RoleBinding
+from authz.db.models.user import LOCAL
 from authz.directory import groups, users
 from authz.errors import Conflict, NotFound
 
@@ -49,9 +50,12 @@ def add(tx: Session, operator: Operator, tenant_id: str, *, name: str) -> GroupL
 def add_member(
     tx: Session, operator: Operator, tenant_id: str, *, group: str, user: str
 ) -> GroupDetails:
-    """Put a person into a group; their next token has what its roles hold."""
+    """Put a person into a group; their next token has what its roles hold.
+
+    What a connection or a provisioning client says of the group stays beside it.
+    """
     row, person = groups.load(tx, tenant_id, group), users.load(tx, tenant_id, user)
-    if tx.get(GroupMember, (row.id, person.id)) is not None:
+    if tx.get(GroupMember, (row.id, person.id, LOCAL)) is not None:
         raise Conflict(f"{person.login} is in the group {row.name!r} already")
     tx.add(GroupMember(group_id=row.id, user_id=person.id, tenant_id=tenant_id))
     tx.flush()
@@ -67,11 +71,18 @@ def remove_member(
     row, person = groups.load(tx, tenant_id, group), users.load(tx, tenant_id, user)
     gone = tx.execute(
         delete(GroupMember)
-        .where(GroupMember.group_id == row.id, GroupMember.user_id == person.id)
+        .where(
+            GroupMember.group_id == row.id,
+            GroupMember.user_id == person.id,
+            GroupMember.source == LOCAL,
+        )
         .returning(GroupMember.user_id)
     )
     if not gone.all():
-        raise NotFound(f"{person.login} is not in the group {row.name!r}")
+        raise NotFound(
+            f"nobody put {person.login} into the group {row.name!r} here; "
+            "what an identity provider says is changed there"
+        )
     values = {"user": person.id}
     operator.changed(tx, tenant_id, "group.member_remove", row.id, values, subject=person.id)
     return _details(tx, row)
@@ -80,7 +91,7 @@ def remove_member(
 def list_(tx: Session, tenant_id: str) -> list[GroupLine]:
     """All groups by name."""
     rows = tx.execute(
-        select(Group.id, Group.name, func.count(GroupMember.user_id))
+        select(Group.id, Group.name, func.count(GroupMember.user_id.distinct()))
         .outerjoin(GroupMember, GroupMember.group_id == Group.id)
         .where(Group.tenant_id == tenant_id)
         .group_by(Group.id, Group.name)

@@ -94,6 +94,60 @@ class LoginSucceeded(Event):
 
     kind = "login.succeeded"
     method: str
+    """`password`, or the kind of the connection."""
+    connection: str | None = None
+    acr: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakGlassUsed(Event):
+    """Somebody used the emergency account of a domain that has to sign in through its connection."""
+
+    kind = "login.break_glass"
+    domain: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserProvisioned(Event):
+    """An account was made because an identity provider vouched for somebody new."""
+
+    kind = "user.provisioned"
+    connection: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityLinked(Event):
+    """From now on (connection, subject) means this person."""
+
+    kind = "identity.linked"
+    connection: str
+    by: str
+    """`provisioned`, `email`, `operator` or `scim`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupsMapped(Event):
+    """What an identity provider says of a person put them into these groups, or no longer does."""
+
+    kind = "groups.mapped"
+    connection: str
+    added: list[str]
+    removed: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessEnded(Event):
+    """Every credential of a person ended, or every one of some sessions: the offboarding clock of this event."""
+
+    kind = "access.ended"
+    source: str
+    reason: str
+    sessions: int
+    grants: int
+    codes: int
+    tokens: int
+    seconds: float
+    """From the arrival of the signal to the end of the last credential, without the commit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +157,7 @@ class LoginFailed(Event):
     kind = "login.failed"
     method: str
     reason: str
+    connection: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

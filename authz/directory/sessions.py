@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session as Transaction
 
 from authz import entropy
 from authz.db.models import Session, User
+from authz.directory.assurance import Authentication
+from authz.directory.users import may_act
 
 _MARK_CHARS = 16
 
@@ -22,7 +24,17 @@ class SignedIn:
     name: str
     auth_time: datetime
     amr: tuple[str, ...]
-    acr: str | None = None
+    acr: str | None
+    connection_id: str | None
+    """None: the local directory."""
+    signed_in_at: datetime
+    """When this session began; `auth_time` is when the person last proved who they are, perhaps elsewhere."""
+    upstream_expires_at: datetime | None
+
+    @property
+    def authentication(self) -> Authentication:
+        """As policy sees it."""
+        return Authentication(self.auth_time, self.acr, self.connection_id)
 
     @property
     def mark(self) -> str:
@@ -44,19 +56,33 @@ def open_session(
     acr: str | None,
     lifetime: timedelta,
     now: datetime,
+    auth_time: datetime | None = None,
+    connection_id: str | None = None,
+    upstream_session: str | None = None,
+    upstream_expires_at: datetime | None = None,
 ) -> str:
-    """A new session's cookie value. Always a new one at sign-in, whatever the browser brought (ATK-16)."""
+    """A new session's cookie value. Always a new one at sign-in, whatever the browser brought (ATK-16).
+
+    It ends with the identity provider's own session, where that has an end (OIDC-08). `auth_time` is now unless an
+    identity provider says that the person proved who they are before.
+    """
+    expires_at = now + lifetime
+    if upstream_expires_at is not None:
+        expires_at = min(expires_at, upstream_expires_at)
     token = entropy.new_token("ses")
     tx.add(
         Session(
             digest=entropy.digest(token),
             tenant_id=tenant_id,
             user_id=user_id,
-            auth_time=now,
+            auth_time=auth_time or now,
             acr=acr,
             amr=list(amr),
+            connection_id=connection_id,
+            upstream_session=upstream_session,
+            upstream_expires_at=upstream_expires_at,
             created_at=now,
-            expires_at=now + lifetime,
+            expires_at=expires_at,
             ended_at=None,
         )
     )
@@ -77,12 +103,13 @@ def find_session(
             Session.tenant_id == tenant_id,
             Session.ended_at.is_(None),
             Session.expires_at > now,
-            User.status == "active",
         )
     ).one_or_none()
     if row is None:
         return None
     session, user = row
+    if not may_act(user.status, user.cut_at, session.created_at):
+        return None
     return SignedIn(
         digest=session.digest,
         user_id=user.id,
@@ -91,6 +118,9 @@ def find_session(
         auth_time=session.auth_time,
         amr=tuple(session.amr),
         acr=session.acr,
+        connection_id=session.connection_id,
+        signed_in_at=session.created_at,
+        upstream_expires_at=session.upstream_expires_at,
     )
 
 

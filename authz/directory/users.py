@@ -1,6 +1,7 @@
 """People by login name and by id."""
 
 import unicodedata
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,6 +10,14 @@ from authz.db.models import User
 from authz.errors import Invalid, NotFound
 
 MAX_LOGIN_CHARS = 254
+
+
+def may_act(status: str | None, cut_at: datetime | None, signed_in_at: datetime) -> bool:
+    """Whether a sign-in of this moment still counts; asked wherever something stands on one (ATK-29).
+
+    Until the account is disabled, or everything before a moment was cut off. None is nobody's status.
+    """
+    return status == "active" and (cut_at is None or signed_in_at > cut_at)
 
 
 def normal_login(text: str) -> str:

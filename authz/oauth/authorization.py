@@ -39,6 +39,8 @@ class Authorization:
     auth_time: datetime | None = None
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    connection: str | None = None
+    """The identity provider the person signed in with, by its slug; None for the local directory."""
     confirmation: Mapping[str, str] | None = None
     """The `cnf` claim: the token is good only with a proof of this key."""
     authorization_details: list[dict[str, Any]] | None = None

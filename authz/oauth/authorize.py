@@ -139,7 +139,7 @@ def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
     """What policy leaves of the request for this person through this client."""
     return decide(
         asking.configuration.policy,
-        load_subject(tx, asking.signed_in.user_id),
+        load_subject(tx, asking.signed_in),
         asking.request.resource,
         client=asking.client.id,
         requested=asking.request.requested,
@@ -148,8 +148,9 @@ def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
     )
 
 
-def load_subject(tx: Session, user_id: str) -> Subject:
-    """An active person with roles and groups."""
+def load_subject(tx: Session, signed_in: SignedIn) -> Subject:
+    """An active person with roles and groups, as they signed in."""
+    user_id = signed_in.user_id
     roles = tx.execute(
         select(RoleBinding.role_id, RoleBinding.expires_at).where(
             RoleBinding.subject_kind == "user", RoleBinding.subject_id == user_id
@@ -158,6 +159,7 @@ def load_subject(tx: Session, user_id: str) -> Subject:
     groups = tx.scalars(select(GroupMember.group_id).where(GroupMember.user_id == user_id))
     return Subject(
         id=user_id,
+        authentication=signed_in.authentication,
         roles=tuple(HeldRole(role_id, expires_at) for role_id, expires_at in roles),
         groups=frozenset(groups),
     )
@@ -306,6 +308,10 @@ def new_code(
         auth_time=signed_in.auth_time,
         acr=signed_in.acr,
         amr=signed_in.amr,
+        connection_id=signed_in.connection_id,
+        session_digest=signed_in.digest,
+        signed_in_at=signed_in.signed_in_at,
+        upstream_expires_at=signed_in.upstream_expires_at,
         created_at=now,
         expires_at=now + lifetime,
     )

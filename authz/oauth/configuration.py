@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from authz.clients.trust import TrustPolicy
 from authz.db.models import (
     ClientTrustRule,
+    Connection,
     Group,
     Role,
     RoleBinding,
@@ -30,6 +31,7 @@ from authz.db.statements import AnyOf, Query, Row
 from authz.envelope import Envelope
 from authz.keys import KeyRing, unseal
 from authz.keys.rotation import KeyLife
+from authz.policy import snapshot as policy_snapshot
 from authz.policy.openid import userinfo_resource
 from authz.policy.snapshot import Policy, Resource, Scope, build
 from authz.tenants import Tenant, issuer_of
@@ -99,6 +101,11 @@ QUERIES: Mapping[str, Query] = {
         )
         .where(RoleBinding.subject_kind == "client")
         .where(AnyOf(RoleBinding.tenant_id, _TENANTS))
+    ),
+    "connections": Query(
+        select(Connection.tenant_id, Connection.id, Connection.slug, Connection.status).where(
+            AnyOf(Connection.tenant_id, _TENANTS)
+        )
     ),
     "trust": Query(
         select(ClientTrustRule.tenant_id, ClientTrustRule.pattern, ClientTrustRule.verdict).where(
@@ -249,6 +256,10 @@ def _build(
                 role_parents=[row[1:] for row in _of(rows["role_parents"], id_)],
                 group_roles=[row[1:] for row in _of(rows["group_roles"], id_)],
                 client_roles=[row[1:] for row in _of(rows["client_roles"], id_)],
+                connections=[
+                    policy_snapshot.Connection(connection_id, slug_, status_ == "active")
+                    for _, connection_id, slug_, status_ in _of(rows["connections"], id_)
+                ],
                 builtin=[userinfo_resource(issuer_of(issuer, slug))],
             ),
             keys=unseal(

@@ -106,7 +106,7 @@ def decide_for(
     """What policy leaves of the request for this person through this client on another device."""
     return decide(
         configuration.policy,
-        load_subject(tx, signed_in.user_id),
+        load_subject(tx, signed_in),
         device.resource,
         client=device.client.id,
         requested=device.requested,
@@ -138,6 +138,10 @@ def allow(
         "auth_time": signed_in.auth_time,
         "acr": signed_in.acr,
         "amr": list(signed_in.amr),
+        "connection_id": signed_in.connection_id,
+        "session_digest": signed_in.digest,
+        "signed_in_at": signed_in.signed_in_at,
+        "upstream_expires_at": signed_in.upstream_expires_at,
     }
     if not _answer(tx, device, answer, now):
         return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from authz.directory.assurance import Authentication
 from authz.directory.sessions import SignedIn
 from authz.errors import OAuthError
 from authz.policy import Subject
@@ -37,6 +38,10 @@ class Code:
     auth_time: datetime
     acr: str | None
     amr: tuple[str, ...]
+    connection_id: str | None
+    session_digest: str | None
+    signed_in_at: datetime
+    upstream_expires_at: datetime | None
     created_at: datetime
     expires_at: datetime
     spent_at: datetime | None = None
@@ -45,6 +50,11 @@ class Code:
     consent_stands: bool = True
     login: str = ""
     name: str = ""
+
+    @property
+    def authentication(self) -> Authentication:
+        """How the person signed in."""
+        return Authentication(self.auth_time, self.acr, self.connection_id)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,15 @@ class Approval:
     auth_time: datetime
     acr: str | None
     amr: tuple[str, ...]
+    connection_id: str | None
+    session_digest: str | None
+    signed_in_at: datetime
+    upstream_expires_at: datetime | None
+
+    @property
+    def authentication(self) -> Authentication:
+        """How the person signed in."""
+        return Authentication(self.auth_time, self.acr, self.connection_id)
 
 
 @dataclass(frozen=True)
@@ -100,6 +119,9 @@ class Family:
     auth_time: datetime
     acr: str | None
     amr: tuple[str, ...]
+    connection_id: str | None
+    session_digest: str | None
+    signed_in_at: datetime
     confirmation: dict[str, str] | None
     """The `cnf` claim of its tokens."""
     authorization_details: list[dict[str, Any]] | None
@@ -111,6 +133,11 @@ class Family:
     subject_enabled: bool = True
     consent_scopes: frozenset[str] | None = None
     """None when the consent is gone."""
+
+    @property
+    def authentication(self) -> Authentication:
+        """How the person signed in, when the family was born."""
+        return Authentication(self.auth_time, self.acr, self.connection_id)
 
 
 @dataclass(frozen=True)
@@ -143,7 +170,9 @@ class IssuedToken:
     family_id: str | None
     """None when no family has it: the client acted on its own behalf."""
     family_revoked_at: datetime | None
-    user_status: str | None
+    connection_id: str | None
+    """Whose word the family stands on; None for the local directory, and without a family."""
+    subject_enabled: bool
     client_kind: str | None
     client_status: str | None
 
@@ -169,7 +198,7 @@ class BrowserSession:
     tenant_id: str
     expires_at: datetime
     ended_at: datetime | None
-    user_status: str
+    subject_enabled: bool
 
 
 @dataclass(frozen=True)
@@ -293,13 +322,16 @@ class Facts:
         if found is None or found.tenant_id != tenant_id:
             return None
         is_live = found.ended_at is None and now < found.expires_at
-        return found.signed_in if is_live and found.user_status == "active" else None
+        return found.signed_in if is_live and found.subject_enabled else None
 
-    def subject(self, user_id: str, *, enabled: bool) -> Subject:
+    def subject(
+        self, user_id: str, *, enabled: bool, authentication: Authentication | None
+    ) -> Subject:
         """The person as policy sees them."""
         return Subject(
             id=user_id,
             enabled=enabled,
+            authentication=authentication,
             roles=self.roles.get(user_id, ()),
             groups=self.groups.get(user_id, frozenset()),
         )

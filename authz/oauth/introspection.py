@@ -43,6 +43,7 @@ _CLAIMS = (
     "auth_time",
     "acr",
     "amr",
+    "connection",
     "act",
     "cnf",
     "authorization_details",
@@ -152,8 +153,11 @@ def is_standing(token: IssuedToken, configuration: TenantConfiguration, now: dat
     """Whether everything an access token stands on still does (ATK-59): asked by everyone who is asked about one."""
     if token.revoked_at is not None or now >= token.expires_at:
         return False
-    resource = configuration.policy.resources.get(token.resource_id)
+    policy = configuration.policy
+    resource = policy.resources.get(token.resource_id)
     if resource is None or not resource.enabled:
+        return False
+    if token.connection_id is not None and not policy.is_enabled(token.connection_id):
         return False
     if token.client_status not in ("active", "known"):
         return False
@@ -164,11 +168,7 @@ def is_standing(token: IssuedToken, configuration: TenantConfiguration, now: dat
         return False
     if token.subject == token.client_id:
         return True
-    return (
-        token.family_id is not None
-        and token.family_revoked_at is None
-        and token.user_status == "active"
-    )
+    return token.family_id is not None and token.family_revoked_at is None and token.subject_enabled
 
 
 def _decide_access(

@@ -35,6 +35,7 @@ class Grounds:
     auth_time: datetime | None = None
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    connection_id: str | None = None
     authorization_details: list[dict[str, Any]] | None = None
     refresh_token: str | None = None
     id_token: IdTokenRequest | None = None
@@ -68,6 +69,7 @@ def issue(
         auth_time=family.auth_time,
         acr=family.acr,
         amr=family.amr,
+        connection_id=family.connection_id,
         authorization_details=(
             family.authorization_details
             if details is None
@@ -145,6 +147,7 @@ def mint(
             auth_time=grounds.auth_time,
             acr=grounds.acr,
             amr=grounds.amr,
+            connection=request.configuration.policy.slug_of(grounds.connection_id),
             confirmation=request.confirmation,
             authorization_details=grounds.authorization_details,
             refresh_token=grounds.refresh_token,
@@ -175,6 +178,8 @@ def claims(authorization: Authorization, configuration: TenantConfiguration) -> 
         made["acr"] = authorization.acr
     if authorization.amr:
         made["amr"] = list(authorization.amr)
+    if authorization.connection is not None:
+        made["connection"] = authorization.connection
     if authorization.confirmation is not None:
         made["cnf"] = dict(authorization.confirmation)
     if authorization.authorization_details is not None:

@@ -66,7 +66,7 @@ def _decide(silent: SilentRequest, code: str, facts: Facts, now: datetime) -> Ou
     )
     decision = decide(
         configuration.policy,
-        facts.subject(signed_in.user_id, enabled=True),
+        facts.subject(signed_in.user_id, enabled=True, authentication=signed_in.authentication),
         request.resource,
         client=silent.client.id,
         requested=request.requested,

@@ -15,6 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from authz.directory.assurance import Authentication
 from authz.policy.snapshot import ANY_RESOURCE, HeldRole, Policy, Resource
 
 EVERYONE = "everyone"
@@ -25,6 +26,7 @@ class Reason(StrEnum):
     """Why a scope was removed. The order is the order of the checks; the first that applies is given."""
 
     SUBJECT_DISABLED = "subject_disabled"
+    CONNECTION_DISABLED = "connection_disabled"
     RESOURCE_DISABLED = "resource_disabled"
     SCOPE_UNKNOWN = "scope_unknown"
     ROLE_MISSING = "role_missing"
@@ -37,6 +39,7 @@ class Reason(StrEnum):
 
 SENTENCES: Mapping[Reason, str] = {
     Reason.SUBJECT_DISABLED: "the account is disabled",
+    Reason.CONNECTION_DISABLED: "the identity provider they signed in with is switched off here",
     Reason.RESOURCE_DISABLED: "the MCP server is disabled here",
     Reason.SCOPE_UNKNOWN: "the MCP server does not declare this scope",
     Reason.ROLE_MISSING: "no role of this person holds it",
@@ -54,6 +57,8 @@ class Subject:
 
     id: str
     enabled: bool = True
+    authentication: Authentication | None = None
+    """None: nobody signed in; a client acts for itself."""
     roles: tuple[HeldRole, ...] = ()
     """Bound to the person directly."""
     groups: frozenset[str] = frozenset()
@@ -155,6 +160,8 @@ def _decide_one(
 ) -> tuple[Reason | None, str]:
     if not subject.enabled:
         return Reason.SUBJECT_DISABLED, ""
+    if not policy.stands(subject.authentication):
+        return Reason.CONNECTION_DISABLED, ""
     if not resource.enabled:
         return Reason.RESOURCE_DISABLED, ""
     if scope not in resource.scopes:

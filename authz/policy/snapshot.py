@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
+from authz.directory.assurance import Authentication
+
 ANY_RESOURCE = "*"
 """In a role: the scope at every resource that declares it (the short YAML form)."""
 
@@ -63,6 +65,15 @@ class HeldRole:
 
 
 @dataclass(frozen=True)
+class Connection:
+    """An identity provider, as far as policy minds: people are told apart by where they signed in."""
+
+    id: str
+    slug: str
+    enabled: bool
+
+
+@dataclass(frozen=True)
 class Policy:
     """Resources, roles and group mappings of one tenant at one version."""
 
@@ -78,6 +89,24 @@ class Policy:
     by_canonical: Mapping[str, Resource]
     client_roles: Mapping[str, tuple[HeldRole, ...]] = field(default_factory=dict)
     """By client, of clients that act on their own behalf."""
+    connections: Mapping[str, Connection] = field(default_factory=dict)
+    """By id."""
+
+    def stands(self, authentication: Authentication | None) -> bool:
+        """Whether whoever vouched for a person may still do so: one that is gone or switched off may not."""
+        if authentication is None or authentication.connection_id is None:
+            return True
+        return self.is_enabled(authentication.connection_id)
+
+    def is_enabled(self, connection_id: str) -> bool:
+        """Whether people may come from there."""
+        connection = self.connections.get(connection_id)
+        return connection is not None and connection.enabled
+
+    def slug_of(self, connection_id: str | None) -> str | None:
+        """How a connection is called in tokens and rules."""
+        connection = self.connections.get(connection_id or "")
+        return None if connection is None else connection.slug
 
     def find_resource(self, canonical: str) -> Resource | None:
         """The MCP server with this canonical identifier."""
@@ -102,6 +131,7 @@ def build(
     role_parents: Iterable[tuple[str, str]],
     group_roles: Iterable[tuple[str, str, str, datetime | None]],
     client_roles: Iterable[tuple[str, str, datetime | None]] = (),
+    connections: Iterable[Connection] = (),
     builtin: Iterable[Resource] = (),
 ) -> Policy:
     """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role),
@@ -138,6 +168,7 @@ def build(
         group_roles=MappingProxyType({id_: tuple(roles) for id_, roles in held.items()}),
         groups=MappingProxyType(group_names),
         client_roles=MappingProxyType({id_: tuple(it) for id_, it in own_roles.items()}),
+        connections=MappingProxyType({it.id: it for it in connections}),
     )
 
 

@@ -63,7 +63,13 @@ def _add_people(target: Bulk, world: World, people: list[str]) -> None:
         User.__table__,
         target.dialect,
         ("id", "login"),
-        {"tenant_id": world.tenant_id, "name": "A person", "status": "active", **moments},
+        {
+            "tenant_id": world.tenant_id,
+            "name": "A person",
+            "status": "active",
+            "is_break_glass": False,
+            **moments,
+        },
     )
     target.write(user, (user.row(id_, f"{id_.lower()}@example.com") for id_ in people))
     binding = Shape(
@@ -184,6 +190,7 @@ def _family_values(world: World) -> dict[str, Any]:
         "rotated_at": world.now,
         "auth_time": world.now,
         "amr": ["pwd"],
+        "signed_in_at": world.now,
         "created_at": world.now,
         "idle_expires_at": world.now + timedelta(days=14),
         "expires_at": world.now + timedelta(days=90),

@@ -74,6 +74,7 @@ class Desk:
             rotated_at=self.now,
             auth_time=self.now,
             amr=["pwd"],
+            signed_in_at=self.now,
             created_at=self.now,
             idle_expires_at=self.now + timedelta(days=1),
             expires_at=self.now + timedelta(days=2),

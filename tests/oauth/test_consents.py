@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from authz.directory.sessions import SignedIn
 from authz.oauth.asking import Asking
 from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.authorization_request import AuthorizationRequest, ReturnAddress
@@ -13,6 +12,7 @@ from authz.oauth.consents import covers, settled_scopes
 from authz.oauth.facts import StoredConsent
 from tests.support.arrange import REDIRECT, challenge
 from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE, configuration
+from tests.support.signed_in import signed_in
 
 BOTH = frozenset({"logs.read", "logs.write"})
 LOCAL = "http://127.0.0.1:7/back"
@@ -45,7 +45,7 @@ def asking(request=REQUEST, client=CLIENT):
         client=client,
         request=request,
         address=ReturnAddress(ISSUER, request.redirect_uri, None),
-        signed_in=SignedIn("d1", "usr_1", "dev", "Dev", NOW - timedelta(minutes=5), ("pwd",)),
+        signed_in=signed_in("d1", "usr_1", NOW - timedelta(minutes=5)),
         query="",
     )
 

@@ -36,6 +36,10 @@ APPROVAL = Approval(
     auth_time=NOW - timedelta(minutes=1),
     acr="1",
     amr=("pwd",),
+    connection_id=None,
+    session_digest="d1",
+    signed_in_at=NOW - timedelta(minutes=1),
+    upstream_expires_at=None,
 )
 WAITING = Device(
     digest=entropy.digest("azd_1"),
@@ -69,6 +73,9 @@ FAMILY = Family(
     auth_time=APPROVAL.auth_time,
     acr="1",
     amr=("pwd",),
+    connection_id=None,
+    session_digest="d1",
+    signed_in_at=NOW - timedelta(minutes=1),
     confirmation=None,
     authorization_details=None,
     created_at=NOW,

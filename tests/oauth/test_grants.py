@@ -13,7 +13,6 @@ import pytest
 from authz import entropy
 from authz.audit.events import FamilyRevoked, TokenIssued, TokenRefused, TokenRevoked
 from authz.clients.trust import TrustPolicy
-from authz.directory.sessions import SignedIn
 from authz.errors import InvalidDpopProof, InvalidGrant, InvalidRequest, OAuthError
 from authz.jose import read_unverified
 from authz.oauth import bindings, introspection, issuing, refresh, revocation, silent
@@ -36,6 +35,7 @@ from authz.policy.snapshot import HeldRole, Scope
 from authz.settings import Tokens
 from tests.support.arrange import REDIRECT, VERIFIER, challenge
 from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE, TENANT_ID, configuration, policy
+from tests.support.signed_in import signed_in
 
 TICK = timedelta(microseconds=1)
 CONFIGURATION = configuration()
@@ -62,6 +62,10 @@ CODE = Code(
     auth_time=NOW - timedelta(minutes=5),
     acr="1",
     amr=("pwd",),
+    connection_id=None,
+    session_digest="d1",
+    signed_in_at=NOW - timedelta(minutes=5),
+    upstream_expires_at=None,
     created_at=NOW,
     expires_at=NOW + timedelta(seconds=60),
 )
@@ -79,6 +83,9 @@ FAMILY = Family(
     auth_time=NOW - timedelta(days=1),
     acr=None,
     amr=("pwd",),
+    connection_id=None,
+    session_digest="d1",
+    signed_in_at=NOW - timedelta(days=1),
     confirmation=None,
     authorization_details=None,
     created_at=NOW - timedelta(days=1),
@@ -98,7 +105,8 @@ ISSUED = IssuedToken(
     revoked_at=None,
     family_id="grt_1",
     family_revoked_at=None,
-    user_status="active",
+    connection_id=None,
+    subject_enabled=True,
     client_kind="registered",
     client_status="active",
 )
@@ -169,6 +177,7 @@ def test_a_code_becomes_a_family_and_a_token():
         generation=1,
         rotated_at=NOW,
         auth_time=CODE.auth_time,
+        signed_in_at=CODE.signed_in_at,
         acr="1",
         created_at=NOW,
         idle_expires_at=NOW + LIFETIMES.refresh_idle,
@@ -743,7 +752,7 @@ def test_a_good_access_token_is_active_to_whom_it_concerns():
     assert look() == {"active": True, "token_type": "Bearer", **shown}
     assert look(client=replace(CONFIDENTIAL, id="cli_server"))["active"]
     assert look(claims={**CLAIMS, "cnf": KEY})["token_type"] == "DPoP"
-    itself = replace(ISSUED, subject=CLIENT.id, family_id=None, user_status=None)
+    itself = replace(ISSUED, subject=CLIENT.id, family_id=None, subject_enabled=False)
     assert look(itself)["active"]
     assert look(now=ISSUED.expires_at - TICK)["active"]
     assert look(replace(ISSUED, client_status="known"))["active"]
@@ -760,8 +769,7 @@ def test_a_good_access_token_is_active_to_whom_it_concerns():
         {"token": replace(ISSUED, client_status=None)},
         {"token": replace(ISSUED, family_id=None)},
         {"token": replace(ISSUED, family_revoked_at=NOW)},
-        {"token": replace(ISSUED, user_status="disabled")},
-        {"token": replace(ISSUED, user_status=None)},
+        {"token": replace(ISSUED, subject_enabled=False)},
         {"client": replace(CONFIDENTIAL, id="cli_3")},
         {
             "configuration": replace(
@@ -899,8 +907,8 @@ def test_a_token_of_another_or_of_the_past_ends_nothing(broken):
 
 # -- the quick way ------------------------------------------------------------------------------------------
 
-SIGNED_IN = SignedIn("d1", "usr_1", "dev@example.com", "Dev", NOW - timedelta(minutes=5), ("pwd",))
-SESSION = BrowserSession(SIGNED_IN, TENANT_ID, NOW + timedelta(hours=1), None, "active")
+SIGNED_IN = signed_in("d1", "usr_1", NOW - timedelta(minutes=5))
+SESSION = BrowserSession(SIGNED_IN, TENANT_ID, NOW + timedelta(hours=1), None, True)
 CONSENT = StoredConsent(
     scopes=BOTH,
     limited=frozenset(),
@@ -962,7 +970,7 @@ def test_a_remembered_yes_is_a_code_at_once():
         {"session": replace(SESSION, tenant_id="ten_2")},
         {"session": replace(SESSION, ended_at=NOW)},
         {"session": replace(SESSION, expires_at=NOW)},
-        {"session": replace(SESSION, user_status="disabled")},
+        {"session": replace(SESSION, subject_enabled=False)},
         {"wish": replace(WISH, prompt=frozenset({"login"}))},
         {"wish": replace(WISH, prompt=frozenset({"consent"}))},
         {"wish": replace(WISH, max_age=299)},

@@ -71,6 +71,7 @@ def add_code(
                 offline_access=offline_access,
                 auth_time=now,
                 amr=["pwd"],
+                signed_in_at=now,
                 created_at=now,
                 expires_at=now + lifetime,
                 spent_at=None,

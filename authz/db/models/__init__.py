@@ -15,6 +15,17 @@ from authz.db.models.authorization import (
 from authz.db.models.base import Base
 from authz.db.models.client import Client, ClientRequest, ClientTrustRule, InitialAccessToken
 from authz.db.models.consent import Consent
+from authz.db.models.federation import (
+    Connection,
+    Departure,
+    Domain,
+    GroupMapping,
+    Identity,
+    ScimRecord,
+    ScimToken,
+    SignalStream,
+    SignInAttempt,
+)
 from authz.db.models.lease import Lease
 from authz.db.models.replay import ReplayKey
 from authz.db.models.resource import Resource, Scope
@@ -35,10 +46,15 @@ __all__ = [
     "Client",
     "ClientRequest",
     "ClientTrustRule",
+    "Connection",
     "Consent",
+    "Departure",
     "DeviceCode",
+    "Domain",
     "Group",
+    "GroupMapping",
     "GroupMember",
+    "Identity",
     "InitialAccessToken",
     "IssuedToken",
     "Lease",
@@ -49,8 +65,12 @@ __all__ = [
     "RoleBinding",
     "RoleParent",
     "RoleScope",
+    "ScimRecord",
+    "ScimToken",
     "Scope",
     "Session",
+    "SignInAttempt",
+    "SignalStream",
     "SigningKey",
     "Tenant",
     "TokenFamily",

@@ -28,7 +28,7 @@ class AuthorizationCode(Base):
     """A code, by digest. A spent one stays as a tombstone, so that a replay is recognised (O21-08)."""
 
     __tablename__ = "authorization_codes"
-    __table_args__ = (Index(None, "expires_at"),)
+    __table_args__ = (Index(None, "expires_at"), Index(None, "user_id"))
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant_id: Mapped[TenantId]
@@ -52,6 +52,12 @@ class AuthorizationCode(Base):
     auth_time: Mapped[Moment]
     acr: Mapped[str | None]
     amr: Mapped[list[str]]
+    connection_id: Mapped[str | None] = mapped_column(String(64))
+    session_digest: Mapped[str | None] = mapped_column(String(64))
+    """The session it came from; kept to end it together with that session."""
+    signed_in_at: Mapped[Moment]
+    """When that session began, which may be after `auth_time`: what `users.cut_at` is held against."""
+    upstream_expires_at: Mapped[OptionalMoment]
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment]
     spent_at: Mapped[OptionalMoment]
@@ -78,7 +84,11 @@ class DeviceCode(Base):
     """A device's request that waits for a person on another screen (RFC 8628), by digest of its `device_code`."""
 
     __tablename__ = "device_codes"
-    __table_args__ = (UniqueConstraint("tenant_id", "user_code"), Index(None, "expires_at"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "user_code"),
+        Index(None, "expires_at"),
+        Index(None, "user_id"),
+    )
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     tenant_id: Mapped[TenantId]
@@ -96,6 +106,12 @@ class DeviceCode(Base):
     auth_time: Mapped[OptionalMoment]
     acr: Mapped[str | None]
     amr: Mapped[list[str] | None]
+    connection_id: Mapped[str | None] = mapped_column(String(64))
+    session_digest: Mapped[str | None] = mapped_column(String(64))
+    """The session it came from; kept to end it together with that session."""
+    signed_in_at: Mapped[OptionalMoment]
+    """When that session began, which may be after `auth_time`: what `users.cut_at` is held against."""
+    upstream_expires_at: Mapped[OptionalMoment]
     poll_interval: Mapped[int] = mapped_column(Integer)
     """Seconds the device has to wait between two polls; grows with every `slow_down`."""
     polled_at: Mapped[OptionalMoment]

@@ -1,5 +1,7 @@
 """MCP servers and the scopes they declare."""
 
+from typing import Any
+
 from sqlalchemy import Boolean, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -44,3 +46,5 @@ class Scope(Base):
     is_default: Mapped[bool] = mapped_column(Boolean)
     """Granted, if the role allows, to a request that names no scope (S10)."""
     tools: Mapped[list[str]]
+    requires: Mapped[dict[str, Any] | None]
+    """How a person must have signed in to get it: `policy.requirements`."""

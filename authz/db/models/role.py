@@ -1,5 +1,7 @@
 """Roles: named bundles of scopes, who has them, and which roles they include."""
 
+from typing import Any
+
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,6 +18,8 @@ class Role(Base):
     tenant_id: Mapped[TenantId]
     name: Mapped[str] = mapped_column(String(128))
     description: Mapped[str]
+    requires: Mapped[dict[str, Any] | None]
+    """How a person must have signed in for the role to count: `policy.requirements`."""
 
 
 class RoleScope(Base):

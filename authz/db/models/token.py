@@ -20,6 +20,7 @@ class TokenFamily(Base):
     __table_args__ = (
         Index(None, "tenant_id", "user_id"),
         Index(None, "tenant_id", "client_id"),
+        Index(None, "session_digest"),
         Index(None, "expires_at"),
         # Every refresh updates the row; with room on its page PostgreSQL needs no new index entries (HOT).
         {"postgresql_with": {"fillfactor": 70}},
@@ -40,6 +41,10 @@ class TokenFamily(Base):
     auth_time: Mapped[Moment]
     acr: Mapped[str | None]
     amr: Mapped[list[str]]
+    connection_id: Mapped[str | None] = mapped_column(String(64))
+    session_digest: Mapped[str | None] = mapped_column(String(64))
+    signed_in_at: Mapped[Moment]
+    """When the session it came from began: what `users.cut_at` is held against."""
     confirmation: Mapped[dict[str, Any] | None]
     """The key the client proved to hold when the family was born, as a `cnf` claim (RFC 9449 §5, RFC 8705 §3)."""
     authorization_details: Mapped[list[dict[str, Any]] | None]

@@ -87,7 +87,9 @@ class AuthorizationCodeGrant:
             raise InvalidGrant(REFUSED, reason="consent_revoked")
         decision = decide(
             request.configuration.policy,
-            facts.subject(code.user_id, enabled=code.subject_enabled),
+            facts.subject(
+                code.user_id, enabled=code.subject_enabled, authentication=code.authentication
+            ),
             resource,
             client=request.client.id,
             requested=code.requested,
@@ -111,9 +113,7 @@ class AuthorizationCodeGrant:
             resource_id=code.resource_id,
             scopes=decision.granted,
             offline_access=code.offline_access,
-            auth_time=code.auth_time,
-            acr=code.acr,
-            amr=code.amr,
+            signed_in=code,
             authorization_details=authorization_details.as_json(
                 authorization_details.standing(details, resource, decision.granted)
             ),

@@ -96,7 +96,11 @@ class DeviceCodeGrant:
             raise InvalidGrant(REFUSED, reason="consent_revoked")
         decision = decide(
             request.configuration.policy,
-            facts.subject(approval.user_id, enabled=device.subject_enabled),
+            facts.subject(
+                approval.user_id,
+                enabled=device.subject_enabled,
+                authentication=approval.authentication,
+            ),
             resource,
             client=request.client.id,
             requested=device.requested,
@@ -120,9 +124,7 @@ class DeviceCodeGrant:
             resource_id=device.resource_id,
             scopes=decision.granted,
             offline_access=device.offline_access,
-            auth_time=approval.auth_time,
-            acr=approval.acr,
-            amr=approval.amr,
+            signed_in=approval,
             now=now,
         )
         spent = replace(device, status=SPENT, family_id=family.id)

@@ -93,7 +93,11 @@ class RefreshTokenGrant:
         details = _details(request, family, resource, requested)
         decision = decide(
             configuration.policy,
-            facts.subject(family.user_id, enabled=family.subject_enabled),
+            facts.subject(
+                family.user_id,
+                enabled=family.subject_enabled,
+                authentication=family.authentication,
+            ),
             resource,
             client=request.client.id,
             requested=requested,

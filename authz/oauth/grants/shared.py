@@ -8,7 +8,7 @@ from authz.audit.events import FamilyRevoked, TokenRefused
 from authz.clients.client import Client
 from authz.errors import InvalidTarget, OAuthError
 from authz.oauth.authorization import Outcome, TokenRequest
-from authz.oauth.facts import Changes, Family
+from authz.oauth.facts import Approval, Changes, Code, Family
 from authz.oauth.params import Params
 from authz.policy.snapshot import Policy, Resource
 from authz.urls import UrlError, canonical_resource
@@ -59,15 +59,18 @@ def new_family(
     resource_id: str,
     scopes: frozenset[str],
     offline_access: bool,
-    auth_time: datetime,
-    acr: str | None,
-    amr: tuple[str, ...],
+    signed_in: Code | Approval,
     authorization_details: list[dict[str, Any]] | None = None,
     now: datetime,
 ) -> Family:
-    """The token family that a person's authorization begins, bound to the key this request proved."""
+    """The token family that a person's authorization begins, bound to the key this request proved.
+
+    It never outlives the session an identity provider gave the person (OIDC-08).
+    """
     lifetimes = request.lifetimes
     expires_at = now + lifetimes.refresh_absolute
+    if signed_in.upstream_expires_at is not None:
+        expires_at = min(expires_at, signed_in.upstream_expires_at)
     return Family(
         id=request.fresh.family_id,
         tenant_id=request.configuration.tenant.id,
@@ -79,9 +82,12 @@ def new_family(
         salt=request.fresh.salt,
         generation=1,
         rotated_at=now,
-        auth_time=auth_time,
-        acr=acr,
-        amr=amr,
+        auth_time=signed_in.auth_time,
+        acr=signed_in.acr,
+        amr=signed_in.amr,
+        connection_id=signed_in.connection_id,
+        session_digest=signed_in.session_digest,
+        signed_in_at=signed_in.signed_in_at,
         confirmation=None if request.confirmation is None else dict(request.confirmation),
         authorization_details=authorization_details,
         created_at=now,

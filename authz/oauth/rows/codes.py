@@ -7,18 +7,20 @@ from sqlalchemy import and_, select
 
 from authz.db.models import AuthorizationCode, Consent, User
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
+from authz.directory.users import may_act
 from authz.oauth.facts import Changes, Code, Facts
 from authz.oauth.rows.holdings import holdings_query, learn_holdings
 from authz.oauth.rows.wanted import Read, Wanted
 
 _NAMES = [it.name for it in fields(Code)][: len(AuthorizationCode.__table__.c)]
 """The fields that are columns; more follow, of the person and of the consent."""
-_AMR = _NAMES.index("amr")
+_AMR, _SIGNED_IN_AT = _NAMES.index("amr"), _NAMES.index("signed_in_at")
 
 CODES = Query(
     select(
         *[getattr(AuthorizationCode, name) for name in _NAMES],
         User.status,
+        User.cut_at,
         User.login,
         User.name,
         Consent.scopes,
@@ -90,8 +92,11 @@ def _learn(facts: Facts, rows: list[Row]) -> None:
 
 
 def _code(row: Row) -> Code:
-    *columns, status, login, name, consented, revoked_at = row
+    *columns, status, cut_at, login, name, consented, revoked_at = row
     columns[_AMR] = tuple(columns[_AMR])
-    columns += [status == "active", consented is not None and revoked_at is None]
+    columns += [
+        may_act(status, cut_at, columns[_SIGNED_IN_AT]),
+        consented is not None and revoked_at is None,
+    ]
     columns += [login or "", name or ""]
     return Code(*columns)

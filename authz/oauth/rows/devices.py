@@ -7,6 +7,7 @@ from sqlalchemy import and_, select
 
 from authz.db.models import Consent, DeviceCode, User
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
+from authz.directory.users import may_act
 from authz.oauth.facts import Approval, Changes, Device, Facts
 from authz.oauth.rows.holdings import holdings_query, learn_holdings
 from authz.oauth.rows.wanted import Read, Wanted
@@ -37,6 +38,10 @@ DEVICES = Query(
         DeviceCode.auth_time,
         DeviceCode.acr,
         DeviceCode.amr,
+        DeviceCode.connection_id,
+        DeviceCode.session_digest,
+        DeviceCode.signed_in_at,
+        DeviceCode.upstream_expires_at,
     )
     .where(AnyOf(DeviceCode.digest, "devices"))
     .order_by(DeviceCode.digest)
@@ -45,7 +50,14 @@ DEVICES = Query(
 # A statement of its own: one that waited for the person's answer would join the new row with nobody, as the old
 # one had nobody to join.
 STANDINGS = Query(
-    select(DeviceCode.digest, User.status, Consent.scopes, Consent.revoked_at)
+    select(
+        DeviceCode.digest,
+        DeviceCode.signed_in_at,
+        User.status,
+        User.cut_at,
+        Consent.scopes,
+        Consent.revoked_at,
+    )
     .join_from(
         DeviceCode,
         User,
@@ -110,10 +122,10 @@ def _learn(facts: Facts, rows: list[Row]) -> None:
 
 
 def _learn_standings(facts: Facts, rows: list[Row]) -> None:
-    for digest, user_status, consented, revoked_at in rows:
+    for digest, signed_in_at, status, cut_at, consented, revoked_at in rows:
         facts.devices[digest] = replace(
             facts.devices[digest],
-            subject_enabled=user_status == "active",
+            subject_enabled=signed_in_at is not None and may_act(status, cut_at, signed_in_at),
             consent_stands=consented is not None and revoked_at is None,
         )
 
@@ -124,10 +136,10 @@ def _learn_user_codes(facts: Facts, rows: list[Row]) -> None:
 
 def _device(row: Row) -> Device:
     plain, rest = row[: len(_PLAIN)], row[len(_PLAIN) :]
-    user_id, scopes, auth_time, acr, amr = rest
+    user_id, scopes, auth_time, acr, amr, *how = rest
     approval = None
     if scopes is not None:
-        approval = Approval(user_id, scopes, auth_time, acr, tuple(amr))
+        approval = Approval(user_id, scopes, auth_time, acr, tuple(amr), *how)
     return Device(**dict(zip(_PLAIN, plain, strict=True)), approval=approval)
 
 

@@ -7,6 +7,8 @@ from sqlalchemy import Select, and_, literal, null, select
 
 from authz.db.models import AuthorizationCode, Consent, DeviceCode, TokenFamily, User
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
+from authz.db.types import UTCDateTime
+from authz.directory.users import may_act
 from authz.oauth.facts import Changes, Facts, Family
 from authz.oauth.rows.holdings import holdings_query, learn_holdings
 from authz.oauth.rows.wanted import Read, Wanted
@@ -14,10 +16,10 @@ from authz.oauth.rows.wanted import Read, Wanted
 _NAMES = [it.name for it in fields(Family)][: len(TokenFamily.__table__.c)]
 """The fields that are columns; two more follow, of the person and of the consent."""
 _COLUMNS = [getattr(TokenFamily, name) for name in _NAMES]
-_AMR = _NAMES.index("amr")
+_AMR, _SIGNED_IN_AT = _NAMES.index("amr"), _NAMES.index("signed_in_at")
 
 FAMILIES = Query(
-    select(*_COLUMNS, User.status, Consent.scopes, Consent.revoked_at)
+    select(*_COLUMNS, User.status, User.cut_at, Consent.scopes, Consent.revoked_at)
     .join_from(
         TokenFamily,
         User,
@@ -43,7 +45,13 @@ FAMILIES = Query(
 def _families_of(made: Select[str | None]) -> Query:
     """A replayed code must be able to revoke the family it made, so those families are read and locked too."""
     return Query(
-        select(*_COLUMNS, literal("active"), null().label("scopes"), null().label("revoked"))
+        select(
+            *_COLUMNS,
+            literal("active"),
+            literal(None, UTCDateTime),
+            null().label("scopes"),
+            null().label("revoked"),
+        )
         .where(TokenFamily.id.in_(made))
         .order_by(TokenFamily.id)
         .with_for_update(of=TokenFamily)
@@ -112,9 +120,12 @@ def _learn(facts: Facts, rows: list[Row]) -> None:
 
 
 def _family(row: Row) -> Family:
-    *columns, status, consented, revoked_at = row
+    *columns, status, cut_at, consented, revoked_at = row
     columns[_AMR] = tuple(columns[_AMR])
-    columns += [status == "active", consented if revoked_at is None else None]
+    columns += [
+        may_act(status, cut_at, columns[_SIGNED_IN_AT]),
+        consented if revoked_at is None else None,
+    ]
     return Family(*columns)
 
 

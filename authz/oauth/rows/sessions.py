@@ -7,10 +7,12 @@ from sqlalchemy import and_, select
 from authz.db.models import Consent, Session, User
 from authz.db.statements import AnyOf, Call, Query, Row
 from authz.directory.sessions import SignedIn
+from authz.directory.users import may_act
 from authz.oauth.facts import BrowserSession, Changes, Facts, StoredConsent
 from authz.oauth.rows.holdings import holdings_query, learn_holdings
 from authz.oauth.rows.wanted import Read, Wanted
 
+_AMR = 5
 SESSIONS = Query(
     select(
         Session.digest,
@@ -18,12 +20,16 @@ SESSIONS = Query(
         User.login,
         User.name,
         Session.auth_time,
-        Session.acr,
         Session.amr,
+        Session.acr,
+        Session.connection_id,
+        Session.created_at,
+        Session.upstream_expires_at,
         Session.tenant_id,
         Session.expires_at,
         Session.ended_at,
         User.status,
+        User.cut_at,
     )
     .join_from(Session, User, and_(User.id == Session.user_id, User.tenant_id == Session.tenant_id))
     .where(AnyOf(Session.digest, "sessions"))
@@ -72,9 +78,16 @@ def writes(_: Sequence[Changes]) -> list[Call]:
 
 
 def _learn(facts: Facts, rows: list[Row]) -> None:
-    for digest, user_id, login, name, auth_time, acr, amr, *rest in rows:
-        signed_in = SignedIn(digest, user_id, login, name, auth_time, tuple(amr), acr)
-        facts.sessions[digest] = BrowserSession(signed_in, *rest)
+    for *columns, tenant_id, expires_at, ended_at, status, cut_at in rows:
+        columns[_AMR] = tuple(columns[_AMR])
+        signed_in = SignedIn(*columns)
+        facts.sessions[signed_in.digest] = BrowserSession(
+            signed_in,
+            tenant_id,
+            expires_at,
+            ended_at,
+            may_act(status, cut_at, signed_in.signed_in_at),
+        )
 
 
 def _learn_consents(facts: Facts, rows: list[Row]) -> None:

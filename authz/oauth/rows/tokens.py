@@ -7,6 +7,7 @@ from sqlalchemy import and_, select
 from authz.db.models import Client, TokenFamily, User
 from authz.db.models import IssuedToken as TokenRow
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
+from authz.directory.users import may_act
 from authz.oauth.facts import Changes, Facts, IssuedToken, Token
 from authz.oauth.rows.wanted import Read, Wanted
 
@@ -21,7 +22,10 @@ TOKENS = Query(
         TokenRow.revoked_at,
         TokenFamily.id,
         TokenFamily.revoked_at,
+        TokenFamily.connection_id,
         User.status,
+        User.cut_at,
+        TokenFamily.signed_in_at,
         Client.kind,
         Client.status,
     )
@@ -64,7 +68,9 @@ def writes(changes: Sequence[Changes]) -> list[Call]:
 
 
 def _learn(facts: Facts, rows: list[Row]) -> None:
-    facts.tokens = {row[0]: IssuedToken(*row) for row in rows}
+    for *columns, status, cut_at, signed_in_at, kind, client_status in rows:
+        enabled = signed_in_at is not None and may_act(status, cut_at, signed_in_at)
+        facts.tokens[columns[0]] = IssuedToken(*(*columns, enabled, kind, client_status))
 
 
 def _row(t: Token) -> Row:

@@ -1,0 +1,125 @@
+"""What a connector is asked, and what it is given."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from authz.directory.linking import UpstreamIdentity
+from authz.net import Documents, Network
+
+PUBLIC_SENTENCE = "Your identity provider's answer could not be accepted."
+"""The one sentence for every defect of an answer; the reason is for the log and the trail."""
+
+
+class SignInRefused(Exception):
+    """An upstream answer that is not believed, or an upstream error.
+
+    `reason` is a slug for logs, audit and tests. `sentence` is what the person reads.
+    """
+
+    def __init__(self, reason: str, sentence: str = PUBLIC_SENTENCE) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a connector may use; one per process. Connectors run in threads and may block."""
+
+    network: Network
+    documents: Documents
+    resolve_secret: Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One enabled connection, as its connector sees it."""
+
+    id: str
+    tenant_id: str
+    slug: str
+    preset: str
+    settings: Mapping[str, Any]
+    base: str
+    """`ISSUER/federation/SLUG`: its redirect URI, assertion consumer and metadata are below."""
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where OpenID providers send the browser back to."""
+        return f"{self.base}/callback"
+
+    @property
+    def acs_url(self) -> str:
+        """Where SAML responses are posted to."""
+        return f"{self.base}/acs"
+
+    @property
+    def entity_id(self) -> str:
+        """What this connection is called as a SAML service provider, and where its metadata is."""
+        return f"{self.base}/metadata"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How the person should sign in."""
+
+    acr_values: tuple[str, ...] = ()
+    max_age: int | None = None
+    """Seconds since they last proved who they are, at most."""
+    is_fresh: bool = False
+    """They have to prove it now, whatever session the provider has (`prompt=login`, `ForceAuthn`)."""
+    login_hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the browser goes, and what has to be at hand when it comes back."""
+
+    url: str
+    kept: Mapping[str, Any]
+    """JSON; kept with the attempt and never shown to the browser."""
+
+    def __repr__(self) -> str:
+        return "Start(***)"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back, and what it is held against."""
+
+    params: Mapping[str, str]
+    """Of the callback's query, or of the posted form; each once."""
+    kept: Mapping[str, Any]
+    wish: Wish
+    started_at: datetime
+    wanted_claims: frozenset[str]
+    """The claims that mappings mention; more need not be fetched."""
+
+    def __repr__(self) -> str:
+        return "Answer(***)"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Who it is, and what may be presented only once."""
+
+    identity: UpstreamIdentity
+    once: tuple[str, datetime] | None = None
+    """A replay key (digest of kind, issuer and id) and until when it has to be remembered (SAML-05)."""
+
+
+class Connector(Protocol):
+    """One protocol. Made once per process; holds no state of a sign-in."""
+
+    kind: ClassVar[str]
+
+    def check(self, settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
+        """The settings as they will be stored, defaults and preset filled in. Raises Invalid naming the member."""
+
+    def start(self, upstream: Upstream, wish: Wish, state: str, now: datetime) -> Start:
+        """Where to send the browser. `state` comes back as it is. Raises SignInRefused."""
+
+    def finish(self, upstream: Upstream, answer: Answer, now: datetime) -> Finished:
+        """Verify everything. Raises SignInRefused with a reason for each defect."""
