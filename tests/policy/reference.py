@@ -16,6 +16,8 @@ def reason(world, scope):
     """None when granted, else why not; the first that applies."""
     if not world["user_enabled"]:
         return "subject_disabled"
+    if world["connection"] is not None and world["connection"] not in world["connections"]:
+        return "connection_disabled"
     if not world["resource_enabled"]:
         return "resource_disabled"
     if scope not in world["declared"]:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authz.directory.assurance import Authentication
 from authz.policy import SENTENCES, Ceiling, Reason, Subject, decide
-from authz.policy.snapshot import HeldRole, Resource, Scope, build, cycle_in
+from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, build, cycle_in
 from tests.policy import reference
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -17,6 +18,8 @@ SCOPES = ["a.read", "a.write", "b.read", "b.write", "c"]
 ROLES = ["r1", "r2", "r3", "r4"]
 GROUPS = ["g1", "g2"]
 RESOURCES = ["res_1", "res_2"]
+CONNECTIONS = {"con_okta": True, "con_old": False}
+"""Whether they are switched on; `con_gone` is none of them, None is the local directory."""
 CEILINGS = ("device_ceiling", "client_ceiling", "consent_withheld", "grant_ceiling")
 
 untils = st.sampled_from(
@@ -29,6 +32,8 @@ worlds = st.fixed_dictionaries(
         "now": st.just(NOW),
         "resource": st.just("res_1"),
         "user_enabled": st.sampled_from([True, True, True, False]),
+        "connection": st.sampled_from([None, None, *CONNECTIONS, "con_gone"]),
+        "connections": st.just({name for name, enabled in CONNECTIONS.items() if enabled}),
         "resource_enabled": st.sampled_from([True, True, True, False]),
         "declared": scope_sets,
         "defaults": scope_sets,
@@ -75,6 +80,10 @@ def policy_of(world):
         role_scopes=world["role_scopes"],
         role_parents=world["includes"],
         group_roles=[(g, g.upper(), r, until) for g, r, until in world["group_roles"]],
+        connections=[
+            Connection(id_, id_.removeprefix("con_"), id_ in world["connections"])
+            for id_ in CONNECTIONS
+        ],
     )
 
 
@@ -86,6 +95,7 @@ def decision_of(world, **changes):
         Subject(
             "usr_1",
             enabled=world["user_enabled"],
+            authentication=Authentication(NOW, connection_id=world["connection"]),
             roles=tuple(HeldRole(*binding) for binding in world["user_roles"]),
             groups=world["groups"],
         ),
@@ -152,6 +162,8 @@ GOOD = {
     "now": NOW,
     "resource": "res_1",
     "user_enabled": True,
+    "connection": "con_okta",
+    "connections": {"con_okta"},
     "resource_enabled": True,
     "declared": frozenset({"a.read", "a.write"}),
     "defaults": frozenset({"a.read"}),
@@ -168,6 +180,7 @@ GOOD = {
 }
 BREAKS = [
     ("subject_disabled", {"user_enabled": False}),
+    ("connection_disabled", {"connection": "con_old"}),
     ("resource_disabled", {"resource_enabled": False}),
     ("scope_unknown", {"declared": frozenset()}),
     ("role_missing", {"user_roles": []}),
@@ -201,6 +214,15 @@ def test_the_first_reason_that_applies_is_given(first, second):
 def test_the_order_of_the_reasons_is_the_order_of_the_enum():
     assert [why for why, _ in BREAKS] == [str(r) for r in Reason]
     assert set(SENTENCES) == set(Reason)
+
+
+@pytest.mark.parametrize(
+    ("connection", "granted"),
+    [(None, True), ("con_okta", True), ("con_old", False), ("con_gone", False)],
+)
+def test_who_vouched_for_a_person_still_has_to(connection, granted):
+    """L9: an identity provider that is switched off or gone vouches for nobody; the local directory always may."""
+    assert bool(decision_of(GOOD, connection=connection).granted) is granted
 
 
 def test_an_expired_binding_beside_a_living_one_does_not_matter():
