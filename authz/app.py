@@ -20,6 +20,7 @@ from authz.telemetry.logging import configure
 from authz.web import health
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
+from authz.web.login import federation
 from authz.web.login import pages as login
 from authz.web.oauth import (
     approval,
@@ -104,6 +105,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         par,
         authorize,
         login,
+        federation,
         logo,
         approval,
         registration,

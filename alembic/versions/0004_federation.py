@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("settings", authz.db.types.Json(), nullable=False),
+        sa.Column("is_listed", sa.Boolean(), nullable=False),
         sa.Column("provisions", sa.Boolean(), nullable=False),
         sa.Column("links_by_email", sa.Boolean(), nullable=False),
         sa.Column("created_at", authz.db.types.UTCDateTime(), nullable=False),

@@ -1,7 +1,7 @@
 """How people sign in, by the names clients ask for it with (`acr`, OpenID Connect Core §2)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 PASSWORD = "urn:authz:acr:password"  # noqa: S105 -- a name
 """A password of the local directory."""
@@ -10,6 +10,10 @@ MFA = "urn:authz:acr:mfa"
 
 ACR_VALUES = (PASSWORD, MFA)
 """For `acr_values_supported`; identity providers have names of their own besides."""
+
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+"""`auth_time` where an identity provider does not say when the person proved who they are: too long ago for every rule
+that minds, and never told to anybody."""
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,31 @@
 """Signing in with a password of the local directory: throttled, uniform, and audited for accounts that exist.
 
-Unknown names and wrong passwords get the same sentence after the same work (ATK-64, ATK-65).
+Unknown names and wrong passwords get the same sentence after the same work (ATK-64, ATK-65). So do people whose domain
+has to use its connection: only a break-glass account of such a domain gets in here, and everybody is told.
 """
 
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authz import audit
-from authz.audit.events import LoginFailed, LoginSucceeded
+from authz.audit.events import BreakGlassUsed, Event, LoginFailed, LoginSucceeded
 from authz.db import Database
-from authz.db.models import User
+from authz.db.models import Domain, User
 from authz.directory.assurance import PASSWORD
+from authz.directory.linking import domain_of
 from authz.directory.sessions import open_session
 from authz.directory.users import MAX_LOGIN_CHARS, normal_login
 from authz.errors import TooManyRequests
 from authz.limits import Bucket, Guesses, short
 from authz.passwords import verify_password
+from authz.telemetry.metrics import BREAK_GLASS
+
+log = structlog.get_logger()
 
 REFUSED = "That name and password do not match."
 TOO_MANY = "Too many attempts. Wait a moment, then try again."
@@ -83,6 +90,7 @@ class LocalLogin:
             user = tx.scalars(
                 select(User).where(User.tenant_id == tenant_id, User.login == login)
             ).one_or_none()
+            domain = None if user is None else _mandatory_domain(tx, user)
         if not self._queue.acquire(blocking=False):
             return Refused(TOO_MANY, 1)
         try:
@@ -92,13 +100,16 @@ class LocalLogin:
             self._queue.release()
         if user is None:
             return Refused()
-        if not is_right or user.status != "active":
+        refusal = None
+        if not is_right:
+            refusal = "password_wrong"
+        elif user.status != "active":
+            refusal = "account_disabled"
+        elif domain is not None and not user.is_break_glass:
+            refusal = "connection_mandatory"
+        if refusal is not None:
             with self._database.write() as tx:
-                failed = LoginFailed(
-                    subject=user.id,
-                    method=METHOD,
-                    reason="account_disabled" if is_right else "password_wrong",
-                )
+                failed = LoginFailed(subject=user.id, method=METHOD, reason=refusal)
                 audit.record(tx, tenant_id, failed, key=audit_key, now=now)
             return Refused()
         with self._database.write() as tx:
@@ -111,12 +122,25 @@ class LocalLogin:
                 lifetime=self._session_lifetime,
                 now=now,
             )
-            audit.record(
-                tx,
-                tenant_id,
-                LoginSucceeded(subject=user.id, method=METHOD),
-                key=audit_key,
-                now=now,
-            )
+            events: list[Event] = [LoginSucceeded(subject=user.id, method=METHOD, acr=PASSWORD)]
+            if domain is not None:
+                # Loudly: nobody uses the emergency door unseen.
+                events.append(BreakGlassUsed(subject=user.id, domain=domain))
+                log.warning("login.break_glass", user=user.id, domain=domain)
+                BREAK_GLASS.inc()
+            audit.record(tx, tenant_id, *events, key=audit_key, now=now)
         self._guesses.right(account, address)
         return Opened(token, user.id)
+
+
+def _mandatory_domain(tx: Session, user: User) -> str | None:
+    """The domain of this person, by login or by address, if it has to use its connection."""
+    names = {name for it in (user.login, user.email) if (name := domain_of(it)) is not None}
+    return tx.scalars(
+        select(Domain.name).where(
+            Domain.tenant_id == user.tenant_id,
+            Domain.name.in_(names),
+            Domain.verified_at.is_not(None),
+            Domain.is_mandatory,
+        )
+    ).first()

@@ -11,6 +11,7 @@ from typing import Any
 from authz.audit.events import TokenIssued
 from authz.clock import numeric_date
 from authz.db.types import canonical_json
+from authz.directory.assurance import UNKNOWN_TIME
 from authz.keys import ACCESS_TOKEN, ID_TOKEN
 from authz.oauth import authorization_details, bindings, openid
 from authz.oauth.authorization import Authorization, IdTokenRequest, Outcome, TokenRequest
@@ -144,7 +145,7 @@ def mint(
             grant_id=grounds.grant_id,
             issued_at=now,
             expires_at=expires_at,
-            auth_time=grounds.auth_time,
+            auth_time=None if grounds.auth_time == UNKNOWN_TIME else grounds.auth_time,
             acr=grounds.acr,
             amr=grounds.amr,
             connection=request.configuration.policy.slug_of(grounds.connection_id),

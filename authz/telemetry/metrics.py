@@ -35,6 +35,11 @@ DEVICE_ANSWERS = Counter(
     registry=REGISTRY,
 )
 LOGINS = Counter("authz_logins_total", "Sign-ins.", ["method", "outcome"], registry=REGISTRY)
+BREAK_GLASS = Counter(
+    "authz_break_glass_logins_total",
+    "Sign-ins by password of people whose domain has to use its identity provider: alert on any.",
+    registry=REGISTRY,
+)
 LIMITED = Counter(
     "authz_limited_total",
     "Requests refused because a budget was used up.",

@@ -28,6 +28,28 @@ def set_session(edge: Edge, slug: str, response: Response, token: str) -> None:
     )
 
 
+def read_browser(edge: Edge, slug: str, request: Request) -> str | None:
+    """What tells this browser from others while it is at an identity provider."""
+    value = request.cookies.get(_browser_cookie_name(edge, slug))
+    return value if value and len(value) <= 128 else None
+
+
+def set_browser(edge: Edge, slug: str, response: Response, value: str) -> None:
+    """One for all tabs, so that two sign-ins at once do not end each other; it says nothing of who somebody is."""
+    response.set_cookie(
+        _browser_cookie_name(edge, slug),
+        value,
+        path="/",
+        secure=edge.is_https,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _browser_cookie_name(edge: Edge, slug: str) -> str:
+    return f"{'__Host-' if edge.is_https else ''}authz-browser-{slug}"
+
+
 def drop_session(edge: Edge, slug: str, response: Response) -> None:
     """Take it back."""
     response.delete_cookie(

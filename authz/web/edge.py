@@ -8,11 +8,14 @@ from urllib.parse import urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
 
+from authz import secretstores
 from authz.clients.certificates import Authorities
 from authz.clients.metadata import Rules
 from authz.db import migrate
 from authz.db.batch import Lane, open_runner
 from authz.directory.local_login import LocalLogin
+from authz.federation.connector import Tools
+from authz.federation.registry import Connectors
 from authz.limits import Limits
 from authz.oauth.back_channel import BackChannel
 from authz.oauth.clients_in_use import ClientsInUse
@@ -62,6 +65,7 @@ class Edge:
     devices: DeviceAuthorization
     userinfo: UserInfo
     local_login: LocalLogin
+    connectors: Connectors
     pages: Pages
     trusted_proxies: frozenset[str]
 
@@ -131,6 +135,7 @@ def make_edge(services: Services) -> Edge:
         devices=DeviceAuthorization(channel),
         userinfo=UserInfo(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
+        connectors=Connectors(Tools(services.network, services.documents, secretstores.resolve)),
         pages=Pages(),
         trusted_proxies=frozenset(settings.server.trusted_proxies),
     )

@@ -10,6 +10,8 @@ from authz.net import strict_json
 from authz.oauth.params import MAX_PARAMETERS, Params
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_ASSERTION_BYTES = 512 * 1024
+"""A SAML response of 256 KB (SAML-11) in base64, percent-encoded."""
 MAX_QUERY_CHARS = 16 * 1024
 _MAX_ENCODED = 8 * 1024
 """Percent signs of a form: each costs what a hundred plain characters do (ATK-62)."""
@@ -23,12 +25,13 @@ class BodyTooLarge(InvalidRequest):
     status = 413
 
 
-async def read_form(request: Request) -> list[tuple[str, str]]:
+async def read_form(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> list[tuple[str, str]]:
     """The fields of a urlencoded body. Raises InvalidRequest; JSON and multipart are not forms (IDJAG-50)."""
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != _FORM:
         raise InvalidRequest(f"the body must be {_FORM}", reason="content_type")
-    return _pairs(await read_body(request))
+    most = _MAX_ENCODED * max_bytes // MAX_BODY_BYTES
+    return pairs_of(await read_body(request, max_bytes=max_bytes), max_encoded=most)
 
 
 async def read_json(request: Request) -> dict[str, Any]:
@@ -73,11 +76,12 @@ def read_query(request: Request) -> tuple[Params, str]:
 
 def params_of(query: str) -> Params:
     """Parameters of a query string. Raises InvalidRequest."""
-    return Params(_pairs(query.encode()))
+    return Params(pairs_of(query.encode()))
 
 
-def _pairs(raw: bytes) -> list[tuple[str, str]]:
-    if raw.count(b"%") > _MAX_ENCODED:
+def pairs_of(raw: bytes, *, max_encoded: int = _MAX_ENCODED) -> list[tuple[str, str]]:
+    """Names and values as they came. Raises InvalidRequest."""
+    if raw.count(b"%") > max_encoded:
         raise InvalidRequest("too much is percent-encoded", reason="parameters_encoded_too_much")
     try:
         pairs = parse_qsl(

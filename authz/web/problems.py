@@ -25,9 +25,13 @@ def problem(
     detail: Sequence[tuple[str, str]] = (),
     return_url: str | None = None,
     return_host: str | None = None,
+    again_url: str | None = None,
     retry_after: int | None = None,
 ) -> Response:
-    """The error page. `return_url` was matched against the client's list; the person decides to follow it."""
+    """The error page. `return_url` was matched against the client's list; the person decides to follow it.
+
+    `again_url` is of ours: where the person may try once more.
+    """
     support_id = entropy.new_id("sup")
     log.info("page.refused", error=code, reason=reason, support_id=support_id, **dict(detail))
     page = edge.pages.render(
@@ -44,6 +48,7 @@ def problem(
         detail=[(label.replace("_", " ").capitalize(), value[:300]) for label, value in detail],
         return_url=return_url,
         return_host=return_host,
+        again_url=again_url,
     )
     if retry_after is not None:
         page.headers["retry-after"] = str(retry_after)

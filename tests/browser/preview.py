@@ -202,12 +202,19 @@ ERROR: dict[str, Any] = {
     "If it is yours, register the address below exactly as shown.",
     "return_url": None,
     "return_host": None,
+    "again_url": None,
     "code": "invalid_request",
     "status": 400,
     "detail": [
         ("Received redirect_uri", "http://localhost:33418/callback/"),
         ("Client", "https://claude.ai/oauth/mcp-oauth-client-metadata"),
     ],
+}
+
+CHOOSE: dict[str, Any] = {
+    **{name: value for name, value in LOGIN.items() if name not in ("error", "retry_after")},
+    "action": "/login/start",
+    "buttons": [("okta", "Northwind Okta")],
 }
 
 SIGNED_OUT: dict[str, Any] = {**FRAME, "page_title": "Signed out"}
@@ -281,6 +288,21 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "login-self-registered": (
         "login/login.html",
         {**LOGIN, "client_host": None, "client_name": "Cursor"},
+    ),
+    "choose": ("login/choose.html", CHOOSE),
+    "choose-domains": ("login/choose.html", {**CHOOSE, "buttons": []}),
+    "choose-self-registered": (
+        "login/choose.html",
+        {**CHOOSE, "client_host": None, "client_name": "Cursor"},
+    ),
+    "choose-three": (
+        "login/choose.html",
+        {
+            **CHOOSE,
+            "client_host": None,
+            "client_name": None,
+            "buttons": [("okta", "Okta"), ("entra", "Microsoft Entra ID"), ("school", LONG)],
+        },
     ),
     "signed-out": ("login/signed_out.html", SIGNED_OUT),
     "consent": ("consent/consent.html", CONSENT),
@@ -411,6 +433,10 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "error-bare": (
         "error/error.html",
         {**ERROR, "support_id": None, "hint": None, "detail": []},
+    ),
+    "error-again": (
+        "error/error.html",
+        {**ERROR, "heading": "You are not signed in", "again_url": "/authorize?client_id=x"},
     ),
     "error-return": (
         "error/error.html",

@@ -28,6 +28,8 @@ class Connection(Base):
     """`active` or `disabled`; asked at every sign-in and of every grant that came from it."""
     settings: Mapped[dict[str, Any]]
     """What its connector needs, validated by it. Secrets are in here by reference only."""
+    is_listed: Mapped[bool] = mapped_column(Boolean)
+    """Whether the sign-in page has a button for it; otherwise only its domains lead there."""
     provisions: Mapped[bool] = mapped_column(Boolean)
     """Whether a person it vouches for gets an account at the first sign-in."""
     links_by_email: Mapped[bool] = mapped_column(Boolean)

@@ -1,6 +1,7 @@
 """Signing in, signing out, and the landing page of a tenant."""
 
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.concurrency import run_in_threadpool
@@ -13,10 +14,9 @@ from authz.audit.events import SessionEnded
 from authz.clients.client import Client
 from authz.directory.local_login import Refused
 from authz.directory.sessions import end_session, find_session, mark_of
-from authz.errors import InvalidRequest, OAuthError, TooManyRequests
-from authz.oauth.authorization_request import SIGNED_IN_BY
+from authz.errors import OAuthError, TooManyRequests
+from authz.federation.connections import have_any, listed
 from authz.oauth.configuration import TenantConfiguration
-from authz.oauth.devices import shown_user_code
 from authz.oauth.metadata import WELL_KNOWN
 from authz.telemetry.metrics import LOGINS
 from authz.tenants import DEFAULT_SLUG
@@ -25,14 +25,12 @@ from authz.web.addresses import peer_address
 from authz.web.cookies import drop_session, read_session, set_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
-from authz.web.forms import MAX_QUERY_CHARS, params_of, read_form
+from authz.web.forms import params_of, read_form
+from authz.web.login.continuation import AUTHORIZE, Continuation, read_continuation
 from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
 
 log = structlog.get_logger()
-
-AUTHORIZE, DEVICE = "authorize", "device"
-"""The pages that ask people to sign in and go on with them afterwards."""
 
 
 def routes(edge: Edge, prefix: str) -> list[Route]:
@@ -78,27 +76,48 @@ def login_page(
     client_id: str,
     then: str = AUTHORIZE,
     login: str | None = None,
+) -> Response:
+    """The ways to sign in; with no identity provider connected, the form for name and password.
+
+    Before sign-in nothing was fetched, so a document's client is shown by its host alone. Nobody is sent to an identity
+    provider before they pressed a button under the client's name (MCP-AS-95, ATK-15).
+    """
+    continuation = Continuation(then, continue_query)
+    hint = login if login is not None else params_of(continue_query).find("login_hint")
+    with edge.services.database.read() as tx:
+        has_connections = have_any(tx, configuration.tenant.id)
+        buttons = [(it.slug, it.name) for it in listed(tx, configuration.tenant.id)]
+    if not has_connections:
+        return password_page(
+            edge, configuration, continuation, client=client, client_id=client_id, login=hint
+        )
+    return edge.pages.render(
+        "login/choose.html",
+        **_common(edge, configuration, continuation, client, client_id),
+        action=f"{configuration.tenant.path}/login/start",
+        login_hint=(hint or "")[:254],
+        buttons=buttons,
+    )
+
+
+def password_page(
+    edge: Edge,
+    configuration: TenantConfiguration,
+    continuation: Continuation,
+    *,
+    client: Client | None,
+    client_id: str,
+    login: str | None,
     error: str | None = None,
     retry_after: int | None = None,
 ) -> Response:
-    """The form. Before sign-in nothing was fetched, so a document's client is shown by its host alone."""
-    tenant = configuration.tenant
-    hint = login if login is not None else params_of(continue_query).find("login_hint")
-    host = _host_of(edge, client_id) if client is None else None
+    """The form for name and password."""
     page = edge.pages.render(
         "login/login.html",
         200 if error is None else 429 if retry_after else 400,
-        tenant_name=tenant.name,
-        page_title="Sign in",
-        static=f"{edge.base_path}/static",
-        support_id=None,
-        action=f"{tenant.path}/login",
-        continue_query=continue_query,
-        then=then,
-        login_hint=(hint or "")[:254],
-        client_host=client.host if client is not None else host,
-        client_name=client.name if client is not None else None,
-        client_verified=client is not None and client.approved,
+        **_common(edge, configuration, continuation, client, client_id),
+        action=f"{configuration.tenant.path}/login",
+        login_hint=(login or "")[:254],
         error=error,
         retry_after=retry_after,
     )
@@ -107,18 +126,33 @@ def login_page(
     return page
 
 
+def _common(
+    edge: Edge,
+    configuration: TenantConfiguration,
+    continuation: Continuation,
+    client: Client | None,
+    client_id: str,
+) -> dict[str, Any]:
+    return {
+        "tenant_name": configuration.tenant.name,
+        "page_title": "Sign in",
+        "static": f"{edge.base_path}/static",
+        "support_id": None,
+        "continue_query": continuation.query,
+        "then": continuation.then,
+        "client_host": client.host if client is not None else _host_of(edge, client_id),
+        "client_name": client.name if client is not None else None,
+        "client_verified": client is not None and client.approved,
+    }
+
+
 def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Response:
     configuration = edge.find_configuration(slug)
     if configuration is None:
         return _refused(edge, "There is nothing here", "tenant_unknown", 404)
-    continue_query, then = fields.get("continue", ""), fields.get("then", AUTHORIZE)
     try:
-        # Ours, but it went through the browser: judged like the request it will be.
-        if len(continue_query) > MAX_QUERY_CHARS:
-            raise InvalidRequest("the query is too long", reason="query_too_long")
-        asked = params_of(continue_query)
-        if then not in (AUTHORIZE, DEVICE):
-            raise InvalidRequest("the form is not ours", reason="continuation_unknown")
+        continuation = read_continuation(fields)
+        client_id = params_of(continuation.query).find("client_id") or ""
     except OAuthError as error:
         return _refused(edge, "This form cannot be read", error.reason, error.status)
     result = edge.local_login.sign_in(
@@ -131,20 +165,18 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
     )
     if isinstance(result, Refused):
         LOGINS.labels("password", "refused").inc()
-        return login_page(
+        return password_page(
             edge,
             configuration,
-            continue_query=continue_query,
+            continuation,
             client=None,
-            client_id=asked.find("client_id") or "",
-            then=then,
+            client_id=client_id,
             login=fields.get("login", ""),
             error=result.sentence,
             retry_after=result.retry_after,
         )
     LOGINS.labels("password", "succeeded").inc()
-    mark = mark_of(result.token)
-    response = see_other(_continuation(configuration.tenant.path, then, continue_query, mark))
+    response = see_other(continuation.url(configuration.tenant.path, mark_of(result.token)))
     set_session(edge, slug, response, result.token)
     return response
 
@@ -155,35 +187,6 @@ def _host_of(edge: Edge, client_id: str) -> str | None:
         return urlsplit(checked).netloc
     except UrlError:
         return None
-
-
-def _continuation(path: str, then: str, continue_query: str, mark: str) -> str:
-    """Where the person was going: a page of ours by its name, because the name went through the browser (ATK-07)."""
-    if then == DEVICE:
-        user_code = shown_user_code(params_of(continue_query).find("user_code") or "")
-        return f"{path}/device?user_code={user_code}" if user_code else f"{path}/device"
-    query = _satisfied(continue_query, mark)
-    return f"{path}/authorize?{query}" if query else path or "/"
-
-
-def _satisfied(continue_query: str, mark: str) -> str:
-    """The request to take up again: its wish for a fresh sign-in has just been granted, everything else stays.
-
-    Where it may mind how the person signs in, it tells which sign-in was made for it, so that one that does not do
-    is an answer and not a loop. Rebuilt from its parts and put behind a path of ours, so it can lead nowhere else
-    (ATK-07).
-    """
-    pairs = []
-    for name, value in parse_qsl(continue_query, keep_blank_values=True, max_num_fields=64):
-        if name == "prompt":
-            value = " ".join(v for v in value.split() if v not in ("login", "select_account"))
-            if not value:
-                continue
-        if name != SIGNED_IN_BY:
-            pairs.append((name, value))
-    if any(name in ("acr_values", "request_uri") for name, _ in pairs):
-        pairs.append((SIGNED_IN_BY, mark))
-    return urlencode(pairs)
 
 
 def _logout(edge: Edge, slug: str, cookie: str | None) -> Response:

@@ -29,7 +29,8 @@ from authz.web.cookies import drop_session, read_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
 from authz.web.forms import read_form, read_query
-from authz.web.login.pages import DEVICE, login_page
+from authz.web.login.continuation import DEVICE
+from authz.web.login.pages import login_page
 from authz.web.oauth.device_views import answered_page, confirm_page, enter_page
 from authz.web.oauth.stops import answered_already, foreign_form, no_tenant, unreadable
 from authz.web.problems import too_many

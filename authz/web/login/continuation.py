@@ -1,0 +1,86 @@
+"""Where a person was going when they were asked to sign in, and how the request wants them to.
+
+It goes through the browser, so it is a name of one of our pages and a query, and both are judged anew (ATK-07).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from authz.errors import InvalidRequest
+from authz.federation.connector import Wish
+from authz.oauth.authorization_request import SIGNED_IN_BY
+from authz.oauth.devices import shown_user_code
+from authz.oauth.params import Params
+from authz.web.forms import MAX_QUERY_CHARS, params_of
+
+AUTHORIZE, DEVICE, HOME = "authorize", "device", "home"
+"""The pages that ask people to sign in and go on with them afterwards."""
+_MAX_ACR_VALUES = 10
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A page of ours by its name, and its query."""
+
+    then: str
+    query: str
+
+    def url(self, path: str, mark: str) -> str:
+        """The page, for a session with this mark; `path` is the tenant's."""
+        if self.then == DEVICE:
+            user_code = shown_user_code(params_of(self.query).find("user_code") or "")
+            return f"{path}/device?user_code={user_code}" if user_code else f"{path}/device"
+        query = "" if self.then == HOME else _satisfied(self.query, mark)
+        return f"{path}/authorize?{query}" if query else path or "/"
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept with a sign-in that is under way."""
+        return {"then": self.then, "query": self.query}
+
+
+def read_continuation(fields: Mapping[str, Any]) -> Continuation:
+    """From a form of ours. Raises InvalidRequest."""
+    query, then = fields.get("continue", ""), fields.get("then", AUTHORIZE)
+    if len(query) > MAX_QUERY_CHARS:
+        raise InvalidRequest("the query is too long", reason="query_too_long")
+    params_of(query)
+    if then not in (AUTHORIZE, DEVICE, HOME):
+        raise InvalidRequest("the form is not ours", reason="continuation_unknown")
+    return Continuation(then, query)
+
+
+def wish_of(params: Params, login_hint: str | None) -> Wish:
+    """How an authorization request wants its person to sign in (SUA-01).
+
+    Read before the request is validated: a value that makes no sense is no wish, and is refused when it is.
+    """
+    max_age = params.find("max_age") or ""
+    prompt = (params.find("prompt") or "").split(" ")
+    acr_values = [it for it in (params.find("acr_values") or "").split(" ") if it]
+    return Wish(
+        acr_values=tuple(acr_values[:_MAX_ACR_VALUES]),
+        max_age=int(max_age)
+        if max_age.isascii() and max_age.isdecimal() and len(max_age) < 10
+        else None,
+        is_fresh="login" in prompt,
+        login_hint=login_hint or params.find("login_hint"),
+    )
+
+
+def _satisfied(query: str, mark: str) -> str:
+    """The request to take up again: its wish for a fresh sign-in has just been granted, everything else stays.
+
+    It tells which sign-in was made for it, so that one that does not do is an answer and not a loop. Rebuilt from its
+    parts and put behind a path of ours, so it can lead nowhere else (ATK-07).
+    """
+    pairs = []
+    for name, value in parse_qsl(query, keep_blank_values=True, max_num_fields=64):
+        if name == "prompt":
+            value = " ".join(v for v in value.split() if v not in ("login", "select_account"))
+            if not value:
+                continue
+        if name != SIGNED_IN_BY:
+            pairs.append((name, value))
+    return urlencode([*pairs, (SIGNED_IN_BY, mark)]) if pairs else ""

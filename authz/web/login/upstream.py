@@ -1,0 +1,307 @@
+"""One request of one browser on its way to an identity provider or back; blocking, so it runs in a thread."""
+
+from dataclasses import replace
+
+import structlog
+from starlette.responses import Response
+
+from authz import entropy
+from authz.db.models import Connection
+from authz.directory.linking import LinkRefused
+from authz.directory.sessions import mark_of
+from authz.errors import OAuthError
+from authz.federation import attempts, tickets
+from authz.federation.attempts import Attempt
+from authz.federation.connections import find_active, of_login, upstream_of, wanted_claims
+from authz.federation.connector import Answer, Finished, SignInRefused, Upstream, Wish
+from authz.federation.sign_in import NO_ACCOUNT, complete
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.params import Params
+from authz.oauth.pushed import REQUEST_URI, find_pushed
+from authz.telemetry.metrics import LOGINS
+from authz.web.cookies import set_browser, set_session
+from authz.web.edge import Edge
+from authz.web.forms import params_of
+from authz.web.login.continuation import (
+    AUTHORIZE,
+    HOME,
+    Continuation,
+    read_continuation,
+    wish_of,
+)
+from authz.web.login.pages import password_page
+from authz.web.problems import problem
+from authz.web.responses import see_other
+
+log = structlog.get_logger()
+
+GONE = "This sign-in is no longer good: it was finished already, is too old, or began in another browser."
+_AGAIN = "Try again from the application. If it happens again, give the support id to whoever runs this service."
+
+
+class Flow:
+    """One request of one browser."""
+
+    def __init__(self, edge: Edge, slug: str, browser: str | None) -> None:
+        self.edge = edge
+        self.services = edge.services
+        self.slug = slug
+        self.browser = browser
+        self.now = edge.services.clock()
+
+    def start(self, _: str, fields: dict[str, str]) -> Response:
+        """POST /login/start: a button of a connection, or an address that leads to one."""
+        configuration = self.edge.find_configuration(self.slug)
+        if configuration is None:
+            return self._nothing()
+        try:
+            continuation = read_continuation(fields)
+        except OAuthError as error:
+            return unusable(self.edge, "This form cannot be read", error.reason, error.status)
+        login = fields.get("login", "")[:254]
+        tenant_id = configuration.tenant.id
+        with self.services.database.read() as tx:
+            if "connection" in fields:
+                row = find_active(tx, tenant_id, fields["connection"])
+                if row is None:
+                    return self._stopped(configuration, "connection_unknown", GONE, continuation)
+            else:
+                row = of_login(tx, tenant_id, login) if fields.get("with") != "password" else None
+            wish = self._wish(configuration, continuation, login or None)
+        if row is None:
+            asked = params_of(continuation.query)
+            return password_page(
+                self.edge,
+                configuration,
+                continuation,
+                client=None,
+                client_id=asked.find("client_id") or "",
+                login=login,
+            )
+        return self._leave(configuration, row, continuation, wish)
+
+    def _wish(
+        self, configuration: TenantConfiguration, continuation: Continuation, login: str | None
+    ) -> Wish:
+        params = params_of(continuation.query)
+        request_uri, client_id = params.find("request_uri"), params.find("client_id")
+        if request_uri is not None and client_id and request_uri.startswith(REQUEST_URI):
+            with self.services.database.read() as tx:
+                pushed = find_pushed(tx, configuration.tenant.id, client_id, request_uri, self.now)
+            params = Params(()) if pushed is None else params_of(pushed.query)
+        return wish_of(params, login)
+
+    def _leave(
+        self,
+        configuration: TenantConfiguration,
+        row: Connection,
+        continuation: Continuation,
+        wish: Wish,
+    ) -> Response:
+        upstream = upstream_of(row, configuration.tenant.issuer)
+        state = entropy.new_token("sta")
+        browser = self.browser or entropy.new_token("brw")
+        try:
+            started = self.edge.connectors.of(row.kind).start(upstream, wish, state, self.now)
+        except SignInRefused as refused:
+            return self._refused(configuration, row, refused, continuation)
+        attempt = Attempt(
+            connection_id=row.id,
+            continuation=continuation.as_json(),
+            wish=wish,
+            kept=started.kept,
+            browser=entropy.digest(browser),
+            started_at=self.now,
+        )
+        with self.services.database.write() as tx:
+            attempts.store(tx, configuration.tenant.id, attempt, state, self.now)
+        LOGINS.labels(row.kind, "started").inc()
+        response = see_other(started.url)
+        set_browser(self.edge, self.slug, response, browser)
+        return response
+
+    def callback(self, connection: str, fields: dict[str, str]) -> Response:
+        """GET /federation/SLUG/callback: the browser is back from an OpenID provider."""
+        found = self._find(connection)
+        if isinstance(found, Response):
+            return found
+        configuration, row, upstream = found
+        attempt = None
+        if self.browser is not None:
+            with self.services.database.write() as tx:
+                attempt = attempts.take(
+                    tx,
+                    configuration.tenant.id,
+                    row.id,
+                    fields.get("state", ""),
+                    self.now,
+                    browser=self.browser,
+                )
+        if attempt is None:
+            return self._stopped(configuration, "attempt_unknown", GONE)
+        finished = self._finished(configuration, row, upstream, attempt, fields)
+        if isinstance(finished, Response):
+            return finished
+        return self._signed_in(configuration, row, finished, _continuation_of(attempt))
+
+    def assertion(self, connection: str, fields: dict[str, str]) -> Response:
+        """POST /federation/SLUG/acs: a SAML response, by a form of another site and so without our cookie."""
+        found = self._find(connection)
+        if isinstance(found, Response):
+            return found
+        configuration, row, upstream = found
+        state, tenant_id = fields.get("RelayState", ""), configuration.tenant.id
+        with self.services.database.read() as tx:
+            attempt = attempts.find(tx, tenant_id, row.id, state, self.now)
+        if attempt is None:
+            # Unsolicited: the connector refuses it unless the connection allows it, and it completes nothing (SAML-06).
+            unsolicited = Attempt(
+                row.id, Continuation(HOME, "").as_json(), Wish(), {}, "", self.now
+            )
+            finished = self._finished(configuration, row, upstream, unsolicited, fields)
+            if isinstance(finished, Response):
+                return finished
+            return self._signed_in(configuration, row, finished, Continuation(HOME, ""))
+        finished = self._finished(configuration, row, upstream, attempt, fields)
+        if isinstance(finished, Response):
+            return finished
+        ticket = entropy.new_token("tkt")
+        waiting = replace(attempt, kept=tickets.as_json(finished))
+        with self.services.database.write() as tx:
+            # Verified first: whoever posts rubbish with somebody's state spends nothing of theirs.
+            if attempts.take(tx, tenant_id, row.id, state, self.now) is None:
+                return self._stopped(configuration, "attempt_unknown", GONE)
+            attempts.store(
+                tx, tenant_id, waiting, ticket, self.now, lifetime=attempts.TICKET_LIFETIME
+            )
+        return see_other(f"{upstream.base}/finish?ticket={ticket}")
+
+    def ticket(self, connection: str, fields: dict[str, str]) -> Response:
+        """GET /federation/SLUG/finish: the browser that began fetches what was verified for it."""
+        found = self._find(connection)
+        if isinstance(found, Response):
+            return found
+        configuration, row, _ = found
+        attempt = None
+        ticket = fields.get("ticket", "")
+        if self.browser is not None and ticket.startswith("tkt_"):
+            with self.services.database.write() as tx:
+                attempt = attempts.take(
+                    tx, configuration.tenant.id, row.id, ticket, self.now, browser=self.browser
+                )
+        if attempt is None:
+            return self._stopped(configuration, "ticket_unknown", GONE)
+        return self._signed_in(
+            configuration, row, tickets.of_json(attempt.kept), _continuation_of(attempt)
+        )
+
+    def _find(self, connection: str) -> tuple[TenantConfiguration, Connection, Upstream] | Response:
+        configuration = self.edge.find_configuration(self.slug)
+        if configuration is None:
+            return self._nothing()
+        with self.services.database.read() as tx:
+            row = find_active(tx, configuration.tenant.id, connection)
+        if row is None:
+            return self._nothing()
+        return configuration, row, upstream_of(row, configuration.tenant.issuer)
+
+    def _finished(
+        self,
+        configuration: TenantConfiguration,
+        row: Connection,
+        upstream: Upstream,
+        attempt: Attempt,
+        fields: dict[str, str],
+    ) -> Finished | Response:
+        with self.services.database.read() as tx:
+            wanted = wanted_claims(tx, row.id)
+        answer = Answer(
+            params=fields,
+            kept=attempt.kept,
+            wish=attempt.wish,
+            started_at=attempt.started_at,
+            wanted_claims=wanted,
+        )
+        try:
+            return self.edge.connectors.of(row.kind).finish(upstream, answer, self.now)
+        except SignInRefused as refused:
+            return self._refused(configuration, row, refused, _continuation_of(attempt))
+
+    def _signed_in(
+        self,
+        configuration: TenantConfiguration,
+        row: Connection,
+        finished: Finished,
+        continuation: Continuation,
+    ) -> Response:
+        with self.services.database.write() as tx:
+            done = complete(
+                tx,
+                connection_id=row.id,
+                finished=finished,
+                audit_key=configuration.audit_key,
+                lifetime=self.services.settings.sessions.lifetime,
+                now=self.services.clock(),
+            )
+        if isinstance(done, LinkRefused):
+            return self._refused(
+                configuration, row, SignInRefused(done.reason, NO_ACCOUNT), continuation
+            )
+        LOGINS.labels(row.kind, "succeeded").inc()
+        response = see_other(continuation.url(configuration.tenant.path, mark_of(done.token)))
+        set_session(self.edge, self.slug, response, done.token)
+        return response
+
+    def _refused(
+        self,
+        configuration: TenantConfiguration,
+        row: Connection,
+        refused: SignInRefused,
+        continuation: Continuation,
+    ) -> Response:
+        LOGINS.labels(row.kind, "refused").inc()
+        log.info("login.refused", connection=row.slug, reason=refused.reason)
+        return self._stopped(configuration, refused.reason, refused.sentence, continuation)
+
+    def _stopped(
+        self,
+        configuration: TenantConfiguration,
+        reason: str,
+        sentence: str,
+        continuation: Continuation | None = None,
+    ) -> Response:
+        again = None
+        if continuation is not None and continuation.then == AUTHORIZE and continuation.query:
+            # Unmarked: nobody has signed in for this request yet.
+            again = f"{configuration.tenant.path}/authorize?{continuation.query}"
+        return problem(
+            self.edge,
+            tenant_name=configuration.tenant.name,
+            heading="You are not signed in",
+            message=sentence,
+            code="access_denied",
+            reason=reason,
+            status=403,
+            hint=_AGAIN,
+            again_url=again,
+        )
+
+    def _nothing(self) -> Response:
+        return unusable(self.edge, "There is nothing here", "connection_unknown", 404)
+
+
+def _continuation_of(attempt: Attempt) -> Continuation:
+    return Continuation(attempt.continuation["then"], attempt.continuation["query"])
+
+
+def unusable(edge: Edge, heading: str, reason: str, status: int) -> Response:
+    """A request nobody of ours made, or an address of nothing."""
+    return problem(
+        edge,
+        tenant_name="",
+        heading=heading,
+        message="Nothing was changed.",
+        code="not_found" if status == 404 else "invalid_request",
+        reason=reason,
+        status=status,
+    )
