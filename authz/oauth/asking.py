@@ -10,6 +10,22 @@ from authz.oauth.configuration import TenantConfiguration
 
 
 @dataclass(frozen=True)
+class Needed:
+    """How a person has to sign in for a request; every member holds, an empty one demands nothing.
+
+    A page that lets people sign in offers the ways that can do it and passes this on to the one that is chosen. What
+    came of it is judged afterwards, by the session it made (SUA-01).
+    """
+
+    acr_values: tuple[str, ...] = ()
+    """Any of them will do; the one that is liked best stands first."""
+    max_age: int | None = None
+    """Seconds since they last proved who they are, at most."""
+    connections: tuple[str, ...] = ()
+    """Any of these, by slug; `local` is the local directory."""
+
+
+@dataclass(frozen=True)
 class Asking:
     """Everything known about one authorization request of a signed-in person."""
 

@@ -28,6 +28,8 @@ from authz.urls import add_query
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 SIGNED_IN_BY = "signed_in_by"
 """Ours, added to a request that is taken up again: which sign-in was made for it."""
+STEP_UP = "step_up"
+"""Ours as well: the person was asked to sign in for what policy demands. Alone it says nothing."""
 _MAX_ACR_VALUES = 20
 
 
@@ -86,6 +88,8 @@ class AuthorizationRequest:
     acr_values: tuple[str, ...] = ()
     """The ways to sign in that do; any when empty."""
     signed_in_by: str | None = None
+    was_stepped_up: bool = False
+    """The page they last signed in on for this request said what policy demands, if `signed_in_by` is right."""
     details: tuple[ToolLimit, ...] = ()
 
 
@@ -174,6 +178,7 @@ def validate(
         nonce=openid.check_nonce(params.find("nonce")) if asked.openid else None,
         acr_values=_acr_values(params),
         signed_in_by=params.find(SIGNED_IN_BY),
+        was_stepped_up=params.find(STEP_UP) is not None,
         details=details,
     )
 

@@ -30,7 +30,7 @@ from authz.errors import (
     UnmetAuthenticationRequirements,
 )
 from authz.oauth import authorization_details
-from authz.oauth.asking import Asking
+from authz.oauth.asking import Asking, Needed
 from authz.oauth.authorization_request import AuthorizationRequest
 from authz.oauth.clients_in_use import store_document
 from authz.oauth.configuration import TenantConfiguration
@@ -52,6 +52,10 @@ FRESH_SIGN_IN = timedelta(seconds=30)
 @dataclass(frozen=True)
 class SignIn:
     """The person has to sign in (again) first."""
+
+    needed: Needed
+    is_step_up: bool = False
+    """The session would do, but for what policy demands of a sign-in."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,11 @@ def needs_sign_in(request: AuthorizationRequest, signed_in: SignedIn | None, now
     return now - signed_in.auth_time > allowed
 
 
+def needed_by(request: AuthorizationRequest) -> Needed:
+    """What the client itself asks of a sign-in."""
+    return Needed(request.acr_values, request.max_age)
+
+
 def _meets_acr(request: AuthorizationRequest, signed_in: SignedIn) -> bool:
     return not request.acr_values or signed_in.acr in request.acr_values
 
@@ -112,7 +121,7 @@ def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: dat
             raise UnmetAuthenticationRequirements(
                 "the person did not sign in as asked for", reason="acr_unmet"
             )
-        return SignIn()
+        return SignIn(needed_by(request))
     decision = decide_for(tx, asking, now)
     if not decision.granted:
         raise _nothing_granted(decision)

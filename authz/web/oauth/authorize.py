@@ -257,5 +257,11 @@ class _Flow:
             AUTHORIZE_REQUESTS.labels("consent").inc()
             return consent_page(self.edge, asking, step)
         if isinstance(step, SignIn):
-            raise NeedsSignIn(asking.client, asking.client.id, login_hint=asking.request.login_hint)
+            raise NeedsSignIn(
+                asking.client,
+                asking.client.id,
+                login_hint=asking.request.login_hint,
+                needed=step.needed,
+                is_step_up=step.is_step_up,
+            )
         raise AssertionError(f"no step for {query[:20]}")

@@ -21,16 +21,17 @@ from authz.clients.resolution import (
 )
 from authz.directory.sessions import SignedIn
 from authz.errors import LoginRequired, OAuthError
-from authz.oauth.asking import Asking
+from authz.oauth.asking import Asking, Needed
 from authz.oauth.authorization_request import (
     SIGNED_IN_BY,
+    STEP_UP,
     AuthorizationRequest,
     RedirectRefused,
     ReturnAddress,
     return_address,
     validate,
 )
-from authz.oauth.authorize import needs_sign_in
+from authz.oauth.authorize import needed_by, needs_sign_in
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Pushed
 from authz.oauth.params import Params
@@ -54,12 +55,17 @@ class NeedsSignIn(Exception):
         client_id: str,
         *,
         login_hint: str | None,
+        needed: Needed,
+        is_step_up: bool = False,
         is_silent: bool = False,
     ) -> None:
         super().__init__(client_id)
         self.client = client
         self.client_id = client_id
         self.login_hint = login_hint
+        self.needed = needed
+        self.is_step_up = is_step_up
+        """They are signed in, and not as policy demands; they are asked about that once."""
         self.is_silent = is_silent
         """The client asked for an answer without a page."""
 
@@ -104,7 +110,11 @@ def read_request(
         )
         if pushed is not None:
             # Ours, and of the link: the client could not know it when it pushed.
-            request = replace(request, signed_in_by=link.find(SIGNED_IN_BY))
+            request = replace(
+                request,
+                signed_in_by=link.find(SIGNED_IN_BY),
+                was_stepped_up=link.find(STEP_UP) is not None,
+            )
         if pushed is not None and signed_in is not None and signed_in.auth_time > pushed.created_at:
             # The sign-in it asks for has happened; its own parameters cannot lose the wish for one.
             asked = request.prompt - {"login", "select_account"}
@@ -113,7 +123,9 @@ def read_request(
     except OAuthError as error:
         raise SentBack(resolved.client, address, error) from None
     if signed_in is None:
-        raise NeedsSignIn(resolved.client, client_id, login_hint=request.login_hint)
+        raise NeedsSignIn(
+            resolved.client, client_id, login_hint=request.login_hint, needed=needed_by(request)
+        )
     return Asking(
         configuration=configuration,
         client=resolved.client,
@@ -163,6 +175,7 @@ def _resolve(
         None,
         client_id,
         login_hint=params.find("login_hint"),
+        needed=Needed(),
         is_silent="none" in (params.find("prompt") or "").split(),
     )
     with edge.services.database.read() as tx:

@@ -1,14 +1,17 @@
 """What the browser sees when an authorization request stops: sign in, ask an administrator, an error page, or back."""
 
+from urllib.parse import parse_qsl, urlencode
+
 import structlog
 from starlette.responses import Response
 
 from authz.clients.resolution import ClientNotAdmitted
 from authz.directory.sessions import SignedIn
 from authz.errors import LoginRequired, OAuthError, TooManyRequests
-from authz.oauth.authorization_request import RedirectRefused
+from authz.oauth.authorization_request import STEP_UP, RedirectRefused
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import has_ever_consented
+from authz.oauth.params import MAX_PARAMETERS
 from authz.telemetry.metrics import AUTHORIZE_REQUESTS
 from authz.urls import redirect_host
 from authz.web.edge import Edge
@@ -39,7 +42,7 @@ def stopped(
         return login_page(
             edge,
             configuration,
-            continue_query=query,
+            continue_query=_stepped_up(query) if stop.is_step_up else query,
             client=stop.client,
             client_id=stop.client_id,
             login=stop.login_hint,
@@ -55,6 +58,12 @@ def stopped(
         named = params_of(query).find("client_id")
         return refusal_page(edge, configuration, stop, client_id=named)
     raise stop
+
+
+def _stepped_up(query: str) -> str:
+    """The request to take up again after this page, of which it then knows (SUA-01)."""
+    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
+    return urlencode([*(pair for pair in pairs if pair[0] != STEP_UP), (STEP_UP, "1")])
 
 
 def _send_error(
