@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from authz import audit
 from authz.audit.events import Changed, Event
 from authz.db.models import Tenant
+from authz.db.versions import bump
 from authz.envelope import Envelope
 from authz.errors import NotFound
-from authz.oauth.configuration import bump, derived_key
+from authz.oauth.configuration import derived_key
 
 
 @dataclass(frozen=True)

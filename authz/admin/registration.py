@@ -29,8 +29,8 @@ from authz.clients.registration import check_update, software_digest, uses_secre
 from authz.clients.resolution import changed_members
 from authz.db.leases import wait_for
 from authz.db.models import Client, Consent, TokenFamily
+from authz.db.versions import bump
 from authz.errors import InvalidToken, RegistrationRefused, TooManyRequests
-from authz.oauth.configuration import bump
 from authz.settings import Registration as Limits
 from authz.urls import redirect_host
 

@@ -36,9 +36,10 @@ from authz.clock import Clock
 from authz.db import Database
 from authz.db.models import Client as ClientRow
 from authz.db.racing import add_unless_there
+from authz.db.versions import bump
 from authz.errors import InvalidClient
 from authz.net import Documents, NetworkError, Profile
-from authz.oauth.configuration import TenantConfiguration, bump
+from authz.oauth.configuration import TenantConfiguration
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 Everything a decision needs besides facts: the tenant, its policy, its keys, its trust rules and its secrets. Read under
 `config_version`: the plain lane checks the number in the transaction that uses the value, the token lane in the
-transaction of the batch. A change bumps the number in its own transaction (`bump`), so no message bus is needed.
+transaction of the batch. A change bumps the number in its own transaction (`db.versions`), so no message bus is needed.
 """
 
 import hmac
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.clients.trust import TrustPolicy
@@ -207,15 +207,6 @@ class Configurations:
                     self._by_id[id_] = configuration
                     self._ids[configuration.tenant.slug] = id_
         return built
-
-
-def bump(tx: Session, tenant_id: str) -> None:
-    """Call in every transaction that changes what `QUERIES` read, or a client."""
-    tx.execute(
-        update(TenantRow)
-        .where(TenantRow.id == tenant_id)
-        .values(config_version=TenantRow.config_version + 1)
-    )
 
 
 def derived_key(token_secret: bytes, purpose: str) -> bytes:

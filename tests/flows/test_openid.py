@@ -8,7 +8,7 @@ import pytest
 
 from authz.admin import clients, resources, users
 from authz.db.models import Client
-from authz.oauth.configuration import bump
+from authz.db.versions import bump
 from authz.policy.scopes import OPENID_SCOPES
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import RESOURCE
