@@ -218,6 +218,8 @@ class NetworkSettings(Section):
     proxy: str | None = None
     ca_file: Path | None = None
     """An extra certificate authority; development only."""
+    nameservers: tuple[str, ...] = ()
+    """Addresses (with `:PORT` where it is not 53) to ask for the records that prove domains; the system's if empty."""
 
 
 class Logging(Section):

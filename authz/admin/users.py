@@ -93,6 +93,21 @@ def add(
     return _line(row)
 
 
+def set_break_glass(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, *, allowed: bool
+) -> UserLine:
+    """Let an account in by password although its domain has to use its identity provider, or no longer."""
+    row = users.load(tx, tenant_id, reference)
+    if allowed and row.password_hash is None:
+        raise Invalid(f"{row.login} has no password; `authz users password {row.login}` gives one")
+    row.is_break_glass, row.updated_at = allowed, operator.now
+    tx.flush()
+    operator.changed(
+        tx, tenant_id, "user.break_glass", row.id, {"allowed": allowed}, subject=row.id
+    )
+    return _line(row)
+
+
 def set_password(
     tx: Session, operator: Operator, tenant_id: str, reference: str, password_hash: str
 ) -> UserLine:

@@ -27,8 +27,17 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "authz.cli.tenants:app",
         "Issuers: list, add, rename, disable, enable, trust, registration.",
     ),
-    "users": ("authz.cli.users:app", "People: list, add, password, disable, enable, show."),
+    "users": (
+        "authz.cli.users:app",
+        "People: list, add, password, disable, enable, break-glass, show.",
+    ),
     "groups": ("authz.cli.groups:app", "Groups: list, add, members."),
+    "connections": (
+        "authz.cli.connections:app",
+        "Identity providers: list, add, show, change, enable, disable, remove.",
+    ),
+    "domains": ("authz.cli.domains:app", "Whose people use which identity provider."),
+    "mappings": ("authz.cli.mappings:app", "Claims of identity providers to groups and roles."),
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from authz.admin.operator import Operator
+    from authz.federation.registry import Connectors
     from authz.services import Services
     from authz.settings import Settings
 
@@ -73,6 +74,16 @@ class Run:
         from authz.services import open_services
 
         return self.stack.enter_context(open_services(self.settings))
+
+    @property
+    def connectors(self) -> "Connectors":
+        """The kinds of identity providers."""
+        from authz import secretstores
+        from authz.federation.connector import Tools
+        from authz.federation.registry import Connectors
+
+        services = self.services
+        return Connectors(Tools(services.network, services.documents, secretstores.resolve))
 
     @property
     def operator(self) -> "Operator":

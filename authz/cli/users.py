@@ -67,6 +67,25 @@ def password(
     return Result(line, f"Set the password of {line.login}; their browsers are signed out.")
 
 
+@command(app, "break-glass")
+def break_glass(
+    run: Run,
+    user: _User,
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+) -> Result:
+    """Let an account in by password although its domain has to use its identity provider."""
+    with run.write() as (tx, operator, tenant_id):
+        line = users.set_break_glass(tx, operator, tenant_id, user, allowed=not off)
+    if off:
+        return Result(line, f"{line.login} is no emergency account any more.")
+    text = (
+        f"{line.login} may sign in by password whatever their domain demands.\n"
+        "Every such sign-in is an event login.break_glass, a warning in the log, and counted by "
+        "authz_break_glass_logins_total: alert on any."
+    )
+    return Result(line, text)
+
+
 @command(app, "disable")
 def disable(run: Run, user: _User) -> Result:
     """Close an account: every grant is revoked, every browser signed out."""

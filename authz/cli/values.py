@@ -93,6 +93,20 @@ def scope(text: str) -> NewScope:
     )
 
 
+def setting(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`; true, false, null, lists, objects and quoted text are read as JSON, anything else is text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
+    # Not numbers: an identifier may consist of digits.
+    if value not in ("true", "false", "null") and not value.startswith(("[", "{", '"')):
+        return name, value
+    try:
+        return name, json.loads(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"the value of {name} is not JSON: {error}") from None
+
+
 def json_object(path: Path) -> dict[str, Any]:
     """The JSON object of a file. Raises Invalid."""
     try:
