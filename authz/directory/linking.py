@@ -122,9 +122,8 @@ def map_groups(
             group_id=group_id, user_id=user.id, source=connection.id, tenant_id=user.tenant_id
         )
         add_unless_there(tx, member)
-    names = dict(
-        tx.execute(select(Group.id, Group.name).where(Group.id.in_(wanted | held))).tuples().all()
-    )
+    rows = tx.execute(select(Group.id, Group.name).where(Group.id.in_(wanted | held))).all()
+    names = {row.id: row.name for row in rows}
     return [
         GroupsMapped(
             subject=user.id,
