@@ -25,7 +25,9 @@ def connection(tenant_id: str, slug: str, now: Any, **changed: Any) -> Connectio
     )
 
 
-def domain(row: Connection, name: str, now: Any, *, verified: bool = True, mandatory: bool = False):
+def domain(
+    row: Connection, name: str, now: Any, *, verified: bool = True, mandatory: bool = False
+) -> Domain:
     """A domain of this connection."""
     return Domain(
         tenant_id=row.tenant_id,
