@@ -4,6 +4,8 @@ Home-realm discovery looks at the domain alone and never at accounts, so it tell
 OIDC-10).
 """
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -38,15 +40,15 @@ def have_any(tx: Session, tenant_id: str) -> bool:
     )
 
 
-def listed(tx: Session, tenant_id: str) -> list[Connection]:
-    """Those with a button, by name."""
+def listed(tx: Session, tenant_id: str, *, among: Sequence[str] = ()) -> list[Connection]:
+    """Those with a button, by name; or, whether they have one or not, those `among` which somebody has to choose."""
     return list(
         tx.scalars(
             select(Connection)
             .where(
                 Connection.tenant_id == tenant_id,
                 Connection.status == ACTIVE,
-                Connection.is_listed,
+                Connection.slug.in_(among) if among else Connection.is_listed,
             )
             .order_by(Connection.name, Connection.slug)
         )

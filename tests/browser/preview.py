@@ -52,6 +52,7 @@ LOGIN: dict[str, Any] = {
     "action": "/login",
     "continue_query": "response_type=code&client_id=https%3A%2F%2Fclaude.ai%2Foauth&state=a%26b",
     "then": "authorize",
+    "needed": "",
     "login_hint": None,
     "client_host": "claude.ai",
     "client_name": "Claude",
@@ -215,6 +216,7 @@ CHOOSE: dict[str, Any] = {
     **{name: value for name, value in LOGIN.items() if name not in ("error", "retry_after")},
     "action": "/login/start",
     "buttons": [("okta", "Northwind Okta")],
+    "has_password": True,
 }
 
 SIGNED_OUT: dict[str, Any] = {**FRAME, "page_title": "Signed out"}
@@ -294,6 +296,14 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "choose-self-registered": (
         "login/choose.html",
         {**CHOOSE, "client_host": None, "client_name": "Cursor"},
+    ),
+    "choose-again": (
+        "login/choose.html",
+        {
+            **CHOOSE,
+            "needed": '{"acr_values":["mfa"],"connections":[],"max_age":900}',
+            "has_password": False,
+        },
     ),
     "choose-three": (
         "login/choose.html",

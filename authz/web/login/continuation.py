@@ -4,12 +4,15 @@ It goes through the browser, so it is a name of one of our pages and a query, an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from authz.db.types import canonical_json
 from authz.errors import InvalidRequest
 from authz.federation.connector import Wish
+from authz.net import strict_json
+from authz.oauth.asking import Needed
 from authz.oauth.authorization_request import SIGNED_IN_BY
 from authz.oauth.devices import shown_user_code
 from authz.oauth.params import Params
@@ -17,7 +20,9 @@ from authz.web.forms import MAX_QUERY_CHARS, params_of
 
 AUTHORIZE, DEVICE, HOME = "authorize", "device", "home"
 """The pages that ask people to sign in and go on with them afterwards."""
+NOTHING_NEEDED = Needed()
 _MAX_ACR_VALUES = 10
+_MAX_DIGITS = 10
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Continuation:
 
     then: str
     query: str
+    needed: Needed = NOTHING_NEEDED
+    """What policy demands of the sign-in, beside what the query asks for. Whoever takes it out of the form gets a
+    session that does not do, because that is judged afterwards."""
 
     def url(self, path: str, mark: str) -> str:
         """The page, for a session with this mark; `path` is the tenant's."""
@@ -39,6 +47,11 @@ class Continuation:
         """As it is kept with a sign-in that is under way."""
         return {"then": self.then, "query": self.query}
 
+    @property
+    def needed_text(self) -> str:
+        """For a field of a form; empty where nothing is needed."""
+        return "" if self.needed == NOTHING_NEEDED else canonical_json(asdict(self.needed))
+
 
 def read_continuation(fields: Mapping[str, Any]) -> Continuation:
     """From a form of ours. Raises InvalidRequest."""
@@ -48,25 +61,47 @@ def read_continuation(fields: Mapping[str, Any]) -> Continuation:
     params_of(query)
     if then not in (AUTHORIZE, DEVICE, HOME):
         raise InvalidRequest("the form is not ours", reason="continuation_unknown")
-    return Continuation(then, query)
+    return Continuation(then, query, _needed(fields.get("needed", "")))
 
 
-def wish_of(params: Params, login_hint: str | None) -> Wish:
-    """How an authorization request wants its person to sign in (SUA-01).
+def wish_of(params: Params, needed: Needed, login_hint: str | None) -> Wish:
+    """How an authorization request, and policy, want its person to sign in (SUA-01).
 
     Read before the request is validated: a value that makes no sense is no wish, and is refused when it is.
     """
     max_age = params.find("max_age") or ""
     prompt = (params.find("prompt") or "").split(" ")
-    acr_values = [it for it in (params.find("acr_values") or "").split(" ") if it]
+    ages = [] if needed.max_age is None else [needed.max_age]
+    if max_age.isascii() and max_age.isdecimal() and len(max_age) < _MAX_DIGITS:
+        ages.append(int(max_age))
+    acr_values = [*needed.acr_values] or [
+        it for it in (params.find("acr_values") or "").split(" ") if it
+    ]
     return Wish(
         acr_values=tuple(acr_values[:_MAX_ACR_VALUES]),
-        max_age=int(max_age)
-        if max_age.isascii() and max_age.isdecimal() and len(max_age) < 10
-        else None,
+        max_age=min(ages) if ages else None,
         is_fresh="login" in prompt,
         login_hint=login_hint or params.find("login_hint"),
     )
+
+
+def _needed(text: str) -> Needed:
+    if not text:
+        return NOTHING_NEEDED
+    try:
+        values = strict_json.read_object(text.encode())
+        acr_values, connections = values["acr_values"], values["connections"]
+        max_age = values["max_age"]
+        is_right = (
+            set(values) == {"acr_values", "max_age", "connections"}
+            and all(isinstance(it, str) for it in [*acr_values, *connections])
+            and (max_age is None or type(max_age) is int)
+        )
+    except (strict_json.NotStrict, KeyError, TypeError):
+        is_right = False
+    if not is_right:
+        raise InvalidRequest("the form is not ours", reason="needed_malformed")
+    return Needed(tuple(acr_values[:_MAX_ACR_VALUES]), max_age, tuple(connections))
 
 
 def _satisfied(query: str, mark: str) -> str:

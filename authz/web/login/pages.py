@@ -12,10 +12,12 @@ from starlette.routing import Route
 from authz import audit
 from authz.audit.events import SessionEnded
 from authz.clients.client import Client
+from authz.db.models.user import LOCAL
 from authz.directory.local_login import Refused
 from authz.directory.sessions import end_session, find_session, mark_of
 from authz.errors import OAuthError, TooManyRequests
 from authz.federation.connections import have_any, listed
+from authz.oauth.asking import Needed
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.metadata import WELL_KNOWN
 from authz.telemetry.metrics import LOGINS
@@ -26,7 +28,12 @@ from authz.web.cookies import drop_session, read_session, set_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
 from authz.web.forms import params_of, read_form
-from authz.web.login.continuation import AUTHORIZE, Continuation, read_continuation
+from authz.web.login.continuation import (
+    AUTHORIZE,
+    NOTHING_NEEDED,
+    Continuation,
+    read_continuation,
+)
 from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
 
@@ -76,17 +83,18 @@ def login_page(
     client_id: str,
     then: str = AUTHORIZE,
     login: str | None = None,
+    needed: Needed = NOTHING_NEEDED,
 ) -> Response:
     """The ways to sign in; with no identity provider connected, the form for name and password.
 
     Before sign-in nothing was fetched, so a document's client is shown by its host alone. Nobody is sent to an identity
     provider before they pressed a button under the client's name (MCP-AS-95, ATK-15).
     """
-    continuation = Continuation(then, continue_query)
+    continuation = Continuation(then, continue_query, needed)
     hint = login if login is not None else params_of(continue_query).find("login_hint")
     with edge.services.database.read() as tx:
         has_connections = have_any(tx, configuration.tenant.id)
-        buttons = [(it.slug, it.name) for it in listed(tx, configuration.tenant.id)]
+        found = listed(tx, configuration.tenant.id, among=needed.connections)
     if not has_connections:
         return password_page(
             edge, configuration, continuation, client=client, client_id=client_id, login=hint
@@ -96,7 +104,8 @@ def login_page(
         **_common(edge, configuration, continuation, client, client_id),
         action=f"{configuration.tenant.path}/login/start",
         login_hint=(hint or "")[:254],
-        buttons=buttons,
+        buttons=[(it.slug, it.name) for it in found],
+        has_password=not needed.connections or LOCAL in needed.connections,
     )
 
 
@@ -140,6 +149,7 @@ def _common(
         "support_id": None,
         "continue_query": continuation.query,
         "then": continuation.then,
+        "needed": continuation.needed_text,
         "client_host": client.host if client is not None else _host_of(edge, client_id),
         "client_name": client.name if client is not None else None,
         "client_verified": client is not None and client.approved,

@@ -89,7 +89,7 @@ class Flow:
             with self.services.database.read() as tx:
                 pushed = find_pushed(tx, configuration.tenant.id, client_id, request_uri, self.now)
             params = Params(()) if pushed is None else params_of(pushed.query)
-        return wish_of(params, login)
+        return wish_of(params, continuation.needed, login)
 
     def _leave(
         self,

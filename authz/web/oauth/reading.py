@@ -115,7 +115,11 @@ def read_request(
                 signed_in_by=link.find(SIGNED_IN_BY),
                 was_stepped_up=link.find(STEP_UP) is not None,
             )
-        if pushed is not None and signed_in is not None and signed_in.auth_time > pushed.created_at:
+        if (
+            pushed is not None
+            and signed_in is not None
+            and signed_in.signed_in_at > pushed.created_at
+        ):
             # The sign-in it asks for has happened; its own parameters cannot lose the wish for one.
             asked = request.prompt - {"login", "select_account"}
             request = replace(request, prompt=asked)

@@ -16,6 +16,7 @@ from authz.telemetry.metrics import AUTHORIZE_REQUESTS
 from authz.urls import redirect_host
 from authz.web.edge import Edge
 from authz.web.forms import params_of
+from authz.web.login.continuation import NOTHING_NEEDED
 from authz.web.login.pages import login_page
 from authz.web.oauth.approval import approval_page
 from authz.web.oauth.reading import NeedsSignIn, SentBack
@@ -46,6 +47,7 @@ def stopped(
             client=stop.client,
             client_id=stop.client_id,
             login=stop.login_hint,
+            needed=stop.needed if stop.is_step_up else NOTHING_NEEDED,
         )
     if isinstance(stop, ClientNotAdmitted) and signed_in is not None:
         client_id = params_of(query).find("client_id") or ""
