@@ -3,52 +3,40 @@
 `decide` is pure. Every grant type, the consent page, `explain` and the tests call this same function, so they cannot
 disagree (L9). It owns the intersection and its reasons; it never reads a row, a clock or a request.
 
-    granted = requested ∩ declared by the resource ∩ held through a role ∩ every ceiling
+    granted = requested ∩ declared by the resource ∩ held through a role ∩ every ceiling ∩ met by the sign-in
 
-Decision: the scopes of a built-in resource (what OpenID says of a person to a client) are held by every enabled
-person: no role is needed to be known, and a client's ceiling, which names scopes of MCP servers, does not speak of it.
+Decisions:
+- A role or scope may require something of the sign-in (`policy.requirements`). Every requirement on a way to a scope
+  counts: of the bound role, of the roles it includes on this way, of the scope. Any way that is met will do.
+- Of several ways of which none is met, the one that lacks least is told: who can go one of them is told of that one.
+- The scopes of a built-in resource (what OpenID says of a person to a client) are held by every enabled person: no role
+  is needed to be known, and a client's ceiling, which names scopes of MCP servers, does not speak of it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from authz.directory.assurance import Authentication
+from authz.directory.assurance import UNKNOWN_TIME, Authentication
+from authz.policy.reasons import OF_AUTHENTICATION, RANKS, SENTENCES, Reason
+from authz.policy.requirements import Requirement, as_json, both, unmet
 from authz.policy.snapshot import ANY_RESOURCE, HeldRole, Policy, Resource
+
+__all__ = [
+    "EVERYONE",
+    "OF_AUTHENTICATION",
+    "SENTENCES",
+    "Ceiling",
+    "Decision",
+    "Reason",
+    "Subject",
+    "client_ceiling",
+    "decide",
+]
 
 EVERYONE = "everyone"
 """The source of a scope that every enabled person holds."""
-
-
-class Reason(StrEnum):
-    """Why a scope was removed. The order is the order of the checks; the first that applies is given."""
-
-    SUBJECT_DISABLED = "subject_disabled"
-    CONNECTION_DISABLED = "connection_disabled"
-    RESOURCE_DISABLED = "resource_disabled"
-    SCOPE_UNKNOWN = "scope_unknown"
-    ROLE_MISSING = "role_missing"
-    ROLE_EXPIRED = "role_expired"
-    DEVICE_CEILING = "device_ceiling"
-    CLIENT_CEILING = "client_ceiling"
-    CONSENT_WITHHELD = "consent_withheld"
-    GRANT_CEILING = "grant_ceiling"
-
-
-SENTENCES: Mapping[Reason, str] = {
-    Reason.SUBJECT_DISABLED: "the account is disabled",
-    Reason.CONNECTION_DISABLED: "the identity provider they signed in with is switched off here",
-    Reason.RESOURCE_DISABLED: "the MCP server is disabled here",
-    Reason.SCOPE_UNKNOWN: "the MCP server does not declare this scope",
-    Reason.ROLE_MISSING: "no role of this person holds it",
-    Reason.ROLE_EXPIRED: "the role that holds it has expired",
-    Reason.DEVICE_CEILING: "it is destructive, and another device never gets that",
-    Reason.CLIENT_CEILING: "this client is not allowed to have it",
-    Reason.CONSENT_WITHHELD: "the person did not allow it",
-    Reason.GRANT_CEILING: "it is more than the original authorization held",
-}
 
 
 @dataclass(frozen=True)
@@ -78,6 +66,31 @@ def client_ceiling(scopes: frozenset[str] | None, resource: Resource) -> Ceiling
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What was required of a sign-in, and what it was."""
+
+    required: Mapping[str, Requirement]
+    """By scope: of those granted, and of those removed because it was not met."""
+    authentication: Authentication | None
+    """None: nobody signed in."""
+    connection: str | None
+    """What requirements call the place of the sign-in."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the stored record."""
+        required = {scope: as_json(it) for scope, it in self.required.items()}
+        if self.authentication is None:
+            return {"required": required, "signed_in": None}
+        at = self.authentication.auth_time
+        signed_in = {
+            "auth_time": None if at == UNKNOWN_TIME else at.isoformat().replace("+00:00", "Z"),
+            "acr": self.authentication.acr,
+            "connection": self.connection,
+        }
+        return {"required": required, "signed_in": signed_in}
+
+
+@dataclass(frozen=True)
 class Decision:
     """What was granted and why, and what was removed and why."""
 
@@ -90,6 +103,8 @@ class Decision:
     sources: Mapping[str, str]
     """Granted scope -> the role (and group, and inclusion chain) that brought it."""
     removed: Mapping[str, Reason]
+    conditions: Conditions | None = None
+    """Where the sign-in mattered."""
 
     @property
     def granted(self) -> frozenset[str]:
@@ -97,7 +112,8 @@ class Decision:
         return frozenset(self.sources)
 
     def as_json(self) -> dict[str, Any]:
-        """The stored record (version 1)."""
+        """The stored record (version 1); it speaks of the sign-in only where that mattered."""
+        about_the_sign_in = {} if self.conditions is None else self.conditions.as_json()
         return {
             "v": 1,
             "policy_version": self.policy_version,
@@ -107,6 +123,7 @@ class Decision:
             "requested": None if self.requested is None else sorted(self.requested),
             "granted": dict(self.sources),
             "removed": {scope: str(reason) for scope, reason in self.removed.items()},
+            **about_the_sign_in,
         }
 
 
@@ -128,13 +145,18 @@ def decide(
     )
     sources: dict[str, str] = {}
     removed: dict[str, Reason] = {}
+    mattered: dict[str, Requirement] = {}
     held = tuple(_held(policy, subject))
     for scope in sorted(asked):
-        reason, source = _decide_one(policy, subject, resource, scope, held, now)
-        if reason is None:
-            reason = next(
+        reason, source, required = _decide_one(policy, subject, resource, scope, held, now)
+        if reason is None or required is not None:
+            bound = next(
                 (c.reason for c in ceilings if c.scopes is not None and scope not in c.scopes), None
             )
+            if bound is not None and (reason is None or RANKS[bound] < RANKS[reason]):
+                reason, required = bound, None
+        if required is not None:
+            mattered[scope] = required
         if reason is None:
             sources[scope] = source
         else:
@@ -147,6 +169,7 @@ def decide(
         requested=requested,
         sources=sources,
         removed=removed,
+        conditions=_conditions(policy, subject, mattered) if mattered else None,
     )
 
 
@@ -157,29 +180,48 @@ def _decide_one(
     scope: str,
     held: Iterable[tuple[HeldRole, str]],
     now: datetime,
-) -> tuple[Reason | None, str]:
+) -> tuple[Reason | None, str, Requirement | None]:
+    """Why not, or by which way; and what of the sign-in it took, or would have taken."""
     if not subject.enabled:
-        return Reason.SUBJECT_DISABLED, ""
+        return Reason.SUBJECT_DISABLED, "", None
     if not policy.stands(subject.authentication):
-        return Reason.CONNECTION_DISABLED, ""
+        return Reason.CONNECTION_DISABLED, "", None
     if not resource.enabled:
-        return Reason.RESOURCE_DISABLED, ""
-    if scope not in resource.scopes:
-        return Reason.SCOPE_UNKNOWN, ""
+        return Reason.RESOURCE_DISABLED, "", None
+    declared = resource.scopes.get(scope)
+    if declared is None:
+        return Reason.SCOPE_UNKNOWN, "", None
     if resource.is_builtin:
-        return None, EVERYONE
-    expired = False
+        return None, EVERYONE, None
+    best, lacking = Reason.ROLE_MISSING, None
     for binding, through in held:
         role = policy.roles.get(binding.role_id)
         if role is None:
             continue
-        chain = role.grants.get((resource.id, scope)) or role.grants.get((ANY_RESOURCE, scope))
-        if chain is None:
+        ways = role.grants.get((resource.id, scope)) or role.grants.get((ANY_RESOURCE, scope))
+        if ways is None:
             continue
-        if binding.expires_at is None or now < binding.expires_at:
-            return None, _source(chain, through)
-        expired = True
-    return (Reason.ROLE_EXPIRED if expired else Reason.ROLE_MISSING), ""
+        if binding.expires_at is not None and now >= binding.expires_at:
+            best = max(best, Reason.ROLE_EXPIRED, key=RANKS.__getitem__)
+            continue
+        for chain, requires in ways:
+            required = declared.requires if requires is None else both(requires, declared.requires)
+            if required is None:
+                return None, _source(chain, through), None
+            connection = policy.connection_name(subject.authentication)
+            reason = unmet(required, subject.authentication, connection, now)
+            if reason is None:
+                return None, _source(chain, through), required
+            if RANKS[reason] > RANKS[best]:
+                best, lacking = reason, required
+    return best, "", lacking
+
+
+def _conditions(
+    policy: Policy, subject: Subject, required: Mapping[str, Requirement]
+) -> Conditions:
+    authentication = subject.authentication
+    return Conditions(required, authentication, policy.connection_name(authentication))
 
 
 def _held(policy: Policy, subject: Subject) -> Iterable[tuple[HeldRole, str]]:

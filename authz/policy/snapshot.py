@@ -8,11 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import NamedTuple
 
 from authz.directory.assurance import Authentication
+from authz.policy.requirements import LOCAL, Requirement, both, is_implied
 
 ANY_RESOURCE = "*"
 """In a role: the scope at every resource that declares it (the short YAML form)."""
+_MAX_WAYS = 16
+"""Into one role from another, by what they require."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Scope:
     risk: str = "read"
     is_default: bool = False
     tools: tuple[str, ...] = ()
+    requires: Requirement | None = None
+    """How a person must have signed in to get it, whatever their roles require."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +50,27 @@ class Resource:
     """Part of this server rather than an MCP server: no role holds its scopes, every enabled person does."""
 
 
+Place = tuple[str, str]
+"""Resource id or `*`, and scope."""
+
+
+class Way(NamedTuple):
+    """How a role comes to a scope: the chain of role names that brings it, this role first."""
+
+    chain: tuple[str, ...]
+    requires: Requirement | None
+    """All that the roles of the chain require, together."""
+
+
 @dataclass(frozen=True)
 class Role:
-    """A role with everything it includes already folded in.
-
-    `grants` maps (resource id or `*`, scope) to the chain of role names that brings it, this role first.
-    """
+    """A role with everything it includes already folded in."""
 
     id: str
     name: str
-    grants: Mapping[tuple[str, str], tuple[str, ...]]
+    grants: Mapping[Place, tuple[Way, ...]]
+    """Those to try for a scope, short ones first. One that requires nothing stands alone, and none asks for all that
+    one before it asks for. Those at one server have the ones at every server behind them."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +120,19 @@ class Policy:
         connection = self.connections.get(connection_id)
         return connection is not None and connection.enabled
 
+    def connection_name(self, authentication: Authentication | None) -> str | None:
+        """What requirements call the place somebody signed in at."""
+        if authentication is None:
+            return None
+        if authentication.connection_id is None:
+            return LOCAL
+        return self.slug_of(authentication.connection_id)
+
+    @property
+    def open_connections(self) -> frozenset[str]:
+        """The slugs of those people may come from."""
+        return frozenset(it.slug for it in self.connections.values() if it.enabled)
+
     def slug_of(self, connection_id: str | None) -> str | None:
         """How a connection is called in tokens and rules."""
         connection = self.connections.get(connection_id or "")
@@ -129,19 +159,21 @@ def build(
     roles: Iterable[tuple[str, str]],
     role_scopes: Iterable[tuple[str, str, str]],
     role_parents: Iterable[tuple[str, str]],
+    role_requires: Mapping[str, Requirement] = MappingProxyType({}),
     group_roles: Iterable[tuple[str, str, str, datetime | None]],
     client_roles: Iterable[tuple[str, str, datetime | None]] = (),
     connections: Iterable[Connection] = (),
     builtin: Iterable[Resource] = (),
 ) -> Policy:
-    """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role),
-    group_roles (group id, group name, role id, expiry), client_roles (client, role id, expiry). Inclusion cycles,
-    refused when written, end here too. `builtin` resources have no `resource` value that a request could name.
+    """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role), group_roles
+    (group id, group name, role id, expiry), client_roles (client, role id, expiry); `role_requires` is by role.
+    Inclusion cycles, refused when written, end here too. `builtin` resources have no `resource` value that a request
+    could name.
     """
     named = list(resources)
     by_id = {r.id: r for r in (*named, *builtin)}
     names = dict(roles)
-    own: dict[str, list[tuple[str, str]]] = {}
+    own: dict[str, list[Place]] = {}
     for role_id, resource_id, scope in role_scopes:
         own.setdefault(role_id, []).append((resource_id, scope))
     parents: dict[str, list[str]] = {}
@@ -161,7 +193,9 @@ def build(
         by_canonical=MappingProxyType({r.canonical: r for r in named}),
         roles=MappingProxyType(
             {
-                id_: Role(id_, name, MappingProxyType(_flatten(id_, names, own, parents)))
+                id_: Role(
+                    id_, name, MappingProxyType(_folded(id_, names, own, parents, role_requires))
+                )
                 for id_, name in names.items()
             }
         ),
@@ -172,27 +206,52 @@ def build(
     )
 
 
-def _flatten(
+def _folded(
     role_id: str,
     names: Mapping[str, str],
-    own: Mapping[str, list[tuple[str, str]]],
+    own: Mapping[str, list[Place]],
     parents: Mapping[str, list[str]],
-) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Breadth first, so the shortest chain names the source."""
-    found: dict[tuple[str, str], tuple[str, ...]] = {}
-    seen = {role_id}
-    level: list[tuple[str, tuple[str, ...]]] = [(role_id, (names[role_id],))]
+    requires: Mapping[str, Requirement],
+) -> Mapping[Place, tuple[Way, ...]]:
+    """Breadth first, so the shortest chain names the source.
+
+    A role is entered again only where that asks for less than every shorter way into it. Of more than `_MAX_WAYS` such
+    ways the longest are forgotten: whoever could only go those gets nothing by them, and nobody can be told so many.
+    """
+    found: dict[Place, list[Way]] = {}
+    first = Way((names[role_id],), requires.get(role_id))
+    entered = {role_id: [first.requires]}
+    level = [(role_id, first)]
     while level:
         following = []
-        for current, chain in level:
-            for grant in own.get(current, ()):
-                found.setdefault(grant, chain)
+        for current, way in level:
+            for place in own.get(current, ()):
+                found.setdefault(place, []).append(way)
             for parent in sorted(parents.get(current, ())):
-                if parent not in seen and parent in names:
-                    seen.add(parent)
-                    following.append((parent, (*chain, names[parent])))
+                if parent not in names:
+                    continue
+                required = both(way.requires, requires.get(parent))
+                before = entered.setdefault(parent, [])
+                if any(is_implied(it, required) for it in before):
+                    continue
+                if required is None or len(before) < _MAX_WAYS:
+                    before.append(required)
+                    following.append((parent, Way((*way.chain, names[parent]), required)))
         level = following
-    return found
+    return {
+        place: _worth_trying([*ways, *found.get((ANY_RESOURCE, place[1]), ())])
+        for place, ways in found.items()
+    }
+
+
+def _worth_trying(ways: Iterable[Way]) -> tuple[Way, ...]:
+    kept: list[Way] = []
+    for way in ways:
+        if way.requires is None:
+            return (way,)
+        if not any(is_implied(it.requires, way.requires) for it in kept):
+            kept.append(way)
+    return tuple(kept)
 
 
 def cycle_in(parents: Mapping[str, Iterable[str]]) -> list[str] | None:

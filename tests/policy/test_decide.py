@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authz.directory.assurance import Authentication
-from authz.policy import SENTENCES, Ceiling, Reason, Subject, decide
+from authz.directory.assurance import UNKNOWN_TIME, Authentication
+from authz.policy import OF_AUTHENTICATION, SENTENCES, Ceiling, Reason, Subject, decide
+from authz.policy.requirements import Requirement, as_json, parse
 from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, build, cycle_in
 from tests.policy import reference
 
@@ -18,8 +19,10 @@ SCOPES = ["a.read", "a.write", "b.read", "b.write", "c"]
 ROLES = ["r1", "r2", "r3", "r4"]
 GROUPS = ["g1", "g2"]
 RESOURCES = ["res_1", "res_2"]
-CONNECTIONS = {"con_okta": True, "con_old": False}
-"""Whether they are switched on; `con_gone` is none of them, None is the local directory."""
+CONNECTIONS = ("okta", "entra", "old")
+"""As slugs; `gone` is none of them."""
+ACRS = ("pwd", "mfa", "key")
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 CEILINGS = ("device_ceiling", "client_ceiling", "consent_withheld", "grant_ceiling")
 
 untils = st.sampled_from(
@@ -27,13 +30,28 @@ untils = st.sampled_from(
 )
 scope_sets = st.frozensets(st.sampled_from(SCOPES))
 ceilings = st.none() | scope_sets
+requirements = st.fixed_dictionaries(
+    {},
+    optional={
+        "acr": st.sets(st.sampled_from(ACRS), min_size=1),
+        "max_age": st.sampled_from([60, 3600]),
+        "connection": st.sets(st.sampled_from(["local", *CONNECTIONS, "gone"]), min_size=1),
+    },
+)
+sign_ins = st.tuples(
+    st.sampled_from([NOW, NOW - MINUTE, NOW - MINUTE - timedelta(microseconds=1), NOW - HOUR]),
+    st.sampled_from([None, *ACRS]),
+    st.sampled_from(["local", "local", "okta", "entra", "old", "gone"]),
+)
+"""When, how (acr) and where."""
 worlds = st.fixed_dictionaries(
     {
         "now": st.just(NOW),
         "resource": st.just("res_1"),
         "user_enabled": st.sampled_from([True, True, True, False]),
-        "connection": st.sampled_from([None, None, *CONNECTIONS, "con_gone"]),
-        "connections": st.just({name for name, enabled in CONNECTIONS.items() if enabled}),
+        "signed_in": st.none() | sign_ins,
+        "connections": st.just({"okta", "entra"}),
+        "requires": st.dictionaries(st.sampled_from([*ROLES, *SCOPES]), requirements, max_size=4),
         "resource_enabled": st.sampled_from([True, True, True, False]),
         "declared": scope_sets,
         "defaults": scope_sets,
@@ -67,7 +85,7 @@ def policy_of(world):
             name=id_,
             enabled=world["resource_enabled"] if id_ == "res_1" else True,
             scopes={
-                s: Scope(s, is_default=s in world["defaults"])
+                s: Scope(s, is_default=s in world["defaults"], requires=required_by(world, s))
                 for s in (world["declared"] if id_ == "res_1" else SCOPES)
             },
         )
@@ -79,12 +97,28 @@ def policy_of(world):
         roles=[(role, role.upper()) for role in ROLES],
         role_scopes=world["role_scopes"],
         role_parents=world["includes"],
+        role_requires={r: required_by(world, r) for r in ROLES if required_by(world, r)},
         group_roles=[(g, g.upper(), r, until) for g, r, until in world["group_roles"]],
         connections=[
-            Connection(id_, id_.removeprefix("con_"), id_ in world["connections"])
-            for id_ in CONNECTIONS
+            Connection(f"con_{slug}", slug, slug in world["connections"]) for slug in CONNECTIONS
         ],
     )
+
+
+def required_by(world, name):
+    demand = world["requires"].get(name)
+    return (
+        parse({k: list(v) if isinstance(v, set) else v for k, v in demand.items()})
+        if demand
+        else None
+    )
+
+
+def authentication_of(world):
+    if world["signed_in"] is None:
+        return None
+    at, acr, place = world["signed_in"]
+    return Authentication(at, acr, None if place == "local" else f"con_{place}")
 
 
 def decision_of(world, **changes):
@@ -95,7 +129,7 @@ def decision_of(world, **changes):
         Subject(
             "usr_1",
             enabled=world["user_enabled"],
-            authentication=Authentication(NOW, connection_id=world["connection"]),
+            authentication=authentication_of(world),
             roles=tuple(HeldRole(*binding) for binding in world["user_roles"]),
             groups=world["groups"],
         ),
@@ -105,6 +139,10 @@ def decision_of(world, **changes):
         ceilings=[Ceiling(Reason(name), world[name]) for name in CEILINGS],
         now=world["now"],
     )
+
+
+def required_in(decision):
+    return {} if decision.conditions is None else decision.conditions.required
 
 
 def asked_in(world):
@@ -162,8 +200,9 @@ GOOD = {
     "now": NOW,
     "resource": "res_1",
     "user_enabled": True,
-    "connection": "con_okta",
-    "connections": {"con_okta"},
+    "signed_in": (NOW, "mfa", "okta"),
+    "connections": {"okta"},
+    "requires": {},
     "resource_enabled": True,
     "declared": frozenset({"a.read", "a.write"}),
     "defaults": frozenset({"a.read"}),
@@ -180,13 +219,19 @@ GOOD = {
 }
 BREAKS = [
     ("subject_disabled", {"user_enabled": False}),
-    ("connection_disabled", {"connection": "con_old"}),
+    ("connection_disabled", {"signed_in": (NOW, "mfa", "old")}),
     ("resource_disabled", {"resource_enabled": False}),
     ("scope_unknown", {"declared": frozenset()}),
     ("role_missing", {"user_roles": []}),
     ("role_expired", {"user_roles": [("r1", NOW)]}),
     ("device_ceiling", {"device_ceiling": frozenset()}),
     ("client_ceiling", {"client_ceiling": frozenset()}),
+    ("connection_not_allowed", {"requires": {"r1": {"connection": {"entra"}}}}),
+    ("acr_insufficient", {"requires": {"a.write": {"acr": {"key"}}}}),
+    (
+        "authentication_too_old",
+        {"requires": {"r1": {"max_age": 60}}, "signed_in": (NOW - HOUR, "mfa", "okta")},
+    ),
     ("consent_withheld", {"consent_withheld": frozenset()}),
     ("grant_ceiling", {"grant_ceiling": frozenset()}),
 ]
@@ -208,7 +253,9 @@ def test_each_reason(why, changes):
 )
 def test_the_first_reason_that_applies_is_given(first, second):
     """The documented order; later defects stay hidden behind earlier ones."""
-    assert decision_of(GOOD, **{**second[1], **first[1]}).removed == {"a.write": first[0]}
+    changes = {**second[1], **first[1]}
+    changes["requires"] = {**second[1].get("requires", {}), **first[1].get("requires", {})}
+    assert decision_of(GOOD, **changes).removed == {"a.write": first[0]}
 
 
 def test_the_order_of_the_reasons_is_the_order_of_the_enum():
@@ -217,12 +264,159 @@ def test_the_order_of_the_reasons_is_the_order_of_the_enum():
 
 
 @pytest.mark.parametrize(
-    ("connection", "granted"),
-    [(None, True), ("con_okta", True), ("con_old", False), ("con_gone", False)],
+    ("place", "granted"), [("local", True), ("okta", True), ("old", False), ("gone", False)]
 )
-def test_who_vouched_for_a_person_still_has_to(connection, granted):
+def test_who_vouched_for_a_person_still_has_to(place, granted):
     """L9: an identity provider that is switched off or gone vouches for nobody; the local directory always may."""
-    assert bool(decision_of(GOOD, connection=connection).granted) is granted
+    decision = decision_of(GOOD, signed_in=(NOW, None, place))
+    assert bool(decision.granted) is granted
+
+
+# -- what the sign-in has to be ---------------------------------------------------------------------------
+
+
+def test_what_another_sign_in_may_mend_stands_together_and_last_of_policys_own():
+    """S15, M7: nobody is sent to sign in for what the client, the device or their roles do not allow anyhow."""
+    found = [reason for reason in Reason if reason in OF_AUTHENTICATION]
+    first = list(Reason).index(found[0])
+    assert list(Reason)[first : first + len(found)] == found
+    assert list(Reason)[first + len(found) :] == [Reason.CONSENT_WITHHELD, Reason.GRANT_CEILING]
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds)
+def test_a_requirement_only_takes_away(world):
+    """S15: without any, everything is as before; the record says nothing of the sign-in then."""
+    free = decision_of(world, requires={})
+    assert decision_of(world).granted <= free.granted
+    assert free.conditions is None
+    assert free.as_json().keys() & {"required", "signed_in"} == set()
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds)
+def test_a_later_token_never_holds_more_of_an_old_sign_in(world):
+    """M7: time takes away, and only what minds it."""
+    now, later = decision_of(world), decision_of(world, now=NOW + HOUR)
+    assert later.granted <= now.granted
+    for scope in now.granted - later.granted:
+        assert later.removed[scope] in ("authentication_too_old", "role_expired")
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds)
+def test_the_record_explains_what_the_sign_in_decided(world):
+    """Item 4, S15: where it mattered, what was required and what the sign-in was; and held against it, the same."""
+    decision = decision_of(world)
+    record = json.loads(json.dumps(decision.as_json()))
+    required = required_in(decision)
+    assert required.keys() == record.get("required", {}).keys()
+    for scope, why in decision.removed.items():
+        assert (scope in required) is (why in OF_AUTHENTICATION)
+    for scope, demand in required.items():
+        lack = reference.lacks(world, [record["required"][scope]])
+        assert lack == decision.removed.get(scope)
+        assert record["required"][scope] == as_json(demand)
+    if required and world["signed_in"] is not None:
+        at, acr, place = world["signed_in"]
+        said = record["signed_in"]
+        assert datetime.fromisoformat(said["auth_time"]) == at
+        assert (said["acr"], said["connection"]) == (acr, place)
+    elif required:
+        assert record["signed_in"] is None
+
+
+def test_a_time_nobody_told_is_not_recorded_as_one():
+    """SUA-02: an identity provider that does not say when meets no max_age."""
+    world = {**GOOD, "requires": {"r1": {"max_age": 3600}}}
+    decision = decision_of(world, signed_in=(UNKNOWN_TIME, "mfa", "okta"))
+    assert decision.removed == {"a.write": "authentication_too_old"}
+    assert decision.as_json()["signed_in"]["auth_time"] is None
+
+
+def test_every_requirement_on_the_way_counts():
+    """S15: of the bound role, of the included one and of the scope; the demands are told as one."""
+    world = {
+        **GOOD,
+        "user_roles": [("r3", None)],
+        "includes": {("r3", "r2"), ("r2", "r1")},
+        "requires": {"r3": {"max_age": 3600}, "r1": {"acr": {"mfa", "key"}}},
+    }
+    world["requires"]["a.write"] = {"connection": {"okta"}, "max_age": 60}
+    decision = decision_of(world)
+    assert decision.sources == {"a.write": "role R3 (includes R2 -> R1)"}
+    assert required_in(decision) == {
+        "a.write": Requirement(frozenset({"mfa", "key"}), 60, frozenset({"okta"}))
+    }
+    for signed_in, why in [
+        ((NOW - MINUTE, "key", "okta"), None),
+        ((NOW - HOUR, "key", "okta"), "authentication_too_old"),
+        ((NOW - HOUR, "pwd", "okta"), "acr_insufficient"),
+        ((NOW - HOUR, "pwd", "local"), "connection_not_allowed"),
+        (None, "connection_not_allowed"),
+    ]:
+        assert decision_of(world, signed_in=signed_in).removed.get("a.write") == why
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "source"),
+    [
+        ((NOW, "mfa", "okta"), "role R3 (includes R1)"),
+        ((NOW, "pwd", "okta"), "role R3 (includes R2 -> R4)"),
+        ((NOW, "mfa", "local"), None),
+    ],
+)
+def test_the_shortest_way_that_is_met_is_named(signed_in, source):
+    """L4, S15: any way will do."""
+    world = {
+        **GOOD,
+        "user_roles": [("r3", None)],
+        "includes": {("r3", "r1"), ("r3", "r2"), ("r2", "r4")},
+        "role_scopes": {("r1", "*", "a.write"), ("r4", "*", "a.write")},
+        "requires": {"r3": {"connection": {"okta"}}, "r1": {"acr": {"mfa"}}},
+    }
+    assert decision_of(world, signed_in=signed_in).sources.get("a.write") == source
+
+
+@pytest.mark.parametrize("place", ["res_1", "*"])
+def test_a_way_without_a_condition_is_taken_wherever_it_is(place):
+    """S15: also one that is longer, or that counts at every server where the shorter one counts at this one."""
+    world = {
+        **GOOD,
+        "includes": {("r1", "r2")},
+        "role_scopes": {("r1", "res_1", "a.write"), ("r2", place, "a.write")},
+        "user_roles": [("r3", None), ("r2", None)],
+        "requires": {"r1": {"acr": {"key"}}},
+    }
+    assert decision_of(world).sources == {"a.write": "role R2"}
+    assert decision_of(world, user_roles=[("r1", None)]).removed == {"a.write": "acr_insufficient"}
+
+
+def test_the_way_that_lacks_least_is_told():
+    """S15: somebody who signed in at the right place is told of the age, not of another place."""
+    world = {
+        **GOOD,
+        "user_roles": [("r1", None), ("r2", None), ("r3", None)],
+        "role_scopes": {(role, "*", "a.write") for role in ("r1", "r2", "r3")},
+        "requires": {
+            "r1": {"connection": {"entra"}},
+            "r2": {"max_age": 60},
+            "r3": {"acr": {"key"}},
+        },
+    }
+    decision = decision_of(world, signed_in=(NOW - HOUR, "mfa", "okta"))
+    assert decision.removed == {"a.write": "authentication_too_old"}
+    assert required_in(decision) == {"a.write": Requirement(max_age=60)}
+    expired = [("r2", NOW), ("r1", None)]
+    decision = decision_of(world, signed_in=(NOW - HOUR, "mfa", "okta"), user_roles=expired)
+    assert decision.removed == {"a.write": "connection_not_allowed"}
+
+
+def test_what_a_ceiling_takes_is_not_told_as_a_matter_of_the_sign_in():
+    """S15: so what is told as one can be had by signing in."""
+    world = {**GOOD, "requires": {"r1": {"acr": {"key"}}}, "client_ceiling": frozenset()}
+    decision = decision_of(world)
+    assert (decision.removed, decision.conditions) == ({"a.write": "client_ceiling"}, None)
 
 
 def test_an_expired_binding_beside_a_living_one_does_not_matter():
@@ -338,7 +532,7 @@ def test_a_lattice_of_inclusions_is_walked_once():
 def test_a_cycle_is_one(parents):
     cycle = cycle_in(parents)
     reaches_itself = any(
-        role in set().union(*(reference.roles_reached(p, flat(parents)) for p in parents[role]))
+        any(role in chain for p in parents[role] for chain in reference.ways_down(p, flat(parents)))
         for role in parents
         if parents[role]
     )
