@@ -69,7 +69,10 @@ HOMES: dict[str, frozenset[str]] = {
     "httpx2": frozenset({"net", "resource_server", "cli"}),
     "jinja2": frozenset({"web", "app"}),
     "joserfc": frozenset(
-        {"jose", "keys", "clients.metadata", "clients.authentication", "resource_server"}
+        {
+            *("jose", "keys", "clients.metadata", "clients.authentication", "resource_server"),
+            "federation.oidc_tokens",  # authlib's readers of claims raise its errors
+        }
     ),
     "mcp": frozenset({"resource_server.on_mcp_sdk"}),
     "passlib": frozenset({"passwords"}),

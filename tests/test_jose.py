@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from authz.jose import (
     JwtError,
     Profile,
     import_jwks,
+    import_private_key,
     read_unverified,
     sign_jwt,
     verify_jwt,
@@ -168,3 +170,49 @@ def test_no_claim_breaks_the_verifier(changes):
     else:
         assert found["iss"] == "cli"
         assert found["sub"].isprintable()
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "RS256", "Ed25519"])
+@pytest.mark.parametrize("kind", ["PEM", "JWK"])
+def test_a_private_key_of_ours_signs_what_its_public_half_verifies(algorithm, kind):
+    own = ClientKey(algorithm, kid=None)
+    written = own.key.as_pem(private=True)
+    if kind == "JWK":
+        written = json.dumps(own.key.as_dict(private=True)).encode()
+    key = import_private_key(b"\n" + written + b"\n")
+    claims = {"iss": "cli", "sub": "s", "aud": "https://as.example", "exp": NOW.timestamp() + 5}
+    token = sign_jwt(key, algorithm=algorithm, key_id="k", typ="JWT", claims=claims)
+    jwks = {"keys": [own.public | {"kid": "k"}]}
+    keys = import_jwks(jwks, algorithms=ASYMMETRIC)
+    assert verify_jwt(token, keys, PROFILE, NOW)["sub"] == "s"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "private_key_malformed"),
+        (b"{}", "private_key_malformed"),
+        (b'{"kty": "oct", "k": "AAAA"}', "private_key_malformed"),
+        (b"\xff{", "private_key_malformed"),
+        (json.dumps(KEY.public).encode(), "private_key_unusable"),
+        (KEY.key.as_pem(private=False), "private_key_malformed"),
+    ],
+    ids=["nothing", "no kind", "a secret", "no text", "public", "public PEM"],
+)
+def test_what_is_no_private_key_is_refused_without_a_word_of_it(data, reason):
+    assert refused(lambda: import_private_key(data)) == reason
+
+
+def test_a_longer_token_is_read_where_the_profile_says_so():
+    """An ID token names all groups of somebody; nothing else may be that long."""
+    groups = ["g" * 60] * 500
+    claims = {"iss": "cli", "sub": "s", "aud": "https://as.example", "exp": NOW.timestamp() + 5}
+    token = sign_jwt(
+        KEY.key, algorithm="ES256", key_id="k", typ="JWT", claims=claims | {"groups": groups}
+    )
+    keys = import_jwks({"keys": [KEY.public | {"kid": "k"}]}, algorithms=ASYMMETRIC)
+    assert refused(lambda: verify_jwt(token, keys, PROFILE, NOW)) == "jwt_too_long"
+    wide = replace(PROFILE, max_chars=len(token))
+    assert verify_jwt(token, keys, wide, NOW)["groups"] == groups
+    narrow = replace(PROFILE, max_chars=len(token) - 1)
+    assert refused(lambda: verify_jwt(token, keys, narrow, NOW)) == "jwt_too_long"

@@ -8,7 +8,7 @@ Never decides what a token is good for: callers choose the profile and read the 
 """
 
 from authz.jose.compact import MAX_TOKEN_CHARS, JwtError, read_unverified
-from authz.jose.keys import ASYMMETRIC, import_jwks
+from authz.jose.keys import ASYMMETRIC, fitting, import_jwks, import_private_key
 from authz.jose.signing import sign_jwt
 from authz.jose.verification import (
     LEEWAY,
@@ -25,7 +25,9 @@ __all__ = [
     "MAX_TOKEN_CHARS",
     "JwtError",
     "Profile",
+    "fitting",
     "import_jwks",
+    "import_private_key",
     "read_unverified",
     "sign_jwt",
     "time_claim",

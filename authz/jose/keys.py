@@ -1,9 +1,19 @@
 """Public keys that others hand us: imported only when sound, used only with algorithms that fit them."""
 
 import binascii
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 
@@ -85,6 +95,32 @@ def _check_edwards(entry: Mapping[str, Any]) -> None:
     y = int.from_bytes(decode(encoded), "little") % 2**255
     if y % _FIELD in _SMALL_ORDER:
         raise JwtError("jwk_weak")
+
+
+def import_private_key(data: bytes) -> Key:
+    """A key of ours for signing to others: PEM, or a JWK. Raises JwtError, which never says what it read."""
+    try:
+        if data.lstrip().startswith(b"{"):
+            entry = json.loads(data)
+            key = _KINDS[entry["kty"]].import_key(entry)
+        else:
+            key = _key_of_pem(data)
+    except (JoseError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+        raise JwtError("private_key_malformed") from None
+    if not key.is_private or not fitting(key, ASYMMETRIC):
+        raise JwtError("private_key_unusable")
+    return key
+
+
+def _key_of_pem(data: bytes) -> RSAKey | ECKey | OKPKey:
+    # Read here first: the library would guess what kind of key it is, and take a public one as well.
+    private = load_pem_private_key(data, None)
+    plain = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    if isinstance(private, RSAPrivateKey):
+        return RSAKey.import_key(plain)
+    if isinstance(private, EllipticCurvePrivateKey):
+        return ECKey.import_key(plain)
+    return OKPKey.import_key(plain)
 
 
 def fitting(key: Key, algorithms: Sequence[str]) -> list[str]:

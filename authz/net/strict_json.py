@@ -16,9 +16,12 @@ class NotStrict(ValueError):
     """The text is not the JSON we ask for; the message never quotes it."""
 
 
-def read_object(body: bytes) -> dict[str, Any]:
-    """Read one JSON object: UTF-8 without BOM, unique member names, finite numbers, shallow."""
-    found = _read(body)
+def read_object(body: bytes, *, max_parts: int = _MAX_PARTS) -> dict[str, Any]:
+    """Read one JSON object: UTF-8 without BOM, unique member names, finite numbers, shallow.
+
+    More parts only for what a configured server says of somebody: their groups are thousands of strings.
+    """
+    found = _read(body, max_parts)
     if not isinstance(found, dict):
         raise NotStrict("is not a JSON object")
     return found
@@ -32,8 +35,8 @@ def read_array(body: bytes) -> list[Any]:
     return found
 
 
-def _read(body: bytes) -> Any:
-    _check_depth(body)
+def _read(body: bytes, max_parts: int = _MAX_PARTS) -> Any:
+    _check_depth(body, max_parts)
     try:
         found = json.loads(
             body.decode("utf-8"),
@@ -68,13 +71,13 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check_depth(body: bytes) -> None:
+def _check_depth(body: bytes, max_parts: int) -> None:
     # Before the parser, which would go as deep as the stack of this process allows.
-    if body.count(b",") > _MAX_PARTS:
+    if body.count(b",") > max_parts:
         raise NotStrict("has too many parts")
     depth = 0
     for count, match in enumerate(_STRUCTURE.finditer(body)):
-        if count >= _MAX_PARTS:
+        if count >= max_parts:
             raise NotStrict("has too many parts")
         if match[0] in b"[{":
             depth += 1
