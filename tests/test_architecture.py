@@ -74,8 +74,10 @@ HOMES: dict[str, frozenset[str]] = {
             "federation.oidc_tokens",  # authlib's readers of claims raise its errors
         }
     ),
+    "lxml": frozenset({"federation.saml"}),
     "mcp": frozenset({"resource_server.on_mcp_sdk"}),
     "passlib": frozenset({"passwords"}),
+    "signxml": frozenset({"federation.saml.signatures"}),
     "starlette": frozenset({"web", "app"}),
     "typer": frozenset({"cli"}),
 }

@@ -10,6 +10,7 @@ from authz.federation.connector import Connector, Tools
 CONNECTORS: Mapping[str, str] = {
     # "KIND": "authz.federation.MODULE:CLASS"; whoever writes a connector adds its line with it.
     "oidc": "authz.federation.oidc:OidcConnector",
+    "saml": "authz.federation.saml:SamlConnector",
 }
 """Imported when first used: a kind may need packages that an installation without it does not have."""
 

@@ -2,8 +2,10 @@
 
 import json
 import re
+from copy import deepcopy
 
 from hypothesis import strategies as st
+from lxml import etree
 
 from tests.fuzz.seeds import SEPARATOR
 from tests.fuzz.targets import TARGETS
@@ -109,12 +111,44 @@ def _changed(draw, part):
     return json.dumps(value).encode()
 
 
+@st.composite
+def rewoven(draw, seeds):
+    """An XML input with elements moved, copied, dropped or renamed: what was signed may still be in it."""
+    seed = draw(st.sampled_from(seeds))
+    try:
+        root = etree.fromstring(seed)
+    except etree.XMLSyntaxError:
+        return seed
+    for _ in range(draw(st.integers(1, 4))):
+        elements = list(root.iter(etree.Element))
+        one, other = draw(st.sampled_from(elements)), draw(st.sampled_from(elements))
+        what = draw(st.sampled_from(["move", "copy", "drop", "name", "id", "text", "comment"]))
+        match what:
+            case "move" if other not in {one, *one.iterdescendants()} and one is not root:
+                other.insert(draw(st.integers(0, len(other))), one)
+            case "copy":
+                other.insert(draw(st.integers(0, len(other))), deepcopy(one))
+            case "drop" if one is not root:
+                one.getparent().remove(one)
+            case "name":
+                one.tag = draw(st.sampled_from([other.tag, etree.QName(other).localname, "{a:b}x"]))
+            case "id":
+                one.set(draw(st.sampled_from(["ID", "Id", "{a:b}ID"])), other.get("ID", "_x"))
+            case "text":
+                one.text = draw(st.sampled_from(["eve", "", "_x", other.text or " "]))
+            case "comment":
+                one.insert(draw(st.integers(0, len(one))), etree.Comment("x"))
+    return etree.tostring(root) + (b" " if seed.endswith(b" ") else b"")
+
+
 def inputs(name):
     """What a target is tried with."""
     seeds = TARGETS[name].seeds
     kinds = [st.binary(max_size=64), damaged(seeds)]
     if any(b"{" in seed for seed in seeds):
         kinds.append(restructured(seeds))
+    if all(seed.startswith(b"<") for seed in seeds):
+        kinds.append(rewoven(seeds))
     return st.one_of(kinds)
 
 

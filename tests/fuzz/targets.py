@@ -24,6 +24,7 @@ from authz.errors import (
     InvalidTarget,
     OAuthError,
 )
+from authz.federation.connector import SignInRefused
 from authz.jose import JwtError
 from authz.net.strict_json import NotStrict
 from authz.resource_server.errors import (
@@ -33,7 +34,7 @@ from authz.resource_server.errors import (
     MissingToken,
 )
 from authz.urls import UrlError
-from tests.fuzz import back, front, seeds
+from tests.fuzz import back, front, saml, seeds
 
 _SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 
@@ -85,6 +86,8 @@ TARGETS: dict[str, Target] = {
     "clients.trust": Target(front.client_trust, (UrlError,), seeds.URLS),
     "db.array": Target(back.db_array, (), seeds.ARRAYS),
     "doctor.challenge": Target(back.doctor_challenge, (), seeds.CHALLENGES),
+    "federation.saml.metadata": Target(saml.metadata, (Invalid,), saml.METADATA),
+    "federation.saml.response": Target(saml.response, (SignInRefused,), saml.RESPONSES),
     "jose.import_jwks": Target(front.jose_import_jwks, (NotStrict, JwtError), seeds.JWKS),
     "jose.read_unverified": Target(front.jose_read, (JwtError,), seeds.TOKENS),
     "jose.verify_embedded": Target(front.jose_verify_embedded, (JwtError,), seeds.PROOFS),
