@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from authz.directory.assurance import MFA
+from authz.directory.assurance import ACR_VALUES, MFA
 from authz.directory.linking import UpstreamIdentity
 from authz.federation.connector import SignInRefused, Wish
 from authz.federation.oidc_settings import OidcSettings
@@ -138,6 +138,9 @@ def _acr(
 ) -> str | None:
     """The provider's own name; ours for two factors where that was asked for, and came under another name."""
     acr = _text(claims.get("acr"), MAX_VALUE_CHARS)
+    if acr in ACR_VALUES:
+        # Names of ours are ours to give: nobody else has seen a password of the local directory.
+        acr = None
     if preset.has_authentication_contexts:
         reached = texts_in(claims.get("acrs"))
         acr = next((it for it in wish.acr_values if it in reached), acr)

@@ -193,7 +193,7 @@ def test_two_factors_have_a_name_of_ours_where_it_was_asked_for(scene, idp, aske
     assert scene.sign_in(idp, wish=Wish(acr_values=asked)).identity.acr == told
 
 
-@pytest.mark.parametrize("acr", [1, ["gold"], "a\x00b", "x" * 300, {}])
+@pytest.mark.parametrize("acr", [1, ["gold"], "a\x00b", "x" * 300, {}, PASSWORD, MFA])
 def test_an_acr_that_is_no_name_is_none(scene, idp, acr):
     idp.claims["acr"] = acr
     assert scene.sign_in(idp).identity.acr is None
