@@ -61,9 +61,9 @@ class Connection:
             base=f"{ISSUER}/federation/{self.slug}",
         )
 
-    def start(self, wish: Wish | None = None, state: str = "sta_1") -> Any:
+    def start(self, wish: Wish | None = None, state: str = "sta_1", *, now: datetime = NOW) -> Any:
         """Send somebody."""
-        return self.connector.start(self.upstream, wish or Wish(), state, NOW)
+        return self.connector.start(self.upstream, wish or Wish(), state, now)
 
     def finish(
         self,
@@ -73,13 +73,14 @@ class Connection:
         wish: Wish | None = None,
         wants: frozenset[str] = frozenset(),
         now: datetime = NOW,
+        started_at: datetime | None = None,
     ) -> Finished:
         """Take an answer; `request` is what was kept."""
         answer = Answer(
             params={"SAMLResponse": sent, "RelayState": "sta_1"} if isinstance(sent, str) else sent,
             kept={} if request is None else {"request": request},
             wish=wish or Wish(),
-            started_at=NOW,
+            started_at=started_at or now,
             wanted_claims=wants,
         )
         return self.connector.finish(self.upstream, answer, now)
