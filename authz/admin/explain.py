@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from authz.audit.events import TokenIssued
 from authz.db.models import AuditEvent, Client, IssuedToken, TokenFamily, User
 from authz.errors import NotFound
 from authz.policy import SENTENCES, Reason
+from authz.policy.requirements import read_recorded
 
 _AROUND = timedelta(seconds=2)
 """A token and its event carry the same moment, but a token's may be cut to whole seconds."""
@@ -41,6 +43,10 @@ class Explanation:
     """Scope -> the role that gave it, and by which way."""
     removed: dict[str, str]
     """Scope -> why not."""
+    required: dict[str, str]
+    """Scope -> what it took of the sign-in; of those granted, and of those removed for want of it."""
+    signed_in: str | None
+    """How and when the person had; told only where something was required."""
     policy_version: int
     issued_at: datetime
     expires_at: datetime
@@ -75,6 +81,8 @@ def explain(tx: Session, tenant_id: str, jti: str, now: datetime) -> Explanation
         requested=decision["requested"],
         granted=decision["granted"],
         removed={s: SENTENCES[Reason(reason)] for s, reason in decision["removed"].items()},
+        required={s: str(read_recorded(it)) for s, it in decision.get("required", {}).items()},
+        signed_in=_sign_in(decision["signed_in"]) if "required" in decision else None,
         policy_version=decision["policy_version"],
         issued_at=token.issued_at,
         expires_at=token.expires_at,
@@ -84,6 +92,14 @@ def explain(tx: Session, tenant_id: str, jti: str, now: datetime) -> Explanation
         state=state,
         recorded=_recorded(tx, token),
     )
+
+
+def _sign_in(recorded: dict[str, Any] | None) -> str:
+    if recorded is None:
+        return "nobody had signed in"
+    at = recorded["auth_time"]
+    when = "at a time nobody told" if at is None else f"at {_told(datetime.fromisoformat(at))}"
+    return f"{when}, acr {recorded['acr'] or 'unknown'}, through {recorded['connection']}"
 
 
 def _state(token: IssuedToken, family: TokenFamily | None, now: datetime) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from authz import entropy
+from authz.admin.conditions import check_connections
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeLine, check_scope, scopes_of, store_scope
 from authz.db.models import Client, Resource, Scope
@@ -72,6 +73,7 @@ def add(
         raise Conflict(f"the server {taken!r} is registered already")
     for scope in scopes:
         check_scope(scope)
+        check_connections(tx, tenant_id, scope.requires)
     if len({scope.name for scope in scopes}) != len(scopes):
         raise Invalid("a scope is named twice")
     row = Resource(

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin import clients
+from authz.admin.conditions import check_connections, requirement_of, stored
 from authz.admin.operator import Operator
 from authz.db.models import (
     Client,
@@ -22,6 +23,7 @@ from authz.db.models import (
 )
 from authz.directory import groups, users
 from authz.errors import Invalid, NotFound
+from authz.policy.requirements import Requirement
 from authz.policy.roles_file import BindingEntry, RoleEntry, RolesFile
 from authz.policy.snapshot import ANY_RESOURCE
 
@@ -43,6 +45,7 @@ class RoleLine:
     includes: list[str]
     scopes: list[str]
     """Its own; `scope at URL` for those of one server only."""
+    requires: Requirement | None
     users: list[str]
     groups: list[str]
     clients: list[str]
@@ -112,6 +115,19 @@ def unbind(
     return line
 
 
+def require(
+    tx: Session, operator: Operator, tenant_id: str, *, role: str, required: Requirement
+) -> Requirement | None:
+    """Say how whoever holds a role must have signed in for it to count; `ANY_SIGN_IN` takes that away."""
+    row = load(tx, tenant_id, role)
+    check_connections(tx, tenant_id, required)
+    row.requires = stored(required)
+    tx.flush()
+    values = {"role": row.name, "requires": row.requires}
+    operator.changed(tx, tenant_id, "role.require", row.id, values)
+    return requirement_of(row.requires)
+
+
 def list_(tx: Session, tenant_id: str) -> list[RoleLine]:
     """All roles by name, with their holders."""
     file = export(tx, tenant_id)
@@ -124,6 +140,7 @@ def list_(tx: Session, tenant_id: str) -> list[RoleLine]:
             includes=sorted(role.includes),
             scopes=sorted(role.scopes)
             + [f"{scope} at {url}" for url in sorted(role.at) for scope in sorted(role.at[url])],
+            requires=role.requires,
             users=_holders(b.users for b in file.bindings or () if b.role == name),
             groups=_holders(b.groups for b in file.bindings or () if b.role == name),
             clients=_holders(b.clients for b in file.bindings or () if b.role == name),
@@ -156,6 +173,7 @@ def export(tx: Session, tenant_id: str) -> RolesFile:
                 for (role, resource), held in sorted(scopes.items())
                 if role == row.id and resource != ANY_RESOURCE
             },
+            requires=requirement_of(row.requires),
         )
         for row in _roles(tx, tenant_id)
     }

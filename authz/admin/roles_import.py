@@ -1,13 +1,14 @@
 """Replacing all roles of a tenant by those of a file, in one transaction."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
+from authz.admin.conditions import check_connections, stored
 from authz.admin.operator import Operator
 from authz.admin.roles import HOLDERS, BindingLine, export
 from authz.db.models import (
@@ -27,7 +28,7 @@ from authz.urls import canonical_resource
 
 @dataclass(frozen=True)
 class RoleChange:
-    """What one role gained and lost: scopes (`scope at URL` for one server only) and inclusions."""
+    """What one role gained and lost: scopes (`scope at URL` for one server only), inclusions and requirements."""
 
     name: str
     gained: list[str]
@@ -56,7 +57,7 @@ class RolesDiff:
 def import_file(tx: Session, operator: Operator, tenant_id: str, file: RolesFile) -> RolesDiff:
     """Make the roles those of the file, and the bindings too if it has any; answers what changed.
 
-    Raises NotFound for a server, user or group that does not exist: nothing is changed then.
+    Raises NotFound for a server, connection, user or group that does not exist: nothing is changed then.
     """
     # Two imports at once would each compare with what the other is about to replace.
     tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
@@ -65,6 +66,8 @@ def import_file(tx: Session, operator: Operator, tenant_id: str, file: RolesFile
             select(Resource.canonical, Resource.id).where(Resource.tenant_id == tenant_id)
         ).all()
     )
+    for role in file.roles.values():
+        check_connections(tx, tenant_id, role.requires)
     before = export(tx, tenant_id)
     old = {name: _facts(role) for name, role in before.roles.items()}
     new = {name: _facts(_spelled(name, role, resources)) for name, role in file.roles.items()}
@@ -122,7 +125,7 @@ def _spelled(name: str, role: RoleEntry, resources: Mapping[str, str]) -> RoleEn
                 f"`authz resources add {url}` comes first"
             )
         at[url] = scopes
-    return RoleEntry(role.description, role.includes, role.scopes, at)
+    return replace(role, at=at)
 
 
 def _facts(role: RoleEntry) -> frozenset[str]:
@@ -130,6 +133,7 @@ def _facts(role: RoleEntry) -> frozenset[str]:
     return (
         frozenset(role.scopes)
         | {f"includes {name}" for name in role.includes}
+        | {f"requires {required}" for required in (role.requires,) if required is not None}
         | {f"{s} at {canonical_resource(url)}" for url, scopes in role.at.items() for s in scopes}
     )
 
@@ -192,6 +196,7 @@ def _write_roles(
         tx.add(rows[name])
     for name, role in file.roles.items():
         rows[name].description = role.description
+        rows[name].requires = stored(role.requires)
     tx.flush()
     ids = {name: row.id for name, row in rows.items()}
     touched = [*diff.added, *(change.name for change in diff.changed)]

@@ -6,9 +6,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.admin.conditions import check_connections, requirement_of, stored
 from authz.admin.operator import Operator
 from authz.db.models import Role, RoleScope, Scope
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.requirements import Requirement
 from authz.policy.scopes import is_scope_name
 from authz.policy.snapshot import ANY_RESOURCE
 
@@ -28,6 +30,8 @@ class NewScope:
     risk: str = DEFAULT_RISK
     is_default: bool = False
     tools: tuple[str, ...] = ()
+    requires: Requirement | None = None
+    """How a person must have signed in to get it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class ScopeLine:
     risk: str
     is_default: bool
     tools: list[str]
+    requires: Requirement | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,8 @@ class ScopeChange:
     risk: str | None = None
     is_default: bool | None = None
     tools: tuple[str, ...] | None = None
+    requires: Requirement | None = None
+    """`ANY_SIGN_IN` takes a requirement away."""
 
 
 def check_scope(scope: NewScope) -> None:
@@ -81,6 +88,7 @@ def store_scope(tx: Session, tenant_id: str, resource_id: str, scope: NewScope) 
         risk=scope.risk,
         is_default=scope.is_default,
         tools=list(dict.fromkeys(scope.tools)),
+        requires=stored(scope.requires),
     )
     tx.add(row)
     return row
@@ -91,6 +99,7 @@ def add_scope(
 ) -> ScopeLine:
     """Declare one more scope."""
     check_scope(scope)
+    check_connections(tx, tenant_id, scope.requires)
     if tx.get(Scope, (resource_id, scope.name)) is not None:
         raise Conflict(
             f"the server declares {scope.name!r} already; `authz resources scope edit` changes it"
@@ -117,12 +126,15 @@ def edit_scope(
         risk=row.risk,
         is_default=row.is_default,
         tools=tuple(row.tools),
+        requires=requirement_of(row.requires),
     )
     given = {key: value for key, value in vars(change).items() if value is not None}
     edited = replace(edited, **given)
     check_scope(edited)
+    check_connections(tx, tenant_id, change.requires)
     row.description, row.risk, row.is_default = edited.description, edited.risk, edited.is_default
     row.tools = list(dict.fromkeys(edited.tools))
+    row.requires = stored(edited.requires)
     tx.flush()
     operator.changed(tx, tenant_id, "scope.edit", resource_id, _values(row))
     return _line(row)
@@ -169,7 +181,14 @@ def _load(tx: Session, resource_id: str, name: str) -> Scope:
 
 
 def _line(row: Scope) -> ScopeLine:
-    return ScopeLine(row.name, row.description, row.risk, row.is_default, list(row.tools))
+    return ScopeLine(
+        row.name,
+        row.description,
+        row.risk,
+        row.is_default,
+        list(row.tools),
+        requirement_of(row.requires),
+    )
 
 
 def _values(row: Scope) -> dict[str, Any]:
@@ -178,4 +197,5 @@ def _values(row: Scope) -> dict[str, Any]:
         "risk": row.risk,
         "default": row.is_default,
         "tools": list(row.tools),
+        "requires": row.requires,
     }

@@ -43,16 +43,22 @@ def _told(found: Explanation) -> str:
             ("expires", found.expires_at),
             ("grant", grant),
             ("requested", requested),
+            *([] if found.signed_in is None else [("signed in", found.signed_in)]),
             ("policy version", found.policy_version),
             ("audit event", _place(found)),
         ]
     )
-    granted = [f"  {cell(scope)}: {cell(source)}" for scope, source in found.granted.items()]
-    removed = [f"  {cell(scope)}: {cell(why)}" for scope, why in found.removed.items()]
+    granted = [_line(found, scope, source) for scope, source in found.granted.items()]
+    removed = [_line(found, scope, why) for scope, why in found.removed.items()]
     lines = [head, "granted:", *(granted or ["  nothing"])]
     if removed:
         lines += ["removed:", *removed]
     return "\n".join(lines)
+
+
+def _line(found: Explanation, scope: str, why: str) -> str:
+    required = found.required.get(scope)
+    return f"  {cell(scope)}: {cell(why)}" + (f" [{cell(required)}]" if required else "")
 
 
 def _place(found: Explanation) -> str:

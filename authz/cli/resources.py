@@ -97,8 +97,10 @@ def show(run: Run, server: _Resource) -> Result:
         found = resources.show(tx, tenant_id, server, issuer=run.issuer)
     hidden = ("scopes", "metadata", "metadata_url")
     pairs = [(key, value) for key, value in vars(found).items() if key not in hidden]
-    rows = [(s.name, s.risk, s.is_default, s.tools, s.description) for s in found.scopes]
-    headings = ("SCOPE", "RISK", "DEFAULT", "TOOLS", "DESCRIPTION")
+    rows = [
+        (s.name, s.risk, s.is_default, s.tools, s.requires, s.description) for s in found.scopes
+    ]
+    headings = ("SCOPE", "RISK", "DEFAULT", "TOOLS", "REQUIRES", "DESCRIPTION")
     parts = [
         fields(pairs),
         table(headings, rows, empty="No scope; `authz resources scope add`."),
@@ -170,6 +172,9 @@ def add_scope(
     risk: Annotated[str, typer.Option(help=_Risk)] = DEFAULT_RISK,
     default: _Default = None,
     tool: _Tools = None,
+    requires_acr: values.RequiresAcr = None,
+    requires_max_age: values.RequiresMaxAge = None,
+    requires_connection: values.RequiresConnection = None,
 ) -> Result:
     """Declare one more scope."""
     new = NewScope(
@@ -178,6 +183,7 @@ def add_scope(
         risk=risk,
         is_default=bool(default),
         tools=tuple(tool or ()),
+        requires=values.requirement(requires_acr, requires_max_age, requires_connection),
     )
     with run.write() as (tx, operator, tenant_id):
         row = resources.load(tx, tenant_id, server)
@@ -195,12 +201,24 @@ def edit_scope(
     default: _Default = None,
     tool: _Tools = None,
     no_tools: Annotated[bool, typer.Option("--no-tools", help="It opens no tool.")] = False,
+    requires_acr: values.RequiresAcr = None,
+    requires_max_age: values.RequiresMaxAge = None,
+    requires_connection: values.RequiresConnection = None,
+    requires_nothing: values.RequiresNothing = False,
 ) -> Result:
-    """Change what a scope says; what is not named stays."""
+    """Change what a scope says; what is not named stays. The --requires-… options replace all of them together."""
     if tool and no_tools:
         raise typer.BadParameter("use --tool or --no-tools, not both")
     tools = tuple(tool or ()) if tool or no_tools else None
-    change = ScopeChange(description=description, risk=risk, is_default=default, tools=tools)
+    change = ScopeChange(
+        description=description,
+        risk=risk,
+        is_default=default,
+        tools=tools,
+        requires=values.requirement(
+            requires_acr, requires_max_age, requires_connection, nothing=requires_nothing
+        ),
+    )
     with run.write() as (tx, operator, tenant_id):
         row = resources.load(tx, tenant_id, server)
         line = scopes.edit_scope(tx, operator, tenant_id, row.id, name, change)

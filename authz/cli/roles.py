@@ -62,8 +62,8 @@ def list_(run: Run) -> Result:
     """All roles with what they hold and who holds them."""
     with run.read() as (tx, tenant_id):
         lines = roles.list_(tx, tenant_id)
-    rows = [(r.name, r.includes, r.scopes, r.users, r.groups, r.clients) for r in lines]
-    headings = ("ROLE", "INCLUDES", "SCOPES", "USERS", "GROUPS", "CLIENTS")
+    rows = [(r.name, r.includes, r.scopes, r.requires, r.users, r.groups, r.clients) for r in lines]
+    headings = ("ROLE", "INCLUDES", "SCOPES", "REQUIRES", "USERS", "GROUPS", "CLIENTS")
     return Result(lines, table(headings, rows, empty="No role; `authz roles import FILE`."))
 
 
@@ -96,6 +96,27 @@ def unbind(
     with run.write() as (tx, operator, tenant_id):
         line = roles.unbind(tx, operator, tenant_id, role=role, kind=kind, holder=holder)
     return Result(line, f"Unbound {line}. The next token and refresh is without it.")
+
+
+@command(app, "require")
+def require(
+    run: Run,
+    role: _Role,
+    requires_acr: values.RequiresAcr = None,
+    requires_max_age: values.RequiresMaxAge = None,
+    requires_connection: values.RequiresConnection = None,
+    requires_nothing: values.RequiresNothing = False,
+) -> Result:
+    """Say how people must have signed in for a role to count; what is said replaces all that was."""
+    required = values.requirement(
+        requires_acr, requires_max_age, requires_connection, nothing=requires_nothing
+    )
+    if required is None:
+        raise typer.BadParameter("say what is required, or --requires-nothing")
+    with run.write() as (tx, operator, tenant_id):
+        now = roles.require(tx, operator, tenant_id, role=role, required=required)
+    told = f"{role} requires {now or 'nothing of the sign-in'}. The next token and refresh obeys."
+    return Result({"role": role, "requires": now}, told)
 
 
 def _holder(**named: str | None) -> tuple[str, str]:

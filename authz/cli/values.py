@@ -9,8 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from authz.admin.conditions import ANY_SIGN_IN
 from authz.admin.scopes import DEFAULT_RISK, NewScope
 from authz.errors import ConfigurationError, Invalid
+from authz.policy.requirements import Requirement, parse
 
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -23,6 +25,34 @@ PasswordFrom = Annotated[
         metavar="REFERENCE",
         show_default=False,
     ),
+]
+RequiresAcr = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--requires-acr",
+        help="People must have signed in like this (acr); repeat for more that will do.",
+        metavar="ACR",
+    ),
+]
+RequiresMaxAge = Annotated[
+    str | None,
+    typer.Option(
+        "--requires-max-age",
+        help="They must have signed in this long ago at most: 300, 5m, 8h.",
+        metavar="AGE",
+        show_default=False,
+    ),
+]
+RequiresConnection = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--requires-connection",
+        help="They must have signed in there: a connection, or local; repeat for more that will do.",
+        metavar="CONNECTION",
+    ),
+]
+RequiresNothing = Annotated[
+    bool, typer.Option("--requires-nothing", help="Any sign-in will do (again).")
 ]
 _DURATION = re.compile(r"([0-9]{1,6})([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -52,6 +82,28 @@ def duration(text: str) -> timedelta:
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a duration; write 90s, 30m, 24h or 7d")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def requirement(
+    acr: list[str] | None,
+    max_age: str | None,
+    connection: list[str] | None,
+    *,
+    nothing: bool = False,
+) -> Requirement | None:
+    """What the options require of a sign-in; None when they say nothing of it. Raises Invalid."""
+    given: dict[str, Any] = {}
+    if acr:
+        given["acr"] = acr
+    if max_age is not None:
+        given["max_age"] = int(duration(max_age).total_seconds())
+    if connection:
+        given["connection"] = connection
+    if nothing:
+        if given:
+            raise typer.BadParameter("use --requires-nothing or the other --requires-…, not both")
+        return ANY_SIGN_IN
+    return parse(given) if given else None
 
 
 def moment(text: str) -> datetime:

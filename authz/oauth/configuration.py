@@ -31,6 +31,7 @@ from authz.db.statements import AnyOf, Query, Row
 from authz.envelope import Envelope
 from authz.keys import KeyRing, unseal
 from authz.keys.rotation import KeyLife
+from authz.policy import requirements
 from authz.policy import snapshot as policy_snapshot
 from authz.policy.openid import userinfo_resource
 from authz.policy.snapshot import Policy, Resource, Scope, build
@@ -71,10 +72,13 @@ QUERIES: Mapping[str, Query] = {
             ScopeRow.risk,
             ScopeRow.is_default,
             ScopeRow.tools,
+            ScopeRow.requires,
         ).where(AnyOf(ScopeRow.tenant_id, _TENANTS))
     ),
     "roles": Query(
-        select(Role.tenant_id, Role.id, Role.name).where(AnyOf(Role.tenant_id, _TENANTS))
+        select(Role.tenant_id, Role.id, Role.name, Role.requires).where(
+            AnyOf(Role.tenant_id, _TENANTS)
+        )
     ),
     "role_scopes": Query(
         select(
@@ -218,9 +222,14 @@ def _build(
     rows: Mapping[str, list[Row]], issuer: str, envelope: Envelope
 ) -> dict[str, TenantConfiguration]:
     scopes: dict[str, dict[str, Scope]] = {}
-    for resource_id, name, description, risk, is_default, tools in rows["scopes"]:
+    for resource_id, name, description, risk, is_default, tools, requires in rows["scopes"]:
         scopes.setdefault(resource_id, {})[name] = Scope(
-            name, description, risk, bool(is_default), tuple(tools)
+            name,
+            description,
+            risk,
+            bool(is_default),
+            tuple(tools),
+            None if requires is None else requirements.parse(requires),
         )
     built = {}
     for id_, slug, name, status, version, client_trust, registration, sealed in rows["tenant"]:
@@ -242,7 +251,12 @@ def _build(
                 resources=[
                     _resource(row, scopes.get(row[1], {})) for row in _of(rows["resources"], id_)
                 ],
-                roles=[row[1:] for row in _of(rows["roles"], id_)],
+                roles=[row[1:3] for row in _of(rows["roles"], id_)],
+                role_requires={
+                    role_id: requirements.parse(requires)
+                    for _, role_id, _, requires in _of(rows["roles"], id_)
+                    if requires is not None
+                },
                 role_scopes=[row[1:] for row in _of(rows["role_scopes"], id_)],
                 role_parents=[row[1:] for row in _of(rows["role_parents"], id_)],
                 group_roles=[row[1:] for row in _of(rows["group_roles"], id_)],

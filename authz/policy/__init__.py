@@ -28,6 +28,7 @@ __all__ = [
     "OF_AUTHENTICATION",
     "SENTENCES",
     "Ceiling",
+    "Conditions",
     "Decision",
     "Reason",
     "Subject",

@@ -42,7 +42,7 @@ class Requirement:
     """Any of these ways to sign in."""
     max_age: int | None = None
     """Seconds since they last proved who they are, at most."""
-    connections: frozenset[str] | None = None
+    connection: frozenset[str] | None = None
     """Through any of these identity providers, by slug."""
 
     def __str__(self) -> str:
@@ -51,8 +51,8 @@ class Requirement:
             parts.append(f"acr {' or '.join(sorted(self.acr)) or 'of no kind'}")
         if self.max_age is not None:
             parts.append(f"signed in {self.max_age} seconds ago at most")
-        if self.connections is not None:
-            parts.append(f"through {' or '.join(sorted(self.connections)) or 'nobody'}")
+        if self.connection is not None:
+            parts.append(f"through {' or '.join(sorted(self.connection)) or 'nobody'}")
         return ", ".join(parts)
 
 
@@ -72,7 +72,7 @@ def parse(value: object) -> Requirement:
     return Requirement(
         acr=_values(value, "acr", _ACR, "an acr: 1 to 128 visible ASCII characters, no quotes"),
         max_age=_max_age(value),
-        connections=_values(value, "connection", _CONNECTION, "the slug of a connection"),
+        connection=_values(value, "connection", _CONNECTION, "the slug of a connection"),
     )
 
 
@@ -81,9 +81,19 @@ def as_json(requirement: Requirement) -> dict[str, Any]:
     members = {
         "acr": None if requirement.acr is None else sorted(requirement.acr),
         "max_age": requirement.max_age,
-        "connection": None if requirement.connections is None else sorted(requirement.connections),
+        "connection": None if requirement.connection is None else sorted(requirement.connection),
     }
     return {name: value for name, value in members.items() if value is not None}
+
+
+def read_recorded(value: Mapping[str, Any]) -> Requirement:
+    """Of a record of ours; unlike what can be written, it may be what nobody meets."""
+    acr, connection = value.get("acr"), value.get("connection")
+    return Requirement(
+        acr=None if acr is None else frozenset(acr),
+        max_age=value.get("max_age"),
+        connection=None if connection is None else frozenset(connection),
+    )
 
 
 def both(one: Requirement | None, other: Requirement | None) -> Requirement | None:
@@ -93,7 +103,7 @@ def both(one: Requirement | None, other: Requirement | None) -> Requirement | No
     return Requirement(
         acr=_common(one.acr, other.acr),
         max_age=min((age for age in (one.max_age, other.max_age) if age is not None), default=None),
-        connections=_common(one.connections, other.connections),
+        connection=_common(one.connection, other.connection),
     )
 
 
@@ -108,9 +118,9 @@ def unmet(
     connection: str | None,
     now: datetime,
 ) -> Reason | None:
-    """What the sign-in lacks first; `connection` names where it was made, as `Requirement.connections` does."""
-    if requirement.connections is not None and (
-        authentication is None or connection not in requirement.connections
+    """What the sign-in lacks first; `connection` names where it was made, as `Requirement.connection` does."""
+    if requirement.connection is not None and (
+        authentication is None or connection not in requirement.connection
     ):
         return Reason.CONNECTION_NOT_ALLOWED
     if requirement.acr is not None and (
@@ -133,8 +143,8 @@ def can_be_met(requirement: Requirement, connections: Collection[str]) -> bool:
     if requirement.acr is not None and not requirement.acr:
         return False
     ways = {*connections, LOCAL}
-    if requirement.connections is not None:
-        ways &= requirement.connections
+    if requirement.connection is not None:
+        ways &= requirement.connection
     if requirement.acr is not None and PASSWORD not in requirement.acr:
         ways.discard(LOCAL)
     return bool(ways)

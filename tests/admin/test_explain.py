@@ -8,8 +8,11 @@ from authz.admin.client_metadata import Registration
 from authz.admin.explain import explain
 from authz.audit.events import TokenIssued
 from authz.db.models import IssuedToken, TokenFamily
+from authz.directory.assurance import UNKNOWN_TIME, Authentication
 from authz.errors import NotFound
-from authz.policy import Decision, Reason
+from authz.policy import Conditions, Decision, Reason
+from authz.policy.requirements import Requirement
+from tests.admin.conftest import START
 
 JTI = "jti_of_the_token"
 
@@ -64,6 +67,55 @@ def token(desk):
     return IssuedToken(jti=f"{JTI}{desk.slug}", family_id=family, subject=user.id)
 
 
+@pytest.mark.parametrize(
+    ("authentication", "connection", "told"),
+    [
+        (None, None, "nobody had signed in"),
+        (
+            Authentication(START, "mfa", "con_x"),
+            "okta",
+            "at 2026-03-01T12:00:00Z, acr mfa, through okta",
+        ),
+        (
+            Authentication(UNKNOWN_TIME, None),
+            "local",
+            "at a time nobody told, acr unknown, through local",
+        ),
+    ],
+    ids=["nobody", "okta", "unknown"],
+)
+def test_what_was_required_of_the_sign_in_and_what_it_was(
+    desk, token, authentication, connection, told
+):
+    """Item 4, S15: of what was granted and of what was removed for it; also what nobody could meet."""
+    required = {
+        "logs.read": Requirement(max_age=300),
+        "incidents.trigger": Requirement(frozenset(), None, frozenset({"okta"})),
+    }
+    decision = Decision(
+        policy_version=7,
+        subject=token.subject,
+        client="c",
+        resource="https://mcp.example/mcp",
+        requested=None,
+        sources={"logs.read": "role sre"},
+        removed={"incidents.trigger": Reason.ACR_INSUFFICIENT},
+        conditions=Conditions(required, authentication, connection),
+    )
+
+    def rewrite(tx):
+        tx.get_one(IssuedToken, token.jti).decision = json.dumps(decision.as_json())
+
+    desk.sql(rewrite)
+    found = ask(desk, token)
+    assert found.removed == {"incidents.trigger": "it takes a stronger sign-in"}
+    assert found.required == {
+        "logs.read": "signed in 300 seconds ago at most",
+        "incidents.trigger": "acr of no kind, through okta",
+    }
+    assert found.signed_in == told
+
+
 def ask(desk, token):
     return desk.ask(explain, token.jti, desk.now)
 
@@ -72,6 +124,7 @@ def test_who_got_what_through_whom_and_why_not_the_rest(desk, token):
     found = ask(desk, token)
     assert (found.login, found.subject) == ("sre@example.com", token.subject)
     assert found.client_name == "Editor"
+    assert (found.required, found.signed_in) == ({}, None)
     assert found.resource == "https://mcp.example/mcp"
     assert found.requested == ["admin.all", "incidents.trigger", "logs.read"]
     assert found.granted == {"logs.read": "role sre (includes developer) through group oncall"}

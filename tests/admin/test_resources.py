@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import pytest
 
 from authz.admin import resources, scopes
+from authz.admin.conditions import ANY_SIGN_IN
 from authz.admin.discovery import discover
 from authz.admin.resources import metadata_url
 from authz.admin.scopes import NewScope, ScopeChange
 from authz.errors import Conflict, Invalid, NotFound
 from authz.net import Documents, NetworkError
+from authz.policy.requirements import Requirement
+from tests.support.connections import connection
 from tests.support.web import FakeWeb, Reply
 
 URL = "https://mcp.example/mcp"
@@ -112,13 +117,50 @@ def test_scopes_are_added_edited_and_removed(desk):
         desk.do(scopes.add_scope, server, READ)
     change = ScopeChange(description="Read logs", is_default=False, tools=())
     line = desk.do(scopes.edit_scope, server, "logs.read", change)
-    assert line == scopes.ScopeLine("logs.read", "Read logs", "read", False, [])
+    assert line == scopes.ScopeLine("logs.read", "Read logs", "read", False, [], None)
     with pytest.raises(Invalid, match="risk 'x'"):
         desk.do(scopes.edit_scope, server, "logs.read", ScopeChange(risk="x"))
     with pytest.raises(NotFound, match=r"it declares: logs\.read"):
         desk.do(scopes.remove_scope, server, "logs.write")
     assert desk.do(scopes.remove_scope, server, "logs.read") == []
     assert desk.configuration().policy.find_resource(URL).scopes == {}
+
+
+def test_a_scope_may_require_something_of_the_sign_in(desk):
+    """S15: it is in the policy from then on, stays when something else is edited, and goes when that is said."""
+    add(desk, scopes=[replace(READ, requires=Requirement(max_age=60))])
+    server = row_id(desk)
+    assert scopes_at(desk)["logs.read"].requires == Requirement(max_age=60)
+    required = Requirement(frozenset({"phr"}), 300, frozenset({"local", "okta"}))
+    new = NewScope(name="logs.write", requires=required)
+    with pytest.raises(NotFound, match=r"no connection 'okta' to require; there are: local$"):
+        desk.do(scopes.add_scope, server, new)
+    desk.sql(lambda tx: tx.add(connection(desk.tenant_id, "okta", desk.now)))
+    assert desk.do(scopes.add_scope, server, new).requires == required
+    assert scopes_at(desk)["logs.write"].requires == required
+    desk.do(scopes.edit_scope, server, "logs.write", ScopeChange(risk="read"))
+    assert scopes_at(desk)["logs.write"].requires == required
+    change = ScopeChange(requires=Requirement(connection=frozenset({"entra"})))
+    with pytest.raises(
+        NotFound, match=r"no connection 'entra' to require; there are: local, okta$"
+    ):
+        desk.do(scopes.edit_scope, server, "logs.write", change)
+    assert scopes_at(desk)["logs.write"].requires == required
+    line = desk.do(scopes.edit_scope, server, "logs.write", ScopeChange(requires=ANY_SIGN_IN))
+    assert line.requires is None
+    assert scopes_at(desk)["logs.write"].requires is None
+    listed = desk.ask(resources.show, URL, issuer=desk.issuer).scopes
+    assert [it.requires for it in listed] == [Requirement(max_age=60), None]
+
+
+def test_a_server_whose_scopes_require_a_connection_that_is_not_there_is_refused_whole(desk):
+    with pytest.raises(NotFound, match="no connection 'okta' to require"):
+        add(desk, scopes=[replace(READ, requires=Requirement(connection=frozenset({"okta"})))])
+    assert desk.ask(resources.list_) == []
+
+
+def scopes_at(desk):
+    return desk.configuration().policy.find_resource(URL).scopes
 
 
 @pytest.fixture

@@ -3,13 +3,17 @@ from datetime import timedelta
 import pytest
 
 from authz.admin import groups, resources, roles, scopes, users
+from authz.admin.conditions import ANY_SIGN_IN
 from authz.admin.roles_import import import_file
 from authz.admin.scopes import NewScope
 from authz.db.models import Tenant
+from authz.directory.assurance import PASSWORD, Authentication
 from authz.errors import Invalid, NotFound
 from authz.policy import Reason, Subject, decide
+from authz.policy.requirements import Requirement
 from authz.policy.roles_file import dump, parse
 from authz.policy.snapshot import HeldRole
+from tests.support.connections import connection
 
 URL = "https://mcp.example/mcp"
 OTHER = "https://other.example/mcp"
@@ -26,6 +30,7 @@ roles:
     scopes: [logs.debug.write]
     at:
       https://mcp.example/mcp: [incidents.trigger]
+    requires: {max_age: 3600, connection: local}
 bindings:
   - role: sre
     users: [sre@example.com]
@@ -50,12 +55,19 @@ def load(desk, text):
     return desk.do(import_file, parse(text))
 
 
-def granted(desk, role, url=URL):
+def granted(desk, role, url=URL, *, at=0):
+    """What somebody of this role gets, by a password this many seconds ago; None: nobody signed in."""
     policy = desk.configuration().policy
     id_ = next(r.id for r in policy.roles.values() if r.name == role)
     return decide(
         policy,
-        Subject("usr_x", roles=(HeldRole(id_),)),
+        Subject(
+            "usr_x",
+            roles=(HeldRole(id_),),
+            authentication=None
+            if at is None
+            else Authentication(desk.now - timedelta(seconds=at), PASSWORD),
+        ),
         policy.find_resource(url),
         client="cli_x",
         requested=FIVE,
@@ -80,6 +92,10 @@ def test_the_short_form_means_what_it_says(desk, text):
 
 def test_the_full_form_includes_and_places(desk):
     load(desk, FULL)
+    assert set(granted(desk, "sre", at=None).removed.values()) == {
+        Reason.ROLE_MISSING,
+        Reason.CONNECTION_NOT_ALLOWED,
+    }
     here = granted(desk, "sre")
     assert here.granted == FIVE - {"admin.all"}
     assert here.sources["logs.read"] == "role sre (includes developer)"
@@ -87,6 +103,7 @@ def test_the_full_form_includes_and_places(desk):
     line = desk.ask(roles.list_)[1]
     assert line.scopes == ["logs.debug.write", f"incidents.trigger at {URL}"]
     assert (line.users, line.groups) == (["sre@example.com"], ["oncall"])
+    assert line.requires == Requirement(max_age=3600, connection=frozenset({"local"}))
 
 
 def test_export_and_import_again_change_nothing(desk):
@@ -106,7 +123,12 @@ def test_a_role_that_keeps_its_name_keeps_its_id_and_holders(desk):
     (change,) = diff.changed
     assert change.name == "sre"
     assert change.gained == ["logs.read"]
-    assert change.lost == [f"incidents.trigger at {URL}", "includes developer", "logs.debug.write"]
+    assert change.lost == [
+        f"incidents.trigger at {URL}",
+        "includes developer",
+        "logs.debug.write",
+        "requires signed in 3600 seconds ago at most, through local",
+    ]
     assert change.description_changed
     after = {line.name: line for line in desk.ask(roles.list_)}
     assert after["sre"].id == ids["sre"]
@@ -147,6 +169,10 @@ def test_a_new_end_replaces_the_binding(desk):
     ("text", "why"),
     [
         ("roles: {a: {at: {https://no.example: [x]}}}", "'https://no.example', which is not reg"),
+        (
+            "roles: {a: {scopes: [x], requires: {connection: [local, okta]}}}",
+            "no connection 'okta' to require; there are: local$",
+        ),
         ("roles: {a: [x]}\nbindings: [{role: a, users: [no@x]}]", "users that do not exist: no@x"),
         ("roles: {a: [x]}\nbindings: [{role: a, groups: [ops]}]", "groups that do not exist: ops"),
     ],
@@ -172,6 +198,38 @@ def test_a_server_may_be_spelled_differently_and_is_the_same(desk):
     load(desk, f"roles: {{a: {{at: {{{URL}: [logs.read]}}}}}}")
     again = "roles: {a: {at: {'https://MCP.example:443/mcp': [logs.read]}}}"
     assert load(desk, again).is_empty
+
+
+def test_a_requirement_of_a_role_is_imported_changed_and_taken_away(desk):
+    """S15: by a file or by itself; the file tells both."""
+    desk.sql(lambda tx: tx.add(connection(desk.tenant_id, "okta", desk.now)))
+    load(desk, SHORT)
+    diff = load(
+        desk,
+        SHORT.replace("[logs.read, a", "{requires: {max_age: 60}, scopes: [logs.read, a").replace(
+            "], sre", "]}, sre"
+        ),
+    )
+    (change,) = diff.changed
+    assert change.gained == ["requires signed in 60 seconds ago at most"]
+    assert change.lost == []
+    assert granted(desk, "developer", at=60).granted == {"logs.read", "analytics.query"}
+    assert granted(desk, "developer", at=61).removed["logs.read"] == "authentication_too_old"
+    required = Requirement(frozenset({"phr"}), None, frozenset({"okta", "local"}))
+    assert desk.do(roles.require, role="developer", required=required) == required
+    assert granted(desk, "developer").removed["logs.read"] == "acr_insufficient"
+    assert desk.ask(roles.export).roles["developer"].requires == required
+    assert load(desk, dump(desk.ask(roles.export))).is_empty
+    unknown = Requirement(connection=frozenset({"entra"}))
+    with pytest.raises(
+        NotFound, match=r"no connection 'entra' to require; there are: local, okta$"
+    ):
+        desk.do(roles.require, role="developer", required=unknown)
+    with pytest.raises(NotFound, match="no role 'nope'"):
+        desk.do(roles.require, role="nope", required=required)
+    assert desk.do(roles.require, role="developer", required=ANY_SIGN_IN) is None
+    assert desk.ask(roles.export).roles["developer"].requires is None
+    assert granted(desk, "developer", at=None).granted == {"logs.read", "analytics.query"}
 
 
 def test_a_role_is_bound_until_a_moment(desk):

@@ -256,6 +256,30 @@ def test_resources(cli):
     assert added["tools"] == ["t"]
     edited = cli.json("resources", "scope", "edit", URL, "b.c", "--default", "--no-tools")
     assert (edited["is_default"], edited["tools"], edited["risk"]) == (True, [], "read")
+    assert edited["requires"] is None
+    asked = ["--requires-acr", "phr", "--requires-acr", "phrh", "--requires-max-age", "5m"]
+    asked += ["--requires-connection", "local"]
+    edited = cli.json("resources", "scope", "edit", URL, "b.c", *asked)
+    required = {"acr": ["phr", "phrh"], "max_age": 300, "connection": ["local"]}
+    assert edited["requires"] == required
+    told = "acr phr or phrh, signed in 300 seconds ago at most, through local"
+    assert told in cli.run("resources", "show", URL).out
+    cli.run(
+        "resources",
+        "scope",
+        "edit",
+        URL,
+        "b.c",
+        "--requires-max-age",
+        "60",
+        "--requires-nothing",
+        code=2,
+    )
+    cli.run("resources", "scope", "edit", URL, "b.c", "--requires-max-age", "1s", code=1)
+    edited = cli.json("resources", "scope", "edit", URL, "b.c", "--requires-nothing")
+    assert edited["requires"] is None
+    added = cli.json("resources", "scope", "add", URL, "d", "--requires-max-age", "2h")
+    assert added["requires"] == {"acr": None, "max_age": 7200, "connection": None}
     assert cli.json("resources", "scope", "remove", URL, "a")["removed"]
     assert cli.json("resources", "default", line["id"])["is_default"]
     assert cli.json("resources", "disable", URL)["status"] == "disabled"
@@ -291,6 +315,24 @@ bindings:
     assert "Warning: no MCP server declares 'nope'" in told
     assert cli.json("roles", "list")[0]["users"] == ["x@x"]
     assert "Unbound two for the user x@x" in cli.run("roles", "unbind", "two", "--user", "x@x").out
+
+
+def test_a_role_requires_something_of_the_sign_in(cli):
+    """S15."""
+    cli.run("roles", "import", "-", stdin="one: [a]")
+    asked = ["--requires-acr", "phr", "--requires-max-age", "1h", "--requires-connection", "local"]
+    told = cli.run("roles", "require", "one", *asked).out
+    required = "acr phr, signed in 3600 seconds ago at most, through local"
+    assert f"one requires {required}." in told
+    assert required in cli.run("roles", "list").out
+    exported = yaml.safe_load(cli.run("roles", "export").out)["roles"]["one"]
+    assert exported["requires"] == {"acr": ["phr"], "max_age": 3600, "connection": ["local"]}
+    cli.run("roles", "require", "one", code=2)
+    cli.run("roles", "require", "one", "--requires-acr", "a", "--requires-nothing", code=2)
+    cli.run("roles", "require", "one", "--requires-acr", "a b", code=1)
+    cli.run("roles", "require", "one", "--requires-connection", "okta", code=1)
+    assert cli.json("roles", "require", "one", "--requires-nothing")["requires"] is None
+    assert cli.json("roles", "list")[0]["requires"] is None
 
 
 def test_a_circle_of_roles_is_refused_with_its_chain(cli):

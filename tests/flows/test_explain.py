@@ -12,6 +12,7 @@ from authz.errors import NotFound
 from authz.oauth.authorize import load_subject
 from authz.policy import Ceiling, Reason, decide
 from tests.support.harness import RESOURCE, SCOPES, Harness
+from tests.support.signed_in import signed_in
 
 EVERYTHING = [s.name for s in SCOPES]
 
@@ -100,7 +101,7 @@ def test_a_stored_decision_replays_to_itself(harness):
         tokens = list(
             tx.scalars(select(IssuedToken).where(IssuedToken.tenant_id == harness.tenant_id))
         )
-        subject = load_subject(tx, harness.users["sre"])
+        subject = load_subject(tx, signed_in("", harness.users["sre"], harness.clock()))
     assert len(tokens) == 2
     for token in tokens:
         stored = json.loads(token.decision)

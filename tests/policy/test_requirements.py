@@ -27,7 +27,7 @@ requirements = st.none() | st.builds(
     Requirement,
     acr=st.none() | st.frozensets(st.sampled_from(ACRS)),
     max_age=st.none() | st.sampled_from(AGES),
-    connections=st.none() | st.frozensets(st.sampled_from(PLACES)),
+    connection=st.none() | st.frozensets(st.sampled_from(PLACES)),
 ).filter(lambda it: it != Requirement())
 sign_ins = st.tuples(
     st.builds(
@@ -58,7 +58,7 @@ LONG = "a" * 128
         ({"max_age": 31_622_400}, Requirement(max_age=31_622_400), None),
         (
             {"connection": "local"},
-            Requirement(connections=frozenset({"local"})),
+            Requirement(connection=frozenset({"local"})),
             {"connection": ["local"]},
         ),
         (
@@ -155,7 +155,7 @@ EVERYTHING = Requirement(frozenset({"mfa", "key"}), 60, frozenset({"okta", "loca
         (Requirement(max_age=60), None, None, "authentication_too_old"),
         (Requirement(acr=frozenset()), Authentication(NOW, "a"), "okta", "acr_insufficient"),
         (
-            Requirement(connections=frozenset()),
+            Requirement(connection=frozenset()),
             Authentication(NOW, "a"),
             "okta",
             "connection_not_allowed",
@@ -195,13 +195,13 @@ def test_who_meets_more_meets_less(one, other, sign_in):
         (Requirement(acr=frozenset({MFA})), (), False),
         (Requirement(acr=frozenset({MFA})), ("okta",), True),
         (Requirement(acr=frozenset()), ("okta",), False),
-        (Requirement(connections=frozenset({"okta"})), (), False),
-        (Requirement(connections=frozenset({"okta"})), ("entra",), False),
-        (Requirement(connections=frozenset({"okta", "entra"})), ("entra",), True),
-        (Requirement(connections=frozenset({"local"})), (), True),
+        (Requirement(connection=frozenset({"okta"})), (), False),
+        (Requirement(connection=frozenset({"okta"})), ("entra",), False),
+        (Requirement(connection=frozenset({"okta", "entra"})), ("entra",), True),
+        (Requirement(connection=frozenset({"local"})), (), True),
         (Requirement(frozenset({MFA}), None, frozenset({"local"})), ("okta",), False),
         (Requirement(frozenset({MFA}), None, frozenset({"local", "okta"})), ("okta",), True),
-        (Requirement(connections=frozenset()), ("okta",), False),
+        (Requirement(connection=frozenset()), ("okta",), False),
     ],
 )
 def test_whether_any_sign_in_could_do(requirement, connections, possible):

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from authz.directory.users import normal_login
 from authz.errors import Invalid
+from authz.policy.requirements import Requirement, is_acr
 from authz.policy.roles_file import BindingEntry, RoleEntry, RolesFile, dump, parse
 
 SHORT = (
@@ -47,6 +48,7 @@ def test_the_full_form():
             scopes: [logs.debug.write]
             at:
               https://mcp.example/mcp: [incidents.trigger]
+            requires: {acr: [urn:authz:acr:mfa, phr], max_age: 3600, connection: okta}
         bindings:
           - role: sre
             users: [SRE@Example.com]
@@ -59,6 +61,7 @@ def test_the_full_form():
         includes=frozenset({"developer"}),
         scopes=frozenset({"logs.debug.write"}),
         at={"https://mcp.example/mcp": frozenset({"incidents.trigger"})},
+        requires=Requirement(frozenset({"urn:authz:acr:mfa", "phr"}), 3600, frozenset({"okta"})),
     )
     assert file.bindings == (
         BindingEntry(
@@ -161,7 +164,10 @@ BOUND = "roles: {a: [x]}\nbindings:\n- "
         (f"{WRITTEN}x", f"line 3: the role 'a': {MAP}"),
         (
             f"{WRITTEN}scope: [x]",
-            "line 3: the role 'a' has the unknown key 'scope'; known: at, description, includes, scopes",
+            (
+                "line 3: the role 'a' has the unknown key 'scope'; known: "
+                "at, description, includes, requires, scopes"
+            ),
         ),
         (f"{WRITTEN}- x\n    - x", "line 4: the scopes of the role 'a' name 'x' twice"),
         (f"{WRITTEN}- ''", "line 3: the scopes of the role 'a' hold an empty name"),
@@ -181,7 +187,63 @@ BOUND = "roles: {a: [x]}\nbindings:\n- "
         ),
         (
             f'{WRITTEN}description: "a\\tb"',
-            "line 3: the description of the role 'a' has 500 characters at most",
+            "line 3: the description of the role 'a' has a character that is not printed; use one line",
+        ),
+        (f"{WRITTEN}requires: x", f"line 3: `requires` of the role 'a': {MAP}"),
+        (
+            f"{WRITTEN}requires: {{amr: x}}",
+            (
+                "line 3: `requires` of the role 'a' has the unknown key 'amr'; known: "
+                "acr, connection, max_age"
+            ),
+        ),
+        (
+            f"{WRITTEN}requires: {{}}",
+            (
+                "line 3: `requires` of the role 'a': `requires` is an object with some of acr, max_age "
+                "and connection"
+            ),
+        ),
+        (
+            f"{WRITTEN}requires: {{acr: 1}}",
+            "line 3: `acr` in `requires` of the role 'a': YAML reads '1' as int; put it in quotes",
+        ),
+        (
+            f"{WRITTEN}requires: {{acr: {{}}}}",
+            f"line 3: `acr` in `requires` of the role 'a': {LIST}",
+        ),
+        (
+            f"{WRITTEN}requires: {{connection: [a, a]}}",
+            "line 3: `connection` in `requires` of the role 'a' name 'a' twice",
+        ),
+        (
+            f"{WRITTEN}requires: {{connection: []}}",
+            "line 3: `requires` of the role 'a': `connection` in `requires` holds 1 to 20 values",
+        ),
+        *(
+            (
+                f"{WRITTEN}requires: {{max_age: {written}}}",
+                (
+                    f"line 3: `max_age` in `requires` of the role 'a': a whole number is expected here, "
+                    f"not '{written}'"
+                ),
+            )
+            for written in ("1.5", "5m", "0300", "0x3c", "1:00", "1_000", "yes")
+        ),
+        (
+            f"{WRITTEN}requires: {{max_age: '60'}}",
+            "line 3: `max_age` in `requires` of the role 'a': a whole number is expected here, not '60'",
+        ),
+        (
+            f"{WRITTEN}requires: {{max_age: [60]}}",
+            "line 3: `max_age` in `requires` of the role 'a': a whole number is expected here",
+        ),
+        (
+            f"{WRITTEN}requires: {{max_age: -1}}",
+            (
+                "line 3: `requires` of the role 'a': `max_age` in `requires` is -1; 60 to 31622400 "
+                "seconds are possible"
+            ),
         ),
         (
             f'{WRITTEN}- "x\\0"',
@@ -323,7 +385,9 @@ def test_what_is_just_possible(text, name, role):
                         },
                     ),
                     "b": RoleEntry(),
-                    "a": RoleEntry(),
+                    "a": RoleEntry(
+                        requires=Requirement(frozenset({"q", "p"}), 60, frozenset({"okta"}))
+                    ),
                 },
                 (
                     BindingEntry(
@@ -338,7 +402,11 @@ def test_what_is_just_possible(text, name, role):
             ),
             """\
 roles:
-  a: []
+  a:
+    requires:
+      acr: [p, q]
+      max_age: 60
+      connection: [okta]
   b: []
   sre:
     description: Bereitschaft für alle
@@ -394,6 +462,16 @@ logins = holders.map(lambda found: frozenset(map(normal_login, found))).filter(
     lambda found: all(login and login == normal_login(login) for login in found)
 )
 
+required = st.none() | st.builds(
+    Requirement,
+    acr=st.none()
+    | st.frozensets(
+        st.from_regex(r"[!-~]{1,9}", fullmatch=True).filter(is_acr), min_size=1, max_size=3
+    ),
+    max_age=st.none() | st.integers(60, 31_622_400),
+    connection=st.none() | st.frozensets(st.sampled_from(["local", "okta", "1"]), min_size=1),
+).filter(lambda it: it != Requirement())
+
 
 @st.composite
 def files(draw):
@@ -406,6 +484,7 @@ def files(draw):
             includes=draw(st.frozensets(earlier, max_size=2 if number else 0)),
             scopes=draw(scopes),
             at=draw(st.dictionaries(urls, scopes.filter(bool), max_size=2)),
+            requires=draw(required),
         )
     bindings = None
     if draw(st.booleans()):

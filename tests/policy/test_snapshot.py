@@ -96,7 +96,7 @@ def test_a_server_is_named_by_its_canonical_identifier(name, found):
 
 MFA, FRESH = Requirement(acr=frozenset({"mfa"})), Requirement(max_age=60)
 BOTH = Requirement(frozenset({"mfa"}), 60)
-OKTA = Requirement(connections=frozenset({"okta"}))
+OKTA = Requirement(connection=frozenset({"okta"}))
 
 
 def conditions(parents, scopes, **requires):
