@@ -1,57 +1,15 @@
 """What this server mints, at MCP servers that use `authz.resource_server`: each token opens what it is for."""
 
-import asyncio
-import base64
-import hashlib
-
-import httpx2
 import pytest
 
 from authz.admin import roles
 from authz.oauth import dpop
-from authz.resource_server import Needs, ProtectedApp, RemoteKeys, TokenVerifier, ToolRules
 from authz.resource_server.dpop import ALGORITHMS
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import REDIRECT, RESOURCE, VERIFIER
+from tests.support.mcp_server import Server
 
-TOOLS = ToolRules(
-    {"read_logs": "logs.read", "query_logs": Needs("logs.read", max_age=300)},
-)
 OTHER = "https://other.example/mcp"
-
-
-class Server:
-    """An MCP server that answers every call it is reached by; it shares the clock of the harness."""
-
-    def __init__(self, harness, *, resource=RESOURCE, require_dpop=False):
-        self.clock, self.resource = harness.clock, resource
-        verifier = TokenVerifier(
-            RemoteKeys(harness.issuer),
-            resource=resource,
-            clock=lambda: harness.clock().timestamp(),
-        )
-        self.app = ProtectedApp(self.answer, verifier, TOOLS, "logs", require_dpop=require_dpop)
-
-    async def answer(self, scope, receive, send):
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": scope["authz.token"].subject.encode()})
-
-    def call(self, token, *, key=None, scheme="Bearer", tool="read_logs"):
-        headers = {"authorization": f"{scheme} {token}"}
-        if key is not None:
-            ath = hashlib.sha256(token.encode()).digest()
-            headers["dpop"] = key.proof(
-                self.resource,
-                self.clock(),
-                ath=base64.urlsafe_b64encode(ath).rstrip(b"=").decode(),
-            )
-        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool}}
-        return asyncio.run(self.post(headers, message))
-
-    async def post(self, headers, message):
-        transport = httpx2.ASGITransport(app=self.app)
-        async with httpx2.AsyncClient(transport=transport) as http:
-            return await http.post(self.resource, headers=headers, json=message)
 
 
 def bound_token(harness, key):

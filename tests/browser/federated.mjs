@@ -1,0 +1,43 @@
+// A person in headless Chromium who signs in where their company does. Prints where they were, and the answer the client got.
+//
+//   node federated.mjs '{"start": URL, "button": TEXT, "redirectUri": URL, "chromium": PATH, "javascript": FOLDER}'
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const given = JSON.parse(process.argv[2]);
+const require = createRequire(join(given.javascript, "package.json"));
+const { chromium } = require("playwright-core");
+const { AxeBuilder } = require("@axe-core/playwright");
+
+const browser = await chromium.launch({
+  executablePath: given.chromium,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"],
+});
+const page = await (await browser.newContext()).newPage();
+page.setDefaultTimeout(10_000);
+const faults = [];
+const hosts = [];
+page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+page.on("pageerror", (error) => faults.push(String(error)));
+page.on("request", (request) => request.isNavigationRequest() && hosts.push(new URL(request.url()).host));
+await page.route(`${given.redirectUri}*`, (route) =>
+  route.fulfill({ contentType: "text/html", body: "<title>Back at the client</title>" }),
+);
+
+const headings = [];
+const look = async () => headings.push(await page.locator("h1").innerText());
+
+await page.goto(given.start);
+await look();
+const { violations } = await new AxeBuilder({ page }).analyze();
+await page.getByRole("button", { name: given.button }).click();
+await page.getByRole("button", { name: "Allow" }).waitFor();
+await look();
+await page.getByRole("button", { name: "Allow" }).click();
+await page.waitForURL((url) => String(url).startsWith(given.redirectUri));
+const answer = Object.fromEntries(new URL(page.url()).searchParams);
+await browser.close();
+console.log(
+  JSON.stringify({ answer, headings, hosts, faults, axe: violations.map(({ id }) => id) }),
+);
