@@ -6,6 +6,7 @@
 #   need_postgres        PostgreSQL server programs
 #   need_chromium        sets and exports AUTHZ_TEST_CHROMIUM
 #   setup_javascript     tests/js/node_modules; sets and exports AUTHZ_TEST_NODE (Node >= 22)
+#   need_simplesamlphp   PHP, and a SAML identity provider for it in .cache/simplesamlphp
 #
 # Everything is skipped when it is there already. As root on Debian or Ubuntu missing system parts
 # are installed; elsewhere the script stops and names the command that installs them.
@@ -170,6 +171,41 @@ need_chromium() {
         find_chromium
     AUTHZ_TEST_CHROMIUM="$(find_chromium)"
     export AUTHZ_TEST_CHROMIUM
+}
+
+has_php() { php -r 'exit(extension_loaded("dom") && extension_loaded("mbstring") ? 0 : 1);'; }
+
+has_simplesamlphp() {
+    local candidate
+    for candidate in ${AUTHZ_TEST_SIMPLESAMLPHP:+"$AUTHZ_TEST_SIMPLESAMLPHP"} \
+        /usr/share/simplesamlphp "$CACHE/simplesamlphp/usr/share/simplesamlphp"; do
+        if [ -f "$candidate/www/saml2/idp/SSOService.php" ]; then return; fi
+    done
+    return 1
+}
+
+# Unpacked, not installed: the package asks for a web server, which would only be in the way.
+unpack_simplesamlphp() {
+    local folder="$CACHE/simplesamlphp"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    (
+        cd "$folder"
+        apt-get download -q simplesamlphp || { apt-get update -q && apt-get download -q simplesamlphp; }
+        dpkg -x simplesamlphp_*.deb .
+    )
+}
+
+need_simplesamlphp() {
+    need_system "PHP with its xml and mbstring extensions" "php-cli php-xml php-mbstring" \
+        "php-cli php-xml php-mbstring" "php" has_php
+    if has_simplesamlphp; then return; fi
+    if [ -f /etc/debian_version ] && command -v dpkg >/dev/null; then
+        step "unpack simplesamlphp" unpack_simplesamlphp || true
+        if has_simplesamlphp; then return; fi
+    fi
+    stop "Missing: SimpleSAMLphp 1.19. Unpack a release of it, name its folder, then run this again:" \
+        "  export AUTHZ_TEST_SIMPLESAMLPHP=/path/to/simplesamlphp-1.19.x"
 }
 
 is_node_22() {
