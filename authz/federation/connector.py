@@ -10,6 +10,12 @@ from authz.net import Documents, Network
 
 PUBLIC_SENTENCE = "Your identity provider's answer could not be accepted."
 """The one sentence for every defect of an answer; the reason is for the log and the trail."""
+DENIED = "Your identity provider did not let you in. Try again, or ask your administrator whether you may come here."
+SESSION_OVER = "Your session at your identity provider has ended. Sign in again."
+UNREACHABLE = "Your identity provider could not be reached. Try again in a minute."
+MISCONFIGURED = (
+    "The connection to your identity provider is not set up properly. Tell your administrator."
+)
 
 
 class SignInRefused(Exception):

@@ -13,12 +13,23 @@ from authz import entropy
 from authz.directory.assurance import ACR_VALUES, MFA
 from authz.directory.linking import domain_of
 from authz.errors import Invalid
-from authz.federation.connector import Answer, Finished, SignInRefused, Start, Tools, Upstream, Wish
+from authz.federation.connector import (
+    DENIED,
+    MISCONFIGURED,
+    UNREACHABLE,
+    Answer,
+    Finished,
+    SignInRefused,
+    Start,
+    Tools,
+    Upstream,
+    Wish,
+)
 from authz.federation.oidc_claims import Said, check_tenant, identity_of, lacks
 from authz.federation.oidc_client import Tokens, redeem
 from authz.federation.oidc_discovery import Provider, load_keys, load_provider
 from authz.federation.oidc_groups import is_overage, load_groups
-from authz.federation.oidc_requests import MISCONFIGURED, UNREACHABLE, ask
+from authz.federation.oidc_requests import ask
 from authz.federation.oidc_settings import (
     OidcSettings,
     check_settings,
@@ -35,13 +46,12 @@ from authz.federation.oidc_tokens import (
 from authz.federation.presets import Preset
 from authz.urls import add_query
 
-_DENIED = "Your identity provider did not let you in. Try again, or ask your administrator whether you may come here."
 _ERRORS: Mapping[str, str] = {
-    "access_denied": _DENIED,
-    "login_required": _DENIED,
-    "interaction_required": _DENIED,
-    "account_selection_required": _DENIED,
-    "consent_required": _DENIED,
+    "access_denied": DENIED,
+    "login_required": DENIED,
+    "interaction_required": DENIED,
+    "account_selection_required": DENIED,
+    "consent_required": DENIED,
     "unmet_authentication_requirements": NOT_FRESH,
     "server_error": UNREACHABLE,
     "temporarily_unavailable": UNREACHABLE,
@@ -202,7 +212,7 @@ def _code(params: Mapping[str, str], provider: Provider) -> str:
         error = params["error"]
         if error in _ERRORS:
             raise SignInRefused(f"upstream_{error}", _ERRORS[error])
-        raise SignInRefused("upstream_error", _DENIED)
+        raise SignInRefused("upstream_error", DENIED)
     if not params.get("code"):
         raise SignInRefused("code_missing")
     return params["code"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from authz.directory.assurance import ACR_VALUES, MFA
 from authz.directory.linking import UpstreamIdentity
-from authz.federation.connector import SignInRefused, Wish
+from authz.federation.connector import SESSION_OVER, SignInRefused, Wish
 from authz.federation.oidc_settings import OidcSettings
 from authz.federation.presets import GUID, Preset
 from authz.jose import JwtError, time_claim
@@ -26,7 +26,6 @@ MAX_VALUES = 100_000
 _MAX_METHODS = 32
 
 OTHER_TENANT = "This account belongs to another organisation. Sign in with the account of your own."
-_SESSION_OVER = "Your session at your identity provider has ended. Sign in again."
 
 
 @dataclass(frozen=True)
@@ -170,5 +169,5 @@ def _session_end(claims: Mapping[str, Any], now: datetime) -> datetime | None:
         return None
     ends_at = datetime.fromtimestamp(value, tz=UTC)
     if ends_at <= now:
-        raise SignInRefused("upstream_session_over", _SESSION_OVER)
+        raise SignInRefused("upstream_session_over", SESSION_OVER)
     return ends_at

@@ -18,9 +18,9 @@ from cryptography.x509 import load_pem_x509_certificate
 from authz import entropy
 from authz.clock import numeric_date
 from authz.errors import ConfigurationError
-from authz.federation.connector import SignInRefused, Tools
+from authz.federation.connector import MISCONFIGURED, SignInRefused, Tools
 from authz.federation.oidc_discovery import Provider
-from authz.federation.oidc_requests import MISCONFIGURED, Told, ask
+from authz.federation.oidc_requests import Told, ask
 from authz.federation.oidc_settings import OidcSettings
 from authz.jose import ASYMMETRIC, JwtError, fitting, import_private_key
 

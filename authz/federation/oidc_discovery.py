@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from authz.federation.connector import SignInRefused, Tools
-from authz.federation.oidc_requests import MISCONFIGURED, refused_by_network
+from authz.federation.connector import MISCONFIGURED, SignInRefused, Tools
+from authz.federation.oidc_requests import refused_by_network
 from authz.jose import ASYMMETRIC, JwtError, import_jwks
 from authz.net import NetworkError, Profile
 from authz.urls import LOOPBACK_HOSTS, UrlError, read_url

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from authz.federation.connector import SignInRefused
-from authz.federation.oidc_requests import UNREACHABLE, ask
+from authz.federation.connector import UNREACHABLE, SignInRefused
+from authz.federation.oidc_requests import ask
 from authz.net import Network
 from authz.urls import UrlError, read_url
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from authz.federation.connector import PUBLIC_SENTENCE, SignInRefused
+from authz.federation.connector import PUBLIC_SENTENCE, UNREACHABLE, SignInRefused
 from authz.net import Network, NetworkError, Profile
 from authz.net.strict_json import NotStrict, read_object
 
@@ -16,10 +16,6 @@ MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Room for somebody with 50,000 groups in an ID token or at the userinfo endpoint."""
 MAX_ANSWER_PARTS = 200_000
 
-UNREACHABLE = "Your identity provider could not be reached. Try again in a minute."
-MISCONFIGURED = (
-    "The connection to your identity provider is not set up properly. Tell your administrator."
-)
 _LATER = frozenset(
     {"busy", "connect", "cooling_down", "dns", "over_budget", "proxy", "status", "timeout", "tls"}
 )

@@ -23,6 +23,8 @@ class SamlPreset:
     """An attribute that never changes hands, where the product has one that is better than its NameID."""
     methods: str | None = None
     """Where it says how somebody signed in; `METHODS` has what the values mean."""
+    mfa_context: str | None = None
+    """The context class that stands for more than one factor. None: none can be asked for."""
     name_id_format: str | None = None
     """What is asked for. None: whatever the administrator over there has chosen."""
     hint_parameter: str | None = None
@@ -30,7 +32,9 @@ class SamlPreset:
 
 
 PRESETS: Mapping[str, SamlPreset] = {
-    "generic": SamlPreset("SAML 2.0", name_id_format=PERSISTENT),
+    "generic": SamlPreset(
+        "SAML 2.0", mfa_context="https://refeds.org/profile/mfa", name_id_format=PERSISTENT
+    ),
     # A NameIDPolicy that differs from the claim rules of the relying party is answered with an error.
     "adfs": SamlPreset(
         "Active Directory Federation Services",
@@ -38,7 +42,9 @@ PRESETS: Mapping[str, SamlPreset] = {
         name=f"{_WS_CLAIMS}/name",
         groups="http://schemas.xmlsoap.org/claims/Group",
         methods=f"{_MICROSOFT}/claims/authnmethodsreferences",
+        mfa_context=f"{_MICROSOFT}/claims/multipleauthn",
     ),
+    # Which factors are needed is decided by its policies; a context that the session does not have is an error there.
     # A Subject in the request is an error there; the hint goes beside it.
     "entra": SamlPreset(
         "Microsoft Entra ID",
@@ -49,7 +55,13 @@ PRESETS: Mapping[str, SamlPreset] = {
         methods=f"{_MICROSOFT}/claims/authnmethodsreferences",
         hint_parameter="login_hint",
     ),
-    "okta": SamlPreset("Okta", email="email", name="displayName", groups="groups"),
+    "okta": SamlPreset(
+        "Okta",
+        email="email",
+        name="displayName",
+        groups="groups",
+        mfa_context="urn:okta:loa:2fa:any",
+    ),
 }
 
 METHODS: Mapping[str, str] = {

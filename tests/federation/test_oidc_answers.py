@@ -5,8 +5,13 @@ from datetime import timedelta
 import pytest
 
 from authz.directory.assurance import MFA
-from authz.federation.connector import PUBLIC_SENTENCE, SignInRefused, Wish
-from authz.federation.oidc_requests import MISCONFIGURED, UNREACHABLE
+from authz.federation.connector import (
+    MISCONFIGURED,
+    PUBLIC_SENTENCE,
+    UNREACHABLE,
+    SignInRefused,
+    Wish,
+)
 from authz.federation.oidc_tokens import NOT_FRESH
 from authz.jose import LEEWAY
 from tests.support.fake_idp import DISCOVERY, signing_key

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from authz.federation.oidc_requests import MISCONFIGURED
+from authz.federation.connector import MISCONFIGURED
 from tests.support.client_keys import ClientKey
 from tests.support.fake_idp import CLIENT_ID, signing_key
 from tests.support.oidc_scene import DIRECTORY, OBJECT

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from authz.federation import oidc_groups
-from authz.federation.oidc_requests import MISCONFIGURED, UNREACHABLE
+from authz.federation.connector import MISCONFIGURED, UNREACHABLE
 from tests.support.fake_idp import GROUPS
 from tests.support.oidc_scene import DIRECTORY, OBJECT
 from tests.support.web import Reply

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from authz.directory.assurance import MFA, PASSWORD
 from authz.federation.connector import Wish
 from authz.federation.saml.times import LEEWAY
 from authz.federation.saml_presets import PRESETS
@@ -13,6 +14,7 @@ from tests.support.saml_sp import Connection
 
 SECOND = timedelta(seconds=1)
 MICROSOFT = "http://schemas.microsoft.com"
+MULTIPLE = f"{MICROSOFT}/claims/multipleauthn"
 
 
 @pytest.fixture(scope="module")
@@ -136,17 +138,37 @@ def test_each_preset_reads_what_its_product_sends(preset):
         ([], f"{CLASSES}:Password", (), f"{CLASSES}:Password"),
         ([], f"{CLASSES}:unspecified", (), None),
         ([], None, (), None),
-        ([f"{MICROSOFT}/claims/multipleauthn"], f"{CLASSES}:Password", ("mfa",), None),
-        ([f"{MICROSOFT}/claims/multipleauthn"], f"{CLASSES}:X509", ("mfa",), f"{CLASSES}:X509"),
+        ([MULTIPLE], f"{CLASSES}:Password", ("mfa",), MFA),
+        ([MULTIPLE], f"{CLASSES}:X509", ("mfa",), f"{CLASSES}:X509"),
+        ([], MULTIPLE, (), MULTIPLE),
         (["something"], f"{CLASSES}:Password", (), f"{CLASSES}:Password"),
+        ([], MFA, (), None),
+        ([], PASSWORD, (), None),
     ],
-    ids=["password", "unspecified", "none", "mfa", "mfa-x509", "unknown"],
+    ids=["password", "unspecified", "none", "mfa", "x509", "context", "unknown", "our", "ours"],
 )
 def test_how_somebody_signed_in(methods, context, amr, acr):
     adfs = Connection(preset="adfs")
     attributes = {f"{MICROSOFT}/claims/authnmethodsreferences": methods}
     found = identity(adfs, attributes=attributes, context=context)
     assert (found.amr, found.acr) == (amr, acr)
+
+
+@pytest.mark.parametrize(
+    ("methods", "context", "acr"),
+    [
+        ([MULTIPLE], f"{CLASSES}:X509", MFA),
+        ([], MULTIPLE, MFA),
+        ([], f"{CLASSES}:X509", f"{CLASSES}:X509"),
+    ],
+    ids=["method", "context", "neither"],
+)
+def test_what_was_asked_for_is_answered_by_its_name(methods, context, acr):
+    """SUA-01: more than one factor, however the product says so."""
+    adfs = Connection(preset="adfs")
+    attributes = {f"{MICROSOFT}/claims/authnmethodsreferences": methods}
+    wish = Wish(acr_values=(MFA,))
+    assert identity(adfs, wish=wish, attributes=attributes, context=context).acr == acr
 
 
 def test_the_session_over_there(connection):

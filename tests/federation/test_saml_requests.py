@@ -9,7 +9,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from authz.federation.connector import SignInRefused, Wish
+from authz.directory.assurance import MFA, PASSWORD
+from authz.federation.connector import MISCONFIGURED, SignInRefused, Wish
 from tests.support.configured import NOW
 from tests.support.saml_idp import FORMATS, MORE, SSO_URL, A, P, read_request
 from tests.support.saml_sp import Connection, our_key, signing
@@ -83,6 +84,27 @@ def test_how_somebody_should_sign_in_is_asked_for(connection):
     assert {it.tag for it in context} == {f"{A}AuthnContextClassRef"}
 
 
+@pytest.mark.parametrize(
+    ("preset", "asked"),
+    [
+        ("generic", ["https://refeds.org/profile/mfa", "urn:x"]),
+        ("adfs", ["http://schemas.microsoft.com/claims/multipleauthn", "urn:x"]),
+        ("okta", ["urn:okta:loa:2fa:any", "urn:x"]),
+        ("entra", ["urn:x"]),
+    ],
+)
+def test_our_own_names_are_asked_for_in_the_products_words(preset, asked):
+    """SUA-01."""
+    wish = Wish(acr_values=(MFA, "urn:x", PASSWORD))
+    request, _ = read_request(Connection(preset=preset).start(wish).url)
+    assert [it.text for it in request[-1]] == asked
+
+
+def test_what_cannot_be_asked_for_is_not(connection):
+    request, _ = read_request(connection.start(Wish(acr_values=(PASSWORD,))).url)
+    assert request.find(f"{P}RequestedAuthnContext") is None
+
+
 def test_a_signed_query_is_verified_as_it_stands():
     """Bindings §3.4.4.1: over the characters of the query, in the order of the specification."""
     connection = Connection(settings=signing())
@@ -112,6 +134,7 @@ def test_a_request_is_not_sent_unsigned_when_the_key_is_gone(reference):
     with pytest.raises(SignInRefused) as refused:
         connection.start()
     assert refused.value.reason == "connection_misconfigured"
+    assert refused.value.sentence == MISCONFIGURED
     assert reference not in str(refused.value)
 
 

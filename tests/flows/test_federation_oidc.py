@@ -9,8 +9,7 @@ from sqlalchemy import select
 from authz.admin import connections, mappings
 from authz.db.models import Identity, Session, SignInAttempt, User
 from authz.directory.assurance import MFA
-from authz.federation.connector import PUBLIC_SENTENCE
-from authz.federation.oidc_requests import UNREACHABLE
+from authz.federation.connector import PUBLIC_SENTENCE, UNREACHABLE
 from tests.support.corporate import Corporate
 from tests.support.fake_idp import DISCOVERY, GROUPS, SECRET, sign, signing_key
 from tests.support.harness import LOG, RESOURCE, Harness

@@ -86,12 +86,12 @@ class Connection:
         return self.connector.finish(self.upstream, answer, now)
 
     def outcome(self, sent: str | Mapping[str, str], **more: Any) -> str:
-        """`accepted`, or the reason of a refusal, which says the one public sentence."""
+        """`accepted`, or the reason of a refusal; a defect of the answer says the one public sentence."""
         try:
             self.finish(sent, **more)
         except SignInRefused as refused:
-            # What it says beside the public sentence, a test must not overlook.
-            return refused.reason if refused.sentence == PUBLIC_SENTENCE else refused.sentence
+            is_public = refused.sentence == PUBLIC_SENTENCE
+            return refused.reason if is_public != _says_more(refused.reason) else refused.sentence
         return "accepted"
 
     def respond(self, **more: Any) -> str:
@@ -101,6 +101,11 @@ class Connection:
     def with_settings(self, **more: Any) -> "Connection":
         """The same with other settings."""
         return replace(self, settings={**self.settings, **more})
+
+
+def _says_more(reason: str) -> bool:
+    own_fault = {"certificate_expired", "connection_misconfigured", "session_over"}
+    return reason in own_fault or reason.startswith("upstream_")
 
 
 def signing() -> dict[str, Any]:

@@ -10,7 +10,19 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authz import entropy
 from authz.errors import ConfigurationError, Invalid
-from authz.federation.connector import Answer, Finished, SignInRefused, Start, Tools, Upstream, Wish
+from authz.federation.connector import (
+    DENIED,
+    MISCONFIGURED,
+    PUBLIC_SENTENCE,
+    SESSION_OVER,
+    Answer,
+    Finished,
+    SignInRefused,
+    Start,
+    Tools,
+    Upstream,
+    Wish,
+)
 from authz.federation.saml import settings as saml_settings
 from authz.federation.saml.certificates import read_private_key
 from authz.federation.saml.conditions import Expected, check_assertion, check_response
@@ -23,6 +35,11 @@ from authz.federation.saml.settings import SamlSettings
 MAX_MESSAGE_CHARS = 256 * 1024
 """Of the form field, before anything is decoded (SAML-11)."""
 _REQUEST = "request"
+_SENTENCES = {
+    "certificate_expired": MISCONFIGURED,
+    "own_key_unusable": MISCONFIGURED,
+    "session_over": SESSION_OVER,
+}
 
 _T = TypeVar("_T")
 
@@ -96,11 +113,17 @@ class SamlConnector:
 
 
 def _refused(step: Callable[..., _T], *arguments: Any) -> _T:
-    """Every defect becomes the one public sentence, with a reason of its own."""
+    """Every defect becomes the one public sentence, with a reason of its own; what is no defect says what to do."""
     try:
         return step(*arguments)
     except SamlError as error:
-        raise SignInRefused(error.reason) from None
+        raise SignInRefused(error.reason, _sentence(error.reason)) from None
     except (Invalid, ConfigurationError):
         # The text may name a reference; whoever runs this finds the connection by the reason and mends it.
-        raise SignInRefused("connection_misconfigured") from None
+        raise SignInRefused("connection_misconfigured", MISCONFIGURED) from None
+
+
+def _sentence(reason: str) -> str:
+    if reason.startswith("upstream_"):
+        return DENIED
+    return _SENTENCES.get(reason, PUBLIC_SENTENCE)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from authz.directory.assurance import ACR_VALUES, MFA
 from authz.directory.linking import UpstreamIdentity
 from authz.federation.connector import Wish
 from authz.federation.saml.conditions import Parts
@@ -16,9 +17,7 @@ from authz.federation.saml_presets import METHODS, TRANSIENT
 
 _CLASSES = "urn:oasis:names:tc:SAML:2.0:ac:classes"
 _NO_CLASS = f"{_CLASSES}:unspecified"
-_WEAK_CLASSES = frozenset(
-    {_NO_CLASS, f"{_CLASSES}:Password", f"{_CLASSES}:PasswordProtectedTransport"}
-)
+_WEAK_CLASSES = frozenset({f"{_CLASSES}:Password", f"{_CLASSES}:PasswordProtectedTransport"})
 _MAX_NAME_CHARS = 256
 _MAX_CLAIM_CHARS = 256
 """A mapping cannot name a longer value."""
@@ -54,10 +53,6 @@ def read_identity(
     said = _attributes(parts.attributes, wanted_claims | {it for it in special if it is not None})
     methods = said.get(settings.methods_attribute or "", ())
     amr = tuple(dict.fromkeys(METHODS[it] for it in methods if it in METHODS))
-    acr = authentication.context
-    if "mfa" in amr and acr in _WEAK_CLASSES:
-        # AD FS and Entra ID always name the class of a password, and the second factor beside it.
-        acr = None
     email = _single(said, settings.email_attribute, "email_ambiguous")
     return UpstreamIdentity(
         subject=_subject(parts.name_id, said, settings.subject_attribute),
@@ -69,7 +64,7 @@ def read_identity(
             for name in sorted(wanted_claims & said.keys())
         },
         auth_time=authentication.at,
-        acr=None if acr == _NO_CLASS else acr,
+        acr=_acr(authentication.context, amr, wish, settings),
         amr=amr,
         session=authentication.session,
         session_expires_at=authentication.session_expires_at,
@@ -133,6 +128,21 @@ def _authentication(statement: Element, now: datetime) -> _Authentication:
     if session_ends is not None and session_ends <= now:
         raise SamlError("session_over")
     return _Authentication(at, contexts[0] if contexts else None, session, session_ends)
+
+
+def _acr(
+    context: str | None, amr: tuple[str, ...], wish: Wish, settings: SamlSettings
+) -> str | None:
+    """How strongly, by the name that was asked for, or else by the identity provider's."""
+    if context == _NO_CLASS or context in ACR_VALUES:
+        # Our own names are ours to give.
+        context = None
+    has_two_factors = "mfa" in amr or (context is not None and context == settings.mfa_context)
+    # AD FS and Entra ID always name the class of a password, and the second factor beside it.
+    is_more = context is None or context in _WEAK_CLASSES
+    if has_two_factors and (is_more or (MFA in wish.acr_values and context not in wish.acr_values)):
+        return MFA
+    return context
 
 
 def _check_fresh(at: datetime, wish: Wish, started_at: datetime) -> None:

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from lxml import etree
 
+from authz.directory.assurance import ACR_VALUES, MFA
 from authz.federation.connector import Upstream, Wish
 from authz.federation.saml.names import ASSERTION, ENTITY, POST, PROTOCOL, a, p
 from authz.federation.saml.settings import SamlSettings, find_preset
@@ -43,11 +44,18 @@ def authn_request(
     policy = etree.SubElement(root, p("NameIDPolicy"), {"AllowCreate": "true"})
     if settings.name_id_format is not None:
         policy.set("Format", settings.name_id_format)
-    if wish.acr_values:
+    classes = _classes(wish, settings)
+    if classes:
         context = etree.SubElement(root, p("RequestedAuthnContext"), {"Comparison": "exact"})
-        for value in wish.acr_values:
+        for value in classes:
             etree.SubElement(context, a("AuthnContextClassRef")).text = value
     return etree.tostring(root, encoding="utf-8")
+
+
+def _classes(wish: Wish, settings: SamlSettings) -> list[str]:
+    """What is wished for in the identity provider's words; our own names mean nothing there."""
+    words = [settings.mfa_context if it == MFA else it for it in wish.acr_values]
+    return list(dict.fromkeys(it for it in words if it is not None and it not in ACR_VALUES))
 
 
 def redirect_url(

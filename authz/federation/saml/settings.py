@@ -77,6 +77,8 @@ class SamlSettings(BaseModel):
     name_attribute: Line | None = None
     methods_attribute: Line | None = None
     """Where it says how somebody signed in."""
+    mfa_context: Line | None = None
+    """The context class that stands for more than one factor over there (`urn:authz:acr:mfa` here)."""
     email_is_verified: StrictBool = False
     """Whether the organisation vouches for the addresses it sends: people cannot choose theirs."""
     signing_key: SecretReference | None = None
@@ -116,6 +118,7 @@ def check(settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         "email_attribute": known.email,
         "name_attribute": known.name,
         "methods_attribute": known.methods,
+        "mfa_context": known.mfa_context,
     }
     try:
         return SamlSettings.model_validate({**defaults, **settings}).model_dump(mode="json")
