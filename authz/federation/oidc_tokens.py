@@ -22,6 +22,8 @@ from authz.jose import LEEWAY, JwtError, Profile, read_unverified, time_claim, v
 
 MAX_LIFETIME = timedelta(days=1)
 """Auth0 signs for ten hours; what binds a token to this sign-in is its nonce."""
+MAX_BACKDATING = timedelta(minutes=10)
+"""Entra ID dates tokens five minutes back, for clocks that are slow."""
 KEY_REASONS = frozenset({"id_token_key_unknown", "id_token_signature"})
 """With other keys the token may be good after all: they were rotated."""
 NOT_FRESH = "You have to prove anew who you are. Sign in again at your identity provider."
@@ -68,7 +70,7 @@ def verify_id_token(token: str, keys: Keys, expected: Expected, now: datetime) -
     if expected.kind is not None and claims.get("typ", expected.kind) != expected.kind:
         raise SignInRefused("id_token_kind")
     # Made for this sign-in, so not before it began (OpenID Connect Core §3.1.3.7 step 10).
-    if issued_at < (expected.started_at - LEEWAY).timestamp():
+    if issued_at < (expected.started_at - MAX_BACKDATING).timestamp():
         raise SignInRefused("id_token_stale")
     _ask_authlib(token, claims, expected, now)
     return claims

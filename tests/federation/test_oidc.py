@@ -8,7 +8,7 @@ import pytest
 
 from authz.directory.assurance import MFA, PASSWORD
 from authz.federation.connector import Answer, SignInRefused, Wish
-from authz.jose import LEEWAY
+from authz.federation.oidc_tokens import MAX_BACKDATING
 from tests.support.fake_idp import CLIENT_ID
 
 
@@ -237,5 +237,12 @@ def test_settings_that_changed_meanwhile_send_no_code_elsewhere(scene, idp):
 def test_somebody_slow_is_somebody_still(scene, idp):
     """The token is new when they come back, however long they took."""
     assert scene.sign_in(idp, away=timedelta(minutes=9)).identity.subject == "person-1"
-    idp.claims["iat"] = (scene.clock() - LEEWAY - timedelta(seconds=1)).timestamp()
+
+
+def test_a_token_of_before_is_none_of_this_sign_in(scene, idp):
+    """Dated back a little, as Entra ID does it; not one from a drawer."""
+    dated = scene.clock() - MAX_BACKDATING
+    idp.claims["iat"] = dated.timestamp()
+    assert scene.sign_in(idp).identity.subject == "person-1"
+    idp.claims["iat"] = dated.timestamp() - 1
     assert scene.refusal(idp).reason == "id_token_stale"
