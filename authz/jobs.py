@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authz import entropy
@@ -76,7 +76,7 @@ def remove_expired(services: Services, now: datetime) -> None:
         (AuthorizationCode.digest, AuthorizationCode.expires_at < now - TOMBSTONES),
         (DeviceCode.digest, DeviceCode.expires_at < now - TOMBSTONES),
         (ReplayKey.key, ReplayKey.expires_at < now),
-        (Session.digest, or_(Session.expires_at < now, Session.ended_at < now - TOMBSTONES)),
+        (Session.digest, _is_forgotten(now)),
         (IssuedToken.jti, IssuedToken.expires_at < now - EXPLAINABLE),
         (TokenFamily.id, TokenFamily.expires_at < now - EXPLAINABLE),
     ]
@@ -88,6 +88,17 @@ def remove_expired(services: Services, now: datetime) -> None:
                 count = int(removed.rowcount)  # type: ignore[attr-defined]
             if count < _ROWS_AT_ONCE:
                 break
+
+
+def _is_forgotten(now: datetime) -> ColumnElement[bool]:
+    """Sessions that are over, and that no identity provider can end any more together with what was granted in them."""
+    granted = exists().where(
+        TokenFamily.session_digest == Session.digest,
+        TokenFamily.revoked_at.is_(None),
+        TokenFamily.expires_at > now,
+    )
+    is_over = or_(Session.expires_at < now, Session.ended_at < now - TOMBSTONES)
+    return is_over & or_(Session.upstream_session.is_(None), ~granted)
 
 
 def wipe_gone_keys(services: Services, now: datetime) -> None:

@@ -3,17 +3,27 @@
 One value of the person (`users.cut_at`) ends whatever stands on a sign-in of before, also what another transaction is
 issuing at this moment; everywhere a sign-in is relied upon, `directory.users.may_act` asks for it. The rows are ended
 as well, because lists, feeds and the clock need to know which, and when.
+
+Decisions:
+- Many leave at once in as many statements as one: a company that closes a department sends thousands of signals.
+- Locks are taken in one order, the token lane's (people, sessions, families, codes, devices), each kind by its key.
+- Whoever makes something that stands on a session holds the session meanwhile (`sessions.hold`), so its end either
+  sees what was made or comes first.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Update, delete, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import Session as Transaction
 
 from authz import entropy
-from authz.audit.events import AccessEnded, Event, FamilyRevoked
+from authz.audit.events import AccessEnded, FamilyRevoked
+from authz.clock import Clock
+from authz.db.lists import among
 from authz.db.models import (
     AuthorizationCode,
     AuthorizationRequest,
@@ -24,205 +34,290 @@ from authz.db.models import (
     TokenFamily,
     User,
 )
+from authz.directory.departures import Ended, Leaving, Signal
+from authz.telemetry.metrics import OFFBOARDING_SECONDS
 
+__all__ = ["Ended", "Leaving", "Signal", "end_access", "end_many", "end_sessions", "observe"]
 
-@dataclass(frozen=True)
-class Signal:
-    """Who says that somebody's access ends, and since when."""
-
-    source: str
-    """`scim`, `logout_token`, `shared_signal` or `operator`."""
-    because: str
-    """A slug for the trail: `user_disabled`, `session_revoked` ..."""
-    received_at: datetime
-    """When it reached this server: the offboarding clock starts."""
-    occurred_at: datetime | None = None
-    """When it happened, as the sender says."""
-    actor: str | None = None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What ended, and what the trail has to say of it."""
-
-    sessions: int
-    families: int
-    codes: int
-    tokens: int
-    seconds: float
-    """From the signal to here; what remains is the commit."""
-    events: tuple[Event, ...]
+_IN_BULK = {"synchronize_session": False}
 
 
 def end_access(tx: Transaction, user: User, signal: Signal, now: datetime) -> Ended:
-    """Everything of this person. Whether they may come back is their status, which the caller sets."""
-    # First, and by one row: from its commit on nothing of before counts, whoever is writing it meanwhile.
-    user.cut_at = now
-    tx.flush()
-    return _end(
-        tx,
-        user,
-        signal,
-        now,
-        sessions=Session.user_id == user.id,
-        families=TokenFamily.user_id == user.id,
-        codes=AuthorizationCode.user_id == user.id,
-        devices=DeviceCode.user_id == user.id,
-    )
+    """Everything of this person."""
+    [ended] = end_many(tx, user.tenant_id, [Leaving(user.id, signal)], lambda: now)
+    tx.refresh(user, ["cut_at"])
+    return ended
 
 
 def end_sessions(
     tx: Transaction, user: User, digests: Sequence[str], signal: Signal, now: datetime
 ) -> Ended:
     """These sessions of this person, and what was granted in them; everything else of them stays."""
-    return _end(
-        tx,
-        user,
-        signal,
-        now,
-        sessions=Session.digest.in_(digests),
-        families=TokenFamily.session_digest.in_(digests),
-        codes=AuthorizationCode.session_digest.in_(digests),
-        devices=DeviceCode.session_digest.in_(digests),
-    )
+    leaving = Leaving(user.id, signal, frozenset(digests))
+    [ended] = end_many(tx, user.tenant_id, [leaving], lambda: now)
+    return ended
 
 
-def _end(
-    tx: Transaction,
-    user: User,
-    signal: Signal,
-    now: datetime,
-    *,
-    sessions: ColumnElement[bool],
-    families: ColumnElement[bool],
-    codes: ColumnElement[bool],
-    devices: ColumnElement[bool],
-) -> Ended:
-    ended = list(
-        tx.scalars(
-            update(Session)
-            .where(Session.tenant_id == user.tenant_id, sessions, Session.ended_at.is_(None))
-            .values(ended_at=now)
-            .returning(Session.digest)
-        )
-    )
-    if ended:
-        tx.execute(
-            delete(AuthorizationRequest).where(AuthorizationRequest.session_digest.in_(ended))
-        )
-    # Families before codes, each in key order, as the token lane locks them: two orders would be a deadlock.
-    revoked = _revoke(tx, user, families, signal, now)
-    codes_ended = _spend(tx, user, codes, devices, now)
+def end_many(
+    tx: Transaction, tenant_id: str, leavings: Sequence[Leaving], clock: Clock
+) -> list[Ended]:
+    """All of them, people of one tenant; what ended in their order. What two of them cover counts for the first."""
+    if not leavings:
+        return []
+    tx.flush()
+    # Inside of the transaction: what was signed in before this moment is over.
+    now = clock()
+    scope = _Scope(tx, tenant_id, leavings)
+    _cut(tx, scope, now)
+    _end_sessions(tx, scope, now)
+    # Families before codes, as the token lane locks them: two orders would be a deadlock.
+    _revoke_families(tx, scope, now)
+    _spend_codes(tx, scope, now)
+    _deny_devices(tx, scope, now)
     # A code that was being redeemed while we waited for it has made one more.
-    revoked += _revoke(tx, user, families, signal, now)
-    tokens = 0
-    if revoked:
-        tokens = _count(
-            tx,
-            update(IssuedToken)
-            .where(
-                IssuedToken.family_id.in_([it.id for it in revoked]),
-                IssuedToken.revoked_at.is_(None),
-                IssuedToken.expires_at > now,
+    _revoke_families(tx, scope, now)
+    _revoke_tokens(tx, scope, now)
+    ended_at = clock()
+    tx.execute(insert(Departure), [_departure(tenant_id, it, ended_at) for it in scope.tallies])
+    return [_ended(it, ended_at) for it in scope.tallies]
+
+
+def observe(signals: Iterable[Signal], now: datetime) -> None:
+    """Tell the clock after the commit, which only now is part of the time."""
+    for signal in signals:
+        elapsed = (now - signal.received_at).total_seconds()
+        OFFBOARDING_SECONDS.labels(signal.source).observe(max(0.0, elapsed))
+
+
+@dataclass
+class _Tally:
+    """What ended because of one of them."""
+
+    leaving: Leaving
+    sessions: int = 0
+    codes: int = 0
+    tokens: int = 0
+    families: list[tuple[str, str]] = field(default_factory=list)
+    """Id and client of each."""
+
+
+class _Scope:
+    """Whom and what the statements are about, and for whom each ended row counts."""
+
+    def __init__(self, tx: Transaction, tenant_id: str, leavings: Sequence[Leaving]) -> None:
+        self._tx = tx
+        self.tenant_id = tenant_id
+        self.tallies = [_Tally(leaving) for leaving in leavings]
+        self.whole = {it.user_id for it in leavings if it.sessions is None}
+        self.partial = {it.user_id for it in leavings} - self.whole
+        self.digests = {
+            digest for it in leavings if it.user_id in self.partial for digest in it.sessions or ()
+        }
+        self._of: dict[str, list[_Tally]] = {}
+        for tally in self.tallies:
+            self._of.setdefault(tally.leaving.user_id, []).append(tally)
+        self.family_tallies: dict[str, _Tally] = {}
+
+    def rows_of(
+        self,
+        tenant: InstrumentedAttribute[str],
+        user: InstrumentedAttribute[Any],
+        session: InstrumentedAttribute[Any],
+    ) -> ColumnElement[bool]:
+        """Everything of some people; of others, what stands on some sessions of theirs."""
+        those: list[ColumnElement[bool]] = []
+        if self.whole:
+            those.append(self.among(user, self.whole))
+        if self.partial:
+            those.append(
+                self.among(user, self.partial) & self.among(session, self.digests),
             )
-            .values(revoked_at=now),
+        return (tenant == self.tenant_id) & or_(*those)
+
+    def among(
+        self, column: InstrumentedAttribute[Any], values: Iterable[str]
+    ) -> ColumnElement[bool]:
+        """One of these."""
+        return among(self._tx, column, values)
+
+    def tally(self, user_id: str, session_digest: str | None) -> _Tally:
+        """Whom an ended row counts for."""
+        tallies = self._of[user_id]
+        return next((it for it in tallies if it.leaving.covers(session_digest)), tallies[0])
+
+
+def _cut(tx: Transaction, scope: _Scope, now: datetime) -> None:
+    """First, and by one row each: from the commit on nothing of before counts, whoever is writing it meanwhile."""
+    if not scope.whole:
+        return
+    people = tx.execute(
+        select(User.id, User.cut_at)
+        .where(User.tenant_id == scope.tenant_id, scope.among(User.id, scope.whole))
+        .order_by(User.id)
+        .with_for_update()
+    ).all()
+    # Never back: another end may have waited for less long.
+    earlier = [it.id for it in people if it.cut_at is None or it.cut_at < now]
+    _set(tx, User, scope.among(User.id, earlier), cut_at=now)
+
+
+def _end_sessions(tx: Transaction, scope: _Scope, now: datetime) -> None:
+    rows = tx.execute(
+        select(Session.digest, Session.user_id)
+        .where(
+            scope.rows_of(Session.tenant_id, Session.user_id, Session.digest),
+            Session.ended_at.is_(None),
         )
-    seconds = (now - signal.received_at).total_seconds()
-    tx.add(
-        Departure(
-            id=entropy.new_id("dep"),
-            tenant_id=user.tenant_id,
-            user_id=user.id,
-            source=signal.source,
-            because=signal.because,
-            signalled_at=signal.received_at,
-            occurred_at=signal.occurred_at,
-            ended_at=now,
-            sessions=len(ended),
-            families=len(revoked),
-            codes=codes_ended,
-            tokens=tokens,
-        )
+        .order_by(Session.digest)
+        .with_for_update()
+    ).all()
+    if not rows:
+        return
+    digests = [it.digest for it in rows]
+    _set(tx, Session, scope.among(Session.digest, digests), ended_at=now)
+    tx.execute(
+        delete(AuthorizationRequest)
+        .where(scope.among(AuthorizationRequest.session_digest, digests))
+        .execution_options(**_IN_BULK)
     )
-    tx.flush()
-    events: list[Event] = [
-        FamilyRevoked(
-            grant_id=it.id,
-            reason=signal.because,
-            subject=user.id,
-            client=it.client_id,
-            actor=signal.actor,
+    for row in rows:
+        scope.tally(row.user_id, row.digest).sessions += 1
+
+
+def _revoke_families(tx: Transaction, scope: _Scope, now: datetime) -> None:
+    rows = tx.execute(
+        select(
+            TokenFamily.id, TokenFamily.user_id, TokenFamily.client_id, TokenFamily.session_digest
         )
-        for it in revoked
-    ]
-    events.append(
-        AccessEnded(
-            subject=user.id,
-            actor=signal.actor,
-            source=signal.source,
-            reason=signal.because,
-            sessions=len(ended),
-            grants=len(revoked),
-            codes=codes_ended,
-            tokens=tokens,
-            seconds=seconds,
+        .where(
+            scope.rows_of(TokenFamily.tenant_id, TokenFamily.user_id, TokenFamily.session_digest),
+            TokenFamily.revoked_at.is_(None),
+            TokenFamily.expires_at > now,
         )
+        .order_by(TokenFamily.id)
+        .with_for_update()
+    ).all()
+    by_reason: dict[str, list[str]] = {}
+    for row in rows:
+        tally = scope.tally(row.user_id, row.session_digest)
+        tally.families.append((row.id, row.client_id))
+        scope.family_tallies[row.id] = tally
+        by_reason.setdefault(tally.leaving.signal.because, []).append(row.id)
+    for because, ids in sorted(by_reason.items()):
+        which = scope.among(TokenFamily.id, ids)
+        _set(tx, TokenFamily, which, revoked_at=now, revoked_because=because)
+
+
+def _spend_codes(tx: Transaction, scope: _Scope, now: datetime) -> None:
+    code = AuthorizationCode
+    rows = tx.execute(
+        select(code.digest, code.user_id, code.session_digest)
+        .where(
+            scope.rows_of(code.tenant_id, code.user_id, code.session_digest),
+            code.spent_at.is_(None),
+            code.expires_at > now,
+        )
+        .order_by(code.digest)
+        .with_for_update()
+    ).all()
+    if rows:
+        _set(tx, code, scope.among(code.digest, [it.digest for it in rows]), spent_at=now)
+    for row in rows:
+        scope.tally(row.user_id, row.session_digest).codes += 1
+
+
+def _deny_devices(tx: Transaction, scope: _Scope, now: datetime) -> None:
+    device = DeviceCode
+    rows = tx.execute(
+        select(device.digest, device.user_id, device.session_digest)
+        .where(
+            scope.rows_of(device.tenant_id, device.user_id, device.session_digest),
+            device.status == "approved",
+            device.expires_at > now,
+        )
+        .order_by(device.digest)
+        .with_for_update()
+    ).all()
+    if rows:
+        _set(tx, device, scope.among(device.digest, [it.digest for it in rows]), status="denied")
+    for row in rows:
+        scope.tally(row.user_id or "", row.session_digest).codes += 1
+
+
+def _revoke_tokens(tx: Transaction, scope: _Scope, now: datetime) -> None:
+    if not scope.family_tallies:
+        return
+    ended = tx.scalars(
+        update(IssuedToken)
+        .where(
+            scope.among(IssuedToken.family_id, scope.family_tallies),
+            IssuedToken.revoked_at.is_(None),
+            IssuedToken.expires_at > now,
+        )
+        .values(revoked_at=now)
+        .returning(IssuedToken.family_id)
+        .execution_options(**_IN_BULK)
     )
-    return Ended(len(ended), len(revoked), codes_ended, tokens, seconds, tuple(events))
+    for family_id in ended:
+        scope.family_tallies[family_id].tokens += 1
 
 
-def _revoke(
-    tx: Transaction, user: User, which: ColumnElement[bool], signal: Signal, now: datetime
-) -> list[TokenFamily]:
-    live = list(
-        tx.scalars(
-            select(TokenFamily)
-            .where(
-                TokenFamily.tenant_id == user.tenant_id,
-                which,
-                TokenFamily.revoked_at.is_(None),
-                TokenFamily.expires_at > now,
-            )
-            .order_by(TokenFamily.id)
-            .with_for_update()
-        )
-    )
-    for family in live:
-        family.revoked_at, family.revoked_because = now, signal.because
-    tx.flush()
-    return live
-
-
-def _spend(
+def _set(
     tx: Transaction,
-    user: User,
-    codes: ColumnElement[bool],
-    devices: ColumnElement[bool],
-    now: datetime,
-) -> int:
-    spent = _count(
-        tx,
-        update(AuthorizationCode)
-        .where(
-            AuthorizationCode.tenant_id == user.tenant_id,
-            codes,
-            AuthorizationCode.spent_at.is_(None),
-            AuthorizationCode.expires_at > now,
-        )
-        .values(spent_at=now),
-    )
-    return spent + _count(
-        tx,
-        update(DeviceCode)
-        .where(
-            DeviceCode.tenant_id == user.tenant_id,
-            devices,
-            DeviceCode.status == "approved",
-            DeviceCode.expires_at > now,
-        )
-        .values(status="denied"),
-    )
+    model: type[User | Session | TokenFamily | AuthorizationCode | DeviceCode],
+    which: ColumnElement[bool],
+    **values: object,
+) -> None:
+    tx.execute(update(model).where(which).values(**values).execution_options(**_IN_BULK))
 
 
-def _count(tx: Transaction, statement: Update) -> int:
-    return int(tx.execute(statement).rowcount)  # type: ignore[attr-defined]
+def _departure(tenant_id: str, tally: _Tally, now: datetime) -> dict[str, object]:
+    signal = tally.leaving.signal
+    return {
+        "id": entropy.new_id("dep"),
+        "tenant_id": tenant_id,
+        "user_id": tally.leaving.user_id,
+        "source": signal.source,
+        "because": signal.because,
+        "signalled_at": signal.received_at,
+        "occurred_at": signal.occurred_at,
+        "ended_at": now,
+        "sessions": tally.sessions,
+        "families": len(tally.families),
+        "codes": tally.codes,
+        "tokens": tally.tokens,
+    }
+
+
+def _ended(tally: _Tally, now: datetime) -> Ended:
+    leaving, signal = tally.leaving, tally.leaving.signal
+    seconds = (now - signal.received_at).total_seconds()
+    revoked = [
+        FamilyRevoked(
+            grant_id=family_id,
+            reason=signal.because,
+            subject=leaving.user_id,
+            client=client_id,
+            actor=signal.actor,
+        )
+        for family_id, client_id in tally.families
+    ]
+    ended = AccessEnded(
+        subject=leaving.user_id,
+        actor=signal.actor,
+        source=signal.source,
+        reason=signal.because,
+        sessions=tally.sessions,
+        grants=len(tally.families),
+        codes=tally.codes,
+        tokens=tally.tokens,
+        seconds=seconds,
+    )
+    return Ended(
+        tally.sessions,
+        len(tally.families),
+        tally.codes,
+        tally.tokens,
+        seconds,
+        (*revoked, ended),
+    )

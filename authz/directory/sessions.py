@@ -124,6 +124,20 @@ def find_session(
     )
 
 
+def hold(tx: Transaction, digest: str) -> bool:
+    """Whether the session still lives. If so, it lives until this transaction ends.
+
+    For whoever makes something that stands on a session which they read before: it could end between the two, and
+    what is made then would be nobody's to end.
+    """
+    held = tx.execute(
+        select(Session.digest)
+        .where(Session.digest == digest, Session.ended_at.is_(None))
+        .with_for_update(read=True)
+    )
+    return held.first() is not None
+
+
 def end_session(tx: Transaction, digest: str, now: datetime) -> None:
     """Sign out."""
     tx.execute(

@@ -32,6 +32,8 @@ class Profile:
     """Exactly one of these must be the only audience."""
     max_lifetime: timedelta
     required: frozenset[str] = frozenset()
+    has_subject: bool = True
+    """`sub` has to be there, as text."""
     audience_is_text: bool = False
     """A list is refused, even of one (FAPI 2.0 §5.3.2.1)."""
     max_chars: int = MAX_TOKEN_CHARS
@@ -126,7 +128,7 @@ def _check_claims(claims: Mapping[str, Any], profile: Profile, now: datetime) ->
         audience = audience[0]
     if not isinstance(audience, str) or audience not in profile.audiences:
         raise JwtError("jwt_aud")
-    for name in profile.required | {"sub"}:
+    for name in profile.required | ({"sub"} if profile.has_subject else set()):
         value = claims.get(name)
         # Printable: neither NUL nor half a surrogate pair, which no database stores.
         if not isinstance(value, str) or not 1 <= len(value) <= 2048 or not value.isprintable():

@@ -20,7 +20,7 @@ from authz.audit.events import (
     Event,
 )
 from authz.db.models import AuthorizationCode, GroupMember, RoleBinding
-from authz.directory.sessions import SignedIn
+from authz.directory.sessions import SignedIn, hold
 from authz.errors import (
     AccessDenied,
     ConsentRequired,
@@ -112,7 +112,8 @@ def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: dat
     PushedRequestRefused is not for the return address: somebody else answered this request meanwhile.
     """
     request = asking.request
-    if needs_sign_in(request, asking.signed_in, now):
+    is_over = not hold(tx, asking.signed_in.digest)
+    if is_over or needs_sign_in(request, asking.signed_in, now):
         if "none" in request.prompt:
             raise LoginRequired("the person has to sign in", reason="login_required")
         signed_in = asking.signed_in

@@ -40,6 +40,19 @@ BREAK_GLASS = Counter(
     "Sign-ins by password of people whose domain has to use its identity provider: alert on any.",
     registry=REGISTRY,
 )
+OFFBOARDING_SECONDS = Histogram(
+    "authz_offboarding_seconds",
+    "Time from the arrival of a signal to the commit that ended the last credential it is about.",
+    ["source"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 5, 7.5, 10, 30, 60, 300),
+    registry=REGISTRY,
+)
+SIGNALS = Counter(
+    "authz_signals_total",
+    "What identity providers told, by way (logout_token, push, poll) and what came of it.",
+    ["way", "outcome"],
+    registry=REGISTRY,
+)
 LIMITED = Counter(
     "authz_limited_total",
     "Requests refused because a budget was used up.",

@@ -36,7 +36,8 @@ class Kind(Protocol):
         """Statements that apply the changes of a batch; the last value of a fact wins."""
 
 
-KINDS: tuple[Kind, ...] = (replays, families, codes, devices, tokens, sessions, pushed, people)
+# Sessions before what stands on them, as `directory.leaving` ends them.
+KINDS: tuple[Kind, ...] = (replays, sessions, families, codes, devices, tokens, pushed, people)
 
 
 def read_calls(keys: Iterable[tuple[str, FactKeys]]) -> list[Read]:

@@ -33,6 +33,9 @@ SESSIONS = Query(
     )
     .join_from(Session, User, and_(User.id == Session.user_id, User.tenant_id == Session.tenant_id))
     .where(AnyOf(Session.digest, "sessions"))
+    .order_by(Session.digest)
+    # The code that will be made stands on it: its end either sees the code or is seen here.
+    .with_for_update(read=True, of=Session)
 )
 CONSENTS = Query(
     select(

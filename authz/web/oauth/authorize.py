@@ -13,7 +13,7 @@ from starlette.routing import Route
 from authz import audit
 from authz.audit.events import SessionEnded
 from authz.clients.resolution import ClientRefused
-from authz.directory.sessions import SignedIn, end_session, find_session
+from authz.directory.sessions import SignedIn, end_session, find_session, hold
 from authz.errors import OAuthError, TooManyRequests
 from authz.oauth import authorize as engine
 from authz.oauth.asking import Asking
@@ -171,7 +171,8 @@ class _Flow:
         error: OAuthError | None = None
         code = None
         with self.services.database.write() as tx:
-            if not take_pending(tx, pending_id, signed_in, self.now):
+            is_held = hold(tx, signed_in.digest)
+            if not is_held or not take_pending(tx, pending_id, signed_in, self.now):
                 return answered_already(self.edge, configuration)
             if decision == "allow":
                 try:
@@ -214,8 +215,9 @@ class _Flow:
             pending = find_pending(tx, pending_id, signed_in, self.now)
             if pending is None:
                 return answered_already(self.edge, configuration)
-            take_pending(tx, pending_id, signed_in, self.now)
+            # In the order of whoever ends the session from outside: two orders would be a deadlock.
             end_session(tx, signed_in.digest, self.now)
+            take_pending(tx, pending_id, signed_in, self.now)
             event = SessionEnded(subject=signed_in.user_id)
             audit.record(
                 tx, configuration.tenant.id, event, key=configuration.audit_key, now=self.now

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from authz import audit
 from authz.audit.events import SessionEnded
-from authz.directory.sessions import SignedIn, end_session, find_session
+from authz.directory.sessions import SignedIn, end_session, find_session, hold
 from authz.errors import OAuthError, TooManyRequests
 from authz.oauth import device_approval as engine
 from authz.oauth.configuration import TenantConfiguration
@@ -198,6 +198,8 @@ class _Visit:
         self, tx: Session, configuration: TenantConfiguration, signed_in: SignedIn, confirm_id: str
     ) -> WaitingDevice | None:
         """The device this session was shown, if it still waits and its client is who it was (CIMD-28)."""
+        if not hold(tx, signed_in.digest):
+            return None
         pending = find_pending_device(tx, confirm_id, signed_in, self.now)
         if pending is None or not take_pending(tx, confirm_id, signed_in, self.now):
             return None

@@ -1,0 +1,48 @@
+"""What is said of an end of somebody's access: who signals it, how far it goes, and what ended."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from authz.audit.events import Event
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Who says that somebody's access ends, and since when."""
+
+    source: str
+    """`scim`, `logout_token`, `shared_signal` or `operator`."""
+    because: str
+    """A slug for the trail: `user_disabled`, `session_revoked` ..."""
+    received_at: datetime
+    """When it reached this server: the offboarding clock starts."""
+    occurred_at: datetime | None = None
+    """When it happened, as the sender says."""
+    actor: str | None = None
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Whose access ends, and how much of it. Whether they may come back is their status, which the caller sets."""
+
+    user_id: str
+    signal: Signal
+    sessions: frozenset[str] | None = None
+    """Digests: these sessions of theirs, and what was granted in them. None: everything of theirs."""
+
+    def covers(self, session_digest: str | None) -> bool:
+        """Whether something that stands on this session ends."""
+        return self.sessions is None or session_digest in self.sessions
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What ended, and what the trail has to say of it."""
+
+    sessions: int
+    families: int
+    codes: int
+    tokens: int
+    seconds: float
+    """From the signal to here; what remains is the commit."""
+    events: tuple[Event, ...]
