@@ -36,11 +36,12 @@ from authz.db.statements import Call, Query, Row
 
 J = TypeVar("J")
 R = TypeVar("R")
+P_contra = TypeVar("P_contra", contravariant=True)
 
 MAX_QUEUED = 2048
 MAX_BATCH = 128
 _ATTEMPTS = 5
-_RETRY_STATES = ("40001", "40P01")
+RETRY_STATES = ("40001", "40P01")
 _LOST_STATES = ("08", "57P0")
 """The connection failed, or the server is going down or coming up."""
 
@@ -77,12 +78,13 @@ class LaneStatistics:
     reruns: int = 0
 
 
-class Runner(Protocol):
-    """One engine's way to run a program in a transaction."""
+PhaseProgram = Generator[Phase, list[list[Row]], list[Any]]
 
-    async def run(
-        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
-    ) -> list[Any]:
+
+class Runner(Protocol[P_contra]):
+    """One way to run a kind of program in a transaction."""
+
+    async def run(self, program: P_contra, statistics: LaneStatistics) -> list[Any]:
         """Run to the end and commit; raises what the database raised after rolling back."""
 
     def is_retryable(self, error: Exception) -> bool:
@@ -94,10 +96,12 @@ class Runner(Protocol):
 
 @dataclass
 class Lane(Generic[J, R]):
-    """The queue in front of a runner. One per process."""
+    """The queue in front of a runner. One per process and kind of work."""
 
-    runner: Runner
-    program: Program[J, R]
+    runner: Runner[Any]
+    program: Callable[[Sequence[J]], Any]
+    """What the runner runs, made from the jobs of a batch; it answers one result per job."""
+    max_batch: int = MAX_BATCH
     statistics: LaneStatistics = field(default_factory=LaneStatistics)
     _waiting: list[tuple[J, asyncio.Future[R]]] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -134,7 +138,7 @@ class Lane(Generic[J, R]):
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            taken, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
+            taken, self._waiting = self._waiting[: self.max_batch], self._waiting[self.max_batch :]
             await self._decide([job for job, _ in taken], [future for _, future in taken])
 
     async def _decide(self, jobs: list[J], futures: list[asyncio.Future[R]]) -> None:
@@ -170,7 +174,7 @@ class Lane(Generic[J, R]):
         raise AssertionError("unreachable")
 
 
-def open_runner(database: Database) -> Runner:
+def open_runner(database: Database) -> Runner[PhaseProgram]:
     """The runner for this database."""
     if database.is_sqlite:
         return SqliteRunner(database)
@@ -185,9 +189,7 @@ class PostgresqlRunner:
         self.dsn = dsn
         self._pipeline: Pipeline | None = None
 
-    async def run(
-        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
-    ) -> list[Any]:
+    async def run(self, program: PhaseProgram, statistics: LaneStatistics) -> list[Any]:
         """BEGIN travels with the first phase and COMMIT with the last: a batch is two round trips."""
         pipeline = await self._opened()
         committing = False
@@ -235,7 +237,7 @@ class PostgresqlRunner:
 
     def is_retryable(self, error: Exception) -> bool:
         """A serialization failure, a deadlock, or a connection lost before COMMIT was sent."""
-        if isinstance(error, psycopg.Error) and error.sqlstate in _RETRY_STATES:
+        if isinstance(error, psycopg.Error) and error.sqlstate in RETRY_STATES:
             return True
         return _is_lost(error)
 
@@ -262,16 +264,12 @@ class SqliteRunner:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="token-lane")
         self._connection: sqlite3.Connection | None = None
 
-    async def run(
-        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
-    ) -> list[Any]:
+    async def run(self, program: PhaseProgram, statistics: LaneStatistics) -> list[Any]:
         """Hand the batch to the thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._run, program, statistics)
 
-    def _run(
-        self, program: Generator[Phase, list[list[Row]], list[Any]], statistics: LaneStatistics
-    ) -> list[Any]:
+    def _run(self, program: PhaseProgram, statistics: LaneStatistics) -> list[Any]:
         if self._connection is None:
             self._connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False

@@ -1,0 +1,54 @@
+"""Batches of the plain lane: the queue of `db.batch` in front of functions of a session.
+
+For work that comes in crowds but needs what only a session has. The function gets the whole batch, and everything it
+does is one transaction.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from authz.db.batch import RETRY_STATES, LaneStatistics
+from authz.db.engine import Database
+
+Work = Callable[[Session], list[Any]]
+
+
+class PlainRunner:
+    """A thread of its own with a session for each batch."""
+
+    def __init__(self, database: Database, *, name: str) -> None:
+        self._database = database
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def run(self, program: Work, statistics: LaneStatistics) -> list[Any]:
+        """Hand the batch to the thread."""
+        statistics.round_trips += 1
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, program)
+
+    def _run(self, program: Work) -> list[Any]:
+        with self._database.write() as tx:
+            return program(tx)
+
+    def is_retryable(self, error: Exception) -> bool:
+        """Whether the same batch may succeed when run again."""
+        return is_retryable(error)
+
+    async def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+
+def is_retryable(error: Exception) -> bool:
+    """A serialization failure, a deadlock, or a lock that was held for longer than the timeout."""
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = error.orig
+    if isinstance(cause, sqlite3.OperationalError):
+        return "locked" in str(cause)
+    return getattr(cause, "sqlstate", None) in RETRY_STATES
