@@ -14,13 +14,14 @@ import structlog
 from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from authz import entropy
+from authz import entropy, secretstores
 from authz.admin import audit, keys, registration
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
     AuthorizationCode,
     AuthorizationRequest,
+    Departure,
     DeviceCode,
     IssuedToken,
     PushedRequest,
@@ -30,6 +31,10 @@ from authz.db.models import (
     Tenant,
     TokenFamily,
 )
+from authz.federation import streams
+from authz.federation.desk import Recipient
+from authz.federation.poller import Poller
+from authz.federation.streams import Stream
 from authz.services import Services
 
 log = structlog.get_logger()
@@ -38,6 +43,8 @@ EXPLAINABLE = timedelta(days=90)
 """How long after its end a token can still be explained (`authz explain`)."""
 TOMBSTONES = timedelta(days=1)
 """How long a spent code is recognised as replayed."""
+REPORTED = timedelta(days=400)
+"""How long the offboarding clock remembers an event: a year and a little, for whoever compares."""
 _ROWS_AT_ONCE = 2000
 _CLIENTS_AT_ONCE = 200
 _TICK = timedelta(seconds=15)
@@ -77,6 +84,7 @@ def remove_expired(services: Services, now: datetime) -> None:
         (DeviceCode.digest, DeviceCode.expires_at < now - TOMBSTONES),
         (ReplayKey.key, ReplayKey.expires_at < now),
         (Session.digest, _is_forgotten(now)),
+        (Departure.id, Departure.ended_at < now - REPORTED),
         (IssuedToken.jti, IssuedToken.expires_at < now - EXPLAINABLE),
         (TokenFamily.id, TokenFamily.expires_at < now - EXPLAINABLE),
     ]
@@ -98,7 +106,7 @@ def _is_forgotten(now: datetime) -> ColumnElement[bool]:
         TokenFamily.expires_at > now,
     )
     is_over = or_(Session.expires_at < now, Session.ended_at < now - TOMBSTONES)
-    return is_over & or_(Session.upstream_session.is_(None), ~granted)
+    return is_over & or_(Session.connection_id.is_(None), ~granted)
 
 
 def wipe_gone_keys(services: Services, now: datetime) -> None:
@@ -129,8 +137,29 @@ def remove_unused_clients(services: Services, now: datetime) -> None:
                 break
 
 
+def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
+    """Ask the transmitters of security events that do not push (RFC 8936)."""
+    found: list[tuple[Stream, Recipient]] = []
+    with services.database.read() as tx:
+        for stream, slug in streams.polled(tx):
+            configuration = services.configurations.find(tx, slug)
+            if configuration is not None:
+                recipient = Recipient(stream.tenant_id, configuration.audit_key)
+                found.append((stream, recipient))
+    if found:
+        poller = Poller(
+            services.database,
+            services.network,
+            services.documents,
+            secretstores.resolve,
+            services.clock,
+        )
+        poller.turn(found)
+
+
 JOBS: dict[str, Job] = {
     "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
+    "poll-signals": Job(timedelta(seconds=15), poll_signals),
     "retention": Job(timedelta(hours=1), remove_expired),
     "unused-clients": Job(timedelta(hours=1), remove_unused_clients),
     "wipe-keys": Job(timedelta(hours=1), wipe_gone_keys),

@@ -264,6 +264,8 @@ class Limits:
         # quotas of rows are (ATK-61).
         self._registrations = Bucket(burst=60, every=timedelta(seconds=10))
         self._registrations_of_all = Bucket(burst=600, every=timedelta(seconds=1))
+        # Good ones are never too many: a company that closes a department tells of all its people at once.
+        self._bad_signals = per_minute(settings.failures_per_address)
         self._fetches = per_minute(settings.fetches_per_user)
         self._waiting = _Waiting((3, 8, 20))
 
@@ -305,6 +307,15 @@ class Limits:
         if wait := self._registrations_of_all.take(tenant, now):
             raise _limited("register", "registrations_of_all", wait)
 
+    def signalling(self, endpoint: str, address: str) -> None:
+        """One statement of an identity provider. Raises TooManyRequests when too many from there were not believed."""
+        if wait := self._bad_signals.wait(address, self._now()):
+            raise _limited(endpoint, "bad_signals_per_address", wait)
+
+    def bad_signal(self, address: str) -> None:
+        """One that was not believed: it cost us a signature, and stays cheap for us from now on."""
+        self._bad_signals.take(address, self._now())
+
     def guess_user_code(self, user: str, address: str) -> None:
         """One code typed by a signed-in person, right or wrong. Raises TooManyRequests (DEV-02).
 
@@ -317,6 +328,7 @@ class Limits:
         work = {id(w): w for w in self._work.values()}.values()
         buckets = {id(b): b for w in work for b in (w.address, w.client, w.public, w.user)}
         counted = sum(len(bucket) for bucket in buckets.values())
+        counted += len(self._bad_signals)
         counted += len(self._registrations) + len(self._registrations_of_all)
         return counted + len(self._clients) + len(self._user_codes) + len(self._fetches)
 

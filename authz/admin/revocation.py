@@ -15,23 +15,19 @@ def revoke_families(
     tenant_id: str,
     *,
     because: str,
-    user_id: str | None = None,
-    client_id: str | None = None,
+    client_id: str,
 ) -> list[Event]:
-    """End every live family of a person, of a client, or of one at the other.
+    """End every live family of a client. Those of a person end with everything else of theirs: `directory.leaving`.
 
     Answers one event for each, to be recorded with the change that caused it: the trail says of every grant when
     and why it ended.
     """
     query = select(TokenFamily).where(
         TokenFamily.tenant_id == tenant_id,
+        TokenFamily.client_id == client_id,
         TokenFamily.revoked_at.is_(None),
         TokenFamily.expires_at > operator.now,
     )
-    if user_id is not None:
-        query = query.where(TokenFamily.user_id == user_id)
-    if client_id is not None:
-        query = query.where(TokenFamily.client_id == client_id)
     # In key order, as the token lane locks them: two orders would be a deadlock.
     families = tx.scalars(query.order_by(TokenFamily.id).with_for_update()).all()
     events: list[Event] = []

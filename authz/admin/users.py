@@ -7,8 +7,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authz import entropy, passwords
+from authz.admin import leaving
 from authz.admin.operator import Operator
-from authz.admin.revocation import end_sessions, revoke_families
+from authz.admin.revocation import end_sessions
 from authz.db.models import Role, RoleBinding, TokenFamily, User
 from authz.directory import groups, users
 from authz.errors import Conflict, Invalid
@@ -122,15 +123,19 @@ def set_password(
 
 
 def disable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> Disabled:
-    """Close the account: every grant is revoked, every browser signed out."""
+    """Close the account: every grant, browser, code and live access token of the person ends."""
     row = users.load(tx, tenant_id, reference)
     row.status, row.updated_at = "disabled", operator.now
-    tx.flush()
-    ended = end_sessions(tx, operator, tenant_id, row.id)
-    revoked = revoke_families(tx, operator, tenant_id, because="user_disabled", user_id=row.id)
-    values = {"status": "disabled", "revoked_grants": len(revoked), "ended_sessions": ended}
-    operator.changed(tx, tenant_id, "user.status", row.id, values, subject=row.id, also=revoked)
-    return Disabled(_line(row), len(revoked), ended)
+    ended = leaving.end(tx, operator, row, "user_disabled")
+    values = {
+        "status": "disabled",
+        "revoked_grants": ended.families,
+        "ended_sessions": ended.sessions,
+    }
+    operator.changed(
+        tx, tenant_id, "user.status", row.id, values, subject=row.id, also=ended.events
+    )
+    return Disabled(_line(row), ended.families, ended.sessions)
 
 
 def enable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> UserLine:

@@ -148,6 +148,20 @@ class AccessEnded(Event):
     tokens: int
     seconds: float
     """From the arrival of the signal to the end of the last credential, without the commit."""
+    via: str | None = None
+    """The connection or the stream the signal came through."""
+    reference: str | None = None
+    """The sender's own name of the signal (`jti`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamNoted(Event):
+    """A stream of security events said something of itself."""
+
+    kind = "signal_stream.noted"
+    stream: str
+    event: str
+    reference: str
 
 
 @dataclass(frozen=True, kw_only=True)

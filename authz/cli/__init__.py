@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "users": (
         "authz.cli.users:app",
-        "People: list, add, password, disable, enable, break-glass, show.",
+        "People: list, add, password, end-access, disable, enable, break-glass, show.",
     ),
     "groups": ("authz.cli.groups:app", "Groups: list, add, members."),
     "connections": (
@@ -42,6 +42,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),
     "keys": ("authz.cli.keys:app", "Signing keys: list, rotate."),
+    "signals": (
+        "authz.cli.signals:app",
+        "Streams of security events: list, add, rotate-token, enable, disable, remove.",
+    ),
+    "offboarding": ("authz.cli.offboarding:app", "How long the end of access takes."),
     "explain": ("authz.cli.explain:app", "Why an access token holds what it holds."),
     "doctor": ("authz.cli.doctor:app", "What keeps MCP clients from connecting to a server."),
     "audit": ("authz.cli.audit:app", "The audit trail: verify, export, checkpoint."),

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from authz.admin import users
+from authz.admin import leaving, users
 from authz.cli import values
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
 
-app = group("People: list, add, password, disable, enable, show.")
+app = group("People: list, add, password, end-access, disable, enable, break-glass, show.")
 _User = Annotated[str, typer.Argument(help="A login name or an id (usr_…).", metavar="USER")]
 
 
@@ -86,9 +86,27 @@ def break_glass(
     return Result(line, text)
 
 
+@command(app, "end-access")
+def end_access(
+    run: Run,
+    user: _User,
+    disable: Annotated[
+        bool, typer.Option("--disable", help="Disable the account as well.")
+    ] = False,
+) -> Result:
+    """End everything a person has: sessions, grants, codes, live access tokens. They may sign in again."""
+    with run.write() as (tx, operator, tenant_id):
+        done = leaving.end_access(tx, operator, tenant_id, user, disable=disable)
+    text = (
+        f"Ended for {done.login}: {done.sessions} sessions, {done.grants} grants, {done.codes} codes, "
+        f"{done.tokens} access tokens. The account is {done.status}."
+    )
+    return Result(done, text)
+
+
 @command(app, "disable")
 def disable(run: Run, user: _User) -> Result:
-    """Close an account: every grant is revoked, every browser signed out."""
+    """Close an account: every grant, browser, code and live access token of the person ends."""
     with run.write() as (tx, operator, tenant_id):
         done = users.disable(tx, operator, tenant_id, user)
     text = (

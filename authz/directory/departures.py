@@ -19,6 +19,10 @@ class Signal:
     occurred_at: datetime | None = None
     """When it happened, as the sender says."""
     actor: str | None = None
+    via: str | None = None
+    """The connection or the stream it came through, by name."""
+    reference: str | None = None
+    """The sender's own name of it (`jti`), to find it in their log."""
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,8 @@ def _ended(tally: _Tally, now: datetime) -> Ended:
         codes=tally.codes,
         tokens=tally.tokens,
         seconds=seconds,
+        via=signal.via,
+        reference=signal.reference,
     )
     return Ended(
         tally.sessions,

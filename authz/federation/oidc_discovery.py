@@ -9,20 +9,15 @@ Decisions:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
 
 from authz.federation.connector import MISCONFIGURED, SignInRefused, Tools
+from authz.federation.keys_of import CEILING, FLOOR, Keys, read_keys
 from authz.federation.oidc_requests import refused_by_network
-from authz.jose import ASYMMETRIC, JwtError, import_jwks
+from authz.jose import JwtError
 from authz.net import NetworkError, Profile
 from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
 
-FLOOR = timedelta(minutes=5)
-CEILING = timedelta(hours=1)
 _MAX_BYTES = 128 * 1024
-
-Keys = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -79,19 +74,24 @@ class _ProviderOf:
 
 
 def load_provider(tools: Tools, issuer: str) -> Provider:
-    """The metadata of an issuer. Raises SignInRefused."""
-    work = tools.documents.load(
-        f"{issuer.removesuffix('/')}/.well-known/openid-configuration",
-        profile=Profile.OPERATOR,
-        max_bytes=_MAX_BYTES,
-        floor=FLOOR,
-        ceiling=CEILING,
-        parse=_ProviderOf(issuer, tools.network.config.allow_loopback),
-    )
+    """The metadata of an issuer. Raises SignInRefused. From a thread."""
+    return tools.network.run_blocking(find_provider(tools, issuer))
+
+
+async def find_provider(tools: Tools, issuer: str) -> Provider:
+    """The same on the event loop."""
     try:
-        return tools.network.run_blocking(work).value
+        document = await tools.documents.load(
+            f"{issuer.removesuffix('/')}/.well-known/openid-configuration",
+            profile=Profile.OPERATOR,
+            max_bytes=_MAX_BYTES,
+            floor=FLOOR,
+            ceiling=CEILING,
+            parse=_ProviderOf(issuer, tools.network.config.allow_loopback),
+        )
     except NetworkError as error:
         raise refused_by_network("discovery", error) from error
+    return document.value
 
 
 def load_keys(tools: Tools, provider: Provider, *, anew: bool = False) -> Keys:
@@ -103,7 +103,7 @@ def load_keys(tools: Tools, provider: Provider, *, anew: bool = False) -> Keys:
         max_bytes=_MAX_BYTES,
         floor=FLOOR,
         ceiling=CEILING,
-        parse=_keys,
+        parse=read_keys,
     )
     try:
         return tools.network.run_blocking(work).value
@@ -111,7 +111,3 @@ def load_keys(tools: Tools, provider: Provider, *, anew: bool = False) -> Keys:
         raise refused_by_network("keys", error) from error
     except JwtError as error:
         raise SignInRefused(f"keys_{error.reason}") from error
-
-
-def _keys(document: object) -> Keys:
-    return import_jwks(document, algorithms=ASYMMETRIC)

@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from authz import entropy
 from authz.clock import numeric_date
 from authz.federation.connector import SignInRefused, Wish
-from authz.federation.oidc_discovery import Keys
+from authz.federation.keys_of import Keys
 from authz.federation.oidc_requests import MAX_ANSWER_BYTES
 from authz.jose import LEEWAY, JwtError, Profile, read_unverified, time_claim, verify_jwt
 

@@ -15,6 +15,7 @@ from authz.db import migrate
 from authz.db.batch import Lane, open_runner
 from authz.directory.local_login import LocalLogin
 from authz.federation.connector import Tools
+from authz.federation.desk import SignalDesk
 from authz.federation.registry import Connectors
 from authz.limits import Limits
 from authz.oauth.back_channel import BackChannel
@@ -66,6 +67,7 @@ class Edge:
     userinfo: UserInfo
     local_login: LocalLogin
     connectors: Connectors
+    signals: SignalDesk
     pages: Pages
     trusted_proxies: frozenset[str]
 
@@ -91,9 +93,11 @@ class Edge:
         self.services.network.start(asyncio.get_running_loop())
         await asyncio.to_thread(self.find_configuration, DEFAULT_SLUG)
         await self.channel.lane.start()
+        await self.signals.lane.start()
         try:
             yield
         finally:
+            await self.signals.lane.close()
             await self.channel.lane.close()
 
 
@@ -123,6 +127,7 @@ def make_edge(services: Services) -> Edge:
         Authorities() if issuers is None else Authorities.load(issuers),
     )
     own_tokens = OwnTokens()
+    tools = Tools(services.network, services.documents, secretstores.resolve)
     return Edge(
         services=services,
         rules=rules,
@@ -135,7 +140,8 @@ def make_edge(services: Services) -> Edge:
         devices=DeviceAuthorization(channel),
         userinfo=UserInfo(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
-        connectors=Connectors(Tools(services.network, services.documents, secretstores.resolve)),
+        connectors=Connectors(tools),
+        signals=SignalDesk(services.database, tools, services.clock),
         pages=Pages(),
         trusted_proxies=frozenset(settings.server.trusted_proxies),
     )

@@ -17,6 +17,7 @@ _MAX_ENCODED = 8 * 1024
 """Percent signs of a form: each costs what a hundred plain characters do (ATK-62)."""
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
+_SET = "application/secevent+jwt"
 
 
 class BodyTooLarge(InvalidRequest):
@@ -43,6 +44,17 @@ async def read_json(request: Request) -> dict[str, Any]:
         return strict_json.read_object(await read_body(request))
     except strict_json.NotStrict as error:
         raise InvalidRequest(f"the body {error}", reason="body_not_json") from None
+
+
+async def read_set(request: Request) -> str:
+    """The security event token that is the body (RFC 8935 §2.1). Raises InvalidRequest."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != _SET:
+        raise InvalidRequest(f"the body must be {_SET}", reason="content_type")
+    try:
+        return (await read_body(request)).decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is not a token", reason="body_not_ascii") from None
 
 
 async def read_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> bytes:

@@ -22,6 +22,7 @@ from authz.tenants import SLUG_PATTERN
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 _JWT = "application/token-introspection+jwt"
+_SET = "application/secevent+jwt"
 _TENANT = "/t/{slug}"
 
 Part = dict[str, Any]
@@ -54,6 +55,8 @@ def description() -> Part:
             },
             f"{_TENANT}/register": {"post": _registration("register", "201", body=True)},
             f"{_TENANT}/register/{{client_id}}": _own_registration(),
+            f"{_TENANT}/federation/{{connection}}/backchannel-logout": {"post": _logout()},
+            f"{_TENANT}/signals/{{stream}}": {"post": _signal()},
             "/health/live": {"get": _health("live", "200")},
             "/health/ready": {"get": _health("ready", "200", "503")},
         },
@@ -191,6 +194,7 @@ _SCHEMAS: Part = {
         ),
         {**_METADATA, "client_id": _TEXT, "client_id_issued_at": _TIME},
     ),
+    "SetError": _object(("err",), {"err": _TEXT, "description": _TEXT}),
     "Health": _object(("status",), {"status": _TEXT, "because": _TEXT}, more=False),
 }
 
@@ -266,6 +270,35 @@ def _own_registration() -> Part:
         "put": _registration("replace_registration", "200", body=True),
         "delete": _registration("remove_registration", "204", body=False),
     }
+
+
+def _place(name: str) -> list[Part]:
+    return [_SLUG, {"name": name, "in": "path", "required": True, "schema": _TEXT}]
+
+
+def _logout() -> Part:
+    """OpenID Connect Back-Channel Logout §2.5."""
+    body = {"type": "object", "properties": {"logout_token": _TEXT}, "required": ["logout_token"]}
+    made = _operation(
+        "backchannel_logout",
+        _answers("200", None, "400", "404", "413", "429", "503"),
+        requestBody={"required": True, "content": {_FORM: {"schema": body}}},
+    )
+    return {**made, "parameters": _place("connection")}
+
+
+def _signal() -> Part:
+    """RFC 8935 §2: a security event token, pushed."""
+    answers = _answers("202", None, "404", "429", "503")
+    for status in ("400", "413"):
+        answers[status] = {"description": _REFUSALS[status], "content": _content("SetError")}
+    made = _operation(
+        "push_security_event",
+        answers,
+        security=[{"bearer": []}],
+        requestBody={"required": True, "content": {_SET: {"schema": _TEXT}}},
+    )
+    return {**made, "parameters": _place("stream")}
 
 
 def _health(name: str, *statuses: str) -> Part:

@@ -72,7 +72,8 @@ def test_disabling_ends_grants_and_sessions_and_says_so(desk):
     assert (ended.revoked_at, ended.revoked_because) == (desk.now, "user_disabled")
     assert desk.session(session).ended_at == desk.now
     assert desk.family(others).revoked_at is None
-    revoked, changed = events(desk)[-2:]
+    revoked, access, changed = events(desk)[-3:]
+    assert (access["kind"], access["detail"]["source"]) == ("access.ended", "operator")
     assert revoked["kind"] == "grant.revoked"
     assert revoked["detail"] == {"grant_id": family, "reason": "user_disabled"}
     assert changed["detail"]["what"] == "user.status"

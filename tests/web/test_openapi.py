@@ -23,8 +23,11 @@ from authz.oauth.grants import GRANTS
 from authz.web import openapi
 from authz.web.edge import TENANT_PATH
 from tests.support.arrange import REDIRECT, VERIFIER
+from tests.support.leaving import SESSION_REVOKED, Provider
 
 WRITTEN = Path(__file__).parents[2] / "docs" / "openapi.json"
+# A token as a whole body is text.
+schemathesis.serializer.alias("application/secevent+jwt", "text/plain")
 DESCRIPTION = openapi.description()
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
 OPERATIONS = {
@@ -41,9 +44,11 @@ CHECKS = [
 stricter = pytest.mark.only("postgresql")
 PAGES = tuple(
     f"{TENANT_PATH}/{page}/"
-    for page in ("authorize", "login", "logout", "consent", "device", "clients")
+    for page in ("authorize", "login", "logout", "consent", "device", "clients", "federation")
 )
 """For people."""
+FOR_PROVIDERS = "/backchannel-logout"
+"""For a program, below the addresses of a connection, which are for browsers."""
 
 
 def test_the_written_description_is_the_current_one():
@@ -74,7 +79,7 @@ def test_every_route_for_programs_is_described(server):
     programs = {
         (path, method)
         for path, method in served
-        if not f"{path}/".startswith(PAGES)
+        if (not f"{path}/".startswith(PAGES) or path.endswith(FOR_PROVIDERS))
         and path != TENANT_PATH
         # The same documents at the other places where clients look (MCP-AS-10 to -12).
         and not path.startswith(f"{TENANT_PATH}/.well-known")
@@ -110,8 +115,8 @@ def test_whatever_is_sent_is_answered_as_described(open_, known, name):
     """No 5xx, no undescribed status, media type or member."""
     operation = OPERATIONS[name]
     slug = {} if name.startswith("health") else {"slug": open_.slug}
-    if "{client_id}" in operation.path:
-        slug["client_id"] = known[0]
+    others = {"client_id": known[0], "connection": "corp", "stream": "signals"}
+    slug |= {part: value for part, value in others.items() if f"{{{part}}}" in operation.path}
     inputs = st.one_of(
         operation.as_strategy(mode, path_parameters=slug)
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
@@ -202,6 +207,19 @@ def test_what_succeeds_is_answered_as_described(open_, known):
     update = {**metadata, "client_id": made["client_id"]}
     answered("replace_registration", plain.put(own, json=update, headers=bearer))
     answered("remove_registration", plain.delete(own, headers=bearer), 204)
+
+    provider = Provider(open_, "corp")
+    provider.add_stream()
+    told = {"logout_token": provider.logout_token(sub="nobody")}
+    url = f"{issuer}/federation/corp/backchannel-logout"
+    answered("backchannel_logout", plain.post(url, data=told))
+    headers = {
+        "Authorization": f"Bearer {provider.push_token}",
+        "Content-Type": "application/secevent+jwt",
+    }
+    event = provider.event(SESSION_REVOKED, {"format": "opaque", "id": "nobody"})
+    pushed = plain.post(f"{issuer}/signals/signals", content=event, headers=headers)
+    answered("push_security_event", pushed, 202)
 
     for name, path in (
         ("oauth_authorization_server", f"/.well-known/oauth-authorization-server/t/{open_.slug}"),
