@@ -9,7 +9,7 @@
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget InvalidAuthorizationDetails AccessDenied
-      LoginRequired ConsentRequired UnmetAuthenticationRequirements RequestNotSupported
+      LoginRequired ConsentRequired UnmetAuthenticationRequirements InsufficientUserAuthentication RequestNotSupported
       RequestUriNotSupported InvalidDpopProof UseDpopNonce AuthorizationPending SlowDown ExpiredToken
       InvalidToken InsufficientScope ServerError TemporarilyUnavailable TooManyRequests
       InvalidRedirectUri InvalidClientMetadata InvalidSoftwareStatement RegistrationRefused
@@ -136,6 +136,12 @@ class UnmetAuthenticationRequirements(OAuthError):
     """OpenID Connect Unmet Authentication Requirements §2, RFC 9470 §5: nobody can sign in like that here."""
 
     code = "unmet_authentication_requirements"
+
+
+class InsufficientUserAuthentication(OAuthError):
+    """ID-JAG §9.2, RFC 9470 §3: the same person, signed in more strongly or more recently, could get it."""
+
+    code = "insufficient_user_authentication"
 
 
 class RequestNotSupported(OAuthError):

@@ -177,7 +177,7 @@ def show(tx: Session, tenant_id: str, slug: str, issuer: str) -> ConnectionDetai
         **vars(_line(tx, row)),
         id=row.id,
         settings=row.settings,
-        addresses=_ADDRESSES[row.kind](base),
+        addresses=_ADDRESSES[row.kind](base) if row.kind in _ADDRESSES else {},
     )
 
 

@@ -63,6 +63,14 @@ class TokenRefused(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AssertionReused(Event):
+    """A client presented an assertion again, where the trust entry lets it (CONF-01)."""
+
+    kind = "assertion.reused"
+    trust: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenRevoked(Event):
     """One access token ended before its time."""
 

@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "domains": ("authz.cli.domains:app", "Whose people use which identity provider."),
     "mappings": ("authz.cli.mappings:app", "Claims of identity providers to groups and roles."),
+    "trust": ("authz.cli.trust:app", "Issuers of identity assertions (ID-JAG)."),
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),

@@ -13,6 +13,7 @@ from authz.db.models import Connection, Domain, GroupMapping
 from authz.directory.linking import domain_of
 from authz.directory.users import normal_login
 from authz.federation.connector import Upstream
+from authz.federation.registry import CONNECTORS
 
 ACTIVE = "active"
 
@@ -24,6 +25,8 @@ def find_active(tx: Session, tenant_id: str, slug: str) -> Connection | None:
             Connection.tenant_id == tenant_id,
             Connection.slug == slug,
             Connection.status == ACTIVE,
+            # Those that only assert have no door to come in by.
+            Connection.kind.in_(CONNECTORS),
         )
     ).one_or_none()
 
@@ -33,7 +36,11 @@ def have_any(tx: Session, tenant_id: str) -> bool:
     return (
         tx.scalars(
             select(Connection.id)
-            .where(Connection.tenant_id == tenant_id, Connection.status == ACTIVE)
+            .where(
+                Connection.tenant_id == tenant_id,
+                Connection.status == ACTIVE,
+                Connection.kind.in_(CONNECTORS),
+            )
             .limit(1)
         ).first()
         is not None
@@ -48,6 +55,7 @@ def listed(tx: Session, tenant_id: str, *, among: Sequence[str] = ()) -> list[Co
             .where(
                 Connection.tenant_id == tenant_id,
                 Connection.status == ACTIVE,
+                Connection.kind.in_(CONNECTORS),
                 Connection.slug.in_(among) if among else Connection.is_listed,
             )
             .order_by(Connection.name, Connection.slug)
@@ -69,6 +77,7 @@ def of_login(tx: Session, tenant_id: str, login: str) -> Connection | None:
             Domain.verified_at.is_not(None),
             Connection.tenant_id == tenant_id,
             Connection.status == ACTIVE,
+            Connection.kind.in_(CONNECTORS),
         )
     ).one_or_none()
 

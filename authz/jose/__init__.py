@@ -8,7 +8,7 @@ Never decides what a token is good for: callers choose the profile and read the 
 """
 
 from authz.jose.compact import MAX_TOKEN_CHARS, JwtError, read_unverified
-from authz.jose.keys import ASYMMETRIC, fitting, import_jwks, import_private_key
+from authz.jose.keys import ASYMMETRIC, Key, fitting, import_jwks, import_private_key
 from authz.jose.signing import sign_jwt
 from authz.jose.verification import (
     LEEWAY,
@@ -24,6 +24,7 @@ __all__ = [
     "LEEWAY",
     "MAX_TOKEN_CHARS",
     "JwtError",
+    "Key",
     "Profile",
     "fitting",
     "import_jwks",

@@ -1,6 +1,6 @@
 """The value every grant ends in, and the request every grant starts from."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from authz.audit.events import Event
 from authz.clients.client import Client
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Changes, FactKeys, Facts
+from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
 from authz.settings import Tokens
 
@@ -46,6 +47,8 @@ class Authorization:
     authorization_details: list[dict[str, Any]] | None = None
     refresh_token: str | None = None
     id_token: IdTokenRequest | None = None
+    tells_resource: bool = False
+    """The answer names the audience (ID-JAG §4.4.2)."""
 
     def __repr__(self) -> str:
         return f"Authorization(jti={self.jti!r}, grant_id={self.grant_id!r})"
@@ -70,6 +73,8 @@ class TokenRequest:
     lifetimes: Tokens
     confirmation: Mapping[str, str] | None = None
     """The key the client proved to hold with this request."""
+    assertion: IdJag | None = None
+    """Verified; of the grants that redeem one."""
     fresh: FreshNames = field(default_factory=FreshNames)
 
 
@@ -84,6 +89,10 @@ class Outcome:
     answer: Any
     changes: Changes = field(default_factory=Changes)
     events: tuple[Event, ...] = ()
+
+
+Submit = Callable[[Any], Awaitable[Any]]
+"""One turn in the token lane (`oauth.lane`)."""
 
 
 class Grant(Protocol):

@@ -87,7 +87,7 @@ class Caller:
     certificate: Certificate | None
 
 
-Prepare = Callable[[Caller], Job]
+Prepare = Callable[[Caller], Job | Awaitable[Job]]
 
 
 class BackChannel:
@@ -126,7 +126,8 @@ class BackChannel:
             caller, replays = await self._caller(
                 configuration, call, takes_dpop=takes_dpop, may_fetch=may_fetch
             )
-            return prepare(caller), replays
+            job = prepare(caller)
+            return (job if isinstance(job, Job) else await job), replays
 
         return await self.decide(call.slug, prepared)
 
@@ -153,7 +154,9 @@ class BackChannel:
                 if await asyncio.to_thread(self._is_current, configuration):
                     raise
                 continue
-            result = await self.submit(job, tuple(r for r in replays if r.key not in claimed))
+            presented = (*job.keys.replays, *replays)
+            fresh = tuple(r for r in presented if r.key not in claimed)
+            result = await self.submit(job.with_replays(fresh))
             if isinstance(result, Stale):
                 claimed |= result.claimed
                 continue
@@ -164,10 +167,8 @@ class BackChannel:
             return result
         raise TemporarilyUnavailable("try again shortly", reason="configuration_moving")
 
-    async def submit(self, job: Job, replays: tuple[Replay, ...] = ()) -> Result:
+    async def submit(self, job: Job) -> Result:
         """One turn in the lane. Raises TemporarilyUnavailable."""
-        if replays:
-            job = job.with_replays(replays)
         try:
             return await self.lane.submit(job)
         except LaneFull:

@@ -18,11 +18,13 @@ from authz.db.models import (
     ClientTrustRule,
     Connection,
     Group,
+    GroupMapping,
     Role,
     RoleBinding,
     RoleParent,
     RoleScope,
     SigningKey,
+    TrustedIssuer,
 )
 from authz.db.models import Resource as ResourceRow
 from authz.db.models import Scope as ScopeRow
@@ -31,6 +33,7 @@ from authz.db.statements import AnyOf, Query, Row
 from authz.envelope import Envelope
 from authz.keys import KeyRing, unseal
 from authz.keys.rotation import KeyLife
+from authz.oauth.trust import Trust, Trusts, settings_of
 from authz.policy import requirements
 from authz.policy import snapshot as policy_snapshot
 from authz.policy.openid import userinfo_resource
@@ -111,6 +114,28 @@ QUERIES: Mapping[str, Query] = {
             AnyOf(Connection.tenant_id, _TENANTS)
         )
     ),
+    "trusted_issuers": Query(
+        select(
+            TrustedIssuer.tenant_id,
+            TrustedIssuer.id,
+            TrustedIssuer.slug,
+            TrustedIssuer.kind,
+            TrustedIssuer.connection_id,
+            TrustedIssuer.issuer,
+            TrustedIssuer.settings,
+        )
+        .where(TrustedIssuer.status == "active")
+        .where(AnyOf(TrustedIssuer.tenant_id, _TENANTS))
+    ),
+    "mappings": Query(
+        select(
+            GroupMapping.tenant_id,
+            GroupMapping.connection_id,
+            GroupMapping.claim,
+            GroupMapping.value,
+            GroupMapping.group_id,
+        ).where(AnyOf(GroupMapping.tenant_id, _TENANTS))
+    ),
     "trust": Query(
         select(ClientTrustRule.tenant_id, ClientTrustRule.pattern, ClientTrustRule.verdict).where(
             AnyOf(ClientTrustRule.tenant_id, _TENANTS)
@@ -146,6 +171,8 @@ class TenantConfiguration:
     policy: Policy
     keys: KeyRing
     trust: TrustPolicy
+    trusts: Trusts
+    """The issuers whose assertions are redeemed."""
     refresh_key: bytes
     """Keys the MAC of refresh tokens."""
     audit_key: bytes
@@ -265,6 +292,7 @@ def _build(
                     policy_snapshot.Connection(connection_id, slug_, status_ == "active")
                     for _, connection_id, slug_, status_ in _of(rows["connections"], id_)
                 ],
+                mappings=[row[1:] for row in _of(rows["mappings"], id_)],
                 builtin=[userinfo_resource(issuer_of(issuer, slug))],
             ),
             keys=unseal(
@@ -280,6 +308,7 @@ def _build(
                 allow=frozenset(p for p, verdict in rules if verdict == "allow"),
                 deny=frozenset(p for p, verdict in rules if verdict == "deny"),
             ),
+            trusts=_trusts(_of(rows["trusted_issuers"], id_)),
             refresh_key=derived_key(secret, "refresh"),
             audit_key=derived_key(secret, "audit"),
             dpop_key=derived_key(secret, "dpop"),
@@ -300,6 +329,14 @@ def _resource(row: Row, scopes: Mapping[str, Scope]) -> Resource:
         scopes=scopes,
         client_id=client_id,
     )
+
+
+def _trusts(rows: list[Row]) -> Trusts:
+    by_issuer: dict[str, tuple[Trust, ...]] = {}
+    for _, *names, issuer, settings in sorted(rows, key=lambda row: str(row[2])):
+        trust = Trust(*(*names, issuer, settings_of(settings)))
+        by_issuer[issuer] = (*by_issuer.get(issuer, ()), trust)
+    return Trusts(by_issuer)
 
 
 def _of(rows: list[Row], tenant_id: str) -> list[Row]:

@@ -212,6 +212,18 @@ class Person:
 
 
 @dataclass(frozen=True)
+class LinkedIdentity:
+    """Whose account somebody has at an identity provider."""
+
+    connection_id: str
+    subject: str
+    tenant_id: str
+    user_id: str
+    user_status: str
+    cut_at: datetime | None
+
+
+@dataclass(frozen=True)
 class StoredConsent:
     """What a person allowed a client at a resource."""
 
@@ -230,8 +242,8 @@ class Replay:
 
     key: str
     expires_at: datetime
-    refusal: OAuthError
-    """What a second presentation is answered."""
+    refusal: OAuthError | None
+    """What a second presentation is answered; None when the decision minds for itself (`Facts.claim`)."""
 
 
 @dataclass(frozen=True)
@@ -249,11 +261,9 @@ class FactKeys:
     consents: frozenset[tuple[str, str]] = frozenset()
     """Client and resource."""
     people: frozenset[str] = frozenset()
+    identities: frozenset[tuple[str, str]] = frozenset()
+    """Connection and subject."""
     replays: tuple[Replay, ...] = ()
-
-    def with_replays(self, replays: tuple[Replay, ...]) -> "FactKeys":
-        """The same, and these."""
-        return replace(self, replays=(*self.replays, *replays)) if replays else self
 
 
 @dataclass(frozen=True)
@@ -288,6 +298,8 @@ class Facts:
     roles: dict[str, tuple[HeldRole, ...]] = field(default_factory=dict)
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
+    identities: dict[tuple[str, str], LinkedIdentity] = field(default_factory=dict)
+    """By connection and subject."""
     claimed: set[str] = field(default_factory=set)
     """Replay keys this batch was the first to present and has not handed out yet."""
 
@@ -315,6 +327,13 @@ class Facts:
         """The person with this id."""
         person = self.people.get(user_id)
         return person if person is not None and person.tenant_id == tenant_id else None
+
+    def find_identity(
+        self, tenant_id: str, connection_id: str, subject: str
+    ) -> LinkedIdentity | None:
+        """The account behind this subject of this connection."""
+        found = self.identities.get((connection_id, subject))
+        return found if found is not None and found.tenant_id == tenant_id else None
 
     def find_session(self, tenant_id: str, digest: str, now: datetime) -> SignedIn | None:
         """The live session behind a cookie, if its person is active."""

@@ -40,6 +40,7 @@ class Grounds:
     authorization_details: list[dict[str, Any]] | None = None
     refresh_token: str | None = None
     id_token: IdTokenRequest | None = None
+    tells_resource: bool = False
 
 
 def issue(
@@ -52,6 +53,7 @@ def issue(
     changes: Changes | None = None,
     retry: bool = False,
     id_token: IdTokenRequest | None = None,
+    tells_resource: bool = False,
     details: tuple[ToolLimit, ...] | None = None,
     now: datetime,
 ) -> Outcome:
@@ -78,6 +80,7 @@ def issue(
         ),
         refresh_token=spelled,
         id_token=id_token,
+        tells_resource=tells_resource,
     )
     return mint(
         request,
@@ -153,6 +156,7 @@ def mint(
             authorization_details=grounds.authorization_details,
             refresh_token=grounds.refresh_token,
             id_token=grounds.id_token,
+            tells_resource=grounds.tells_resource,
         ),
         changes=replace(changes or Changes(), tokens=(token,)),
         events=(event,),
@@ -206,6 +210,8 @@ def response(
     }
     if authorization.authorization_details is not None:
         body["authorization_details"] = authorization.authorization_details
+    if authorization.tells_resource:
+        body["resource"] = authorization.audience
     if authorization.refresh_token is not None:
         body["refresh_token"] = authorization.refresh_token
     if authorization.id_token is not None:

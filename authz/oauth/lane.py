@@ -59,10 +59,12 @@ class Job:
     """It never changes anything: nothing has to be durable before it is answered."""
 
     def with_replays(self, replays: tuple[Replay, ...]) -> "Job":
-        """The same, if these are presented for the first time."""
-        keys = self.keys.with_replays(replays)
+        """The same, if these, and no others, are presented for the first time."""
+        if replays == self.keys.replays:
+            return self
         # What is claimed is written.
-        return replace(self, keys=keys, is_reading=False)
+        keys = replace(self.keys, replays=replays)
+        return replace(self, keys=keys, is_reading=self.is_reading and not replays)
 
 
 class Stale(Exception):
@@ -239,7 +241,7 @@ def _decide(
 def _decide_current(job: Job, facts: Facts, now: datetime) -> Outcome:
     try:
         for replay in job.keys.replays:
-            if not facts.claim(replay):
+            if replay.refusal is not None and not facts.claim(replay):
                 raise replay.refusal
         outcome = job.decide(facts, now)
     except OAuthError as error:

@@ -11,6 +11,7 @@ from authz.clients.authentication import SIGNING_ALGORITHMS, offered_methods
 from authz.directory.assurance import ACR_VALUES
 from authz.oauth import authorization_details, dpop, introspection, openid
 from authz.oauth.grants import GRANTS
+from authz.oauth.id_jag import GRANT_PROFILE
 from authz.oauth.pkce import METHOD
 from authz.policy.openid import USERINFO_PATH
 from authz.policy.scopes import OFFLINE_ACCESS
@@ -53,6 +54,8 @@ def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANTS),
+        # That it is offered, never to whom: trust entries are not told (IDJAG-77).
+        "authorization_grant_profiles_supported": [GRANT_PROFILE],
         "code_challenge_methods_supported": [METHOD],
         "token_endpoint_auth_methods_supported": list(methods),
         "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),

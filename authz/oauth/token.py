@@ -1,6 +1,6 @@
 """The /token pipeline. It owns every phase; a grant fills in what is particular to it."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 from authz.clients.client import Client
 from authz.errors import UnauthorizedClient, UnsupportedGrantType
 from authz.oauth import bindings
+from authz.oauth.assertions import Assertions
 from authz.oauth.authorization import Grant, TokenRequest
 from authz.oauth.back_channel import BackChannel, Call, Caller
-from authz.oauth.grants import GRANTS
+from authz.oauth.grants import GATHERING, GRANTS
+from authz.oauth.grants.jwt_bearer import JwtBearerGrant
 from authz.oauth.issuing import response
 from authz.oauth.lane import Job
 from authz.oauth.params import Params
@@ -28,8 +30,9 @@ class Answered:
 class TokenEndpoint:
     """One per process."""
 
-    def __init__(self, channel: BackChannel) -> None:
+    def __init__(self, channel: BackChannel, assertions: Assertions) -> None:
         self._channel = channel
+        self._assertions = assertions
 
     async def handle(self, call: Call) -> Answered:
         """Answer a token request. Raises OAuthError, or UnknownTenant."""
@@ -41,7 +44,7 @@ class TokenEndpoint:
             body, call.params.require("grant_type"), self._channel.dpop_nonce(configuration)
         )
 
-    def _prepare(self, caller: Caller) -> Job:
+    def _prepare(self, caller: Caller) -> Job | Awaitable[Job]:
         grant = _grant(caller.params, caller.client)
         certificate = None if caller.certificate is None else caller.certificate.thumbprint
         request = TokenRequest(
@@ -51,13 +54,21 @@ class TokenEndpoint:
             lifetimes=self._channel.settings.tokens,
             confirmation=bindings.confirmation_of(caller.client, caller.jkt, certificate),
         )
-        return Job(
-            configuration=caller.configuration,
-            keys=grant.prepare(request),
-            decide=partial(grant.decide, request),
-            client_id=caller.client.id,
-            grant_type=grant.grant_type,
-        )
+        gathering = GATHERING.get(grant.grant_type)
+        return _job(grant, request) if gathering is None else self._gathered(gathering, request)
+
+    async def _gathered(self, grant: JwtBearerGrant, request: TokenRequest) -> Job:
+        return _job(grant, await grant.gather(request, self._assertions, self._channel.submit))
+
+
+def _job(grant: Grant, request: TokenRequest) -> Job:
+    return Job(
+        configuration=request.configuration,
+        keys=grant.prepare(request),
+        decide=partial(grant.decide, request),
+        client_id=request.client.id,
+        grant_type=grant.grant_type,
+    )
 
 
 def _grant(params: Params, client: Client) -> Grant:

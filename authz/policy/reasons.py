@@ -18,6 +18,8 @@ class Reason(StrEnum):
     SCOPE_UNKNOWN = "scope_unknown"
     ROLE_MISSING = "role_missing"
     ROLE_EXPIRED = "role_expired"
+    ASSERTION_CEILING = "assertion_ceiling"
+    TRUST_CEILING = "trust_ceiling"
     DEVICE_CEILING = "device_ceiling"
     CLIENT_CEILING = "client_ceiling"
     CONNECTION_NOT_ALLOWED = "connection_not_allowed"
@@ -42,6 +44,8 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.SCOPE_UNKNOWN: "the MCP server does not declare this scope",
     Reason.ROLE_MISSING: "no role of this person holds it",
     Reason.ROLE_EXPIRED: "the role that holds it has expired",
+    Reason.ASSERTION_CEILING: "the identity provider did not allow it",
+    Reason.TRUST_CEILING: "assertions of this issuer never lead to it here",
     Reason.DEVICE_CEILING: "it is destructive, and another device never gets that",
     Reason.CLIENT_CEILING: "this client is not allowed to have it",
     Reason.CONNECTION_NOT_ALLOWED: "it takes a sign-in through another identity provider",

@@ -108,6 +108,8 @@ class Policy:
     """By client, of clients that act on their own behalf."""
     connections: Mapping[str, Connection] = field(default_factory=dict)
     """By id."""
+    mappings: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
+    """By connection: claim, value, and the group that whoever has it is in."""
 
     def stands(self, authentication: Authentication | None) -> bool:
         """Whether whoever vouched for a person may still do so: one that is gone or switched off may not."""
@@ -132,6 +134,13 @@ class Policy:
     def open_connections(self) -> frozenset[str]:
         """The slugs of those people may come from."""
         return frozenset(it.slug for it in self.connections.values() if it.enabled)
+
+    def mapped_groups(
+        self, connection_id: str, claims: Mapping[str, tuple[str, ...]]
+    ) -> frozenset[str]:
+        """The groups these claims of this connection mean, by explicit rules alone (ATK-28)."""
+        rules = self.mappings.get(connection_id, ())
+        return frozenset(group for claim, value, group in rules if value in claims.get(claim, ()))
 
     def slug_of(self, connection_id: str | None) -> str | None:
         """How a connection is called in tokens and rules."""
@@ -163,6 +172,7 @@ def build(
     group_roles: Iterable[tuple[str, str, str, datetime | None]],
     client_roles: Iterable[tuple[str, str, datetime | None]] = (),
     connections: Iterable[Connection] = (),
+    mappings: Iterable[tuple[str, str, str, str]] = (),
     builtin: Iterable[Resource] = (),
 ) -> Policy:
     """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role), group_roles
@@ -187,6 +197,9 @@ def build(
     own_roles: dict[str, list[HeldRole]] = {}
     for client_id, role_id, expires_at in client_roles:
         own_roles.setdefault(client_id, []).append(HeldRole(role_id, expires_at))
+    mapped: dict[str, list[tuple[str, str, str]]] = {}
+    for connection_id, *rule in mappings:
+        mapped.setdefault(connection_id, []).append((rule[0], rule[1], rule[2]))
     return Policy(
         version=version,
         resources=MappingProxyType(by_id),
@@ -203,6 +216,7 @@ def build(
         groups=MappingProxyType(group_names),
         client_roles=MappingProxyType({id_: tuple(it) for id_, it in own_roles.items()}),
         connections=MappingProxyType({it.id: it for it in connections}),
+        mappings=MappingProxyType({id_: tuple(it) for id_, it in mapped.items()}),
     )
 
 

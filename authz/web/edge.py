@@ -18,6 +18,7 @@ from authz.federation.connector import Tools
 from authz.federation.desk import SignalDesk
 from authz.federation.registry import Connectors
 from authz.limits import Limits
+from authz.oauth.assertions import Assertions
 from authz.oauth.back_channel import BackChannel
 from authz.oauth.clients_in_use import ClientsInUse
 from authz.oauth.configuration import TenantConfiguration
@@ -133,7 +134,9 @@ def make_edge(services: Services) -> Edge:
         rules=rules,
         limits=Limits(settings.limits, services.clock),
         channel=channel,
-        token=TokenEndpoint(channel),
+        token=TokenEndpoint(
+            channel, Assertions(services.database, services.documents, services.clock)
+        ),
         push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),
         revocation=Revocation(channel, own_tokens, services.clock),

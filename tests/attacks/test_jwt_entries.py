@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, RSAKey
 
 from tests.support.client_keys import ClientKey
-from tests.support.harness import Harness, running
+from tests.support.harness import ONE_ADDRESS, Harness, running
 from tests.support.jwt_entries import Places, b64, part, spell
 from tests.support.web import Reply
 
@@ -23,6 +23,7 @@ ENTRIES = [
     "assertion at /device_authorization",
     "proof at /token",
     "proof at /par",
+    "assertion grant at /token",
     "token at /introspect",
     "token at /revoke",
     "token at an MCP server",
@@ -36,7 +37,9 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 def places(tmp_path_factory):
     """One tenant whose every entrance is known. Nothing here depends on the database."""
     folder = tmp_path_factory.mktemp("entries")
-    with running(folder, f"sqlite:///{folder / 'authz.db'}") as server:
+    # All of it is one client within one minute of a clock that stands still.
+    limits = {**ONE_ADDRESS, "failures_per_client_and_address": 0, "failures_per_client": 0}
+    with running(folder, f"sqlite:///{folder / 'authz.db'}", limits=limits) as server:
         harness = Harness(server)
         made = Places(harness)
         made.by_name = {entry.name: entry for entry in made.entries()}

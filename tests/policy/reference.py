@@ -57,8 +57,9 @@ def reason(world, scope):
     if not lacking:
         return "role_expired"
     nearest = None if None in lacking else max(lacking, key=NEAREST_LAST.index)
-    bounds = ("device_ceiling", "client_ceiling", "consent_withheld", "grant_ceiling")
+    policys = ("assertion_ceiling", "trust_ceiling", "device_ceiling", "client_ceiling")
+    bounds = (*policys, "consent_withheld", "grant_ceiling")
     out = [name for name in bounds if world[name] is not None and scope not in world[name]]
-    if nearest and not {"device_ceiling", "client_ceiling"} & set(out):
+    if nearest and not set(policys) & set(out):
         return nearest
     return out[0] if out else None

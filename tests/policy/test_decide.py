@@ -23,7 +23,10 @@ CONNECTIONS = ("okta", "entra", "old")
 """As slugs; `gone` is none of them."""
 ACRS = ("pwd", "mfa", "key")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-CEILINGS = ("device_ceiling", "client_ceiling", "consent_withheld", "grant_ceiling")
+CEILINGS = (
+    *("assertion_ceiling", "trust_ceiling", "device_ceiling", "client_ceiling"),
+    *("consent_withheld", "grant_ceiling"),
+)
 
 untils = st.sampled_from(
     [None, NOW - timedelta(seconds=1), NOW, NOW + timedelta(microseconds=1), NOW + timedelta(1)]
@@ -68,6 +71,8 @@ worlds = st.fixed_dictionaries(
         "group_roles": st.lists(
             st.tuples(st.sampled_from(GROUPS), st.sampled_from(ROLES), untils), max_size=3
         ),
+        "assertion_ceiling": ceilings,
+        "trust_ceiling": ceilings,
         "device_ceiling": ceilings,
         "client_ceiling": ceilings,
         "consent_withheld": ceilings,
@@ -212,6 +217,8 @@ GOOD = {
     "user_roles": [("r1", None)],
     "groups": frozenset(),
     "group_roles": [],
+    "assertion_ceiling": None,
+    "trust_ceiling": None,
     "device_ceiling": None,
     "client_ceiling": None,
     "consent_withheld": None,
@@ -224,6 +231,8 @@ BREAKS = [
     ("scope_unknown", {"declared": frozenset()}),
     ("role_missing", {"user_roles": []}),
     ("role_expired", {"user_roles": [("r1", NOW)]}),
+    ("assertion_ceiling", {"assertion_ceiling": frozenset()}),
+    ("trust_ceiling", {"trust_ceiling": frozenset()}),
     ("device_ceiling", {"device_ceiling": frozenset()}),
     ("client_ceiling", {"client_ceiling": frozenset()}),
     ("connection_not_allowed", {"requires": {"r1": {"connection": {"entra"}}}}),

@@ -13,6 +13,7 @@ from authz.clients.trust import TrustPolicy
 from authz.keys import ACCESS_TOKEN, KeyRing, RingKey, describe
 from authz.keys.rotation import KeyLife
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.trust import Trusts
 from authz.policy.snapshot import Policy, Resource, Scope, build
 from authz.tenants import Tenant
 from tests.support.arrange import REDIRECT
@@ -88,6 +89,7 @@ def configuration(**changes: Any) -> TenantConfiguration:
         policy=policy(),
         keys=KeyRing((RingKey(life, public, key),)),
         trust=TrustPolicy("open"),
+        trusts=Trusts(),
         refresh_key=b"r" * 32,
         audit_key=b"a" * 32,
         dpop_key=b"d" * 32,

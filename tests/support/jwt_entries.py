@@ -17,7 +17,7 @@ from typing import Any
 from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 
-from authz.admin import resources, roles
+from authz.admin import mappings, resources, roles
 from authz.errors import ConfigurationError
 from authz.keys import ACCESS_TOKEN
 from authz.oauth.devices import DEVICE_GRANT
@@ -26,6 +26,7 @@ from tests.support.arrange import VERIFIER
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import RESOURCE, Answer, Harness
+from tests.support.id_jags import JWT_BEARER, AssertingIdp
 
 _numbers = itertools.count(1)
 
@@ -101,13 +102,24 @@ class Places:
         made = harness.add_client(
             auth_method="private_key_jwt",
             jwks=self.client_key.jwks,
-            grant_types=("authorization_code", "refresh_token", "client_credentials", DEVICE_GRANT),
+            grant_types=(
+                "authorization_code",
+                "refresh_token",
+                "client_credentials",
+                DEVICE_GRANT,
+                JWT_BEARER,
+            ),
         )
         self.client_id = str(made.client.id)
         harness.change(roles.bind, role="developer", kind="client", holder=self.client_id)
         harness.change(resources.set_client, RESOURCE, self.client_id)
         self.own_key, self.own_header = signing_key(harness)
         self._browser = harness.browser()
+        self.idp = AssertingIdp()
+        self.idp.trust_at(harness)
+        harness.change(
+            mappings.add, connection="corp", claim="groups", value="dev", role="developer"
+        )
 
     def entries(self) -> list[Entry]:
         """All of them."""
@@ -120,6 +132,7 @@ class Places:
             self._assertion_at("/device_authorization", {"resource": RESOURCE}),
             self._proof_at("/token", self._redemption),
             self._proof_at("/par", lambda: self._request(self.harness.client_id)),
+            Entry("assertion grant at /token", self.idp.key.key, self._id_jag, self._redeem),
             Entry("token at /introspect", self.own_key, self._token, self._introspect),
             Entry("token at /revoke", self.own_key, self._token, self._revoke),
             Entry("token at an MCP server", self.own_key, self._token, self._use),
@@ -207,6 +220,14 @@ class Places:
 
     def _revocations(self) -> int:
         return sum(len(self.harness.events(f"{what}.revoked")) for what in ("token", "grant"))
+
+    def _id_jag(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        return self.idp.statement(self.harness, self.client_id, groups=["dev"])
+
+    def _redeem(self, text: str) -> Verdict:
+        fields = self.authenticated(grant_type=JWT_BEARER, assertion=text)
+        answer = self.harness.token(fields)
+        return _verdict(answer, accepted=answer.ok)
 
     def _use(self, text: str) -> Verdict:
         verifier = TokenVerifier(

@@ -34,6 +34,7 @@ from authz.db.models.session import Session
 from authz.db.models.signing_key import SigningKey
 from authz.db.models.tenant import Tenant
 from authz.db.models.token import IssuedToken, TokenFamily
+from authz.db.models.trust import TrustedIssuer
 from authz.db.models.user import Group, GroupMember, User
 
 __all__ = [
@@ -74,5 +75,6 @@ __all__ = [
     "SigningKey",
     "Tenant",
     "TokenFamily",
+    "TrustedIssuer",
     "User",
 ]

@@ -4,6 +4,7 @@ from authz.oauth.authorization import Grant
 from authz.oauth.grants.authorization_code import AuthorizationCodeGrant
 from authz.oauth.grants.client_credentials import ClientCredentialsGrant
 from authz.oauth.grants.device_code import DeviceCodeGrant
+from authz.oauth.grants.jwt_bearer import JwtBearerGrant
 from authz.oauth.grants.refresh_token import RefreshTokenGrant
 
 GRANTS: dict[str, Grant] = {
@@ -13,5 +14,8 @@ GRANTS: dict[str, Grant] = {
         RefreshTokenGrant(),
         ClientCredentialsGrant(),
         DeviceCodeGrant(),
+        JwtBearerGrant(),
     )
 }
+GATHERING: dict[str, JwtBearerGrant] = {JwtBearerGrant.grant_type: JwtBearerGrant()}
+"""Those that ask the network before they are prepared."""

@@ -17,6 +17,7 @@ from authz.oauth.rows import (
     codes,
     devices,
     families,
+    identities,
     people,
     pushed,
     replays,
@@ -37,7 +38,17 @@ class Kind(Protocol):
 
 
 # Sessions before what stands on them, as `directory.leaving` ends them.
-KINDS: tuple[Kind, ...] = (replays, sessions, families, codes, devices, tokens, pushed, people)
+KINDS: tuple[Kind, ...] = (
+    replays,
+    sessions,
+    families,
+    codes,
+    devices,
+    tokens,
+    pushed,
+    people,
+    identities,
+)
 
 
 def read_calls(keys: Iterable[tuple[str, FactKeys]]) -> list[Read]:

@@ -1,0 +1,159 @@
+"""Assertions of trusted issuers, before anything is decided: which entry, which key, is it genuine, whose is it.
+
+The prepare phase of grants that redeem them: network allowed, no transaction open. What an assertion is dispatched on
+is its `typ` alone, and the kind of the entries for its issuer; no second reading is ever tried (CONF-05).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from authz import audit
+from authz.clients.client import Client
+from authz.clock import Clock
+from authz.db import Database
+from authz.db.models import Connection
+from authz.directory.linking import LinkRefused, UpstreamIdentity, link
+from authz.errors import InvalidGrant
+from authz.jose import ASYMMETRIC, JwtError, Key, import_jwks, read_unverified, verify_jwt
+from authz.net import Documents, NetworkError, Profile
+from authz.oauth import id_jag
+from authz.oauth.authorization import Outcome
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.facts import FactKeys, Facts
+from authz.oauth.id_jag import REFUSED, IdJag
+from authz.oauth.lane import Job, Result
+from authz.oauth.trust import ID_JAG, Trust
+
+_JWKS_BYTES = 256 * 1024
+_FLOOR, _CEILING = timedelta(minutes=5), timedelta(hours=1)
+"""A key that was withdrawn is good for an hour at most (ATK-50)."""
+
+
+@dataclass(frozen=True)
+class Assertions:
+    """One per process."""
+
+    database: Database
+    documents: Documents
+    clock: Clock
+
+    async def redeemable(
+        self, configuration: TenantConfiguration, client: Client, text: str
+    ) -> IdJag:
+        """The assertion, if it is genuine and this client's. Raises InvalidGrant, UnauthorizedClient."""
+        tenant = configuration.tenant
+        try:
+            header, unverified = read_unverified(text)
+            trust = _entry(configuration, header, unverified)
+            keys = await self._keys(trust, header.get("kid"))
+            profile = id_jag.profile_of(trust, tenant.issuer)
+            claims = verify_jwt(text, keys, profile, self.clock())
+        except JwtError as error:
+            raise InvalidGrant(REFUSED, reason=error.reason) from None
+        return id_jag.check(claims, trust, client, slug=tenant.slug)
+
+    async def link(
+        self,
+        configuration: TenantConfiguration,
+        client: Client,
+        found: IdJag,
+        submit: Callable[[Job], Awaitable[Result]],
+    ) -> None:
+        """See that the subject has an account, where the connection makes or takes over one. Raises InvalidGrant."""
+        place = (found.trust.connection_id, found.subject)
+        job = Job(
+            configuration=configuration,
+            keys=FactKeys(identities=frozenset({place})),
+            decide=partial(_is_linked, configuration.tenant.id, place),
+            client_id=client.id,
+            is_reading=True,
+        )
+        result = await submit(job)
+        # Anything else than a plain no is met again by the request's own turn, which follows.
+        if isinstance(result, tuple) and result[0].answer is False:
+            await asyncio.to_thread(self._link, configuration, found)
+
+    def _link(self, configuration: TenantConfiguration, found: IdJag) -> None:
+        identity = UpstreamIdentity(
+            subject=found.subject,
+            email=found.email,
+            email_verified=found.email_verified,
+            name=found.name,
+            claims=found.claims,
+        )
+        now = self.clock()
+        with self.database.write() as tx:
+            connection = tx.get(Connection, found.trust.connection_id)
+            if connection is None or connection.status != "active":
+                raise InvalidGrant(REFUSED, reason="connection_disabled")
+            try:
+                linked = link(tx, connection, identity, now)
+            except LinkRefused as refused:
+                raise InvalidGrant(REFUSED, reason=refused.reason) from None
+            if linked.events:
+                audit.record(
+                    tx,
+                    connection.tenant_id,
+                    *linked.events,
+                    key=configuration.audit_key,
+                    now=now,
+                )
+
+    async def _keys(self, trust: Trust, key_id: object) -> Sequence[Key]:
+        """From the entry alone, never from the assertion; one unknown name asks at most once per interval (ATK-49)."""
+        settings = trust.settings
+        if settings.jwks is not None:
+            return import_jwks(settings.jwks, algorithms=settings.algorithms)
+        terms: dict[str, Any] = {
+            "profile": Profile.OPERATOR,
+            "max_bytes": _JWKS_BYTES,
+            "floor": _FLOOR,
+            "ceiling": _CEILING,
+            "parse": _import_keys,
+        }
+        assert settings.jwks_uri is not None  # checked when it was written  # noqa: S101
+        try:
+            keys: Sequence[Key] = (await self.documents.load(settings.jwks_uri, **terms)).value
+            if isinstance(key_id, str) and all(key.kid != key_id for key in keys):
+                keys = (await self.documents.refresh(settings.jwks_uri, **terms)).value
+        except NetworkError as error:
+            raise InvalidGrant(REFUSED, reason=f"jwks_{error.reason}") from error
+        return keys
+
+
+def _import_keys(document: object) -> Sequence[Key]:
+    return import_jwks(document, algorithms=ASYMMETRIC)
+
+
+def _entry(
+    configuration: TenantConfiguration, header: dict[str, Any], claims: dict[str, Any]
+) -> Trust:
+    """The trust entry that judges this assertion. Raises JwtError, InvalidGrant."""
+    typ = header.get("typ")
+    if not isinstance(typ, str) or typ.lower().removeprefix("application/") != id_jag.TYP:
+        raise JwtError("jwt_typ")
+    if claims.get("iss") == configuration.tenant.issuer:
+        # Ours are for other servers; redeeming one here would be a way round our own policy (IDJAG-43).
+        raise InvalidGrant(REFUSED, reason="id_jag_own_issuer")
+    entries = tuple(it for it in configuration.trusts.of(claims.get("iss")) if it.kind == ID_JAG)
+    if not entries:
+        raise InvalidGrant(REFUSED, reason="issuer_unknown")
+    entry = id_jag.choose(entries, claims)
+    if entry is None:
+        raise InvalidGrant(REFUSED, reason="id_jag_tenant")
+    if not configuration.policy.is_enabled(entry.connection_id):
+        raise InvalidGrant(REFUSED, reason="connection_disabled")
+    return entry
+
+
+def _is_linked(
+    tenant_id: str,
+    place: tuple[str, str],
+    facts: Facts,
+    now: datetime,  # noqa: ARG001 -- every decision is told the time
+) -> Outcome:
+    return Outcome(facts.find_identity(tenant_id, *place) is not None)
