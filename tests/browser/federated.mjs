@@ -1,6 +1,9 @@
 // A person in headless Chromium who signs in where their company does. Prints where they were, and the answer the client got.
 //
 //   node federated.mjs '{"start": URL, "button": TEXT, "redirectUri": URL, "chromium": PATH, "javascript": FOLDER}'
+//
+// With `credentials` (values by the name of the field) the company has a sign-in page, which is filled in. `cookies` says
+// of each navigation whether the browser had a cookie for it.
 
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -18,9 +21,16 @@ const page = await (await browser.newContext()).newPage();
 page.setDefaultTimeout(10_000);
 const faults = [];
 const hosts = [];
+const cookies = [];
 page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
 page.on("pageerror", (error) => faults.push(String(error)));
-page.on("request", (request) => request.isNavigationRequest() && hosts.push(new URL(request.url()).host));
+page.on("request", async (request) => {
+  if (!request.isNavigationRequest()) return;
+  const url = new URL(request.url());
+  hosts.push(url.host);
+  const place = `${request.method()} ${url.host}${url.pathname}`;
+  cookies.push([place, "cookie" in (await request.allHeaders())]);
+});
 await page.route(`${given.redirectUri}*`, (route) =>
   route.fulfill({ contentType: "text/html", body: "<title>Back at the client</title>" }),
 );
@@ -32,6 +42,10 @@ await page.goto(given.start);
 await look();
 const { violations } = await new AxeBuilder({ page }).analyze();
 await page.getByRole("button", { name: given.button }).click();
+for (const [name, value] of Object.entries(given.credentials ?? {})) {
+  await page.locator(`input[name="${name}"]`).fill(value);
+}
+if (Object.keys(given.credentials ?? {}).length) await page.keyboard.press("Enter");
 await page.getByRole("button", { name: "Allow" }).waitFor();
 await look();
 await page.getByRole("button", { name: "Allow" }).click();
@@ -39,5 +53,5 @@ await page.waitForURL((url) => String(url).startsWith(given.redirectUri));
 const answer = Object.fromEntries(new URL(page.url()).searchParams);
 await browser.close();
 console.log(
-  JSON.stringify({ answer, headings, hosts, faults, axe: violations.map(({ id }) => id) }),
+  JSON.stringify({ answer, headings, hosts, cookies, faults, axe: violations.map(({ id }) => id) }),
 );

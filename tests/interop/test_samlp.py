@@ -1,8 +1,5 @@
 """`samlp`, the SAML identity provider of Auth0, over sockets: what it makes of our requests, and we of its answers."""
 
-import contextlib
-import json
-import subprocess
 from datetime import timedelta
 
 import pytest
@@ -10,43 +7,13 @@ import pytest
 from authz.clock import system_clock
 from authz.federation.saml import read_idp_metadata
 from authz.federation.saml.encryption import REFUSED
-from tests.interop.scene import JAVASCRIPT, node, plain_http
+from tests.interop.scene import plain_http
 from tests.support.saml_forms import form_of
 from tests.support.saml_idp import FORMATS, SamlIdp, certificate_of, key_of, pem_of, public_pem
 from tests.support.saml_sp import Connection, encryption, our_key, signing
+from tests.support.samlp import ENTITY_ID, GROUPS, PEOPLE, running
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
-
-ENTITY_ID = "https://samlp.example/saml"
-GROUPS = "http://schemas.xmlsoap.org/claims/Group"
-PEOPLE = {
-    "ada": {
-        "id": "ada-7",
-        "email": "ada@corp.example",
-        "name": "Ada <Lovelace> & Ké",
-        "groups": ["dev", "r&d", "ops"],
-    },
-    "comment": {"id": "ada-7<!-- -->x", "email": "", "name": "", "groups": []},
-}
-
-
-@contextlib.contextmanager
-def running(**more):
-    """The provider's process, and its certificate; it demands signed requests where `signingCert` is given."""
-    now = system_clock()
-    key = key_of("samlp")
-    cert = certificate_of(key, begins=now - timedelta(days=1), ends=now + timedelta(days=1))
-    given = {"entityId": ENTITY_ID, "key": pem_of(key), "cert": pem_of(cert), "people": PEOPLE}
-    command = [node(), str(JAVASCRIPT / "samlp_idp.mjs"), json.dumps({**given, **more})]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}", cert
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +23,8 @@ def provider():
         "encryptionCert": pem_of(ours),
         "encryptionPublicKey": public_pem(our_key()).decode(),
     }
-    with running(**keys) as (base, cert), plain_http() as http:
-        yield base, cert, http
+    with running(**keys) as made, plain_http() as http:
+        yield made.base, made.certificate, http
 
 
 def connected(base, cert, mode, **settings):
@@ -163,7 +130,8 @@ def test_its_metadata_is_imported(provider):
 def test_it_verifies_the_signature_of_our_requests():
     """It refuses a request without one, or with another key's."""
     ours = certificate_of(our_key())
-    with running(signingCert=pem_of(ours)) as (base, cert), plain_http() as http:
+    with running(signingCert=pem_of(ours)) as made, plain_http() as http:
+        base, cert = made.base, made.certificate
         connection = connected(base, cert, "assertion", **signing())
         fields, more = answered(connection, http)
         assert connection.finish(fields, **more).identity.email == PEOPLE["ada"]["email"]

@@ -176,11 +176,12 @@ class SamlIdp:
     """One identity provider: an entity, a key, a certificate."""
 
     def __init__(
-        self, entity_id: str = ENTITY_ID, *, key: Key | None = None, name: str = "idp"
+        self, entity_id: str = ENTITY_ID, *, key: Key | None = None, now: datetime = NOW
     ) -> None:
         self.entity_id = entity_id
-        self.key = key or key_of(name)
-        self.certificate = certificate_of(self.key, name=name)
+        self.key = key or key_of("idp")
+        month, year = timedelta(days=30), timedelta(days=365)
+        self.certificate = certificate_of(self.key, name="idp", begins=now - month, ends=now + year)
 
     def settings(self, **more: Any) -> dict[str, Any]:
         """What an operator writes to connect it."""

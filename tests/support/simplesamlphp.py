@@ -63,7 +63,9 @@ class SimpleSamlPhp:
     """One process. `more` is said of every service provider it knows, in SimpleSAMLphp's own words."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
-        self.base = f"http://127.0.0.1:{free_port()}"
+        # Another site than the server under test, which is at 127.0.0.1: a port makes none.
+        self._port = free_port()
+        self.base = f"http://localhost:{self._port}"
         self.entity_id = f"{self.base}/saml2/idp/metadata.php"
         self.sso_url = f"{self.base}/saml2/idp/SSOService.php"
         now = system_clock()
@@ -104,7 +106,7 @@ class SimpleSamlPhp:
             raise FileNotFoundError("PHP is not here; run `scripts/test`")
         command = [php, "-d", f"session.save_path={self._folder / 'sessions'}"]
         command += ["-d", "error_reporting=E_ALL & ~E_DEPRECATED", "-d", "display_errors=stderr"]
-        command += ["-S", self.base.removeprefix("http://"), "-t", str(folder_of_package() / "www")]
+        command += ["-S", f"127.0.0.1:{self._port}", "-t", str(folder_of_package() / "www")]
         process = subprocess.Popen(
             command,
             env={**os.environ, "SIMPLESAMLPHP_CONFIG_DIR": str(self._folder)},
