@@ -161,11 +161,11 @@ def test_cost_grows_no_faster_than_the_input(unit, name):
 
 BODY = forms.MAX_BODY_BYTES
 LARGEST = {
-    "form of percent signs": lambda: forms._pairs(b"a=" + b"%41" * (BODY // 3 - 1)),
-    "form of broken percent signs": lambda: forms._pairs(b"a=" + b"%4" * (BODY // 2 - 1)),
-    "form of as many as may be": lambda: forms._pairs(b"a=" + b"%4" * forms._MAX_ENCODED),
-    "form of encoded letters": lambda: forms._pairs(b"a=" + b"%F0%9F%98%80" * 2000),
-    "form of fields": lambda: forms._pairs(
+    "form of percent signs": lambda: forms.pairs_of(b"a=" + b"%41" * (BODY // 3 - 1)),
+    "form of broken percent signs": lambda: forms.pairs_of(b"a=" + b"%4" * (BODY // 2 - 1)),
+    "form of as many as may be": lambda: forms.pairs_of(b"a=" + b"%4" * forms._MAX_ENCODED),
+    "form of encoded letters": lambda: forms.pairs_of(b"a=" + b"%F0%9F%98%80" * 2000),
+    "form of fields": lambda: forms.pairs_of(
         b"&".join(b"a%d=%s" % (n, b"%41" * 120) for n in range(64))
     ),
     "assertion of members": lambda: assertion({f"m{n}": n for n in range(900)}),
