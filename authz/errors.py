@@ -9,9 +9,10 @@
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget InvalidAuthorizationDetails AccessDenied
-      LoginRequired ConsentRequired UnmetAuthenticationRequirements InsufficientUserAuthentication RequestNotSupported
-      RequestUriNotSupported InvalidDpopProof UseDpopNonce AuthorizationPending SlowDown ExpiredToken
-      InvalidToken InsufficientScope ServerError TemporarilyUnavailable TooManyRequests
+      LoginRequired ConsentRequired InteractionRequired UnmetAuthenticationRequirements
+      InsufficientUserAuthentication RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce
+      AuthorizationPending SlowDown ExpiredToken InvalidToken InsufficientScope ServerError TemporarilyUnavailable
+      TooManyRequests
       InvalidRedirectUri InvalidClientMetadata InvalidSoftwareStatement RegistrationRefused
 
 An OAuthError says three things to three readers: `code` to the client's program, `description` (public, constant,
@@ -130,6 +131,12 @@ class ConsentRequired(OAuthError):
     """OpenID Connect Core §3.1.2.6."""
 
     code = "consent_required"
+
+
+class InteractionRequired(OAuthError):
+    """OpenID Connect Core §3.1.2.6."""
+
+    code = "interaction_required"
 
 
 class UnmetAuthenticationRequirements(OAuthError):

@@ -14,11 +14,10 @@ from authz.db.models import Connection, Domain, Identity
 from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.connections import ACTIVE
 from authz.federation.registry import CONNECTORS, Connectors
+from authz.policy.requirements import LOCAL
 from authz.tenants import is_slug
 
 MAX_NAME_CHARS = 100
-LOCAL = "local"
-"""How rules call the local directory; no connection may have the name."""
 
 
 @dataclass(frozen=True)

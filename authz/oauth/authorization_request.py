@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from authz.clients.client import Client
-from authz.directory.assurance import ACR_VALUES
+from authz.directory.assurance import PASSWORD
 from authz.errors import (
     InvalidRequest,
     OAuthError,
@@ -22,6 +22,7 @@ from authz.oauth import authorization_details, dpop, openid, pkce
 from authz.oauth.asked import check_scopes, read_resource, read_scopes, userinfo_alone
 from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.params import Params
+from authz.policy.requirements import is_acr
 from authz.policy.snapshot import Policy, Resource
 from authz.urls import add_query
 
@@ -176,7 +177,7 @@ def validate(
         dpop_jkt=_dpop_jkt(params),
         openid=asked.openid,
         nonce=openid.check_nonce(params.find("nonce")) if asked.openid else None,
-        acr_values=_acr_values(params),
+        acr_values=_acr_values(params, policy),
         signed_in_by=params.find(SIGNED_IN_BY),
         was_stepped_up=params.find(STEP_UP) is not None,
         details=details,
@@ -209,12 +210,17 @@ def _prompt(params: Params) -> frozenset[str]:
     return prompt
 
 
-def _acr_values(params: Params) -> tuple[str, ...]:
-    """Those this server knows, in the client's order. Raises UnmetAuthenticationRequirements (SUA-01, RFC 9470 §5)."""
+def _acr_values(params: Params, policy: Policy) -> tuple[str, ...]:
+    """Those somebody might be able to do here, in the client's order. Raises UnmetAuthenticationRequirements.
+
+    Identity providers have names of their own, so with one connected any name may be known, and what comes of the
+    sign-in decides (SUA-01). Otherwise it is said before anybody types a password for nothing (RFC 9470 §5).
+    """
     asked = (params.find("acr_values") or "").split(" ")
     if len(asked) > _MAX_ACR_VALUES:
         raise InvalidRequest("acr_values has too many values", reason="acr_values")
-    known = tuple(value for value in asked if value in ACR_VALUES)
+    has_others = bool(policy.open_connections)
+    known = tuple(it for it in asked if it == PASSWORD or (has_others and is_acr(it)))
     if any(asked) and not known:
         raise UnmetAuthenticationRequirements(
             "none of the acr_values is supported", reason="acr_unsupported"

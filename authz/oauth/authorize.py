@@ -27,17 +27,24 @@ from authz.errors import (
     InvalidScope,
     LoginRequired,
     OAuthError,
-    UnmetAuthenticationRequirements,
 )
 from authz.oauth import authorization_details
 from authz.oauth.asking import Asking, Needed
-from authz.oauth.authorization_request import AuthorizationRequest
 from authz.oauth.clients_in_use import store_document
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import covers, find_consent, settled_scopes, store_consent
 from authz.oauth.facts import Code
 from authz.oauth.pending import store_pending
 from authz.oauth.pushed import take_pushed
+from authz.oauth.step_up import (
+    check_what_came_of_it,
+    lacking,
+    needed_by,
+    needed_for,
+    needs_sign_in,
+    refused_for_lack,
+    refused_silently,
+)
 from authz.policy import Decision, Reason, Subject, client_ceiling, decide
 from authz.policy.scopes import OPENID, OPENID_SCOPES
 from authz.policy.snapshot import HeldRole
@@ -45,8 +52,6 @@ from authz.urls import redirect_host
 
 FAPI_CODE_LIFETIME = timedelta(seconds=60)
 """FAPI 2.0 §5.3.2.1 (FAPI-04), whatever the installation allows others."""
-FRESH_SIGN_IN = timedelta(seconds=30)
-"""A sign-in this recent satisfies any `max_age`: otherwise `max_age=0` could never be met."""
 
 
 @dataclass(frozen=True)
@@ -85,27 +90,6 @@ class SendBack:
 Step = SignIn | AskConsent | SendBack
 
 
-def needs_sign_in(request: AuthorizationRequest, signed_in: SignedIn | None, now: datetime) -> bool:
-    """Whether this session does not do. `prompt=login` is taken out of the request once it was satisfied."""
-    if signed_in is None or not request.prompt.isdisjoint({"login", "select_account"}):
-        return True
-    if not _meets_acr(request, signed_in):
-        return True
-    if request.max_age is None:
-        return False
-    allowed = max(timedelta(seconds=request.max_age), FRESH_SIGN_IN)
-    return now - signed_in.auth_time > allowed
-
-
-def needed_by(request: AuthorizationRequest) -> Needed:
-    """What the client itself asks of a sign-in."""
-    return Needed(request.acr_values, request.max_age)
-
-
-def _meets_acr(request: AuthorizationRequest, signed_in: SignedIn) -> bool:
-    return not request.acr_values or signed_in.acr in request.acr_values
-
-
 def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: datetime) -> Step:
     """Decide what comes next. Raises an OAuthError for the return address; callers commit either way.
 
@@ -116,14 +100,14 @@ def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: dat
     if is_over or needs_sign_in(request, asking.signed_in, now):
         if "none" in request.prompt:
             raise LoginRequired("the person has to sign in", reason="login_required")
-        signed_in = asking.signed_in
-        # They have just signed in for this very request: asking once more would be a loop (SUA-01).
-        if request.signed_in_by == signed_in.mark and not _meets_acr(request, signed_in):
-            raise UnmetAuthenticationRequirements(
-                "the person did not sign in as asked for", reason="acr_unmet"
-            )
+        check_what_came_of_it(request, asking.signed_in, now)
         return SignIn(needed_by(request))
     decision = decide_for(tx, asking, now)
+    needed = needed_for(decision, request, asking.signed_in, asking.configuration.policy)
+    if needed is not None:
+        if "none" in request.prompt:
+            raise refused_silently(decision)
+        return SignIn(needed, is_step_up=True)
     if not decision.granted:
         raise _nothing_granted(decision)
     consent = find_consent(tx, asking)
@@ -197,6 +181,9 @@ def allow(
     if OPENID not in allowed:
         allowed -= OPENID_SCOPES
     if allowed.isdisjoint(decision.granted):
+        if not chosen.isdisjoint(lacking(decision)):
+            # The sign-in became too old for it while the person read.
+            raise refused_for_lack(decision)
         raise AccessDenied("the person allowed nothing", reason="consent_withheld")
     withheld = wanted - allowed
     remembered = asking.client.is_proven_at(asking.request.redirect_uri)
@@ -260,6 +247,8 @@ def record_refusal(
 def _nothing_granted(decision: Decision) -> OAuthError:
     if decision.removed and set(decision.removed.values()) == {Reason.SCOPE_UNKNOWN}:
         return InvalidScope("the resource has none of these scopes", reason="scope_unknown")
+    if lacking(decision):
+        return refused_for_lack(decision)
     return AccessDenied("policy leaves no scope for this request", reason="nothing_granted")
 
 

@@ -8,13 +8,14 @@ import json
 from typing import Any
 
 from authz.clients.authentication import SIGNING_ALGORITHMS, offered_methods
-from authz.directory.assurance import ACR_VALUES
+from authz.directory.assurance import ACR_VALUES, PASSWORD
 from authz.oauth import authorization_details, dpop, introspection, openid
 from authz.oauth.grants import GRANTS
 from authz.oauth.id_jag import GRANT_PROFILE
 from authz.oauth.pkce import METHOD
 from authz.policy.openid import USERINFO_PATH
 from authz.policy.scopes import OFFLINE_ACCESS
+from authz.policy.snapshot import Policy
 from authz.settings import Settings
 from authz.tenants import Tenant, issuer_of
 
@@ -29,7 +30,7 @@ _CALLED_BY_CLIENTS = (
 )
 
 
-def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
+def metadata(tenant: Tenant, policy: Policy, settings: Settings) -> dict[str, Any]:
     """Everything this issuer offers, nothing it does not. Never lists trusted issuers or resources."""
     issuer, server = tenant.issuer, settings.server
     has_certificates = server.client_certificate_header is not None
@@ -71,7 +72,7 @@ def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": list(openid.ALGORITHMS),
         "claims_supported": list(openid.CLAIMS),
-        "acr_values_supported": list(ACR_VALUES),
+        "acr_values_supported": _acr_values(policy),
         "authorization_details_types_supported": list(authorization_details.TYPES),
     }
     if tenant.registration != "off":
@@ -88,6 +89,21 @@ def metadata(tenant: Tenant, settings: Settings) -> dict[str, Any]:
     return document
 
 
-def document(tenant: Tenant, settings: Settings) -> bytes:
+def _acr_values(policy: Policy) -> list[str]:
+    """What may be asked for with hope: identity providers have names of their own, and policy tells which count."""
+    if not policy.open_connections:
+        return [PASSWORD]
+    requirements = [
+        scope.requires
+        for resource in policy.resources.values()
+        for scope in resource.scopes.values()
+    ]
+    for role in policy.roles.values():
+        requirements += [way.requires for ways in role.grants.values() for way in ways]
+    named = {acr for it in requirements if it is not None for acr in it.acr or ()}
+    return [*ACR_VALUES, *sorted(named.difference(ACR_VALUES))]
+
+
+def document(tenant: Tenant, policy: Policy, settings: Settings) -> bytes:
     """The served bytes."""
-    return json.dumps(metadata(tenant, settings), separators=(",", ":")).encode()
+    return json.dumps(metadata(tenant, policy, settings), separators=(",", ":")).encode()

@@ -14,11 +14,12 @@ from authz.clients.client import Client
 from authz.oauth.asking import Asking
 from authz.oauth.authorization import Outcome
 from authz.oauth.authorization_request import AuthorizationRequest, ReturnAddress
-from authz.oauth.authorize import needs_sign_in, new_code
+from authz.oauth.authorize import new_code
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import covers
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.lane import Job
+from authz.oauth.step_up import needed_for, needs_sign_in
 from authz.policy import client_ceiling, decide
 
 
@@ -73,6 +74,8 @@ def _decide(silent: SilentRequest, code: str, facts: Facts, now: datetime) -> Ou
         ceilings=(client_ceiling(silent.client.scope_ceiling, request.resource),),
         now=now,
     )
+    if needed_for(decision, request, signed_in, configuration.policy) is not None:
+        return Outcome(None)
     wanted = decision.granted | request.openid
     if not decision.granted or not covers(consent, asking, wanted):
         return Outcome(None)

@@ -135,19 +135,19 @@ def unmet(
     return None
 
 
-def can_be_met(requirement: Requirement, connections: Collection[str]) -> bool:
-    """Whether some sign-in could do, with these connections switched on.
+def ways_to_meet(requirement: Requirement, connections: Collection[str]) -> frozenset[str]:
+    """Where a sign-in could do, with these connections switched on; empty where none could.
 
     What an identity provider is able to do is known to it alone; of the local directory it is known here.
     """
     if requirement.acr is not None and not requirement.acr:
-        return False
+        return frozenset()
     ways = {*connections, LOCAL}
     if requirement.connection is not None:
         ways &= requirement.connection
     if requirement.acr is not None and PASSWORD not in requirement.acr:
         ways.discard(LOCAL)
-    return bool(ways)
+    return frozenset(ways)
 
 
 def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:

@@ -124,7 +124,7 @@ def test_the_metadata_lists_what_can_be_asked_for(harness):
     found = harness.http.get(
         f"{harness.server.base}/.well-known/oauth-authorization-server/t/{harness.slug}"
     ).json()
-    assert found["acr_values_supported"] == [PASSWORD, "urn:authz:acr:mfa"]
+    assert found["acr_values_supported"] == [PASSWORD]
 
 
 # -- more scopes ------------------------------------------------------------------------------------------

@@ -8,8 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from authz.directory.assurance import PASSWORD
-from authz.errors import AccessDenied, InvalidRequest, OAuthError
+from authz.directory.assurance import MFA, PASSWORD
+from authz.errors import (
+    AccessDenied,
+    InvalidRequest,
+    OAuthError,
+    UnmetAuthenticationRequirements,
+)
 from authz.oauth.asked import AskedScopes, check_scopes, read_resource, read_scopes, userinfo_alone
 from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.authorization_request import (
@@ -21,7 +26,7 @@ from authz.oauth.authorization_request import (
 )
 from authz.oauth.params import Params
 from authz.policy.openid import userinfo_resource
-from authz.policy.snapshot import Scope
+from authz.policy.snapshot import Connection, Scope
 from tests.support.arrange import REDIRECT, challenge
 from tests.support.configured import CLIENT, ISSUER, RESOURCE, policy
 
@@ -54,14 +59,19 @@ REQUEST = AuthorizationRequest(
 )
 
 
-def read(changes=None, *, client=CLIENT, twice=None, pushed=False, push_required=False):
+OKTA = Connection("con_1", "okta", True)
+
+
+def read(
+    changes=None, *, client=CLIENT, policy=POLICY, twice=None, pushed=False, push_required=False
+):
     sent = {**GOOD, **(changes or {})}
     pairs = [(name, value) for name, value in sent.items() if value is not None]
     return validate(
         client,
         Params([*pairs, *([(twice, "x")] if twice else [])]),
         ADDRESS,
-        POLICY,
+        policy,
         pushed=pushed,
         push_required=push_required,
     )
@@ -87,6 +97,8 @@ def detail(tool="rotate"):
         ({"login_hint": "dev"}, {"login_hint": "dev"}),
         ({"dpop_jkt": THUMBPRINT}, {"dpop_jkt": THUMBPRINT}),
         ({"signed_in_by": "d"}, {"signed_in_by": "d"}),
+        ({"step_up": "1"}, {"was_stepped_up": True}),
+        ({"step_up": ""}, {}),
         ({"nonce": "n"}, {}),
         ({"acr_values": PASSWORD}, {"acr_values": (PASSWORD,)}),
         ({"acr_values": f"x {PASSWORD} y"}, {"acr_values": (PASSWORD,)}),
@@ -233,6 +245,31 @@ def test_a_request_with_one_defect_is_refused(code, reason, broken):
         read(**broken)
     assert (refusal.value.code, refusal.value.reason) == (code, reason)
     assert refusal.value.description.isascii()
+
+
+@pytest.mark.parametrize(
+    ("connections", "sent", "read_as"),
+    [
+        ((OKTA,), f'phr {PASSWORD} " gold x\x7f', ("phr", PASSWORD, "gold")),
+        ((OKTA,), MFA, (MFA,)),
+        ((OKTA,), '" \\', None),
+        ((replace(OKTA, enabled=False),), f"phr {PASSWORD}", (PASSWORD,)),
+        ((replace(OKTA, enabled=False),), f"phr {MFA}", None),
+        ((), MFA, None),
+        ((), f"{MFA} {PASSWORD}", (PASSWORD,)),
+    ],
+    ids=["others", "ours", "malformed", "off", "off alone", "nobody", "password"],
+)
+def test_which_ways_to_sign_in_may_be_asked_for(connections, sent, read_as):
+    """SUA-01: any name while an identity provider is connected, and what nobody can do is said at once."""
+    changes = {"acr_values": sent}
+    made = policy(resources=[ROTATING], builtin=[USERINFO], connections=connections)
+    if read_as is not None:
+        assert read(changes, policy=made).acr_values == read_as
+        return
+    with pytest.raises(UnmetAuthenticationRequirements) as refusal:
+        read(changes, policy=made)
+    assert refusal.value.reason == "acr_unsupported"
 
 
 @pytest.mark.parametrize(

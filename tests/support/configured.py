@@ -14,7 +14,7 @@ from authz.keys import ACCESS_TOKEN, KeyRing, RingKey, describe
 from authz.keys.rotation import KeyLife
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.trust import Trusts
-from authz.policy.snapshot import Policy, Resource, Scope, build
+from authz.policy.snapshot import Connection, Policy, Resource, Scope, build
 from authz.tenants import Tenant
 from tests.support.arrange import REDIRECT
 
@@ -56,6 +56,7 @@ def policy(
     resources: Iterable[Resource] = (RESOURCE,),
     client_roles: Iterable[Any] = (),
     builtin: Iterable[Resource] = (),
+    connections: Iterable[Connection] = (),
 ) -> Policy:
     """Developers read and write logs; nobody holds `admin`."""
     return build(
@@ -67,6 +68,7 @@ def policy(
         group_roles=[],
         client_roles=client_roles,
         builtin=builtin,
+        connections=connections,
     )
 
 

@@ -12,7 +12,11 @@ from tests.support.dpop_keys import DpopKey
 from tests.support.harness import RESOURCE, Harness
 
 TOOLS = ToolRules(
-    {"read_logs": "logs.read", "query_logs": Needs("logs.read", max_age=300)},
+    {
+        "read_logs": "logs.read",
+        "query_logs": Needs("logs.read", max_age=300),
+        "drain_logs": Needs("logs.read", max_age=300, acr_values=("phrh", "phr")),
+    },
 )
 
 

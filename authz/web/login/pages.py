@@ -12,7 +12,7 @@ from starlette.routing import Route
 from authz import audit
 from authz.audit.events import SessionEnded
 from authz.clients.client import Client
-from authz.db.models.user import LOCAL
+from authz.directory.assurance import PASSWORD
 from authz.directory.local_login import Refused
 from authz.directory.sessions import end_session, find_session, mark_of
 from authz.errors import OAuthError, TooManyRequests
@@ -20,6 +20,7 @@ from authz.federation.connections import have_any, listed
 from authz.oauth.asking import Needed
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.metadata import WELL_KNOWN
+from authz.policy.requirements import LOCAL
 from authz.telemetry.metrics import LOGINS
 from authz.tenants import DEFAULT_SLUG
 from authz.urls import UrlError, check_client_id_url
@@ -105,7 +106,8 @@ def login_page(
         action=f"{configuration.tenant.path}/login/start",
         login_hint=(hint or "")[:254],
         buttons=[(it.slug, it.name) for it in found],
-        has_password=not needed.connections or LOCAL in needed.connections,
+        has_password=(not needed.connections or LOCAL in needed.connections)
+        and (not needed.acr_values or PASSWORD in needed.acr_values),
     )
 
 

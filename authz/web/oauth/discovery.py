@@ -60,7 +60,7 @@ def routes(edge: Edge) -> list[Route]:
 
 
 def _metadata(edge: Edge, configuration: TenantConfiguration) -> bytes:
-    return document(configuration.tenant, edge.services.settings)
+    return document(configuration.tenant, configuration.policy, edge.services.settings)
 
 
 def _jwks(edge: Edge, configuration: TenantConfiguration) -> bytes:

@@ -31,11 +31,11 @@ from authz.oauth.authorization_request import (
     return_address,
     validate,
 )
-from authz.oauth.authorize import needed_by, needs_sign_in
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Pushed
 from authz.oauth.params import Params
 from authz.oauth.pushed import REQUEST_URI, find_pushed
+from authz.oauth.step_up import needed_by, needs_sign_in
 from authz.web.edge import Edge
 from authz.web.forms import params_of
 
