@@ -264,6 +264,8 @@ class Limits:
         # quotas of rows are (ATK-61).
         self._registrations = Bucket(burst=60, every=timedelta(seconds=10))
         self._registrations_of_all = Bucket(burst=600, every=timedelta(seconds=1))
+        # What the trail says of sign-ins that came to nothing stays, and whoever has a browser can make more of them.
+        self._refused_sign_ins = Bucket(burst=300, every=timedelta(seconds=1))
         # Good ones are never too many: a company that closes a department tells of all its people at once.
         self._bad_signals = per_minute(settings.failures_per_address)
         self._fetches = per_minute(settings.fetches_per_user)
@@ -306,6 +308,10 @@ class Limits:
             raise _limited("register", "registrations_per_address", wait)
         if wait := self._registrations_of_all.take(tenant, now):
             raise _limited("register", "registrations_of_all", wait)
+
+    def may_record_refusal(self, connection_id: str) -> bool:
+        """Whether another sign-in of this connection that came to nothing goes into the trail; the log has all."""
+        return self._refused_sign_ins.take(connection_id, self._now()) == 0
 
     def signalling(self, endpoint: str, address: str) -> None:
         """One statement of an identity provider. Raises TooManyRequests when too many from there were not believed."""

@@ -108,6 +108,19 @@ class LoginSucceeded(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SignInRefused(Event):
+    """Somebody came back from an identity provider with an answer that was not believed, or is nobody here.
+
+    Of a known account it is `LoginFailed`.
+    """
+
+    kind = "login.refused"
+    method: str
+    connection: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class BreakGlassUsed(Event):
     """Somebody used the emergency account of a domain that has to sign in through its connection."""
 

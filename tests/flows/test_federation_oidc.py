@@ -177,11 +177,13 @@ def test_nothing_of_theirs_is_kept_or_logged(harness, corp):
 
 
 def stopped(harness, page, reason, sentence=PUBLIC_SENTENCE):
-    """On a page with what to do and a support id that leads to the reason; and nobody is signed in."""
+    """On a page with what to do and a support id that leads to the reason, and in the trail; nobody is signed in."""
     assert (page.status, page.reason) == (403, reason)
     assert sentence in page.text.replace("&#39;", "'")
     support = next(e["support_id"] for e in reversed(LOG.events) if "support_id" in e)
     assert support in page.text
+    event = harness.events("login.refused")[-1]
+    assert event["detail"]["reason"] == reason
     assert rows(harness, Session) == []
     assert rows(harness, Identity) == []
 

@@ -23,7 +23,8 @@ from authz.web.cookies import read_browser
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
 from authz.web.forms import MAX_ASSERTION_BYTES, MAX_QUERY_CHARS, pairs_of, read_form
-from authz.web.login.upstream import Flow, unusable
+from authz.web.login.refusals import unusable
+from authz.web.login.upstream import Flow
 from authz.web.problems import too_many
 
 _Reader = Callable[[Request], Awaitable[list[tuple[str, str]]]]

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import structlog
 from starlette.responses import Response
 
 from authz import entropy
@@ -23,20 +22,14 @@ from authz.web.cookies import set_browser, set_session
 from authz.web.edge import Edge
 from authz.web.forms import params_of
 from authz.web.login.continuation import (
-    AUTHORIZE,
     HOME,
     Continuation,
     read_continuation,
     wish_of,
 )
 from authz.web.login.pages import password_page
-from authz.web.problems import problem
+from authz.web.login.refusals import GONE, refused_page, stopped_page, unusable
 from authz.web.responses import see_other
-
-log = structlog.get_logger()
-
-GONE = "This sign-in is no longer good: it was finished already, is too old, or began in another browser."
-_AGAIN = "Try again from the application. If it happens again, give the support id to whoever runs this service."
 
 
 class Flow:
@@ -64,7 +57,9 @@ class Flow:
             if "connection" in fields:
                 row = find_active(tx, tenant_id, fields["connection"])
                 if row is None:
-                    return self._stopped(configuration, "connection_unknown", GONE, continuation)
+                    return stopped_page(
+                        self.edge, configuration, "connection_unknown", GONE, continuation
+                    )
             else:
                 row = of_login(tx, tenant_id, login) if fields.get("with") != "password" else None
             wish = self._wish(configuration, continuation, login or None)
@@ -104,7 +99,7 @@ class Flow:
         try:
             started = self.edge.connectors.of(row.kind).start(upstream, wish, state, self.now)
         except SignInRefused as refused:
-            return self._refused(configuration, row, refused, continuation)
+            return refused_page(self.edge, configuration, row, refused, continuation)
         attempt = Attempt(
             connection_id=row.id,
             continuation=continuation.as_json(),
@@ -138,7 +133,7 @@ class Flow:
                     browser=self.browser,
                 )
         if attempt is None:
-            return self._stopped(configuration, "attempt_unknown", GONE)
+            return self._gone(configuration, row, "attempt_unknown")
         finished = self._finished(configuration, row, upstream, attempt, fields)
         if isinstance(finished, Response):
             return finished
@@ -170,7 +165,7 @@ class Flow:
         with self.services.database.write() as tx:
             # Verified first: whoever posts rubbish with somebody's state spends nothing of theirs.
             if attempts.take(tx, tenant_id, row.id, state, self.now) is None:
-                return self._stopped(configuration, "attempt_unknown", GONE)
+                return self._gone(configuration, row, "attempt_unknown")
             attempts.store(
                 tx, tenant_id, waiting, ticket, self.now, lifetime=attempts.TICKET_LIFETIME
             )
@@ -190,7 +185,7 @@ class Flow:
                     tx, configuration.tenant.id, row.id, ticket, self.now, browser=self.browser
                 )
         if attempt is None:
-            return self._stopped(configuration, "ticket_unknown", GONE)
+            return self._gone(configuration, row, "ticket_unknown")
         return self._signed_in(
             configuration, row, tickets.of_json(attempt.kept), _continuation_of(attempt)
         )
@@ -225,7 +220,7 @@ class Flow:
         try:
             return self.edge.connectors.of(row.kind).finish(upstream, answer, self.now)
         except SignInRefused as refused:
-            return self._refused(configuration, row, refused, _continuation_of(attempt))
+            return refused_page(self.edge, configuration, row, refused, _continuation_of(attempt))
 
     def _signed_in(
         self,
@@ -244,47 +239,19 @@ class Flow:
                 now=self.services.clock(),
             )
         if isinstance(done, LinkRefused):
-            return self._refused(
-                configuration, row, SignInRefused(done.reason, NO_ACCOUNT), continuation
+            refused = SignInRefused(done.reason, NO_ACCOUNT)
+            is_recorded = done.user_id is not None
+            return refused_page(
+                self.edge, configuration, row, refused, continuation, is_recorded=is_recorded
             )
         LOGINS.labels(row.kind, "succeeded").inc()
         response = see_other(continuation.url(configuration.tenant.path, mark_of(done.token)))
         set_session(self.edge, self.slug, response, done.token)
         return response
 
-    def _refused(
-        self,
-        configuration: TenantConfiguration,
-        row: Connection,
-        refused: SignInRefused,
-        continuation: Continuation,
-    ) -> Response:
-        LOGINS.labels(row.kind, "refused").inc()
-        log.info("login.refused", connection=row.slug, reason=refused.reason)
-        return self._stopped(configuration, refused.reason, refused.sentence, continuation)
-
-    def _stopped(
-        self,
-        configuration: TenantConfiguration,
-        reason: str,
-        sentence: str,
-        continuation: Continuation | None = None,
-    ) -> Response:
-        again = None
-        if continuation is not None and continuation.then == AUTHORIZE and continuation.query:
-            # Unmarked: nobody has signed in for this request yet.
-            again = f"{configuration.tenant.path}/authorize?{continuation.query}"
-        return problem(
-            self.edge,
-            tenant_name=configuration.tenant.name,
-            heading="You are not signed in",
-            message=sentence,
-            code="access_denied",
-            reason=reason,
-            status=403,
-            hint=_AGAIN,
-            again_url=again,
-        )
+    def _gone(self, configuration: TenantConfiguration, row: Connection, reason: str) -> Response:
+        gone = SignInRefused(reason, GONE)
+        return refused_page(self.edge, configuration, row, gone, Continuation(HOME, ""))
 
     def _nothing(self) -> Response:
         return unusable(self.edge, "There is nothing here", "connection_unknown", 404)
@@ -292,16 +259,3 @@ class Flow:
 
 def _continuation_of(attempt: Attempt) -> Continuation:
     return Continuation(attempt.continuation["then"], attempt.continuation["query"])
-
-
-def unusable(edge: Edge, heading: str, reason: str, status: int) -> Response:
-    """A request nobody of ours made, or an address of nothing."""
-    return problem(
-        edge,
-        tenant_name="",
-        heading=heading,
-        message="Nothing was changed.",
-        code="not_found" if status == 404 else "invalid_request",
-        reason=reason,
-        status=status,
-    )
