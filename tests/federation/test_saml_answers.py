@@ -130,6 +130,33 @@ def test_what_is_just_good_enough(connection, said):
     assert connection.outcome(connection.respond(**said)) == "accepted"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-01-02T12:05:00",
+        "2026-01-02T12:05:00+00:00",
+        "2026-01-02T12:05:00z",
+        "2026-01-02 12:05:00Z",
+        "2026-01-02T12:05Z",
+        "2026-01-02T12:05:60Z",
+        "2026-01-02T24:00:00Z",
+        "2026-02-30T12:05:00Z",
+        "0000-01-02T12:05:00Z",
+        "12026-01-02T12:05:00Z",
+        "2026-01-02T12:05:00.Z",
+        "2026-01-02T12:05:00.1234567890Z",
+        "\uff12\uff10\uff12\uff16-01-02T12:05:00Z",
+        " 2026-01-02T12:05:00Z",
+        "",
+    ],
+    ids=range(15),
+)
+def test_a_moment_is_written_in_one_way(connection, text):
+    """Core §1.3.3: UTC, and nothing that two readers could take for two moments."""
+    sent = connection.respond(confirmed_not_on_or_after=text)
+    assert connection.outcome(sent) == "confirmation_expired"
+
+
 def _remove(path):
     def bend(root):
         for found in root.iterfind(path):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from authz.federation.saml.documents import MESSAGE, Limits, SamlError, parse, text_of
-from tests.support.saml_idp import A, Said, etree, posted
+from tests.support.saml_idp import A, D, Said, etree, posted
 from tests.support.saml_sp import Connection
 
 
@@ -113,6 +113,56 @@ def test_the_work_is_bounded(raw):
     began = time.thread_time()
     with contextlib.suppress(SamlError):
         parse(raw[: MESSAGE.max_bytes])
+    assert time.thread_time() - began < 0.5
+
+
+def _signed(connection, change):
+    """A response that gets as far as the signature, with something expensive in it."""
+    root = connection.idp.response(connection.upstream, Said())
+    signature = connection.idp.sign(root.find(f"{A}Assertion"))
+    change(root, signature)
+    return root
+
+
+def _prefixes(root, signature):
+    method = signature.find(f"{D}SignedInfo/{D}CanonicalizationMethod")
+    name = "{http://www.w3.org/2001/10/xml-exc-c14n#}InclusiveNamespaces"
+    etree.SubElement(method, name, PrefixList="a " * 40_000)
+
+
+def _key_info(root, signature):
+    info = etree.SubElement(signature, f"{D}KeyInfo")
+    for _ in range(9_000):
+        etree.SubElement(info, f"{D}KeyName")
+
+
+def _namespaces(root, signature):
+    statement = etree.SubElement(root.find(f"{A}Assertion"), f"{A}AttributeStatement")
+    names = {f"n{number}": f"urn:{number}" for number in range(400)}
+    attribute = etree.SubElement(statement, f"{A}Attribute", nsmap=names)
+    for _ in range(2_000):
+        etree.SubElement(attribute, f"{A}AttributeValue")
+
+
+def _long_value(root, signature):
+    signature.find(f"{D}SignatureValue").text = "A" * 120_000
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        (_prefixes, "signature_malformed"),
+        (_key_info, "accepted"),
+        (_namespaces, "signature_digest_wrong"),
+        (_long_value, "signature_wrong"),
+    ],
+    ids=["prefixes", "key info", "namespaces", "value"],
+)
+def test_a_signature_is_checked_at_bounded_cost(connection, change, outcome):
+    """ATK-62: by anybody who has seen one response, and no key."""
+    sent = posted(_signed(connection, change))
+    began = time.thread_time()
+    assert connection.outcome(sent) == outcome
     assert time.thread_time() - began < 0.5
 
 

@@ -47,6 +47,7 @@ _METHODS = {it.value: it for it in METHODS}
 _DIGEST_NAMES = frozenset(it.value for it in DIGESTS)
 _TRANSFORMS = [f"{SIGNATURE}enveloped-signature", EXCLUSIVE]
 _PREFIXES = f"{{{EXCLUSIVE}}}InclusiveNamespaces"
+_MAX_PREFIX_CHARS = 256
 _SHAPE = "signature_malformed"
 
 
@@ -117,9 +118,13 @@ def _check(signature: Element, signed_id: str) -> SignatureMethod:
 
 def _algorithm(element: Element, *may_hold: str) -> str:
     """Its algorithm, if it has no parameters but those that are expected."""
-    children(element, [maybe(name) for name in may_hold], _SHAPE)
+    found = children(element, [maybe(name) for name in may_hold], _SHAPE)
     if set(element.attrib) != {"Algorithm"}:
         raise SamlError(_SHAPE)
+    for prefixes in found.get(_PREFIXES, ()):
+        # Each prefix is looked up at each element, before anybody has proved anything (ATK-62).
+        if len(prefixes) or len(prefixes.get("PrefixList", "")) > _MAX_PREFIX_CHARS:
+            raise SamlError(_SHAPE)
     return str(element.get("Algorithm"))
 
 
