@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authz import entropy, secretstores
-from authz.admin import audit, keys, registration
+from authz.admin import audit, connections, keys, registration
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
@@ -27,14 +27,20 @@ from authz.db.models import (
     PushedRequest,
     ReplayKey,
     Session,
+    SignInAttempt,
     SigningKey,
     Tenant,
     TokenFamily,
 )
+from authz.errors import Invalid
 from authz.federation import streams
+from authz.federation.connections import active
+from authz.federation.connector import Tools
 from authz.federation.desk import Recipient
 from authz.federation.poller import Poller
+from authz.federation.registry import Connectors
 from authz.federation.streams import Stream
+from authz.net import NetworkError
 from authz.services import Services
 
 log = structlog.get_logger()
@@ -80,6 +86,7 @@ def remove_expired(services: Services, now: datetime) -> None:
     expired: list[tuple[InstrumentedAttribute[str], ColumnElement[bool]]] = [
         (AuthorizationRequest.digest, AuthorizationRequest.expires_at < now),
         (PushedRequest.digest, PushedRequest.expires_at < now),
+        (SignInAttempt.digest, SignInAttempt.expires_at < now),
         (AuthorizationCode.digest, AuthorizationCode.expires_at < now - TOMBSTONES),
         (DeviceCode.digest, DeviceCode.expires_at < now - TOMBSTONES),
         (ReplayKey.key, ReplayKey.expires_at < now),
@@ -157,8 +164,30 @@ def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
         poller.turn(found)
 
 
+def renew_connections(services: Services, now: datetime) -> None:
+    """Take over what identity providers publish of themselves, such as the next certificate (SAML-09)."""
+    connectors = Connectors(Tools(services.network, services.documents, secretstores.resolve))
+    for tenant_id, _ in _tenants(services):
+        with services.database.read() as tx:
+            rows = [(it.slug, it.kind, it.settings) for it in active(tx, tenant_id)]
+        for slug, kind, settings in rows:
+            try:
+                found = connectors.of(kind).renewed(settings, now)
+            except (Invalid, NetworkError) as error:
+                # What is stored goes on counting; an operator sees it here before it has expired.
+                log.warning("connection.renewal_failed", connection=slug, reason=str(error))
+                continue
+            if found is None or not found.changes:
+                continue
+            with services.database.write() as tx:
+                connections.renew(
+                    tx, Operator("job", now, services.envelope), tenant_id, slug, found
+                )
+
+
 JOBS: dict[str, Job] = {
     "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
+    "connections": Job(timedelta(days=1), renew_connections),
     "poll-signals": Job(timedelta(seconds=15), poll_signals),
     "retention": Job(timedelta(hours=1), remove_expired),
     "unused-clients": Job(timedelta(hours=1), remove_unused_clients),

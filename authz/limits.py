@@ -270,6 +270,7 @@ class Limits:
         self._bad_signals = per_minute(settings.failures_per_address)
         self._fetches = per_minute(settings.fetches_per_user)
         self._waiting = _Waiting((3, 8, 20))
+        self._at_providers = _Waiting((8, 12, 24))
 
     def attempt(self, endpoint: str, address: str) -> "Attempt":
         """One request that presents secrets, as a block: how it ends decides what it costs. Event loop only.
@@ -308,6 +309,13 @@ class Limits:
             raise _limited("register", "registrations_per_address", wait)
         if wait := self._registrations_of_all.take(tenant, now):
             raise _limited("register", "registrations_of_all", wait)
+
+    def at_provider(self, connection_id: str, tenant_id: str) -> AbstractContextManager[None]:
+        """A sign-in that waits in a thread for an identity provider, as a block. Raises TooManyRequests.
+
+        One that does not answer holds up its own people and nobody else (ATK-48).
+        """
+        return self._at_providers.slot(connection_id, tenant_id, "")
 
     def may_record_refusal(self, connection_id: str) -> bool:
         """Whether another sign-in of this connection that came to nothing goes into the trail; the log has all."""

@@ -13,6 +13,7 @@ from authz.admin.operator import Operator
 from authz.db.models import Connection, Domain, Identity
 from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.connections import ACTIVE
+from authz.federation.connector import Renewed
 from authz.federation.registry import CONNECTORS, Connectors
 from authz.policy.requirements import LOCAL
 from authz.tenants import is_slug
@@ -135,6 +136,17 @@ def change(
     tx.flush()
     operator.changed(tx, tenant_id, "connection.change", slug, values)
     return show(tx, tenant_id, slug, issuer)
+
+
+def renew(
+    tx: Session, operator: Operator, tenant_id: str, slug: str, found: Renewed
+) -> ConnectionLine:
+    """Take over what the provider publishes of itself; `found` was fetched before, from the settings stored now."""
+    row = load(tx, tenant_id, slug)
+    row.settings, row.updated_at = dict(found.settings), operator.now
+    tx.flush()
+    operator.changed(tx, tenant_id, "connection.renew", slug, {"changes": list(found.changes)})
+    return _line(tx, row)
 
 
 def set_status(

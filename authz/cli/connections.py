@@ -9,7 +9,7 @@ from authz.admin import connections
 from authz.admin.connections import ConnectionDetails
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
-from authz.cli.values import json_object, setting
+from authz.cli.values import json_object, setting, text_of
 
 app = group("Identity providers: list, add, show, change, enable, disable, remove.")
 _Slug = Annotated[str, typer.Argument(help="Its short name, as in its URLs.", metavar="CONNECTION")]
@@ -81,11 +81,24 @@ def add(
     ] = None,
     set_: _Set = None,
     settings: _File = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            "--metadata",
+            help="The provider's SAML metadata, a file; settings given besides win.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     provision: _Provision = None,
     link_by_email: _Link = None,
     button: _Listed = None,
 ) -> Result:
     """Connect an identity provider; prints what has to be entered there."""
+    given = _settings(settings, set_)
+    if metadata is not None:
+        document = text_of(metadata).encode()
+        given = {**run.connectors.of(kind).imported(document, run.services.clock()), **given}
     with run.write() as (tx, operator, tenant_id):
         made = connections.add(
             tx,
@@ -96,7 +109,7 @@ def add(
             kind=kind,
             preset=preset,
             name=name or slug,
-            settings=_settings(settings, set_),
+            settings=given,
             is_listed=button is not False,
             provisions=bool(provision),
             links_by_email=bool(link_by_email),
@@ -153,6 +166,28 @@ def change(
             issuer=run.issuer,
         )
     return Result(changed, f"Changed {slug}.\n{_addresses(changed)}")
+
+
+@command(app, "refresh")
+def refresh(
+    run: Run,
+    slug: _Slug,
+    yes: Annotated[bool, typer.Option("--yes", help="Take changes over without asking.")] = False,
+) -> Result:
+    """Read what the provider publishes of itself (SAML metadata) and show what is new. The server does it daily."""
+    with run.read() as (tx, tenant_id):
+        found = connections.show(tx, tenant_id, slug, run.issuer)
+    renewed = run.connectors.of(found.kind).renewed(found.settings, run.services.clock())
+    if renewed is None:
+        return Result(found, f"{slug} has nothing to refresh: it is read at each sign-in.")
+    if not renewed.changes:
+        return Result(found, f"Nothing changed at {slug}.")
+    if not yes and not run.as_json:
+        typer.echo("\n".join(renewed.changes))
+        typer.confirm("Take this over?", abort=True)
+    with run.write() as (tx, operator, tenant_id):
+        line = connections.renew(tx, operator, tenant_id, slug, renewed)
+    return Result(line, "Took over:\n" + "\n".join(renewed.changes))
 
 
 @command(app, "enable")

@@ -63,6 +63,19 @@ def listed(tx: Session, tenant_id: str, *, among: Sequence[str] = ()) -> list[Co
     )
 
 
+def active(tx: Session, tenant_id: str) -> list[Connection]:
+    """Those of this tenant that people may come from."""
+    return list(
+        tx.scalars(
+            select(Connection).where(
+                Connection.tenant_id == tenant_id,
+                Connection.status == ACTIVE,
+                Connection.kind.in_(CONNECTORS),
+            )
+        )
+    )
+
+
 def of_login(tx: Session, tenant_id: str, login: str) -> Connection | None:
     """Where people with an address like this sign in: the connection of exactly this domain, once it is proved."""
     name = domain_of(normal_login(login))

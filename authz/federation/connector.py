@@ -116,6 +116,16 @@ class Finished:
     """A replay key (digest of kind, issuer and id) and until when it has to be remembered (SAML-05)."""
 
 
+@dataclass(frozen=True)
+class Renewed:
+    """What a provider publishes of itself now."""
+
+    settings: Mapping[str, Any]
+    """All settings of the connection, with what is published put in."""
+    changes: tuple[str, ...]
+    """For an operator to read; none when nothing changed."""
+
+
 class Connector(Protocol):
     """One protocol. Made once per process; holds no state of a sign-in."""
 
@@ -129,3 +139,15 @@ class Connector(Protocol):
 
     def finish(self, upstream: Upstream, answer: Answer, now: datetime) -> Finished:
         """Verify everything. Raises SignInRefused with a reason for each defect."""
+
+    def published(self, upstream: Upstream) -> tuple[bytes, str] | None:
+        """What this connection tells its provider about itself, and its media type, where the protocol has that."""
+
+    def imported(self, document: bytes, now: datetime) -> Mapping[str, Any]:
+        """The settings that a document of the provider says. Raises Invalid."""
+
+    def renewed(self, settings: Mapping[str, Any], now: datetime) -> Renewed | None:
+        """The settings as the provider publishes them now; None where they are read at each sign-in anyhow.
+
+        Raises Invalid, NetworkError.
+        """

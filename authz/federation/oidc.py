@@ -130,6 +130,18 @@ class OidcConnector:
         )
         return Finished(identity)
 
+    def published(self, upstream: Upstream) -> None:  # noqa: ARG002
+        """Nothing: a provider is told by hand."""
+        return
+
+    def imported(self, document: bytes, now: datetime) -> Mapping[str, Any]:  # noqa: ARG002
+        """There is no such document: what an OpenID provider publishes is found by its issuer."""
+        raise Invalid("an OpenID provider needs no metadata file; set its issuer")
+
+    def renewed(self, settings: Mapping[str, Any], now: datetime) -> None:  # noqa: ARG002
+        """Nothing to do: discovery and keys are read as they are needed."""
+        return
+
     def _verified(
         self,
         provider: Provider,

@@ -17,6 +17,7 @@ from authz.federation.connector import (
     SESSION_OVER,
     Answer,
     Finished,
+    Renewed,
     SignInRefused,
     Start,
     Tools,
@@ -28,6 +29,11 @@ from authz.federation.saml.certificates import read_private_key
 from authz.federation.saml.conditions import Expected, check_assertion, check_response
 from authz.federation.saml.documents import SamlError, decode_message
 from authz.federation.saml.identity import read_identity
+from authz.federation.saml.metadata import (
+    read_idp_metadata,
+    refresh_idp_metadata,
+    sp_metadata,
+)
 from authz.federation.saml.requests import authn_request, redirect_url
 from authz.federation.saml.responses import Trust, verified
 from authz.federation.saml.settings import SamlSettings
@@ -54,6 +60,22 @@ class SamlConnector:
     def check(self, settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         """The settings as they will be stored. Raises Invalid naming the member."""
         return saml_settings.check(settings, preset)
+
+    def published(self, upstream: Upstream) -> tuple[bytes, str]:
+        """The metadata of this connection as a service provider."""
+        return sp_metadata(upstream), "application/samlmetadata+xml"
+
+    def imported(self, document: bytes, now: datetime) -> Mapping[str, Any]:
+        """Entity id, sign-on URL and certificates of somebody's metadata. Raises Invalid."""
+        return read_idp_metadata(document, now).members
+
+    def renewed(self, settings: Mapping[str, Any], now: datetime) -> Renewed | None:
+        """From `metadata_url`, if the connection has one (SAML-09). Raises Invalid, NetworkError."""
+        if settings.get("metadata_url") is None:
+            return None
+        found = refresh_idp_metadata(self.tools, settings, now)
+        changes = tuple(f"{it.member}: {it.before} -> {it.after}" for it in found.changes)
+        return Renewed(found.settings, changes)
 
     def start(self, upstream: Upstream, wish: Wish, state: str, now: datetime) -> Start:
         """An AuthnRequest on its way. Its id is kept: no other one is answered (SAML-04)."""

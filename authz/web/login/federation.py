@@ -47,6 +47,13 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
     async def finish(request: Request) -> Response:
         return await step(request, _read_query, "ticket")
 
+    async def published(request: Request) -> Response:
+        return await step(request, _read_query, "published")
+
+    async def initiate(request: Request) -> Response:
+        read = _read_query if request.method == "GET" else read_form
+        return await step(request, read, "initiate")
+
     async def step(request: Request, read: _Reader, name: str) -> Response:
         try:
             edge.limits.admit("login", address=peer_address(edge, request))
@@ -66,6 +73,8 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         Route(f"{place}/callback", callback, methods=["GET"]),
         Route(f"{place}/acs", acs, methods=["POST"]),
         Route(f"{place}/finish", finish, methods=["GET"]),
+        Route(f"{place}/metadata", published, methods=["GET"]),
+        Route(f"{place}/initiate", initiate, methods=["GET", "POST"]),
     ]
 
 

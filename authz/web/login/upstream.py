@@ -8,12 +8,13 @@ from authz import entropy
 from authz.db.models import Connection
 from authz.directory.linking import LinkRefused
 from authz.directory.sessions import mark_of
-from authz.errors import OAuthError
+from authz.errors import OAuthError, TooManyRequests
 from authz.federation import attempts, tickets
 from authz.federation.attempts import Attempt
 from authz.federation.connections import find_active, of_login, upstream_of, wanted_claims
 from authz.federation.connector import Answer, Finished, SignInRefused, Upstream, Wish
 from authz.federation.sign_in import NO_ACCOUNT, complete
+from authz.oauth.asking import Needed
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.params import Params
 from authz.oauth.pushed import REQUEST_URI, find_pushed
@@ -27,8 +28,9 @@ from authz.web.login.continuation import (
     read_continuation,
     wish_of,
 )
-from authz.web.login.pages import password_page
+from authz.web.login.pages import login_page, password_page
 from authz.web.login.refusals import GONE, refused_page, stopped_page, unusable
+from authz.web.problems import too_many
 from authz.web.responses import see_other
 
 
@@ -96,8 +98,12 @@ class Flow:
         upstream = upstream_of(row, configuration.tenant.issuer)
         state = entropy.new_token("sta")
         browser = self.browser or entropy.new_token("brw")
+        connector = self.edge.connectors.of(row.kind)
         try:
-            started = self.edge.connectors.of(row.kind).start(upstream, wish, state, self.now)
+            with self.edge.limits.at_provider(row.id, configuration.tenant.id):
+                started = connector.start(upstream, wish, state, self.now)
+        except TooManyRequests as error:
+            return too_many(self.edge, error, tenant_name=configuration.tenant.name)
         except SignInRefused as refused:
             return refused_page(self.edge, configuration, row, refused, continuation)
         attempt = Attempt(
@@ -171,6 +177,43 @@ class Flow:
             )
         return see_other(f"{upstream.base}/finish?ticket={ticket}")
 
+    def published(self, connection: str, fields: dict[str, str]) -> Response:  # noqa: ARG002
+        """GET /federation/SLUG/metadata: what the provider has to know of this connection; nothing secret."""
+        found = self._find(connection)
+        if isinstance(found, Response):
+            return found
+        _, row, upstream = found
+        document = self.edge.connectors.of(row.kind).published(upstream)
+        if document is None:
+            return self._nothing()
+        body, media_type = document
+        return Response(body, media_type=media_type, headers={"cache-control": "max-age=3600"})
+
+    def initiate(self, connection: str, fields: dict[str, str]) -> Response:
+        """GET or POST /federation/SLUG/initiate: a provider sends somebody here to sign in (OIDC-09).
+
+        They see the button and decide: whoever makes a browser come here signs nobody in, and allows nothing.
+        """
+        found = self._find(connection)
+        if isinstance(found, Response):
+            return found
+        configuration, row, _ = found
+        if fields.get("iss") != row.settings.get("issuer"):
+            return unusable(self.edge, "This link cannot be used", "initiate_iss", 400)
+        target, own = fields.get("target_link_uri"), configuration.tenant.issuer
+        if target is not None and target != own and not target.startswith(f"{own}/"):
+            return unusable(self.edge, "This link cannot be used", "initiate_target", 400)
+        return login_page(
+            self.edge,
+            configuration,
+            continue_query="",
+            client=None,
+            client_id="",
+            then=HOME,
+            login=fields.get("login_hint"),
+            needed=Needed(connections=(row.slug,)),
+        )
+
     def ticket(self, connection: str, fields: dict[str, str]) -> Response:
         """GET /federation/SLUG/finish: the browser that began fetches what was verified for it."""
         found = self._find(connection)
@@ -217,8 +260,12 @@ class Flow:
             started_at=attempt.started_at,
             wanted_claims=wanted,
         )
+        connector = self.edge.connectors.of(row.kind)
         try:
-            return self.edge.connectors.of(row.kind).finish(upstream, answer, self.now)
+            with self.edge.limits.at_provider(row.id, configuration.tenant.id):
+                return connector.finish(upstream, answer, self.now)
+        except TooManyRequests as error:
+            return too_many(self.edge, error, tenant_name=configuration.tenant.name)
         except SignInRefused as refused:
             return refused_page(self.edge, configuration, row, refused, _continuation_of(attempt))
 
