@@ -207,6 +207,30 @@ def test_no_client_can_say_that_the_person_was_asked(harness, corp, sent):
     assert corp.sign_in(browser, page).offered == ["incidents.trigger"]
 
 
+def test_who_signs_in_first_is_asked_whatever_the_client_says(harness, corp):
+    """SUA-04: nor that the page before said it."""
+    require(harness, acr="phr")
+    browser = harness.browser()
+    page = browser.start(scope=BOTH, step_up="1")
+    assert "step_up" not in page.field("continue")
+    assert needed(corp.sign_in(browser, page)) is not None
+
+
+def test_somebody_else_is_asked_anew(harness, corp):
+    """SUA-01: what one person was asked, the next was not."""
+    require(harness, acr="phr")
+    browser = harness.browser(SRE)
+    page = browser.sign_in(browser.start(scope=BOTH))
+    page = browser.sign_in(page)
+    assert page.offered == ["logs.read"]
+    left = browser.post(
+        f"{harness.issuer}/consent/switch", {"consent_id": page.field("consent_id")}
+    )
+    page = browser.get(harness.server.base + left.location)
+    page = corp.sign_in(browser, page)
+    assert needed(page) is not None
+
+
 def test_a_pushed_request_is_stepped_up_as_well(harness, corp):
     """PAR-05: what is ours is in the link, and the request is as it was pushed."""
     require(harness, acr="phr")

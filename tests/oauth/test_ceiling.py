@@ -9,14 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz import entropy
-from authz.errors import AccessDenied
+from authz.errors import AccessDenied, InsufficientUserAuthentication, InvalidScope
 from authz.oauth import refresh, silent
 from authz.oauth.authorization import FreshNames, TokenRequest
 from authz.oauth.authorization_request import AuthorizationRequest, ReturnAddress
 from authz.oauth.devices import APPROVED, DEVICE_GRANT
-from authz.oauth.facts import Approval, BrowserSession, Code, Device, Facts, Family, StoredConsent
+from authz.oauth.facts import (
+    Approval,
+    BrowserSession,
+    Code,
+    Device,
+    Facts,
+    Family,
+    LinkedIdentity,
+    StoredConsent,
+)
 from authz.oauth.grants import GRANTS
+from authz.oauth.grants.jwt_bearer import JWT_BEARER
+from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
+from authz.oauth.trust import ID_JAG, Trust, TrustSettings
 from authz.policy import OF_AUTHENTICATION, Subject, client_ceiling, decide
 from authz.policy.requirements import Requirement
 from authz.policy.snapshot import Connection, HeldRole, Scope, build
@@ -34,6 +46,8 @@ WORKER = replace(
         {"authorization_code", "refresh_token", "client_credentials", DEVICE_GRANT}
     ),
 )
+NOTHING = (AccessDenied, InsufficientUserAuthentication, InvalidScope)
+"""How grants say that nothing is left."""
 AGES = (timedelta(0), timedelta(seconds=60), timedelta(seconds=61), timedelta(days=1))
 requirements = st.none() | st.builds(
     Requirement,
@@ -109,7 +123,7 @@ class World:
             "usr_1", authentication=self.session.authentication, roles=self.roles["usr_1"]
         )
 
-    def granted(self, grant_type, fields, **facts):
+    def granted(self, grant_type, fields, assertion=None, **facts):
         """What a grant gives: the record that is stored; None where nothing is left."""
         request = TokenRequest(
             configuration=self.configuration,
@@ -117,13 +131,14 @@ class World:
             params=Params(fields.items()).only(GRANTS[grant_type].parameters),
             lifetimes=Tokens(),
             confirmation=None,
+            assertion=assertion,
             fresh=FreshNames(jti="at_new", family_id="grt_new", salt="salt"),
         )
         try:
             outcome = GRANTS[grant_type].decide(request, Facts(roles=self.roles, **facts), NOW)
-        except AccessDenied:
+        except NOTHING:
             return None
-        if isinstance(outcome.answer, AccessDenied):
+        if isinstance(outcome.answer, NOTHING):
             return None
         [token] = outcome.changes.tokens
         record = json.loads(token.decision)
@@ -215,6 +230,38 @@ class World:
         )
         return self.granted(DEVICE_GRANT, {"device_code": "azd_1"}, devices={device.digest: device})
 
+    def by_assertion(self):
+        trust = Trust("trs_1", "okta", ID_JAG, "con_okta", "https://okta.example", TrustSettings())
+        it = self.session
+        assertion = IdJag(
+            trust=trust,
+            subject="00u1",
+            jti="j1",
+            issued_at=NOW,
+            expires_at=NOW + timedelta(minutes=5),
+            scopes=EVERYTHING,
+            resources=(self.resource.canonical,),
+            auth_time=it.auth_time,
+            acr=it.acr,
+            amr=it.amr,
+            jkt=None,
+            email=None,
+            email_verified=False,
+            name=None,
+            claims={},
+            authorization_details=None,
+        )
+        identity = LinkedIdentity(
+            tenant_id=TENANT_ID,
+            connection_id="con_okta",
+            subject="00u1",
+            user_id="usr_1",
+            user_status="active",
+            cut_at=None,
+        )
+        facts = {"identities": {("con_okta", "00u1"): identity}, "claimed": {assertion.replay_key}}
+        return self.granted(JWT_BEARER, {"assertion": "x"}, assertion, **facts)
+
     def by_silence(self):
         """The scopes of a code without a page; None where a page is needed."""
         asked = silent.SilentRequest(
@@ -258,13 +305,16 @@ class World:
 @settings(max_examples=300, deadline=None)
 @given(worlds)
 def test_every_way_to_a_token_has_the_same_ceiling(drawn):
-    """L9, S15: redeemed, refreshed or on another device, the record is the same, word by word."""
+    """L9, S15: redeemed, refreshed, on another device or asserted, the record is the same, word by word."""
     world = World(drawn)
     decided = world.decided(world.person())
     expected = json.loads(json.dumps(decided.as_json())) if decided.granted else None
     assert world.by_code() == expected
     assert world.by_refresh() == expected
     assert world.by_device() == expected
+    if drawn["connection_id"] == "con_okta":
+        # An assertion is about the people of its connection.
+        assert world.by_assertion() == expected
 
 
 @settings(max_examples=200, deadline=None)

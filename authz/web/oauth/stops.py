@@ -43,7 +43,7 @@ def stopped(
         return login_page(
             edge,
             configuration,
-            continue_query=_stepped_up(query) if stop.is_step_up else query,
+            continue_query=_to_take_up(query, is_step_up=stop.is_step_up),
             client=stop.client,
             client_id=stop.client_id,
             login=stop.login_hint,
@@ -62,10 +62,13 @@ def stopped(
     raise stop
 
 
-def _stepped_up(query: str) -> str:
-    """The request to take up again after this page, of which it then knows (SUA-01)."""
+def _to_take_up(query: str, *, is_step_up: bool) -> str:
+    """The request to go on with after this page; it knows what this page said, and of no page before it (SUA-01)."""
+    if not is_step_up and STEP_UP not in query:
+        return query
     pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    return urlencode([*(pair for pair in pairs if pair[0] != STEP_UP), (STEP_UP, "1")])
+    rest = [(name, value) for name, value in pairs if name != STEP_UP]
+    return urlencode([*rest, (STEP_UP, "1")] if is_step_up else rest)
 
 
 def _send_error(
