@@ -215,6 +215,7 @@ ERROR: dict[str, Any] = {
 CHOOSE: dict[str, Any] = {
     **{name: value for name, value in LOGIN.items() if name not in ("error", "retry_after")},
     "action": "/login/start",
+    "login_hint": "",
     "buttons": [("okta", "Northwind Okta")],
     "has_password": True,
 }
@@ -446,7 +447,18 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "error-again": (
         "error/error.html",
-        {**ERROR, "heading": "You are not signed in", "again_url": "/authorize?client_id=x"},
+        {
+            **ERROR,
+            "page_title": "You are not signed in",
+            "heading": "You are not signed in",
+            "message": "Your identity provider's answer could not be accepted.",
+            "hint": "Try again from the application. If it happens again, give the support id to whoever runs "
+            "this service.",
+            "code": "access_denied",
+            "status": 403,
+            "detail": [],
+            "again_url": "/authorize?client_id=x",
+        },
     ),
     "error-return": (
         "error/error.html",
