@@ -103,10 +103,12 @@ def _sign_in(recorded: dict[str, Any] | None) -> str:
 
 
 def _state(token: IssuedToken, family: TokenFamily | None, now: datetime) -> str:
-    if token.revoked_at is not None:
-        return f"revoked at {_told(token.revoked_at)}"
-    if family is not None and family.revoked_at is not None:
-        return f"its grant was revoked at {_told(family.revoked_at)} ({family.revoked_because})"
+    alone, with_all = token.revoked_at, None if family is None else family.revoked_at
+    # Whatever ends a grant may end its tokens with it; why is known of the grant.
+    if family is not None and with_all is not None and (alone is None or with_all <= alone):
+        return f"its grant was revoked at {_told(with_all)} ({family.revoked_because})"
+    if alone is not None:
+        return f"revoked at {_told(alone)}"
     if now >= token.expires_at:
         return f"expired at {_told(token.expires_at)}"
     return "valid"
