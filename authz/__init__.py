@@ -6,7 +6,7 @@ The map, by layer; a module imports only from layers below its own (`tests/test_
     1  settings, jose, passwords, telemetry, db, net, secretstores, tenants
     2  audit, keys, limits
     3  clients, directory, policy
-    4  oauth, admin, doctor
+    4  oauth, federation, scim, admin, doctor
     5  services      the composition root: the only module that knows every core package
     6  web, jobs
     7  app

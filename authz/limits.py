@@ -231,6 +231,13 @@ class Limits:
             off,
             per_minute(settings.pages_per_user),
         )
+        provisioning = Work(
+            "provisioning",
+            per_minute(settings.provisioning_per_address),
+            per_minute(settings.provisioning_per_client),
+            off,
+            off,
+        )
         self._work = {
             "token": busy,
             "introspect": busy,
@@ -244,6 +251,7 @@ class Limits:
             "logo": pages,
             "approval": pages,
             "device": pages,
+            "scim": provisioning,
         }
         self._clients = Guesses(
             "failures",

@@ -204,6 +204,10 @@ class LimitSettings(Section):
     """Pages and forms for people."""
     pages_per_user: PerMinute = 300
     """Authorization requests and answers of one signed-in person."""
+    provisioning_per_address: PerMinute = 60_000
+    """SCIM requests, right or wrong."""
+    provisioning_per_client: PerMinute = 60_000
+    """The same of one token."""
     fetches_per_user: PerMinute = 30
     """Metadata documents and images fetched because of one signed-in person."""
     fetches_per_host: PerMinute = 60

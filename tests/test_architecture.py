@@ -77,6 +77,7 @@ HOMES: dict[str, frozenset[str]] = {
     "lxml": frozenset({"federation.saml"}),
     "mcp": frozenset({"resource_server.on_mcp_sdk"}),
     "passlib": frozenset({"passwords"}),
+    "scim2_models": frozenset({"scim"}),
     "signxml": frozenset({"federation.saml.signatures"}),
     "starlette": frozenset({"web", "app"}),
     "typer": frozenset({"cli"}),

@@ -62,20 +62,23 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("provisioner", sa.String(length=64), nullable=False),
         sa.Column("external_id", sa.String(length=512), nullable=True),
+        sa.Column("made_here", sa.Boolean(), nullable=False),
+        sa.Column("closed_here", sa.Boolean(), nullable=False),
         sa.Column("attributes", authz.db.types.Json(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", authz.db.types.UTCDateTime(), nullable=False),
         sa.Column("updated_at", authz.db.types.UTCDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_scim_records")),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "kind",
+            "provisioner",
+            "external_id",
+            name=op.f("uq_scim_records_tenant_id_kind_provisioner_external_id"),
+        ),
     )
-    with op.batch_alter_table("scim_records", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_scim_records_tenant_id_kind_external_id"),
-            ["tenant_id", "kind", "external_id"],
-            unique=False,
-        )
-
     op.create_table(
         "domains",
         sa.Column("tenant_id", sa.String(length=64), nullable=False),

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from authz import entropy, passwords
 from authz.admin import leaving
 from authz.admin.operator import Operator
 from authz.admin.revocation import end_sessions
-from authz.db.models import Role, RoleBinding, TokenFamily, User
+from authz.db.models import Role, RoleBinding, ScimRecord, TokenFamily, User
 from authz.directory import groups, users
 from authz.errors import Conflict, Invalid
 
@@ -124,7 +124,7 @@ def set_password(
 
 def disable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> Disabled:
     """Close the account: every grant, browser, code and live access token of the person ends."""
-    row = users.load(tx, tenant_id, reference)
+    row = _own(tx, tenant_id, reference)
     row.status, row.updated_at = "disabled", operator.now
     ended = leaving.end(tx, operator, row, "user_disabled")
     values = {
@@ -140,7 +140,7 @@ def disable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> 
 
 def enable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> UserLine:
     """Open the account again; what was revoked stays revoked."""
-    row = users.load(tx, tenant_id, reference)
+    row = _own(tx, tenant_id, reference)
     row.status, row.updated_at = "active", operator.now
     tx.flush()
     values = {"status": "active"}
@@ -184,6 +184,15 @@ def show(tx: Session, tenant_id: str, reference: str, now: datetime) -> UserDeta
         roles=list(roles),
         live_grants=live,
     )
+
+
+def _own(tx: Session, tenant_id: str, reference: str) -> User:
+    """An account that an operator opens or closes: from now on that is theirs to say, not a provisioning client's."""
+    row = users.load(tx, tenant_id, reference)
+    if row.status == "deleted":
+        raise Conflict(f"{row.login} was deleted by provisioning, for good")
+    tx.execute(update(ScimRecord).where(ScimRecord.id == row.id).values(closed_here=False))
+    return row
 
 
 def _line(row: User) -> UserLine:

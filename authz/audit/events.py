@@ -157,6 +157,19 @@ class GroupsMapped(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Provisioned(Event):
+    """A provisioning client changed something: `what` is `kind.verb`, `target` the id of the user or group."""
+
+    kind = "scim.changed"
+    what: str
+    target: str
+    connection: str | None
+    """Whose people the client provisions."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Names of attributes, never what is in them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AccessEnded(Event):
     """Every credential of a person ended, or every one of some sessions: the offboarding clock of this event."""
 

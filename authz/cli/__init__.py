@@ -37,6 +37,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Identity providers: list, add, show, change, enable, disable, remove.",
     ),
     "domains": ("authz.cli.domains:app", "Whose people use which identity provider."),
+    "scim-tokens": (
+        "authz.cli.scim:app",
+        "Provisioning by identity providers (SCIM): tokens: list, add, revoke.",
+    ),
     "mappings": ("authz.cli.mappings:app", "Claims of identity providers to groups and roles."),
     "trust": ("authz.cli.trust:app", "Issuers of identity assertions (ID-JAG)."),
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),

@@ -19,7 +19,7 @@ class NotStrict(ValueError):
 def read_object(body: bytes, *, max_parts: int = _MAX_PARTS) -> dict[str, Any]:
     """Read one JSON object: UTF-8 without BOM, unique member names, finite numbers, shallow.
 
-    More parts only for what a configured server says of somebody: their groups are thousands of strings.
+    More parts only for what a known server says: somebody's groups, or a group's people, are thousands of strings.
     """
     found = _read(body, max_parts)
     if not isinstance(found, dict):

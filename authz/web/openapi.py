@@ -18,6 +18,7 @@ from authz.oauth.grants import GRANTS
 from authz.oauth.metadata import WELL_KNOWN
 from authz.policy.openid import USERINFO_PATH
 from authz.tenants import SLUG_PATTERN
+from authz.web import openapi_scim
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -57,11 +58,12 @@ def description() -> Part:
             f"{_TENANT}/register/{{client_id}}": _own_registration(),
             f"{_TENANT}/federation/{{connection}}/backchannel-logout": {"post": _logout()},
             f"{_TENANT}/signals/{{stream}}": {"post": _signal()},
+            **openapi_scim.paths(_TENANT, _SLUG),
             "/health/live": {"get": _health("live", "200")},
             "/health/ready": {"get": _health("ready", "200", "503")},
         },
         "components": {
-            "schemas": _SCHEMAS,
+            "schemas": {**_SCHEMAS, **openapi_scim.SCHEMAS},
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic"},
                 "bearer": {"type": "http", "scheme": "bearer"},

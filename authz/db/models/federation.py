@@ -145,14 +145,21 @@ class ScimRecord(Base):
     """What a provisioning client wrote of a user or group beyond the columns of those, and its version."""
 
     __tablename__ = "scim_records"
-    __table_args__ = (Index(None, "tenant_id", "kind", "external_id"),)
+    __table_args__ = (UniqueConstraint("tenant_id", "kind", "provisioner", "external_id"),)
 
     id: Mapped[Id]
     """Of the user or group."""
     tenant_id: Mapped[TenantId]
     kind: Mapped[str] = mapped_column(String(8))
     """`User` or `Group`."""
+    provisioner: Mapped[str] = mapped_column(String(64))
+    """Whose client wrote it first: the id of a connection, or empty for a client of none. `external_id` is its name for
+    the thing and means nothing to anybody else (RFC 7643 §3.1)."""
     external_id: Mapped[str | None] = mapped_column(String(512))
+    made_here: Mapped[bool] = mapped_column(Boolean)
+    """Whether the client made the thing, and did not find it: what an operator made is not its to rename or remove."""
+    closed_here: Mapped[bool] = mapped_column(Boolean)
+    """Whether it was the client that closed the account: then, and only then, it may open it again."""
     attributes: Mapped[dict[str, Any]]
     version: Mapped[int]
     """Grows with each change; the ETag."""

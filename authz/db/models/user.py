@@ -24,7 +24,7 @@ class User(Base):
     name: Mapped[str]
     password_hash: Mapped[str | None]
     status: Mapped[str] = mapped_column(String(16))
-    """`active` or `disabled`."""
+    """`active`, `disabled`, or `deleted`: gone for good, and its `sub` kept for the trail and for nobody else."""
     is_break_glass: Mapped[bool] = mapped_column(Boolean, default=False)
     """May sign in by password although their domain has to use its connection; every such sign-in is told loudly."""
     cut_at: Mapped[OptionalMoment] = mapped_column(default=None)

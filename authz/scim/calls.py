@@ -1,0 +1,78 @@
+"""One request and its answer, as values: nothing in here knows HTTP, and a bulk operation is one like any other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from authz.clock import Clock
+from authz.db import Database
+from authz.scim.errors import InvalidSyntax
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What requests are done with; one per process."""
+
+    database: Database
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Connection:
+    """The identity provider whose people a client provisions."""
+
+    id: str
+    slug: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A client that has shown its token, and where it is."""
+
+    tenant_id: str
+    base: str
+    """`ISSUER/scim/v2`."""
+    token_id: str
+    connection: Connection | None
+    audit_key: bytes = field(repr=False)
+
+    @property
+    def actor(self) -> str:
+        """As the audit trail names it; its name may hold an address, its id does not."""
+        return f"scim:{self.token_id}"
+
+    @property
+    def provisioner(self) -> str:
+        """Whose names for things it uses."""
+        return "" if self.connection is None else self.connection.id
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is asked for."""
+
+    method: str
+    path: str
+    """Below the base, without a slash in front: `Users/usr_…`."""
+    received_at: datetime
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def message(self) -> Mapping[str, Any]:
+        """The body. Raises InvalidSyntax when there is none."""
+        if self.body is None:
+            raise InvalidSyntax("a JSON object is expected", reason="body_missing")
+        return self.body
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent. A body of None is none."""
+
+    status: int
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    location: str | None = None
+    etag: str | None = None
