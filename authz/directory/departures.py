@@ -32,11 +32,20 @@ class Leaving:
     user_id: str
     signal: Signal
     sessions: frozenset[str] | None = None
-    """Digests: these sessions of theirs, and what was granted in them. None: everything of theirs."""
+    """Digests: these sessions of theirs, and what was granted in them."""
+    connection_id: str | None = None
+    """What stands on this connection's word. With neither it is everything of theirs."""
 
-    def covers(self, session_digest: str | None) -> bool:
-        """Whether something that stands on this session ends."""
-        return self.sessions is None or session_digest in self.sessions
+    @property
+    def is_whole(self) -> bool:
+        """Everything, whatever it stands on."""
+        return self.sessions is None and self.connection_id is None
+
+    def covers(self, session_digest: str | None, connection_id: str | None) -> bool:
+        """Whether something that stands on these ends."""
+        if self.sessions is not None:
+            return session_digest in self.sessions
+        return self.connection_id in (None, connection_id)
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,14 @@ Decisions:
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from authz import entropy
 from authz.audit.events import AccessEnded, FamilyRevoked
 from authz.clock import Clock
-from authz.db.lists import among
 from authz.db.models import (
     AuthorizationCode,
     AuthorizationRequest,
@@ -35,6 +31,14 @@ from authz.db.models import (
     User,
 )
 from authz.directory.departures import Ended, Leaving, Signal
+from authz.directory.leaving_scope import (
+    OF_CODES,
+    OF_DEVICES,
+    OF_FAMILIES,
+    OF_SESSIONS,
+    Scope,
+    Tally,
+)
 from authz.telemetry.metrics import OFFBOARDING_SECONDS
 
 __all__ = ["Ended", "Leaving", "Signal", "end_access", "end_many", "end_sessions", "observe"]
@@ -67,7 +71,7 @@ def end_many(
     tx.flush()
     # Inside of the transaction: what was signed in before this moment is over.
     now = clock()
-    scope = _Scope(tx, tenant_id, leavings)
+    scope = Scope(tx, tenant_id, leavings)
     _cut(tx, scope, now)
     _end_sessions(tx, scope, now)
     # Families before codes, as the token lane locks them: two orders would be a deadlock.
@@ -89,64 +93,7 @@ def observe(signals: Iterable[Signal], now: datetime) -> None:
         OFFBOARDING_SECONDS.labels(signal.source).observe(max(0.0, elapsed))
 
 
-@dataclass
-class _Tally:
-    """What ended because of one of them."""
-
-    leaving: Leaving
-    sessions: int = 0
-    codes: int = 0
-    tokens: int = 0
-    families: list[tuple[str, str]] = field(default_factory=list)
-    """Id and client of each."""
-
-
-class _Scope:
-    """Whom and what the statements are about, and for whom each ended row counts."""
-
-    def __init__(self, tx: Transaction, tenant_id: str, leavings: Sequence[Leaving]) -> None:
-        self._tx = tx
-        self.tenant_id = tenant_id
-        self.tallies = [_Tally(leaving) for leaving in leavings]
-        self.whole = {it.user_id for it in leavings if it.sessions is None}
-        self.partial = {it.user_id for it in leavings} - self.whole
-        self.digests = {
-            digest for it in leavings if it.user_id in self.partial for digest in it.sessions or ()
-        }
-        self._of: dict[str, list[_Tally]] = {}
-        for tally in self.tallies:
-            self._of.setdefault(tally.leaving.user_id, []).append(tally)
-        self.family_tallies: dict[str, _Tally] = {}
-
-    def rows_of(
-        self,
-        tenant: InstrumentedAttribute[str],
-        user: InstrumentedAttribute[Any],
-        session: InstrumentedAttribute[Any],
-    ) -> ColumnElement[bool]:
-        """Everything of some people; of others, what stands on some sessions of theirs."""
-        those: list[ColumnElement[bool]] = []
-        if self.whole:
-            those.append(self.among(user, self.whole))
-        if self.partial:
-            those.append(
-                self.among(user, self.partial) & self.among(session, self.digests),
-            )
-        return (tenant == self.tenant_id) & or_(*those)
-
-    def among(
-        self, column: InstrumentedAttribute[Any], values: Iterable[str]
-    ) -> ColumnElement[bool]:
-        """One of these."""
-        return among(self._tx, column, values)
-
-    def tally(self, user_id: str, session_digest: str | None) -> _Tally:
-        """Whom an ended row counts for."""
-        tallies = self._of[user_id]
-        return next((it for it in tallies if it.leaving.covers(session_digest)), tallies[0])
-
-
-def _cut(tx: Transaction, scope: _Scope, now: datetime) -> None:
+def _cut(tx: Transaction, scope: Scope, now: datetime) -> None:
     """First, and by one row each: from the commit on nothing of before counts, whoever is writing it meanwhile."""
     if not scope.whole:
         return
@@ -161,11 +108,11 @@ def _cut(tx: Transaction, scope: _Scope, now: datetime) -> None:
     _set(tx, User, scope.among(User.id, earlier), cut_at=now)
 
 
-def _end_sessions(tx: Transaction, scope: _Scope, now: datetime) -> None:
+def _end_sessions(tx: Transaction, scope: Scope, now: datetime) -> None:
     rows = tx.execute(
-        select(Session.digest, Session.user_id)
+        select(Session.digest, Session.user_id, Session.connection_id)
         .where(
-            scope.rows_of(Session.tenant_id, Session.user_id, Session.digest),
+            scope.rows_of(OF_SESSIONS),
             Session.ended_at.is_(None),
         )
         .order_by(Session.digest)
@@ -181,16 +128,20 @@ def _end_sessions(tx: Transaction, scope: _Scope, now: datetime) -> None:
         .execution_options(**_IN_BULK)
     )
     for row in rows:
-        scope.tally(row.user_id, row.digest).sessions += 1
+        scope.tally(row.user_id, row.digest, row.connection_id).sessions += 1
 
 
-def _revoke_families(tx: Transaction, scope: _Scope, now: datetime) -> None:
+def _revoke_families(tx: Transaction, scope: Scope, now: datetime) -> None:
     rows = tx.execute(
         select(
-            TokenFamily.id, TokenFamily.user_id, TokenFamily.client_id, TokenFamily.session_digest
+            TokenFamily.id,
+            TokenFamily.user_id,
+            TokenFamily.client_id,
+            TokenFamily.session_digest,
+            TokenFamily.connection_id,
         )
         .where(
-            scope.rows_of(TokenFamily.tenant_id, TokenFamily.user_id, TokenFamily.session_digest),
+            scope.rows_of(OF_FAMILIES),
             TokenFamily.revoked_at.is_(None),
             TokenFamily.expires_at > now,
         )
@@ -199,7 +150,7 @@ def _revoke_families(tx: Transaction, scope: _Scope, now: datetime) -> None:
     ).all()
     by_reason: dict[str, list[str]] = {}
     for row in rows:
-        tally = scope.tally(row.user_id, row.session_digest)
+        tally = scope.tally(row.user_id, row.session_digest, row.connection_id)
         tally.families.append((row.id, row.client_id))
         scope.family_tallies[row.id] = tally
         by_reason.setdefault(tally.leaving.signal.because, []).append(row.id)
@@ -208,12 +159,12 @@ def _revoke_families(tx: Transaction, scope: _Scope, now: datetime) -> None:
         _set(tx, TokenFamily, which, revoked_at=now, revoked_because=because)
 
 
-def _spend_codes(tx: Transaction, scope: _Scope, now: datetime) -> None:
+def _spend_codes(tx: Transaction, scope: Scope, now: datetime) -> None:
     code = AuthorizationCode
     rows = tx.execute(
-        select(code.digest, code.user_id, code.session_digest)
+        select(code.digest, code.user_id, code.session_digest, code.connection_id)
         .where(
-            scope.rows_of(code.tenant_id, code.user_id, code.session_digest),
+            scope.rows_of(OF_CODES),
             code.spent_at.is_(None),
             code.expires_at > now,
         )
@@ -223,15 +174,15 @@ def _spend_codes(tx: Transaction, scope: _Scope, now: datetime) -> None:
     if rows:
         _set(tx, code, scope.among(code.digest, [it.digest for it in rows]), spent_at=now)
     for row in rows:
-        scope.tally(row.user_id, row.session_digest).codes += 1
+        scope.tally(row.user_id, row.session_digest, row.connection_id).codes += 1
 
 
-def _deny_devices(tx: Transaction, scope: _Scope, now: datetime) -> None:
+def _deny_devices(tx: Transaction, scope: Scope, now: datetime) -> None:
     device = DeviceCode
     rows = tx.execute(
-        select(device.digest, device.user_id, device.session_digest)
+        select(device.digest, device.user_id, device.session_digest, device.connection_id)
         .where(
-            scope.rows_of(device.tenant_id, device.user_id, device.session_digest),
+            scope.rows_of(OF_DEVICES),
             device.status == "approved",
             device.expires_at > now,
         )
@@ -241,10 +192,10 @@ def _deny_devices(tx: Transaction, scope: _Scope, now: datetime) -> None:
     if rows:
         _set(tx, device, scope.among(device.digest, [it.digest for it in rows]), status="denied")
     for row in rows:
-        scope.tally(row.user_id or "", row.session_digest).codes += 1
+        scope.tally(row.user_id or "", row.session_digest, row.connection_id).codes += 1
 
 
-def _revoke_tokens(tx: Transaction, scope: _Scope, now: datetime) -> None:
+def _revoke_tokens(tx: Transaction, scope: Scope, now: datetime) -> None:
     if not scope.family_tallies:
         return
     ended = tx.scalars(
@@ -271,7 +222,7 @@ def _set(
     tx.execute(update(model).where(which).values(**values).execution_options(**_IN_BULK))
 
 
-def _departure(tenant_id: str, tally: _Tally, now: datetime) -> dict[str, object]:
+def _departure(tenant_id: str, tally: Tally, now: datetime) -> dict[str, object]:
     signal = tally.leaving.signal
     return {
         "id": entropy.new_id("dep"),
@@ -289,7 +240,7 @@ def _departure(tenant_id: str, tally: _Tally, now: datetime) -> dict[str, object
     }
 
 
-def _ended(tally: _Tally, now: datetime) -> Ended:
+def _ended(tally: Tally, now: datetime) -> Ended:
     leaving, signal = tally.leaving, tally.leaving.signal
     seconds = (now - signal.received_at).total_seconds()
     revoked = [

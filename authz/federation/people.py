@@ -29,7 +29,7 @@ class Target:
 
     user_id: str
     sessions: frozenset[str] | None
-    """Digests; None: everything."""
+    """Digests; None: everything, or everything that stands on the connection."""
     is_only_here: bool
     """Nobody else vouches for them."""
 
@@ -46,7 +46,7 @@ def find_targets(
     people = {user for it in asked if (user := found.user_of(it)) is not None}
     people |= {user for rows in found.sessions.values() for _, user in rows}
     found.only_here = _only_here(tx, connection, people)
-    found.unnamed, found.all_here = _sessions_of(tx, connection, people)
+    found.unnamed = _unnamed_sessions(tx, connection, people)
     return [found.targets(it) for it in asked]
 
 
@@ -110,7 +110,6 @@ class _Found:
     sessions: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
     only_here: frozenset[str] = frozenset()
     unnamed: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    all_here: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def user_of(self, asked: _Asked) -> str | None:
         """Whom it names."""
@@ -126,9 +125,7 @@ class _Found:
         if names_user and user is None:
             return []
         if user is not None and (asked.session is None or asked.is_either):
-            is_only = user in self.only_here
-            digests = None if is_only else self.all_here.get(user, frozenset())
-            return [Target(user, digests, is_only)]
+            return [Target(user, None, user in self.only_here)]
         by_user: dict[str, set[str]] = {}
         for digest, owner in self.sessions.get(asked.session or "", ()):
             if user in (None, owner):
@@ -205,27 +202,21 @@ def _only_here(tx: Transaction, connection: Connection, people: set[str]) -> fro
     )
 
 
-def _sessions_of(
+def _unnamed_sessions(
     tx: Transaction, connection: Connection, people: set[str]
-) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
-    """By person: sessions of this connection without a name, and all of them."""
+) -> dict[str, frozenset[str]]:
+    """By person: their sessions of this connection without a name."""
     if not people:
-        return {}, {}
+        return {}
     rows = tx.execute(
-        select(Session.user_id, Session.digest, Session.upstream_session).where(
+        select(Session.user_id, Session.digest).where(
             Session.tenant_id == connection.tenant_id,
             Session.connection_id == connection.id,
+            Session.upstream_session.is_(None),
             among(tx, Session.user_id, people),
         )
     )
-    unnamed: dict[str, set[str]] = {}
-    everything: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
     for row in rows:
-        everything.setdefault(row.user_id, set()).add(row.digest)
-        if row.upstream_session is None:
-            unnamed.setdefault(row.user_id, set()).add(row.digest)
-    return _frozen(unnamed), _frozen(everything)
-
-
-def _frozen(sets: Mapping[str, set[str]]) -> dict[str, frozenset[str]]:
-    return {name: frozenset(values) for name, values in sets.items()}
+        found.setdefault(row.user_id, set()).add(row.digest)
+    return {user: frozenset(digests) for user, digests in found.items()}

@@ -89,7 +89,7 @@ def _receive(tx: Session, tenant_id: str, notices: Sequence[Notice], clock: Cloc
         notice = notices[number]
         outcomes[number] = _outcome(notice, found)
         if outcomes[number] in (Outcome.ENDED, Outcome.CLOSED):
-            leavings += [Leaving(it.user_id, _signal(notice), it.sessions) for it in found]
+            leavings += [_leaving(notice, it) for it in found]
         if outcomes[number] is Outcome.CLOSED:
             closing += [(notice, it) for it in found]
     events = [event for it in end_many(tx, tenant_id, leavings, clock) for event in it.events]
@@ -190,6 +190,13 @@ def _close(
                 )
             )
     return events
+
+
+def _leaving(notice: Notice, target: Target) -> Leaving:
+    """No provider speaks for another: of who comes from elsewhere too, only what stands on its own word ends."""
+    is_bounded = target.sessions is None and not target.is_only_here
+    connection_id = notice.connection_id if is_bounded else None
+    return Leaving(target.user_id, _signal(notice), target.sessions, connection_id)
 
 
 def _signal(notice: Notice) -> Signal:

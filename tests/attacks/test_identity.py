@@ -15,6 +15,7 @@ from authz.resource_server import AccessError, KeysUnavailable, RemoteKeys, Toke
 from tests.support.client_keys import TYPE
 from tests.support.harness import RESOURCE, VERIFIER
 from tests.support.jwt_entries import Places, spell
+from tests.support.leaving import SESSION_REVOKED
 from tests.support.web import Reply
 
 
@@ -51,7 +52,15 @@ def kinds(places):
         prepared = trail.prepare_checkpoint(
             tx, harness.tenant_id, issuer=harness.issuer, now=harness.clock()
         )
+    provider, at = places.provider, int(harness.clock().timestamp())
+    nobody = {"format": "opaque", "id": "nobody"}
+    upstream = {"iss": provider.issuer, "aud": provider.client_id, "sub": "nobody", "nonce": "n"}
     return {
+        "logout token": provider.logout_token(sub="nobody"),
+        "security event": provider.event(SESSION_REVOKED, nobody),
+        "upstream ID token": provider.sign(
+            {"typ": "JWT"}, {**upstream, "iat": at, "exp": at + 300, "jti": f"id-{at}"}
+        ),
         "access token": tokens.access_token,
         "bound access token": bound.access_token,
         "client's own token": harness.token(client(**asked)).access_token,
@@ -119,6 +128,10 @@ ASSERTION_CONSUMERS = {
     for path in ("/token", "/introspect", "/revoke", "/par", "/device_authorization")
 }
 RIGHT = {
+    "logout token": {"logout token at a connection"},
+    "security event": {"event at a stream"},
+    # At the callback of its own sign-in alone, which has its nonce.
+    "upstream ID token": set(),
     "access token": {"token at /introspect", "token at /revoke", "token at an MCP server"},
     "bound access token": {"token at /introspect", "token at /revoke"},
     "client's own token": {"token at /introspect", "token at /revoke", "token at an MCP server"},

@@ -24,6 +24,8 @@ ENTRIES = [
     "proof at /token",
     "proof at /par",
     "assertion grant at /token",
+    "logout token at a connection",
+    "event at a stream",
     "token at /introspect",
     "token at /revoke",
     "token at an MCP server",
@@ -276,7 +278,7 @@ def test_a_date_is_a_number_that_a_clock_can_show(entry, number):
     if entry.name in ("token at /introspect", "token at /revoke", "token at /userinfo"):
         # Whether a token still stands is known by its record; its own dates were written by this server.
         claims["jti"] = "unknown"
-    name = "iat" if "htm" in claims else "exp"
+    name = "exp" if "exp" in claims else "iat"
     text = json.dumps({**claims, name: 0}).replace(f'"{name}": 0', f'"{name}": {number}')
     refuses(entry, spell(header, text.encode(), key=entry.key))
 

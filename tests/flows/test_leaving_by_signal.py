@@ -8,7 +8,8 @@ from authz.admin import connections, signal_streams
 from authz.federation.security_events import CAEP, REACTIONS, RISC, SSF, Action
 from tests.support.client_keys import ClientKey
 from tests.support.harness import Harness
-from tests.support.leaving import SESSION_REVOKED, Provider
+from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
+from tests.support.leaving import SESSION_REVOKED, Grant, Provider
 
 
 @pytest.fixture
@@ -532,6 +533,49 @@ def test_the_matrix_of_streams(harness, corp):
         assert [grant.access_is_good() for grant in grants] == [False, True, True]
     finally:
         elsewhere.close()
+
+
+def test_people_whom_nobody_signs_in_here(harness, corp):
+    """SSF-06: an identity assertion was redeemed for them, so there is no session, and the tokens end all the same."""
+    idp = AssertingIdp(corp.issuer)
+    idp.trust_at(harness, "asserted", connection="corp")
+    ada = corp.employee("ada")
+    made = harness.add_client(
+        auth_method="client_secret_post", grant_types=(JWT_BEARER,), redirect_uris=()
+    )
+
+    def redeem():
+        assertion = idp.assertion(harness, made.client.id, sub=ada.subject)
+        return present(harness, made, assertion)
+
+    before = redeem()
+    assert before.ok, before.response.text
+    waiting = idp.assertion(harness, made.client.id, sub=ada.subject)
+    harness.clock.advance(seconds=5)
+    assert accepted(corp.tell(SESSION_REVOKED, ada))
+    assert not Grant(harness, before.access_token, "").access_is_good()
+    # Made before, and presented after.
+    assert present(harness, made, waiting).reason == "subject_disabled"
+    harness.clock.advance(seconds=5)
+    assert redeem().ok
+
+
+def test_what_was_asserted_about_people_of_two_connections(harness, corp):
+    """SSF-03, SSF-06: what stands on the word of this connection."""
+    other, idp = Provider(harness, "other"), AssertingIdp(corp.issuer)
+    idp.trust_at(harness, "asserted", connection="corp")
+    ada = corp.employee("ada")
+    with harness.server.database.write() as tx:
+        tx.add(other.identity(ada.user_id, "ada-there"))
+    made = harness.add_client(
+        auth_method="client_secret_post", grant_types=(JWT_BEARER,), redirect_uris=()
+    )
+    asserted = present(harness, made, idp.assertion(harness, made.client.id, sub=ada.subject))
+    there = ada.grant(ada.sign_in("s1", via=other))
+    harness.clock.advance(seconds=5)
+    assert accepted(corp.tell(SESSION_REVOKED, ada))
+    assert not Grant(harness, asserted.access_token, "").access_is_good()
+    assert there.is_whole()
 
 
 def test_a_crowd_is_done_together(harness, corp):

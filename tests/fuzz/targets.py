@@ -25,6 +25,9 @@ from authz.errors import (
     OAuthError,
 )
 from authz.federation.connector import SignInRefused
+from authz.federation.logout_tokens import LogoutRefused
+from authz.federation.polling import PollFailed
+from authz.federation.set_verification import SetRefused
 from authz.jose import JwtError
 from authz.net.strict_json import NotStrict
 from authz.resource_server.errors import (
@@ -34,7 +37,7 @@ from authz.resource_server.errors import (
     MissingToken,
 )
 from authz.urls import UrlError
-from tests.fuzz import back, front, saml, seeds
+from tests.fuzz import back, front, saml, seeds, signals
 
 _SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 
@@ -86,8 +89,15 @@ TARGETS: dict[str, Target] = {
     "clients.trust": Target(front.client_trust, (UrlError,), seeds.URLS),
     "db.array": Target(back.db_array, (), seeds.ARRAYS),
     "doctor.challenge": Target(back.doctor_challenge, (), seeds.CHALLENGES),
+    "federation.logout_tokens": Target(
+        signals.logout_token, (LogoutRefused,), signals.LOGOUT_TOKENS
+    ),
+    "federation.polling": Target(signals.page, (PollFailed,), signals.PAGES),
     "federation.saml.metadata": Target(saml.metadata, (Invalid,), saml.METADATA),
     "federation.saml.response": Target(saml.response, (SignInRefused,), saml.RESPONSES),
+    "federation.security_events": Target(
+        signals.security_event, (SetRefused,), signals.SECURITY_EVENTS
+    ),
     "jose.import_jwks": Target(front.jose_import_jwks, (NotStrict, JwtError), seeds.JWKS),
     "jose.read_unverified": Target(front.jose_read, (JwtError,), seeds.TOKENS),
     "jose.verify_embedded": Target(front.jose_verify_embedded, (JwtError,), seeds.PROOFS),

@@ -288,7 +288,12 @@ class Page:
     @property
     def is_login(self) -> bool:
         """Whether it asks to sign in."""
-        return 'name="password"' in self.text
+        return 'name="password"' in self.text or self.asks_how
+
+    @property
+    def asks_how(self) -> bool:
+        """Whether it asks first through which provider, as where there is one; a password is one way."""
+        return '<button class="button-link" name="with" value="password">' in self.text
 
     @property
     def is_consent(self) -> bool:
@@ -348,6 +353,11 @@ class Browser:
         """Fill in the login page; answers where it leads."""
         # Typing a password takes a person what the budget of an address takes to allow the next attempt.
         self.harness.clock.advance(seconds=3)
+        if page is not None and page.asks_how:
+            names = ("continue", "then")
+            chosen = {"login": self.login or "", "with": "password"}
+            fields = {**chosen, **{name: page.field(name) for name in names}}
+            page = self.post(f"{self.harness.issuer}/login/start", fields)
         query = page.field("continue") if page is not None else ""
         fields = {"login": self.login or "", "password": password, "continue": query}
         if page is not None:

@@ -27,6 +27,7 @@ from tests.support.client_keys import TYPE, ClientKey
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import RESOURCE, Answer, Harness
 from tests.support.id_jags import JWT_BEARER, AssertingIdp
+from tests.support.leaving import SESSION_REVOKED, Provider
 
 _numbers = itertools.count(1)
 
@@ -121,6 +122,9 @@ class Places:
             mappings.add, connection="corp", claim="groups", value="dev", role="developer"
         )
 
+        self.provider = Provider(harness, "provider")
+        self.provider.add_stream()
+
     def entries(self) -> list[Entry]:
         """All of them."""
         nothing = {"grant_type": "refresh_token", "refresh_token": "x"}
@@ -133,6 +137,13 @@ class Places:
             self._proof_at("/token", self._redemption),
             self._proof_at("/par", lambda: self._request(self.harness.client_id)),
             Entry("assertion grant at /token", self.idp.key.key, self._id_jag, self._redeem),
+            Entry(
+                "logout token at a connection",
+                self.provider.key.key,
+                self._logout_token,
+                self._log_out,
+            ),
+            Entry("event at a stream", self.provider.key.key, self._event, self._tell),
             Entry("token at /introspect", self.own_key, self._token, self._introspect),
             Entry("token at /revoke", self.own_key, self._token, self._revoke),
             Entry("token at an MCP server", self.own_key, self._token, self._use),
@@ -228,6 +239,23 @@ class Places:
         fields = self.authenticated(grant_type=JWT_BEARER, assertion=text)
         answer = self.harness.token(fields)
         return _verdict(answer, accepted=answer.ok)
+
+    def _logout_token(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        header = {"typ": "logout+jwt", "alg": "ES256", "kid": self.provider.key.kid}
+        return header, self.provider.logout_claims(sub="nobody")
+
+    def _log_out(self, text: str) -> Verdict:
+        answer = self.provider.log_out(text)
+        return _verdict(answer, accepted=answer.ok)
+
+    def _event(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        header = {"typ": "secevent+jwt", "alg": "ES256", "kid": self.provider.key.kid}
+        nobody = {"format": "opaque", "id": "nobody"}
+        return header, self.provider.event_claims(SESSION_REVOKED, nobody)
+
+    def _tell(self, text: str) -> Verdict:
+        answer = self.provider.push(text)
+        return _verdict(answer, accepted=answer.status == 202)
 
     def _use(self, text: str) -> Verdict:
         verifier = TokenVerifier(

@@ -191,6 +191,7 @@ class Provider:
                 },
                 "generic",
             ),
+            is_listed=False,
         )
         with harness.server.database.write() as tx:
             tx.add(row)
@@ -337,7 +338,7 @@ class Provider:
         mark = len(LOG.events)
         response: httpx2.Response = there.harness.http.post(
             f"{there.harness.issuer}/signals/{stream}",
-            content=token.encode(),
+            content=token.encode("utf-8", "replace"),
             headers={
                 "Content-Type": content_type,
                 "Authorization": f"Bearer {self.push_token if bearer is None else bearer}",

@@ -133,8 +133,8 @@ def _granted(
         amr=found.amr,
         connection_id=trust.connection_id,
         session_digest=None,
-        # What is cut off later is what was asserted before.
-        signed_in_at=found.issued_at,
+        # What is cut off later is what was asserted before, also by a clock that is ahead of ours.
+        signed_in_at=min(found.issued_at, now),
         upstream_expires_at=None,
     )
     subject = facts.subject(
