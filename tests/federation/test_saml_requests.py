@@ -13,7 +13,7 @@ from authz.directory.assurance import MFA, PASSWORD
 from authz.federation.connector import MISCONFIGURED, SignInRefused, Wish
 from tests.support.configured import NOW
 from tests.support.saml_idp import FORMATS, MORE, SSO_URL, A, P, read_request
-from tests.support.saml_sp import Connection, our_key, signing
+from tests.support.saml_sp import Connection, encryption, our_key, signing
 
 POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
 
@@ -136,6 +136,17 @@ def test_a_request_is_not_sent_unsigned_when_the_key_is_gone(reference):
     assert refused.value.reason == "connection_misconfigured"
     assert refused.value.sentence == MISCONFIGURED
     assert reference not in str(refused.value)
+
+
+@pytest.mark.parametrize("reference", ["env:SMALL", "env:CURVE", "env:TEXT"])
+def test_a_key_that_is_none_is_our_own_fault(reference):
+    """For requests that are to be signed, and for what is encrypted for us."""
+    connection = Connection(settings={**signing(), "signing_key": reference})
+    with pytest.raises(SignInRefused) as refused:
+        connection.start()
+    assert (refused.value.reason, refused.value.sentence) == ("own_key_unusable", MISCONFIGURED)
+    sealed = Connection(settings=encryption(reference))
+    assert sealed.outcome(sealed.respond()) == "own_key_unusable"
 
 
 def test_a_hint_goes_where_the_product_wants_it(connection):

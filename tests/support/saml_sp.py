@@ -27,11 +27,17 @@ def our_key() -> Key:
 
 
 def secrets(reference: str) -> bytes:
-    """What stands behind `env:SP` and `env:OLD`."""
-    known = {"env:SP": "sp", "env:OLD": "old"}
-    if reference not in known:
-        raise ConfigurationError(f"{reference} is not set")
-    return pem_of(key_of(known[reference])).encode()
+    """What stands behind `env:SP` and `env:OLD`; behind the others there is something, but no key to use."""
+    match reference:
+        case "env:SP" | "env:OLD":
+            return pem_of(key_of(reference.removeprefix("env:").lower())).encode()
+        case "env:SMALL":
+            return pem_of(key_of("small", "rsa1024")).encode()
+        case "env:CURVE":
+            return pem_of(key_of("curve", "p256")).encode()
+        case "env:TEXT":
+            return b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
+    raise ConfigurationError(f"{reference} is not set")
 
 
 def tools(network: Network | None = None) -> Tools:
@@ -104,7 +110,12 @@ class Connection:
 
 
 def _says_more(reason: str) -> bool:
-    own_fault = {"certificate_expired", "connection_misconfigured", "session_over"}
+    own_fault = {
+        "certificate_expired",
+        "connection_misconfigured",
+        "own_key_unusable",
+        "session_over",
+    }
     return reason in own_fault or reason.startswith("upstream_")
 
 
