@@ -190,7 +190,7 @@ def _deny_devices(tx: Transaction, scope: Scope, now: datetime) -> None:
         .with_for_update()
     ).all()
     if rows:
-        _set(tx, device, scope.among(device.digest, [it.digest for it in rows]), status="denied")
+        _set(tx, device, scope.among(device.digest, [it.digest for it in rows]), status="ended")
     for row in rows:
         scope.tally(row.user_id or "", row.session_digest, row.connection_id).codes += 1
 

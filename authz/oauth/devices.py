@@ -25,6 +25,8 @@ PENDING = "pending"
 APPROVED = "approved"
 DENIED = "denied"
 SPENT = "spent"
+ENDED = "ended"
+"""Approved by somebody whose access ended before the device came back (`directory.leaving`)."""
 
 _SEPARATORS = str.maketrans("", "", "- \t\u2010\u2011\u2012\u2013\u2212._")
 _MAX_TYPED_CHARS = 32

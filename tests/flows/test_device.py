@@ -358,7 +358,7 @@ def revoke_consent(harness, _):
         (
             lambda h, _: h.change(users.disable, "dev@example.com"),
             "invalid_grant",
-            "subject_disabled",
+            "access_ended",
         ),
         (revoke_consent, "invalid_grant", "consent_revoked"),
         (

@@ -47,7 +47,7 @@ def test_a_device_that_was_allowed_gets_nothing_any_more(harness, corp):
     harness.clock.advance(seconds=10)
     done = harness.change(leaving.end_access, ada.email)
     assert done.codes == 1
-    assert device.poll().error == "access_denied"
+    assert device.poll().error == "invalid_grant"
 
 
 def test_the_trail_says_what_ended_and_how_long_it_took(harness, corp):

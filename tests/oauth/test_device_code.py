@@ -15,7 +15,7 @@ from authz.audit.events import FamilyRevoked, TokenIssued, TokenRefused
 from authz.errors import InvalidRequest, OAuthError, UnauthorizedClient
 from authz.oauth import refresh
 from authz.oauth.authorization import FreshNames, Outcome, TokenRequest
-from authz.oauth.devices import APPROVED, DENIED, DEVICE_GRANT, PENDING, SPENT
+from authz.oauth.devices import APPROVED, DENIED, DEVICE_GRANT, ENDED, PENDING, SPENT
 from authz.oauth.facts import Approval, Changes, Device, FactKeys, Facts, Family
 from authz.oauth.grants import GRANTS
 from authz.oauth.grants.device_code import REFUSED
@@ -214,6 +214,7 @@ def test_a_device_gets_no_more_than_everyone_allows(good, scopes, removed):
     [
         ("device_code_expired", "expired_token", {"now": ALLOWED.expires_at}),
         ("device_denied", "access_denied", {"device": replace(WAITING, status=DENIED)}),
+        ("access_ended", "invalid_grant", {"device": replace(WAITING, status=ENDED)}),
         ("resource_gone", "invalid_target", {"device": replace(ALLOWED, resource_id="res_2")}),
         ("resource_malformed", "invalid_target", {"fields": {"resource": "x"}}),
         (

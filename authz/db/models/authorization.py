@@ -99,7 +99,7 @@ class DeviceCode(Base):
     requested: Mapped[frozenset[str] | None]
     offline_access: Mapped[bool]
     status: Mapped[str] = mapped_column(String(16))
-    """`pending`, `approved`, `denied` or `spent`."""
+    """`pending`, `approved`, `denied`, `spent` or `ended`."""
     user_id: Mapped[str | None] = mapped_column(String(64))
     scopes: Mapped[frozenset[str] | None]
     """What the person allowed."""

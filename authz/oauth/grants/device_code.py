@@ -16,6 +16,7 @@ from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.devices import (
     DENIED,
     DEVICE_GRANT,
+    ENDED,
     SLOWER_BY_SECONDS,
     SPENT,
     ceiling,
@@ -64,6 +65,8 @@ class DeviceCodeGrant:
                 raise ExpiredToken("the device code has expired", reason="device_code_expired")
             if device.status == DENIED:
                 raise AccessDenied("the person refused", reason="device_denied")
+            if device.status == ENDED:
+                raise InvalidGrant(REFUSED, reason="access_ended")
             if device.approval is None:
                 return _waiting(device, now)
             return self._redeem(request, device, device.approval, facts, now)
