@@ -41,12 +41,19 @@ def laughs(depth):
         (b"<x a='1' a='2'/>", "xml_malformed"),
         (b"<p:x/>", "xml_malformed"),
         (b"<x>&#0;</x>", "xml_malformed"),
-        (b"<x>\x00</x>", "xml_malformed"),
+        (b"<x>\x00</x>", "xml_not_utf8"),
+        ("<!DOCTYPE x><x/>".encode("utf-16-le"), "xml_not_utf8"),
+        ("<!DOCTYPE x><x/>".encode("utf-32-be"), "xml_not_utf8"),
         (b"", "xml_malformed"),
         (b"not xml", "xml_malformed"),
         (b"\xff\xfe<\x00x\x00/\x00>\x00", "xml_not_utf8"),
         ("<?xml version='1.0' encoding='UTF-16'?><x/>".encode("utf-16"), "xml_not_utf8"),
         (b"<?xml version='1.0' encoding='UTF-7'?><x/>", "xml_not_utf8"),
+        (b"<?xml version='1.0' encoding='UTF-7'?>+ADwAIQ-DOCTYPE x+AD4-<x/>", "xml_not_utf8"),
+        (b"<?xml\nversion='1.0'\nencoding = \"IBM037\" ?><x/>", "xml_not_utf8"),
+        (b"\xef\xbb\xbf<?xml version='1.0' encoding='UTF-7'?><x/>", "xml_not_utf8"),
+        (b"<?xml version='1.1'?><x/>", "xml_not_utf8"),
+        (b"<?xml encoding='UTF-8'?><x/>", "xml_not_utf8"),
         (b"<?xml version='1.0' encoding='ISO-8859-1'?><x>\xc3\xa9</x>", "xml_not_utf8"),
         (b"<x>\xe9</x>", "xml_not_utf8"),
         (b"<x><!-- --></x>", "xml_comment"),
@@ -65,7 +72,7 @@ def laughs(depth):
         (b"<x %s/>" % b" ".join(b"xmlns:a%d='urn:a'" % n for n in range(513)), "xml_too_many"),
         (b"<x>" + b" " * MESSAGE.max_bytes + b"</x>", "xml_too_large"),
     ],
-    ids=range(34),
+    ids=range(41),
 )
 def test_what_is_not_parsed(raw, reason):
     assert refused(raw) == reason
@@ -76,11 +83,13 @@ def test_what_is_not_parsed(raw, reason):
     [
         b"<?xml version='1.0' encoding='utf-8'?><x/>",
         b"\xef\xbb\xbf<x/>",
+        b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8" standalone="yes"?><x/>',
+        b"<?xml version = '1.0' ?><x/>",
         b"<x xmlns='urn:a'><y xmlns=''/></x>",
         b"<x xmlns:a='https://a.example/?b#c'/>",
         b"<x>" * 32 + b"</x>" * 32,
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_what_is(raw):
     assert parse(raw).tag

@@ -188,6 +188,27 @@ def test_a_method_has_no_parameters(connection):
     assert connection.outcome(sent) == "signature_malformed"
 
 
+def _attribute(signed):
+    signed.find(f".//{D}Transform").set("Parameter", "x")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [How(before_value=_attribute), How(prefixes=" ".join(f"a{n}" for n in range(100)))],
+    ids=["attribute", "prefixes"],
+)
+def test_a_transform_has_few_parameters(connection, how):
+    """ATK-62: and whoever has signed them."""
+    assert connection.outcome(connection.respond(how=how)) == "signature_malformed"
+
+
+def test_a_signature_is_of_its_schema(connection):
+    root = connection.idp.response(connection.upstream, Said())
+    connection.idp.sign_parts(root, ("assertion",))
+    root.find(f".//{D}Signature").set("other", "x")
+    assert connection.outcome(posted(root)) == "signature_malformed"
+
+
 def test_a_key_is_used_for_its_own_algorithm(connection):
     """An RSA certificate with an ECDSA name on the signature, and the other way round."""
     curve = Connection(SamlIdp(key=key_of("curve", "p256")))
