@@ -21,6 +21,10 @@ P99_OF_PEER = 1.5
 P99_CONNECTIONS = 16
 MOST_MB = 150
 TWO_PROCESSES = 1.7
+ID_JAG_OF_CLIENT_CREDENTIALS = 0.5
+"""Of this server's own rate in the same run: a signature more, an account and the one use of the assertion."""
+SCIM_PER_SECOND = 200
+SCIM_CONNECTIONS = 16
 COST_OF_MANY = 1.2
 """CPU per request with the most stored tokens to that with the fewest."""
 
@@ -44,6 +48,7 @@ def verdicts(report: Report) -> list[Verdict]:
     return [
         *_ratios(report),
         *_p99(report),
+        *_enterprise(report),
         *_memory(report),
         *_many_tokens(report),
         *_two_processes(report),
@@ -86,6 +91,24 @@ def _p99(report: Report) -> Iterator[Verdict]:
             ratio = _to(run["p99_ms"], peer["p99_ms"])
             what = f"{TITLES[load]}, {P99_CONNECTIONS} conn., {stored:,} stored: p99 to the peer's"
             yield Verdict(what, f"<= {P99_OF_PEER:.2f}", f"{ratio:.2f}", ratio <= P99_OF_PEER)
+
+
+def _enterprise(report: Report) -> Iterator[Verdict]:
+    for stored in report.plan.stored:
+        kind = _one_process(stored)
+        for connections in report.plan.connections:
+            run = report.find("id_jag", connections, kind)
+            own = report.find("client_credentials", connections, kind)
+            if run is not None and own is not None and connections > 1:
+                ratio = _to(run["per_second"], own["per_second"])
+                what = f"{TITLES['id_jag']}, {connections} conn., {stored:,} stored: to client credentials"
+                least = ID_JAG_OF_CLIENT_CREDENTIALS
+                yield Verdict(what, f">= {least:.2f}", f"{ratio:.2f}", ratio >= least)
+        run = report.find("scim", SCIM_CONNECTIONS, kind)
+        if run is not None:
+            rate = run["per_second"]
+            what = f"{TITLES['scim']}, {SCIM_CONNECTIONS} conn., {stored:,} stored: a second"
+            yield Verdict(what, f">= {SCIM_PER_SECOND}", f"{rate:.0f}", rate >= SCIM_PER_SECOND)
 
 
 def _memory(report: Report) -> Iterator[Verdict]:

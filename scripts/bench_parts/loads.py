@@ -9,9 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+from authz import entropy
+from authz.oauth.grants.jwt_bearer import JWT_BEARER
 from scripts.bench_parts.asking import Answer, Connection, Json, refused
 from scripts.bench_parts.machine import BenchError
 from scripts.bench_parts.supplies import (
+    DESK,
     REDIRECT,
     RESOURCE,
     SCOPES,
@@ -197,6 +200,31 @@ def _json(answer: Answer) -> Json:
     return found
 
 
+def _look_id_jag(target: Target, connection: Connection) -> None:
+    form = {"grant_type": JWT_BEARER, "assertion": target.supplies.id_jags(1).read_text().strip()}
+    headers = {"Authorization": basic(DESK)}
+    _tokens(connection.ask(target.paths["token"], headers=headers, form=form))
+
+
+def _shoot_id_jag(target: Target, _tokens: int, seconds: int) -> Shot:
+    file = target.supplies.id_jags(_ASSERTIONS_A_SECOND * seconds)
+    form = f"{urlencode({'grant_type': JWT_BEARER})}&assertion="
+    return Shot(target.paths["token"], "lines.lua", (basic(DESK), form, str(file), "once"))
+
+
+def _look_scim(target: Target, connection: Connection) -> None:
+    headers = {"Authorization": f"Bearer {target.supplies.scim_token}"}
+    answer = connection.ask(f"{target.paths['scim']}/Users?count=1", headers=headers)
+    if answer.status != 200 or "totalResults" not in _json(answer):
+        raise refused("no list of people", answer)
+
+
+def _shoot_scim(target: Target, _tokens: int, _seconds: int) -> Shot:
+    # Named anew for every run: a name that is taken would be refused, which is quick.
+    words = (f"Bearer {target.supplies.scim_token}", entropy.new_id("run"))
+    return Shot(f"{target.paths['scim']}/Users", "scim.lua", words)
+
+
 LOADS: dict[str, Load] = {
     "discovery": _document("discovery", "issuer"),
     "jwks": _document("jwks", "keys"),
@@ -205,4 +233,6 @@ LOADS: dict[str, Load] = {
     "refresh": Load("Refresh rotation", _look_refresh, _shoot_refresh),
     "introspection": Load("Introspection", _look_introspection, _shoot_introspection),
     "code": Load("Code flow, authorize to token", _look_code, _shoot_code),
+    "id_jag": Load("Identity assertion (ID-JAG) to token", _look_id_jag, _shoot_id_jag),
+    "scim": Load("SCIM, people created", _look_scim, _shoot_scim, in_lane=False),
 }

@@ -15,6 +15,8 @@ LOADS = (
     "refresh",
     "introspection",
     "code",
+    "id_jag",
+    "scim",
 )
 ENGINES = ("postgresql", "sqlite")
 WARM_CONNECTIONS = 16

@@ -15,6 +15,8 @@ TITLES = {
     "refresh": "Refresh rotation",
     "introspection": "Introspection",
     "code": "Code flow (flows)",
+    "id_jag": "Identity assertion (ID-JAG)",
+    "scim": "SCIM, people created",
 }
 _LANE = ("jobs_per_batch", "statements_per_batch", "round_trips_per_batch")
 Figures = Mapping[str, float]

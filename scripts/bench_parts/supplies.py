@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,19 @@ from authz import entropy
 RESOURCE = "https://mcp.example.com/mcp"
 REDIRECT = "https://client.example.com/cb"
 SCOPES = ("tools:read", "tools:call")
-WEB, SERVICE, SIGNER = "web", "svc", "signer"
-"""Clients: acts for people, acts for itself with a secret, acts for itself with a signed assertion."""
+WEB, SERVICE, SIGNER, DESK = "web", "svc", "signer", "desk"
+"""Clients: acts for people, acts for itself with a secret, acts for itself with a signed assertion, redeems assertions
+about people."""
+IDP, PEOPLE = "https://idp.example.com", 1000
+"""Who asserts people, and how many it knows."""
 SECRETS = {
     WEB: "web-secret-0123456789abcdef0123456789abcdef",
     SERVICE: "svc-secret-0123456789abcdef0123456789abcdef",
+    DESK: "desk-secret-0123456789abcdef0123456789abcdef",
 }
 SESSIONS = 128
 _ASSERTION_SECONDS = 300
+_ID_JAG = "oauth-id-jag+jwt"
 
 
 def basic(client: str) -> str:
@@ -40,6 +45,8 @@ class Supplies:
     key: ec.EllipticCurvePrivateKey | None
     """Signs assertions; None for a server that does not know the client."""
     first_unspent: int = 1
+    scim_token: str | None = None
+    """Of a provisioning client; None for a server without SCIM."""
 
     @property
     def refresh_tokens(self) -> Path:
@@ -67,7 +74,18 @@ class Supplies:
         if self.key is None:
             raise ValueError("this server does not know the client that signs")
         file = self.folder / "assertions"
-        write_lines(file, _assertions(self.key, self.issuer, count, int(time.time())))
+        write_lines(
+            file, _signed(self.key, "JWT", _of_client(self.issuer, count, int(time.time())))
+        )
+        return file
+
+    def id_jags(self, count: int) -> Path:
+        """A file of fresh assertions about people, each for one use."""
+        if self.key is None:
+            raise ValueError("this server does not know the issuer")
+        file = self.folder / "id-jags"
+        now = int(time.time())
+        write_lines(file, _signed(self.key, _ID_JAG, _about_people(self.issuer, count, now)))
         return file
 
 
@@ -94,13 +112,9 @@ def public_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "k1", "alg": "ES256", "use": "sig"}
 
 
-def _assertions(
-    key: ec.EllipticCurvePrivateKey, audience: str, count: int, now: int
-) -> Iterator[str]:
-    header = _base64url(json.dumps({"alg": "ES256", "kid": "k1", "typ": "JWT"}).encode())
-    algorithm = ec.ECDSA(SHA256())
+def _of_client(audience: str, count: int, now: int) -> Iterator[Mapping[str, object]]:
     for _ in range(count):
-        claims = {
+        yield {
             "iss": SIGNER,
             "sub": SIGNER,
             "aud": audience,
@@ -108,6 +122,29 @@ def _assertions(
             "iat": now,
             "exp": now + _ASSERTION_SECONDS,
         }
+
+
+def _about_people(audience: str, count: int, now: int) -> Iterator[Mapping[str, object]]:
+    for number in range(count):
+        yield {
+            "iss": IDP,
+            "sub": f"person-{number % PEOPLE}",
+            "aud": audience,
+            "client_id": DESK,
+            "resource": RESOURCE,
+            "scope": " ".join(SCOPES),
+            "jti": entropy.new_id("jag"),
+            "iat": now,
+            "exp": now + _ASSERTION_SECONDS,
+        }
+
+
+def _signed(
+    key: ec.EllipticCurvePrivateKey, typ: str, statements: Iterable[Mapping[str, object]]
+) -> Iterator[str]:
+    header = _base64url(json.dumps({"alg": "ES256", "kid": "k1", "typ": typ}).encode())
+    algorithm = ec.ECDSA(SHA256())
+    for claims in statements:
         signed = f"{header}.{_base64url(json.dumps(claims).encode())}"
         r, s = decode_dss_signature(key.sign(signed.encode(), algorithm))
         yield f"{signed}.{_base64url(r.to_bytes(32) + s.to_bytes(32))}"

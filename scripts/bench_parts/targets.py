@@ -27,6 +27,8 @@ _BUDGETS = (
     "PUSHES_OF_PUBLIC_CLIENTS",
     "PAGES_PER_ADDRESS",
     "PAGES_PER_USER",
+    "PROVISIONING_PER_ADDRESS",
+    "PROVISIONING_PER_CLIENT",
 )
 
 
@@ -68,6 +70,10 @@ class Target:
 
     def answers(self, load_name: str) -> bool:
         """Whether this load can be put on it."""
+        if load_name == "scim":
+            return self.supplies.scim_token is not None
+        if load_name == "id_jag":
+            return "scim" in self.paths
         return load_name != "private_key_jwt" or self.supplies.key is not None
 
     def start(self) -> None:
@@ -159,6 +165,7 @@ def ours(kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place) -> list[
                 "authorize": "/authorize",
                 "token": "/token",
                 "introspection": "/introspect",
+                "scim": "/scim/v2",
                 "metrics": "/metrics",
             },
             supplies=supplies,

@@ -4,20 +4,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session as Transaction
 
 from authz import entropy
-from authz.admin import keys, tenants
+from authz.admin import keys, scim_tokens, tenants, trust
 from authz.admin.operator import Operator
 from authz.clients.registered import client_of_row
 from authz.db import migrate
-from authz.db.models import Client, Resource, Role, RoleBinding, RoleScope, Scope
+from authz.db.models import (
+    Client,
+    Connection,
+    Identity,
+    Resource,
+    Role,
+    RoleBinding,
+    RoleScope,
+    Scope,
+    User,
+)
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.grants.jwt_bearer import JWT_BEARER
 from authz.policy.snapshot import ANY_RESOURCE
 from authz.services import Services, open_services
 from authz.settings import Settings
 from authz.tenants import DEFAULT_SLUG
 from scripts.bench_parts.supplies import (
+    DESK,
+    IDP,
+    PEOPLE,
     REDIRECT,
     RESOURCE,
     SCOPES,
@@ -68,6 +83,11 @@ def _world(services: Services, supplies: Supplies) -> World:
         ).id
         resource_id, role_id = _add_server(tx, tenant_id, now)
         digest = _add_clients(tx, tenant_id, supplies, now)
+        operator = Operator("bench", now, services.envelope)
+        _add_idp(tx, operator, tenant_id, role_id, supplies)
+        supplies.scim_token = scim_tokens.add(
+            tx, operator, tenant_id, name="bench", connection=None, lifetime=None
+        ).token
         for client in (SERVICE, SIGNER):
             tx.add(
                 RoleBinding(
@@ -119,6 +139,53 @@ def _add_server(tx: Transaction, tenant_id: str, now: datetime) -> tuple[str, st
     return resource_id, role_id
 
 
+def _add_idp(
+    tx: Transaction, operator: Operator, tenant_id: str, role_id: str, supplies: Supplies
+) -> None:
+    """An issuer of assertions whose people have accounts, and the role."""
+    if supplies.key is None:
+        return
+    jwks = {"keys": [public_jwk(supplies.key)]}
+    trust.add(tx, operator, tenant_id, slug="idp", issuer=IDP, settings={"jwks": jwks})
+    connection_id = tx.scalars(select(Connection.id).where(Connection.slug == "idp")).one()
+    for number in range(PEOPLE):
+        user_id = entropy.new_id("usr")
+        tx.add(
+            User(
+                id=user_id,
+                tenant_id=tenant_id,
+                login=f"person-{number}@idp.example.com",
+                name="A person",
+                password_hash=None,
+                status="active",
+                created_at=operator.now,
+                updated_at=operator.now,
+            )
+        )
+        tx.flush()
+        tx.add(
+            Identity(
+                tenant_id=tenant_id,
+                connection_id=connection_id,
+                subject=f"person-{number}",
+                user_id=user_id,
+                linked_by="operator",
+                linked_at=operator.now,
+                last_sign_in_at=None,
+            )
+        )
+        tx.add(
+            RoleBinding(
+                id=entropy.new_id("rbi"),
+                tenant_id=tenant_id,
+                role_id=role_id,
+                subject_kind="user",
+                subject_id=user_id,
+            )
+        )
+    tx.flush()
+
+
 def _add_clients(tx: Transaction, tenant_id: str, supplies: Supplies, now: datetime) -> str:
     """Answers the digest of the one that acts for people."""
     metadata: dict[str, dict[str, Any]] = {
@@ -133,6 +200,10 @@ def _add_clients(tx: Transaction, tenant_id: str, supplies: Supplies, now: datet
         },
     }
     if supplies.key is not None:
+        metadata[DESK] = {
+            "grant_types": [JWT_BEARER],
+            "token_endpoint_auth_method": "client_secret_basic",
+        }
         metadata[SIGNER] = {
             "grant_types": ["client_credentials"],
             "token_endpoint_auth_method": "private_key_jwt",
