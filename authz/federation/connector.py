@@ -134,6 +134,12 @@ class Connector(Protocol):
     def check(self, settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         """The settings as they will be stored, defaults and preset filled in. Raises Invalid naming the member."""
 
+    def subject_of(self, settings: Mapping[str, Any], preset: str, known_as: str) -> str | None:
+        """The subject that a later sign-in will have, from what the company's directory calls the person.
+
+        None when the two have nothing to do with each other.
+        """
+
     def start(self, upstream: Upstream, wish: Wish, state: str, now: datetime) -> Start:
         """Where to send the browser. `state` comes back as it is. Raises SignInRefused."""
 

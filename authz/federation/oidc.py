@@ -25,7 +25,7 @@ from authz.federation.connector import (
     Upstream,
     Wish,
 )
-from authz.federation.oidc_claims import Said, check_tenant, identity_of, lacks
+from authz.federation.oidc_claims import Said, check_tenant, compose_subject, identity_of, lacks
 from authz.federation.oidc_client import Tokens, redeem
 from authz.federation.oidc_discovery import Provider, load_keys, load_provider
 from authz.federation.oidc_groups import is_overage, load_groups
@@ -77,6 +77,10 @@ class OidcConnector:
         """The settings as they will be stored. Raises Invalid naming the member."""
         development = self.tools.network.config.allow_loopback
         return check_settings(settings, preset, development=development)
+
+    def subject_of(self, settings: Mapping[str, Any], preset: str, known_as: str) -> str | None:
+        """What the subject claim will say, composed as at a sign-in."""
+        return compose_subject(known_as, stored_settings(settings), preset_of(preset))
 
     def start(self, upstream: Upstream, wish: Wish, state: str, now: datetime) -> Start:  # noqa: ARG002
         """The provider's sign-in page, for one attempt. Raises SignInRefused."""

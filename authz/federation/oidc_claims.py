@@ -103,11 +103,17 @@ def _subject(claims: Mapping[str, Any], settings: OidcSettings, preset: Preset) 
     subject = _text(claims.get(settings.subject_claim), MAX_SUBJECT_CHARS)
     if subject is None:
         raise SignInRefused("subject_missing")
-    if not preset.has_tenant_in_issuer:
-        return subject
-    if not GUID.fullmatch(subject):
+    composed = compose_subject(subject, settings, preset)
+    if composed is None:
         raise SignInRefused("subject_malformed")
-    return f"{settings.tenant}:{subject}"
+    return composed
+
+
+def compose_subject(name: str, settings: OidcSettings, preset: Preset) -> str | None:
+    """How people are known here, by what the provider calls them; None when it calls nobody so."""
+    if not preset.has_tenant_in_issuer:
+        return name
+    return f"{settings.tenant}:{name}" if GUID.fullmatch(name) else None
 
 
 def _email(said: Said, settings: OidcSettings, preset: Preset) -> tuple[str | None, bool]:

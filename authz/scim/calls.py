@@ -1,6 +1,6 @@
 """One request and its answer, as values: nothing in here knows HTTP, and a bulk operation is one like any other."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,8 @@ class Connection:
 
     id: str
     slug: str
+    subject_of: Callable[[str], str | None] = field(repr=False)
+    """From what the client calls somebody to their subject there; None when that says nothing of it."""
 
 
 @dataclass(frozen=True)

@@ -54,18 +54,19 @@ def link(
     connection = caller.connection
     if connection is None or before == after:
         return []
-    if before is not None:
-        _forget_unused(tx, (caller.tenant_id, connection.id, before), user_id)
-    if after is None:
+    old, new = (None if it is None else connection.subject_of(it) for it in (before, after))
+    if old is not None:
+        _forget_unused(tx, (caller.tenant_id, connection.id, old), user_id)
+    if new is None:
         return []
-    key = (caller.tenant_id, connection.id, after)
+    key = (caller.tenant_id, connection.id, new)
     found = tx.get(Identity, key, with_for_update=True)
     if found is None:
         tx.add(
             Identity(
                 tenant_id=caller.tenant_id,
                 connection_id=connection.id,
-                subject=after,
+                subject=new,
                 user_id=user_id,
                 linked_by="scim",
                 linked_at=now,

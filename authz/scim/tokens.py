@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.db.models import Connection as ConnectionRow
 from authz.db.models import ScimToken
-from authz.scim.calls import Connection
 
 PREFIX = "scm"
 _NOTED_EVERY = timedelta(minutes=1)
@@ -20,7 +19,7 @@ class Shown:
     """A token that is good now."""
 
     id: str
-    connection: Connection | None
+    connection: ConnectionRow | None
     is_noted: bool
     """Whether its use was written down within the last minute."""
 
@@ -28,7 +27,7 @@ class Shown:
 def find(tx: Session, tenant_id: str, token: str, now: datetime) -> Shown | None:
     """The token, if it is this tenant's, not revoked, not over, and its connection is not switched off."""
     row = tx.execute(
-        select(ScimToken.id, ScimToken.last_used_at, ConnectionRow.id, ConnectionRow.slug)
+        select(ScimToken.id, ScimToken.last_used_at, ConnectionRow)
         .outerjoin(ConnectionRow, ConnectionRow.id == ScimToken.connection_id)
         .where(
             ScimToken.tenant_id == tenant_id,
@@ -40,8 +39,7 @@ def find(tx: Session, tenant_id: str, token: str, now: datetime) -> Shown | None
     ).one_or_none()
     if row is None:
         return None
-    token_id, used_at, connection_id, slug = row
-    connection = None if connection_id is None else Connection(connection_id, slug)
+    token_id, used_at, connection = row
     return Shown(token_id, connection, used_at is not None and now - used_at < _NOTED_EVERY)
 
 

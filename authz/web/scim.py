@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -17,11 +18,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from authz import entropy
+from authz.db.models import Connection as ConnectionRow
 from authz.errors import InvalidRequest, InvalidToken, OAuthError
 from authz.net import strict_json
 from authz.scim import tokens
 from authz.scim.bulk import MAX_PAYLOAD_BYTES
-from authz.scim.calls import Answer, Call, Caller, Desk
+from authz.scim.calls import Answer, Call, Caller, Connection, Desk
 from authz.scim.endpoint import ROUTES, handle
 from authz.scim.errors import ERROR_SCHEMA, InvalidSyntax, NotHere, ScimError, WrongMediaType
 from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
@@ -118,9 +120,14 @@ class _Counter:
             tenant_id=tenant.id,
             base=f"{tenant.issuer}{PATH}",
             token_id=shown.id,
-            connection=shown.connection,
+            connection=None if shown.connection is None else self._connection(shown.connection),
             audit_key=configuration.audit_key,
         )
+
+    def _connection(self, row: ConnectionRow) -> Connection:
+        connector = self._edge.connectors.of(row.kind)
+        subject_of = partial(connector.subject_of, row.settings, row.preset)
+        return Connection(row.id, row.slug, subject_of)
 
     def answer(self, caller: Caller, sent: _Sent) -> Answer:
         """Understand it and do it. Raises ScimError."""

@@ -9,7 +9,8 @@ from authz.admin import users
 from authz.db.models import Identity, ScimRecord, User
 from authz.directory.linking import LinkRefused, UpstreamIdentity, link
 from tests.support.harness import LOG, PASSWORD
-from tests.support.scim import ENTERPRISE, USER, add_connection, directory
+from tests.support.saml_idp import certificate_of, key_of, pem_of
+from tests.support.scim import ENTERPRISE, USER, add_connection, directory, openid_settings
 
 
 @pytest.fixture
@@ -278,6 +279,44 @@ def test_who_was_provisioned_is_known_at_the_first_sign_in(harness, okta):
     assert (event["subject"], event["detail"]) == (made.id, {"by": "scim", "connection": "okta"})
     assert sign_in(harness, okta, "00u1", email="other@corp.example") == made.id
     assert sign_in(harness, okta, "00u2") != made.id
+
+
+OID = "11111111-2222-3333-4444-555555555555"
+DIRECTORY = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+ENTRA = openid_settings(
+    "entra", issuer=f"https://login.microsoftonline.com/{DIRECTORY}/v2.0", client_id="authz"
+)
+SAML = {
+    "entity_id": "https://idp.example",
+    "sso_url": "https://idp.example/sso",
+    "certificates": [pem_of(certificate_of(key_of("corp")))],
+    "subject_attribute": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "external_id", "subject"),
+    [
+        ({}, "00u1", "00u1"),
+        ({"preset": "entra", "settings": ENTRA}, OID, f"{DIRECTORY}:{OID}"),
+        ({"preset": "entra", "settings": ENTRA}, "jyoung", None),
+        ({"kind": "saml", "settings": SAML}, "00u1", None),
+        ({"kind": "saml", "settings": {**SAML, "subject_attribute": "uid"}}, "00u1", "00u1"),
+        (
+            {"kind": "saml", "settings": {**SAML, "subject_attribute": "uid"}},
+            '["","","","x"]',
+            None,
+        ),
+    ],
+    ids=["openid", "entra", "entra, no object id", "NameID", "attribute", "like a NameID"],
+)
+def test_a_name_becomes_the_subject_of_a_sign_in(harness, values, external_id, subject):
+    """As the connector composes it; where the two have nothing to do with each other nobody is linked."""
+    add_connection(harness, "corp", **values)
+    made = directory(harness, "corp").create("ada@corp.example", externalId=external_id)
+    assert made.json["externalId"] == external_id
+    expected = {} if subject is None else {subject: (made.id, "scim")}
+    assert identities(harness) == expected
 
 
 def test_a_client_of_no_connection_links_nobody(harness, okta):

@@ -36,8 +36,10 @@ from authz.resource_server.errors import (
     MalformedRequest,
     MissingToken,
 )
+from authz.scim.errors import ScimError
 from authz.urls import UrlError
 from tests.fuzz import back, front, saml, seeds, signals
+from tests.fuzz import provisioning as scim
 
 _SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 
@@ -59,6 +61,9 @@ class Target:
             assert refusal.reason.isprintable()
         if isinstance(refusal, UrlError):
             assert str(refusal).isascii()
+        if isinstance(refusal, ScimError):
+            assert refusal.detail.isprintable()
+            assert refusal.reason.isascii()
 
     def refusal(self, data: bytes) -> Exception | None:
         """By which declared exception the input was refused."""
@@ -130,6 +135,14 @@ TARGETS: dict[str, Target] = {
     ),
     "resource_server.strict_json": Target(back.rs_json, (ValueError,), seeds.JSON),
     "resource_server.urls": Target(back.rs_urls, (ValueError,), seeds.URLS),
+    "scim.bulk": Target(scim.scim_bulk, (NotStrict, ScimError), scim.BULKS),
+    "scim.filter": Target(scim.scim_filter, (ScimError,), scim.FILTERS),
+    "scim.group": Target(scim.scim_group, (NotStrict, ScimError), scim.GROUPS),
+    "scim.listing": Target(scim.scim_listing, (NotStrict, ScimError), scim.LISTINGS),
+    "scim.patch": Target(scim.scim_patch, (NotStrict, ScimError), scim.PATCHES),
+    "scim.patch.group": Target(scim.scim_group_patch, (NotStrict, ScimError), scim.GROUP_PATCHES),
+    "scim.selection": Target(scim.scim_selection, (ScimError,), scim.SELECTIONS),
+    "scim.user": Target(scim.scim_user, (NotStrict, ScimError), scim.USERS),
     "urls": Target(front.urls, (UrlError,), seeds.URLS),
     "web.addresses": Target(back.forwarded_for, (), seeds.ADDRESSES),
     "web.form": Target(front.web_form, (InvalidRequest,), seeds.FORMS),

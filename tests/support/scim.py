@@ -7,6 +7,7 @@ import httpx2
 
 from authz.admin import scim_tokens
 from authz.db.models import Connection
+from authz.federation.oidc_settings import check_settings
 from tests.support.connections import connection
 from tests.support.harness import LOG, Harness, _reason_since
 
@@ -126,13 +127,26 @@ class Directory:
         return self.patch(f"Users/{user_id}", {"op": "replace", "value": {"active": True}})
 
 
+def openid_settings(preset: str = "generic", **given: str) -> dict[str, Any]:
+    """What a connection of this preset is stored with."""
+    values = {
+        "issuer": "https://idp.example",
+        "client_id": "authz",
+        "client_secret": "env:SECRET",
+        **given,
+    }
+    return dict(check_settings(values, preset, development=False))
+
+
 def directory(harness: Harness, connection: str | None = None) -> Directory:
     """A client with a token of its own."""
     return Directory(harness, add_token(harness, connection))
 
 
 def add_connection(harness: Harness, slug: str = "okta", **values: Any) -> Connection:
-    """An identity provider of this tenant."""
+    """An identity provider of this tenant; OpenID Connect and of no product unless told otherwise."""
+    if "settings" not in values:
+        values["settings"] = openid_settings()
     row = connection(harness.tenant_id, slug, harness.clock(), **values)
     with harness.server.database.write() as tx:
         tx.add(row)

@@ -28,7 +28,7 @@ from authz.federation.saml import settings as saml_settings
 from authz.federation.saml.certificates import read_private_key
 from authz.federation.saml.conditions import Expected, check_assertion, check_response
 from authz.federation.saml.documents import SamlError, decode_message
-from authz.federation.saml.identity import read_identity
+from authz.federation.saml.identity import attribute_key, read_identity
 from authz.federation.saml.metadata import (
     read_idp_metadata,
     refresh_idp_metadata,
@@ -60,6 +60,16 @@ class SamlConnector:
     def check(self, settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         """The settings as they will be stored. Raises Invalid naming the member."""
         return saml_settings.check(settings, preset)
+
+    def subject_of(
+        self,
+        settings: Mapping[str, Any],
+        preset: str,  # noqa: ARG002 -- it is in the settings
+        known_as: str,
+    ) -> str | None:
+        """The value of the attribute that is the key. A NameID is qualified by what no directory knows."""
+        is_attribute = saml_settings.read(settings).subject_attribute is not None
+        return attribute_key(known_as) if is_attribute else None
 
     def published(self, upstream: Upstream) -> tuple[bytes, str]:
         """The metadata of this connection as a service provider."""

@@ -81,10 +81,16 @@ def _subject(
     value = _single(said, subject_attribute, "subject_attribute_ambiguous")
     if value is None:
         raise SamlError("subject_attribute_missing")
-    # Not to be taken for a NameID's key: those are written as JSON lists.
-    if not _is_plain(value) or value.startswith("["):
+    key = attribute_key(value)
+    if key is None:
         raise SamlError("subject_attribute_unusable")
-    return value
+    return key
+
+
+def attribute_key(value: str) -> str | None:
+    """The key of a person whom an attribute names; None when it cannot be one."""
+    # Not to be taken for a NameID's key: those are written as JSON lists.
+    return value if _is_plain(value) and not value.startswith("[") else None
 
 
 def _name_id_key(name_id: Element, *, is_key: bool) -> str:
