@@ -91,7 +91,8 @@ def test_every_kind_of_column_comes_back(database):
     def family(id_, amr, generation, refreshable, revoked_at, because):
         names = (id_, "t", "c", "u", "r", frozenset({"b", "a"}), refreshable, "s", generation, NOW)
         cnf, details = {"jkt": "x"}, [{"type": "mcp_tool"}]
-        return (*names, NOW, None, amr, cnf, details, NOW, NOW, NOW, revoked_at, because)
+        signed_in = (NOW, None, amr, "con_1", None, NOW)
+        return (*names, *signed_in, cnf, details, NOW, NOW, NOW, revoked_at, because)
 
     rows = [
         family("f1", ["pwd", 'a "quoted" \\ one'], 1, True, None, None),

@@ -56,6 +56,7 @@ def code(digest, **changes):
             "offline_access": True,
             "auth_time": NOW,
             "amr": ["pwd", "otp"],
+            "signed_in_at": NOW,
             "created_at": NOW,
             "expires_at": NOW,
             "spent_at": None,
