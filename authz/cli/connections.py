@@ -10,6 +10,7 @@ from authz.admin.connections import ConnectionDetails
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
 from authz.cli.values import json_object, setting, text_of
+from authz.federation.presets import PRESETS
 
 app = group("Identity providers: list, add, show, change, enable, disable, remove.")
 _Slug = Annotated[str, typer.Argument(help="Its short name, as in its URLs.", metavar="CONNECTION")]
@@ -118,6 +119,7 @@ def add(
     text = (
         f"Connected {made.slug} ({made.kind}, {made.preset}).\n"
         f"{_addresses(made)}\n"
+        f"{_steps(made)}"
         f"Next: enter these at the identity provider, then sign in with the button.\n"
         f"      authz mappings add {slug} groups VALUE --role ROLE   who gets what\n"
         f"      authz domains add DOMAIN {slug}                      whose people come from there"
@@ -233,6 +235,16 @@ def remove(
 
 def _settings(file: Path | None, pairs: list[str] | None) -> dict[str, Any]:
     return {**(json_object(file) if file else {}), **dict(setting(it) for it in pairs or ())}
+
+
+def _steps(found: ConnectionDetails) -> str:
+    """What to do at the product's side."""
+    preset = PRESETS.get(found.preset) if found.kind == "oidc" else None
+    if preset is None:
+        return ""
+    steps = (it.format(**found.addresses) for it in preset.words)
+    lines = (f"  {number}. {step}" for number, step in enumerate(steps, 1))
+    return "\n".join([f"At {preset.product}:", *lines, ""])
 
 
 def _addresses(found: ConnectionDetails) -> str:
