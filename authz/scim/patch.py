@@ -70,7 +70,7 @@ class MemberChange:
 def patch_user(document: Document, body: Mapping[str, Any]) -> Document:
     """The user after all operations of the message, or none of them. Raises ScimError."""
     operations = _operations(body, most=MAX_OPERATIONS)
-    return _applied(Person, USER, document, operations)
+    return _applied(_USERS, document, operations)
 
 
 def patch_group(document: Document, body: Mapping[str, Any]) -> tuple[Document, MemberChange]:
@@ -90,7 +90,7 @@ def patch_group(document: Document, body: Mapping[str, Any]) -> tuple[Document, 
             continue
         others.append(rest)
     if others:
-        document = _applied(Group, GROUP, document, others)
+        document = _applied(_GROUPS, document, others)
     return document, change
 
 
@@ -125,13 +125,26 @@ def _operation(raw: Any) -> Document:
     return made
 
 
-def _applied(
-    model: type[Resource[Any]], schema: str, document: Document, operations: Sequence[Operation]
-) -> Document:
+@dataclass(frozen=True)
+class _Patched:
+    """A resource type, and the messages about it: made once, because the library makes a class for them."""
+
+    schema: str
+    model: type[Resource[Any]]
+    message: Any
+    """`PatchOp` of it."""
+
+
+_USERS = _Patched(USER, Person, PatchOp[Person])
+_GROUPS = _Patched(GROUP, Group, PatchOp[Group])
+
+
+def _applied(kind: _Patched, document: Document, operations: Sequence[Operation]) -> Document:
     message = {"schemas": [PATCH_SCHEMA], "Operations": operations}
     try:
-        resource = model.model_validate({"schemas": [schema], **document}, scim_policy=POLICY)
-        patch = PatchOp[model].model_validate(  # type: ignore[valid-type]
+        stored = {"schemas": [kind.schema], **document}
+        resource = kind.model.model_validate(stored, scim_policy=POLICY)
+        patch = kind.message.model_validate(
             message, scim_ctx=Context.RESOURCE_PATCH_REQUEST, scim_policy=POLICY
         )
         patch.patch(resource, scim_policy=POLICY)

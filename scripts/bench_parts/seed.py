@@ -40,20 +40,28 @@ _DAY = timedelta(days=1)
 
 
 def seed(
-    settings: Settings, supplies: Supplies, *, stored: int, used: int, introspected: int
-) -> None:
-    """Create everything: `stored` families with an access token each.
+    settings: Settings,
+    supplies: Supplies,
+    *,
+    stored: int,
+    used: int,
+    introspected: int,
+    people_count: int | None = None,
+) -> list[str]:
+    """Create everything: `stored` families with an access token each; answers the ids of their people.
 
     `used` of them have a refresh token to spend, and `introspected` an access token to ask about.
     """
     world = new_world(settings, supplies)
     with bulk(settings.database.url) as target:
-        people = [entropy.new_id("usr") for _ in range(min(stored, _MOST_PEOPLE))]
+        count = people_count or min(stored, _MOST_PEOPLE)
+        people = [entropy.new_id("usr") for _ in range(count)]
         _add_people(target, world, people)
         write_lines(supplies.cookies, _add_sessions(target, world, people))
         every = spread(stored, used), spread(stored, introspected)
         _add_families(target, world, people, supplies, stored=stored, every=every)
         target.finish()
+    return people
 
 
 def _add_people(target: Bulk, world: World, people: list[str]) -> None:

@@ -126,18 +126,7 @@ def ours(kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place) -> list[
     folder.mkdir()
     ports = [free_port() for _ in chosen]
     issuer = f"http://127.0.0.1:{ports[0]}"
-    (folder / "authz.key").write_bytes(new_encoded_key())
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "AUTHZ__SERVER__ISSUER": issuer,
-        "AUTHZ__SERVER__DEVELOPMENT": "true",
-        "AUTHZ__DATABASE__URL": place.url,
-        "AUTHZ__KEYS__ENCRYPTION_KEY": f"file:{folder / 'authz.key'}",
-        "AUTHZ__KEYS__ALGORITHM": "ES256",
-        "AUTHZ__LOG__LEVEL": "warning",
-        # One address, one client and one person make all of the load: counted as in production, never refused.
-        **{f"AUTHZ__LIMITS__{name}": "100000000" for name in _BUDGETS},
-    }
+    environment = environment_of(folder, issuer, place)
     supplies = Supplies(folder, issuer, new_signing_key())
     stored = chosen[0].stored
     settings = load(None, environment=environment)
@@ -175,6 +164,22 @@ def ours(kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place) -> list[
         )
         for kind, port in zip(chosen, ports, strict=True)
     ]
+
+
+def environment_of(folder: Path, issuer: str, place: Place) -> dict[str, str]:
+    """The settings of an installation in this folder, with a new key."""
+    (folder / "authz.key").write_bytes(new_encoded_key())
+    return {
+        "PYTHONPATH": str(ROOT),
+        "AUTHZ__SERVER__ISSUER": issuer,
+        "AUTHZ__SERVER__DEVELOPMENT": "true",
+        "AUTHZ__DATABASE__URL": place.url,
+        "AUTHZ__KEYS__ENCRYPTION_KEY": f"file:{folder / 'authz.key'}",
+        "AUTHZ__KEYS__ALGORITHM": "ES256",
+        "AUTHZ__LOG__LEVEL": "warning",
+        # One address, one client and one person make all of the load: counted as in production, never refused.
+        **{f"AUTHZ__LIMITS__{name}": "100000000" for name in _BUDGETS},
+    }
 
 
 def rows(engine: str, stored: int, postgres: ThrowAwayPostgres | None, folder: Path) -> Place:

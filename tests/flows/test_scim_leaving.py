@@ -149,6 +149,13 @@ def test_a_new_sign_in_does_not_bring_the_old_one_back(harness, scim):
     assert len(departures(harness)) == 1
 
 
+def test_a_name_that_nobody_could_choose_is_no_reason_to_stay(harness, scim):
+    """As linking gives one to whom an identity provider vouched for without a free address."""
+    user_id = harness.add_user("usr_x#okta")
+    assert scim.deactivate(user_id).json["active"] is False
+    assert scim.create("usr_y#okta").status == 400
+
+
 def test_saying_it_twice_ends_nothing_twice(harness, scim):
     user_id = harness.users["dev"]
     for _ in range(3):

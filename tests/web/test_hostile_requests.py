@@ -52,6 +52,10 @@ REQUESTS = {
         for path in ("token", "consent")
     },
     **{
+        f"scim, {n}": f"GET /scim/v2/Users?{q} HTTP/1.1\r\nAuthorization: Bearer x\r\n\r\n"
+        for n, q in QUERIES.items()
+    },
+    **{
         f"{path}, body {n}": f"POST /{path} HTTP/1.1\r\n{FORM}Content-Length: {len(b)}\r\n\r\n{b}"
         for n, b in BODIES.items()
         for path in ("token", "consent", "clients/request")
