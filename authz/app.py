@@ -102,11 +102,11 @@ def routes(edge: Edge) -> list[BaseRoute]:
     modules = (
         token,
         introspection,
+        signals,
         par,
         authorize,
         login,
         federation,
-        signals,
         logo,
         approval,
         registration,

@@ -11,12 +11,13 @@ Decisions:
 
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.audit import chain
 from authz.audit.chain import MAIN_STRAND, Head
 from authz.audit.events import Event
+from authz.db.lists import insert_all
 from authz.db.models import AuditEvent, AuditHead
 
 
@@ -45,18 +46,16 @@ def record(tx: Session, tenant_id: str, *events: Event, key: bytes, now: datetim
         )
     else:
         row.position, row.hash, row.mac = head.position, head.hash, mac
-    tx.execute(
-        insert(AuditEvent),
-        [
-            {
-                "tenant_id": tenant_id,
-                "strand": MAIN_STRAND,
-                "position": link.position,
-                "at": link.at,
-                "kind": link.kind,
-                "body": link.body,
-                "hash": link.hash,
-            }
-            for link in links
-        ],
-    )
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "strand": MAIN_STRAND,
+            "position": link.position,
+            "at": link.at,
+            "kind": link.kind,
+            "body": link.body,
+            "hash": link.hash,
+        }
+        for link in links
+    ]
+    insert_all(tx, AuditEvent, rows)

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from authz.db.lists import insert_once
 from authz.db.models import ReplayKey
 
 
@@ -18,9 +18,4 @@ def claim(tx: Session, tenant_id: str, keys: Iterable[tuple[str, datetime]]) -> 
         {"tenant_id": tenant_id, "key": key, "expires_at": until}
         for key, until in sorted(dict(keys).items())
     ]
-    if not rows:
-        return set()
-    dialect = sqlite if tx.get_bind().dialect.name == "sqlite" else postgresql
-    table = ReplayKey.__table__
-    statement = dialect.insert(table).on_conflict_do_nothing().returning(table.c.key)
-    return set(tx.connection().execute(statement, rows).scalars())
+    return insert_once(tx, ReplayKey, rows, ReplayKey.key)

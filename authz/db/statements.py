@@ -155,7 +155,7 @@ class Query:
 
     def wire_values(self, values: Mapping[str, list[str]]) -> list[bytes]:
         """One array a parameter."""
-        return [_array(values[name]) for name in self._wire[1]]
+        return [array_text(values[name]) for name in self._wire[1]]
 
     @cached_property
     def _wire_converters(self) -> Converters:
@@ -214,7 +214,7 @@ class _Write(ABC):
 
     @cached_property
     def _encoders(self) -> list[Encoder]:
-        return [_encoder(c.type, bind) for c, bind in self._bound_columns(_POSTGRESQL)]
+        return [encoder_of(c.type, bind) for c, bind in self._bound_columns(_POSTGRESQL)]
 
     def wire_values(self, rows: Sequence[Row]) -> list[bytes]:
         """One array a column."""
@@ -299,17 +299,17 @@ class Update(_Write):
         return f"UPDATE {self.table.name} t SET {assigned} FROM {source} WHERE {matched}"
 
 
-def _encoder(kind: TypeEngine[Any], bind: Processor) -> Encoder:
+def encoder_of(kind: TypeEngine[Any], bind: Processor) -> Encoder:
     """How the values of one column become one array."""
     if isinstance(kind, UTCDateTime):
         return _moments
     if isinstance(kind, Boolean):
-        return lambda values: _array([None if v is None else "ft"[v] for v in values])
+        return lambda values: array_text([None if v is None else "ft"[v] for v in values])
     if isinstance(kind, Integer):
-        return lambda values: _array([None if v is None else str(v) for v in values])
+        return lambda values: array_text([None if v is None else str(v) for v in values])
     if bind is None:
-        return _array
-    return lambda values: _array([bind(v) for v in values])
+        return array_text
+    return lambda values: array_text([bind(v) for v in values])
 
 
 def _moments(values: Sequence[datetime | None]) -> bytes:
@@ -320,10 +320,10 @@ def _moments(values: Sequence[datetime | None]) -> bytes:
             if value.tzinfo is None:
                 raise ValueError(f"a naive datetime cannot be stored: {value!r}")
             texts[value] = value.isoformat()
-    return _array([texts[value] for value in values])
+    return array_text([texts[value] for value in values])
 
 
-def _array(values: Sequence[str | None]) -> bytes:
+def array_text(values: Sequence[str | None]) -> bytes:
     """A PostgreSQL array in text format. Every element is quoted, so none can be taken for syntax or NULL."""
     if not values:
         return b"{}"

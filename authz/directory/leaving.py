@@ -14,12 +14,13 @@ Decisions:
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session as Transaction
 
 from authz import entropy
 from authz.audit.events import AccessEnded, FamilyRevoked
 from authz.clock import Clock
+from authz.db.lists import insert_all
 from authz.db.models import (
     AuthorizationCode,
     AuthorizationRequest,
@@ -82,7 +83,7 @@ def end_many(
     _revoke_families(tx, scope, now)
     _revoke_tokens(tx, scope, now)
     ended_at = clock()
-    tx.execute(insert(Departure), [_departure(tenant_id, it, ended_at) for it in scope.tallies])
+    insert_all(tx, Departure, [_departure(tenant_id, it, ended_at) for it in scope.tallies])
     return [_ended(it, ended_at) for it in scope.tallies]
 
 

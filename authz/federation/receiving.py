@@ -47,12 +47,14 @@ def receive(tx: Session, notices: Sequence[Notice], clock: Clock) -> list[Outcom
 
 
 def tell(way: str, notices: Sequence[Notice], outcomes: Sequence[Outcome], now: datetime) -> None:
-    """After the commit: the clock, the counters and the log."""
+    """After the commit: the clock, the counters, and the log of what the trail does not have."""
     ended = (Outcome.ENDED, Outcome.CLOSED)
     told = list(zip(notices, outcomes, strict=True))
     observe((_signal(notice) for notice, outcome in told if outcome in ended), now)
     for notice, outcome in told:
         SIGNALS.labels(way, outcome.value).inc()
+        if outcome in ended:
+            continue
         log.info(
             "signal.received",
             way=way,

@@ -83,10 +83,10 @@ def db_array(data: bytes) -> None:
     ]
     if any(value is not None and "\x00" in value for value in values):
         with contextlib.suppress(ValueError):
-            statements._array(values)
+            statements.array_text(values)
             raise AssertionError("NUL was written")
         return
-    assert _read_array(statements._array(values).decode()) == values
+    assert _read_array(statements.array_text(values).decode()) == values
 
 
 def _read_array(text: str) -> list[str | None]:
