@@ -49,6 +49,12 @@ def redeemed_after(change):
     return act
 
 
+def redeemed_by_somebody_disabled(h):
+    """Disabling ends the codes there are; this one was being made at that moment."""
+    h.change(users.disable, "dev@example.com")
+    return h.redeem(h.code())
+
+
 def refreshed_after(change, **fields):
     def act(h):
         token = h.redeem(h.code()).refresh_token
@@ -71,7 +77,7 @@ CATALOGUE = {
     "redirect_uri_mismatch": lambda h: h.redeem(h.code(), redirect_uri="https://x.example/"),
     "code_spent": spent,
     "code_expired": redeemed_after(lambda h: h.clock.advance(seconds=61)),
-    "subject_disabled": redeemed_after(lambda h: h.change(users.disable, "dev@example.com")),
+    "subject_disabled": redeemed_by_somebody_disabled,
     "resource_gone": redeemed_after(lambda h: h.change(resources.set_status, RESOURCE, "disabled")),
     "resource_not_authorized": lambda h: h.redeem(h.code(), resource="https://x.example/"),
     "nothing_granted": redeemed_after(unbind),

@@ -298,7 +298,7 @@ def test_a_second_replay_changes_nothing_more(harness):
             lambda h: h.change(users.disable, "dev@example.com"),
             400,
             "invalid_grant",
-            "subject_disabled",
+            "code_spent",
         ),
         (
             lambda h: h.change(clients.block, h.client_id),
