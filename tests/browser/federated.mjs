@@ -18,7 +18,7 @@ const browser = await chromium.launch({
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"],
 });
 const page = await (await browser.newContext()).newPage();
-page.setDefaultTimeout(10_000);
+page.setDefaultTimeout(60_000);
 const faults = [];
 const hosts = [];
 const cookies = [];

@@ -62,7 +62,7 @@ function authorizeUrl(more = {}) {
 
 async function open(options = {}) {
   const context = await browser.newContext({ viewport: DESKTOP, ...options });
-  context.setDefaultTimeout(10_000);
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const faults = [];
   const ours = new Set([new URL(given.issuer).origin, new URL(redirectUri).origin]);
