@@ -9,6 +9,7 @@ import pytest
 
 from tests.interop.scene import Scene
 from tests.interop.scene import scene as make_scene
+from tests.support.harness import RealClock, RunningServer, running
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,14 @@ def chromium() -> str:
     if found is None:
         pytest.fail("Chromium is not here; run `scripts/test`, or set AUTHZ_TEST_CHROMIUM")
     return found
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server on the real clock: what providers sign has run out for one that other tests have moved ahead."""
+    folder = Path(tmp_path_factory.mktemp("federated"))
+    with running(folder, f"sqlite:///{folder / 'authz.db'}", RealClock()) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

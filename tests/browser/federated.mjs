@@ -38,6 +38,13 @@ await page.route(`${given.redirectUri}*`, (route) =>
 const headings = [];
 const look = async () => headings.push(await page.locator("h1").innerText());
 
+// What was on the screen says more of a step that did not come than its name does.
+process.on("uncaughtException", async (fault) => {
+  const seen = await page.locator("body").innerText().catch(String);
+  console.error(`${fault}\n\nat ${page.url()}:\n${seen}\n\n${JSON.stringify({ cookies, faults })}`);
+  process.exit(1);
+});
+
 await page.goto(given.start);
 await look();
 const { violations } = await new AxeBuilder({ page }).analyze();

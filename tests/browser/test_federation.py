@@ -17,7 +17,7 @@ from tests.support.identity_provider import identity_provider
 from tests.support.mcp_server import Server
 from tests.support.postgres import free_port
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.only("sqlite")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SECRET = "s3cret/with:signs&and=more-than-enough-of-them"
 PEOPLE = {"dev": {"email": "dev@corp.example", "email_verified": True, "groups": ["mcp-dev"]}}

@@ -18,7 +18,7 @@ from tests.support.harness import REDIRECT
 from tests.support.mcp_server import Server
 from tests.support.simplesamlphp import PASSWORD, SimpleSamlPhp
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.only("sqlite")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def connect(harness, metadata, preset, group):

@@ -11,12 +11,11 @@ from datetime import timedelta
 import pytest
 
 from authz.admin import keys
-from authz.clock import system_clock
 from authz.jose import LEEWAY
 from authz.resource_server import AccessError, RemoteKeys, TokenVerifier
 from authz.resource_server.discovery import COOL_DOWN
 from tests.interop.scene import plain_http
-from tests.support.harness import RESOURCE, Harness, RunningServer, TestClock
+from tests.support.harness import RESOURCE, Harness, RealClock, RunningServer
 from tests.support.web import FakeWeb
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -68,15 +67,6 @@ class Client(threading.Thread):
 
 def key_id(token):
     return json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))["kid"]
-
-
-class RealClock(TestClock):
-    """The present, as the verifiers see it too: it cannot be moved."""
-
-    __test__ = False
-
-    def __call__(self):
-        return system_clock()
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from authz.admin.client_metadata import Registration
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope
 from authz.app import build_app
+from authz.clock import system_clock
 from authz.db import Database, migrate
 from authz.db.models import AuditEvent, Tenant
 from authz.envelope import new_encoded_key
@@ -83,6 +84,18 @@ class TestClock:
     def advance(self, **by: float) -> None:
         """Let time pass."""
         self.now += timedelta(**by)
+
+
+class RealClock(TestClock):
+    """The present, as somebody else's processes see it too: it cannot be moved."""
+
+    __test__ = False
+
+    def __call__(self) -> datetime:
+        return system_clock()
+
+    def advance(self, **by: float) -> None:
+        """Time passes by itself."""
 
 
 class Logged:
@@ -656,10 +669,12 @@ def query_of(url: str) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, database_url: str, **settings: Any) -> Iterator[RunningServer]:
+def running(
+    folder: Path, database_url: str, clock: TestClock | None = None, **settings: Any
+) -> Iterator[RunningServer]:
     """A server with a web of its own."""
     with FakeWeb() as web:
-        server = RunningServer(folder, database_url, web, TestClock(), **settings)
+        server = RunningServer(folder, database_url, web, clock or TestClock(), **settings)
         try:
             yield server
         finally:
