@@ -170,9 +170,10 @@ class Guesses:
 
 
 class _Waiting:
-    """How many threads wait for something slow: by person, tenant and in all."""
+    """How many threads are at something slow: by one who asks, by tenant and in all."""
 
-    def __init__(self, most: tuple[int, int, int]) -> None:
+    def __init__(self, endpoint: str, budget: str, most: tuple[int, int, int]) -> None:
+        self._names = (endpoint, budget)
         self._most = most
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -181,7 +182,7 @@ class _Waiting:
     def slot(self, *keys: str) -> Iterator[None]:
         with self._lock:
             if any(self._counts[k] >= m for k, m in zip(keys, self._most, strict=True)):
-                raise _limited("fetch", "fetches_at_once", 5)
+                raise _limited(*self._names, 5)
             self._counts.update(keys)
         try:
             yield
@@ -277,8 +278,9 @@ class Limits:
         # Good ones are never too many: a company that closes a department tells of all its people at once.
         self._bad_signals = per_minute(settings.failures_per_address)
         self._fetches = per_minute(settings.fetches_per_user)
-        self._waiting = _Waiting((3, 8, 20))
-        self._at_providers = _Waiting((8, 12, 24))
+        self._waiting = _Waiting("fetch", "fetches_at_once", (3, 8, 20))
+        self._at_providers = _Waiting("fetch", "fetches_at_once", (8, 12, 24))
+        self._bulks = _Waiting("scim", "bulk_at_once", (2, 4, 8))
 
     def attempt(self, endpoint: str, address: str) -> "Attempt":
         """One request that presents secrets, as a block: how it ends decides what it costs. Event loop only.
@@ -324,6 +326,13 @@ class Limits:
         One that does not answer holds up its own people and nobody else (ATK-48).
         """
         return self._at_providers.slot(connection_id, tenant_id, "")
+
+    def in_bulk(self, token_id: str, tenant_id: str) -> AbstractContextManager[None]:
+        """A thousand changes in one request, as a block. Raises TooManyRequests.
+
+        It holds its thread for as long as they take, and the others are needed by everybody else.
+        """
+        return self._bulks.slot(token_id, tenant_id, "")
 
     def may_record_refusal(self, connection_id: str) -> bool:
         """Whether another sign-in of this connection that came to nothing goes into the trail; the log has all."""

@@ -65,7 +65,7 @@ def upgrade() -> None:
         sa.Column("provisioner", sa.String(length=64), nullable=False),
         sa.Column("external_id", sa.String(length=512), nullable=True),
         sa.Column("made_here", sa.Boolean(), nullable=False),
-        sa.Column("closed_here", sa.Boolean(), nullable=False),
+        sa.Column("may_reopen", sa.Boolean(), nullable=False),
         sa.Column("attributes", authz.db.types.Json(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("created_at", authz.db.types.UTCDateTime(), nullable=False),

@@ -191,7 +191,7 @@ def _own(tx: Session, tenant_id: str, reference: str) -> User:
     row = users.load(tx, tenant_id, reference)
     if row.status == "deleted":
         raise Conflict(f"{row.login} was deleted by provisioning, for good")
-    tx.execute(update(ScimRecord).where(ScimRecord.id == row.id).values(closed_here=False))
+    tx.execute(update(ScimRecord).where(ScimRecord.id == row.id).values(may_reopen=False))
     return row
 
 

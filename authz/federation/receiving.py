@@ -16,7 +16,7 @@ from authz.audit.events import Changed, Event, StreamNoted
 from authz.clock import Clock
 from authz.db.claims import claim
 from authz.db.lists import among
-from authz.db.models import Connection, Tenant, User
+from authz.db.models import Connection, ScimRecord, Tenant, User
 from authz.directory.leaving import Leaving, Signal, end_many, observe
 from authz.federation import streams
 from authz.federation.connections import ACTIVE
@@ -177,6 +177,13 @@ def _close(
             .returning(User.id)
             .execution_options(synchronize_session=False)
         )
+    )
+    # The company said so: its directory may say that they are back.
+    tx.execute(
+        update(ScimRecord)
+        .where(ScimRecord.tenant_id == tenant_id, among(tx, ScimRecord.id, closed))
+        .values(may_reopen=True)
+        .execution_options(synchronize_session=False)
     )
     events: list[Event] = []
     for notice, target in closing:

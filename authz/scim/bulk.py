@@ -23,6 +23,7 @@ from authz.scim.reading import Document
 
 log = structlog.get_logger()
 
+BULK = "Bulk"
 MAX_OPERATIONS = 1000
 MAX_PAYLOAD_BYTES = 1024 * 1024
 RESPONSE_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"

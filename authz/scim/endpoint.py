@@ -25,7 +25,7 @@ from authz.scim.listing import (
     read_listing,
     satisfies,
 )
-from authz.scim.reading import Document
+from authz.scim.reading import Document, is_storable
 from authz.scim.records import check_version, is_listed
 from authz.scim.selection import Selection, read_selection
 
@@ -89,7 +89,7 @@ def handle(desk: Desk, caller: Caller, call: Call) -> Answer:
     place, _, rest = call.path.partition("/")
     pattern = call.path if call.path in ROUTES or not rest else f"{place}/{{id}}"
     methods = ROUTES.get(pattern)
-    if methods is None or "/" in rest:
+    if methods is None or "/" in rest or not is_storable(rest):
         raise NotHere("there is nothing here", reason="path_unknown")
     handler = methods.get(call.method)
     if handler is None:
@@ -241,7 +241,7 @@ ROUTES: Mapping[str, Mapping[str, Handler]] = {
     "Schemas/{id}": {"GET": discovery.schema},
     "Me": dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _me),
     ".search": {"POST": _search_all},
-    "Bulk": {"POST": _bulk},
+    bulk.BULK: {"POST": _bulk},
     **_Resource(users).routes(),
     **_Resource(groups).routes(),
 }

@@ -21,7 +21,7 @@ def new_record(
         provisioner=caller.provisioner,
         external_id=None,
         made_here=made_here,
-        closed_here=False,
+        may_reopen=False,
         attributes={},
         version=0,
         created_at=now,

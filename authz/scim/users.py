@@ -154,7 +154,7 @@ def create(tx: Session, caller: Caller, call: Call, now: datetime) -> Change[Use
     record.external_id = document.get("externalId")
     _take_over(row, record, document, now)
     if not document["active"]:
-        row.status, record.closed_here = "disabled", True
+        row.status, record.may_reopen = "disabled", True
     _insert(tx, row, record)
     linked = links.link(tx, caller, user_id, None, record.external_id, now)
     is_active = row.status == "active"
@@ -230,7 +230,7 @@ def _changed(
     _take_over(row, record, wanted, now)
     closes = before["active"] and not wanted["active"]
     if wanted["active"] != before["active"]:
-        row.status, record.closed_here = ("disabled", True) if closes else ("active", False)
+        row.status, record.may_reopen = ("disabled", True) if closes else ("active", False)
     _flush(tx)
     linked = links.link(tx, caller, row.id, known_as, wanted.get("externalId"), now)
     signal = _signal(caller, "user_disabled", call) if closes else None
@@ -248,7 +248,7 @@ def _changed(
 
 def _may_open(held: Held[User]) -> bool:
     """What an operator closed stays closed, whatever a directory sends with every change of a title."""
-    return held.row.status == "active" or (held.record is not None and held.record.closed_here)
+    return held.row.status == "active" or (held.record is not None and held.record.may_reopen)
 
 
 def _signal(caller: Caller, because: str, call: Call) -> Signal:

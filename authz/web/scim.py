@@ -6,6 +6,7 @@ No CORS and no cookie: what calls is a directory's server. The token is judged b
 import json
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -22,7 +23,7 @@ from authz.db.models import Connection as ConnectionRow
 from authz.errors import InvalidRequest, InvalidToken, OAuthError
 from authz.net import strict_json
 from authz.scim import tokens
-from authz.scim.bulk import MAX_PAYLOAD_BYTES
+from authz.scim.bulk import BULK, MAX_PAYLOAD_BYTES
 from authz.scim.calls import Answer, Call, Caller, Connection, Desk
 from authz.scim.endpoint import ROUTES, handle
 from authz.scim.errors import ERROR_SCHEMA, InvalidSyntax, NotHere, ScimError, WrongMediaType
@@ -60,7 +61,8 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
                 attempt.names(caller.tenant_id, caller.token_id)
                 attempt.authenticated(is_confidential=True)
                 sent = await _sent(request, received_at)
-                found = await run_in_threadpool(counter.answer, caller, sent)
+                with _slot(edge, caller, sent.path):
+                    found = await run_in_threadpool(counter.answer, caller, sent)
         except ScimError as error:
             return _refused(request, error.body(), error.status, error.reason)
         except OAuthError as error:
@@ -143,13 +145,17 @@ class _Counter:
         return handle(self._desk, caller, call)
 
 
+def _slot(edge: Edge, caller: Caller, path: str) -> AbstractContextManager[None]:
+    return edge.limits.in_bulk(caller.token_id, caller.tenant_id) if path == BULK else nullcontext()
+
+
 async def _sent(request: Request, received_at: datetime) -> _Sent:
     query, _ = read_query(request)
     query.refuse_repeated()
     method = "GET" if request.method == "HEAD" else request.method
     return _Sent(
         method=method,
-        path=request.url.path.partition(f"{PATH}/")[2],
+        path=request.scope["path"].partition(f"{PATH}/")[2],
         query=query.as_dict(),
         raw=await _raw(request) if method in _WITH_BODY else None,
         if_match=request.headers.get("if-match"),

@@ -1,5 +1,7 @@
 """Bulk (RFC 7644 §3.7, M3): many operations, each by itself, and names for what does not exist yet."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from authz.db.models import User
@@ -155,3 +157,16 @@ def test_a_company_closes(harness, scim):
     assert set(statuses(results)) == {200}
     assert scim.find("Users", "active eq false").json["totalResults"] == 100
     assert {it["subject"] for it in harness.events("access.ended")} == set(people)
+
+
+def test_few_are_at_it_at_once(harness, scim):
+    """ATK-48: each holds a thread for as long as a thousand changes take."""
+    body = {"Operations": [user("ada")]}
+    with ExitStack() as others:
+        for n in range(4):
+            others.enter_context(harness.server.edge.limits.in_bulk(f"t{n}", harness.tenant_id))
+        refused = scim.ask("POST", "Bulk", body)
+        assert refused.refusal == (429, None, "bulk_at_once")
+        assert int(refused.response.headers["retry-after"]) > 0
+        assert scim.create("bob@corp.example").status == 201
+    assert statuses(send(scim, user("ada"))) == [201]

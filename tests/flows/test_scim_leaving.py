@@ -11,12 +11,15 @@ from sqlalchemy import select
 
 from authz.admin import resources, users
 from authz.db.models import Departure, User
+from authz.federation.security_events import RISC
 from authz.telemetry.metrics import REGISTRY
 from tests.support import devices
 from tests.support.arrange import add_code
 from tests.support.harness import RESOURCE, Answer, Browser, Harness
-from tests.support.scim import add_connection, directory
+from tests.support.leaving import Provider
+from tests.support.scim import Directory, add_connection, add_token, directory
 
+ACCOUNT_DISABLED = f"{RISC}account-disabled"
 WISH = "logs.read offline_access"
 KINDS = ("session", "access token", "refresh token", "code", "device")
 
@@ -192,6 +195,26 @@ def test_what_an_operator_closed_a_directory_does_not_open(harness, scim, before
     assert scim.get(f"Users/{user_id}").json["active"] is True
     assert scim.deactivate(user_id).json["active"] is False
     assert scim.activate(user_id).json["active"] is True
+
+
+def test_what_a_signal_closed_the_directory_opens(harness):
+    """The company's own word both times; what an operator closed in between is theirs."""
+    corp = Provider(harness, "corp")
+    corp.add_stream()
+    ada = corp.employee("ada")
+    scim = Directory(harness, add_token(harness, "corp"))
+    assert (
+        scim.patch(f"Users/{ada.user_id}", {"op": "add", "path": "title", "value": "x"}).status
+        == 200
+    )
+
+    assert corp.tell(ACCOUNT_DISABLED, ada).status == 202
+    assert scim.get(f"Users/{ada.user_id}").json["active"] is False
+    assert scim.activate(ada.user_id).json["active"] is True
+
+    harness.change(users.disable, ada.user_id)
+    assert corp.tell(ACCOUNT_DISABLED, ada).status == 202
+    assert scim.activate(ada.user_id).json["active"] is False
 
 
 def test_who_is_made_inactive_cannot_sign_in_until_they_start(harness, scim):

@@ -158,8 +158,9 @@ class ScimRecord(Base):
     external_id: Mapped[str | None] = mapped_column(String(512))
     made_here: Mapped[bool] = mapped_column(Boolean)
     """Whether the client made the thing, and did not find it: what an operator made is not its to rename or remove."""
-    closed_here: Mapped[bool] = mapped_column(Boolean)
-    """Whether it was the client that closed the account: then, and only then, it may open it again."""
+    may_reopen: Mapped[bool] = mapped_column(Boolean)
+    """Whether the account was closed on its company's own word, a client's or a signal's: then, and only then, a client
+    may open it again."""
     attributes: Mapped[dict[str, Any]]
     version: Mapped[int]
     """Grows with each change; the ETag."""
