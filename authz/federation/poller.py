@@ -12,7 +12,7 @@ from authz.db.plain_batch import is_retryable
 from authz.errors import ConfigurationError
 from authz.federation import set_verification
 from authz.federation.desk import Recipient, notice_of
-from authz.federation.keys_of import KeysUnavailable, keys_for
+from authz.federation.keys_of import Keys, KeysUnavailable, keys_for
 from authz.federation.notices import Notice, Outcome
 from authz.federation.polling import Answers, Page, PollFailed, ask
 from authz.federation.receiving import receive, tell
@@ -83,10 +83,11 @@ class Poller:
         """Do what came; whether to go on with this stream."""
         received_at = self.clock()
         notices: dict[str, Notice] = {}
+        known: dict[object, Keys] = {}
         goes_on = bool(page.tokens)
         for jti, token in page.tokens.items():
             try:
-                event = self._verified(call.stream, jti, token)
+                event = self._verified(call.stream, jti, token, known)
             except SetRefused as refused:
                 call.answers.refused[jti] = refused
                 SIGNALS.labels("poll", refused.code).inc()
@@ -106,10 +107,17 @@ class Poller:
                 call.answers.done.append(jti)
         return goes_on
 
-    def _verified(self, stream: Stream, jti: str, token: str) -> set_verification.SecurityEvent:
+    def _verified(
+        self, stream: Stream, jti: str, token: str, known: dict[object, Keys]
+    ) -> set_verification.SecurityEvent:
         header = key_sought(token, stream.transmitter)
-        keys = self.network.run_blocking(keys_for(self.documents, stream.jwks_uri, header))
-        event = set_verification.verify(token, keys, stream.transmitter, self.clock())
+        key_id = header.get("kid")
+        name = key_id if isinstance(key_id, str) else None
+        if name not in known:
+            # Once a page: the keys live on the event loop, and the way there is longer than the verification.
+            loaded = keys_for(self.documents, stream.jwks_uri, header)
+            known[name] = self.network.run_blocking(loaded)
+        event = set_verification.verify(token, known[name], stream.transmitter, self.clock())
         if event.jti != jti:
             raise SetRefused("invalid_request", "set_jti")
         return event

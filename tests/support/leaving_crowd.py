@@ -341,7 +341,7 @@ def main(count: int, *, engine: str, way: str, connections: int, algorithm: str)
             server = ServerProcess(made.made.config)
             try:
                 before = server.cpu_seconds()
-                answered = _run(made, server.port, tokens, way=way, connections=connections)
+                answered = tell(made, server.port, tokens, way=way, connections=connections)
                 used = server.cpu_seconds() - before
             finally:
                 server.stop()
@@ -355,9 +355,10 @@ def main(count: int, *, engine: str, way: str, connections: int, algorithm: str)
             print(f"first signal to last end {total:.2f} s, {count / total:,.0f} people/s")
 
 
-def _run(
+def tell(
     crowd: Crowd, port: int, tokens: Sequence[tuple[str, str]], *, way: str, connections: int
 ) -> list[float]:
+    """About all of them; seconds to each answer, where there are answers."""
     if way == "push":
         return push(crowd, port, tokens, connections)
     crowd.provider.waiting.extend(tokens)
