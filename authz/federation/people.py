@@ -8,7 +8,7 @@ Decisions:
 - Of a named session of a named person, their sessions without a name end as well: one of them is meant, perhaps.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import exists, or_, select
@@ -138,7 +138,9 @@ class _Found:
         ]
 
 
-def _by_subject(tx: Transaction, connection: Connection, names: Iterable[str]) -> dict[str, str]:
+def _by_subject(tx: Transaction, connection: Connection, names: set[str]) -> dict[str, str]:
+    if not names:
+        return {}
     rows = tx.execute(
         select(Identity.subject, Identity.user_id).where(
             Identity.tenant_id == connection.tenant_id,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 
@@ -24,7 +25,8 @@ from authz.telemetry.metrics import SIGNALS
 log = structlog.get_logger()
 
 ROUNDS = 40
-"""Pages of one stream in one turn; what is left waits for the next one."""
+LONGEST_TURN = timedelta(minutes=1)
+"""Pages of one stream, and time, in one turn: other jobs wait for it, and what is left comes with the next one."""
 _ATTEMPTS = 3
 
 
@@ -42,8 +44,9 @@ class Poller:
         """All of them side by side, page after page; one that fails is logged and does not hold up the others."""
         calls = [_Call(stream, recipient) for stream, recipient in streams]
         waiting = [call for call in calls if self._has_secret(call)]
+        until = self.clock() + LONGEST_TURN
         for _ in range(ROUNDS):
-            if not waiting:
+            if not waiting or self.clock() > until:
                 break
             pages = self._ask(waiting)
             waiting = [
@@ -95,7 +98,8 @@ class Poller:
                 continue
             except KeysUnavailable as error:
                 # Nobody's fault that will last: neither done nor refused, so it comes again.
-                _failed(call, error.reason)
+                if goes_on:
+                    _failed(call, error.reason)
                 goes_on = False
                 continue
             notices[jti] = notice_of(event, call.stream, call.recipient, received_at)
