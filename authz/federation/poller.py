@@ -86,7 +86,7 @@ class Poller:
         """Do what came; whether to go on with this stream."""
         received_at = self.clock()
         notices: dict[str, Notice] = {}
-        known: dict[object, Keys] = {}
+        known: dict[str | None, Keys] = {}
         goes_on = bool(page.tokens)
         for jti, token in page.tokens.items():
             try:
@@ -112,7 +112,7 @@ class Poller:
         return goes_on
 
     def _verified(
-        self, stream: Stream, jti: str, token: str, known: dict[object, Keys]
+        self, stream: Stream, jti: str, token: str, known: dict[str | None, Keys]
     ) -> set_verification.SecurityEvent:
         header = key_sought(token, stream.transmitter)
         key_id = header.get("kid")
