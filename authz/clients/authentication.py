@@ -262,7 +262,7 @@ def _basic(authorization: str | None) -> list[tuple[str, str]] | None:
         ) from None
     client_id, colon, secret = text.partition(":")
     decoded = unquote_plus(client_id), unquote_plus(secret)
-    # NUL before and after decoding: PostgreSQL refuses it in text.
-    if not colon or not client_id or "\x00" in text or "\x00" in "".join(decoded):
+    # NUL, which PostgreSQL refuses in text, is there after decoding if it was before.
+    if not colon or not client_id or any("\x00" in it for it in decoded):
         raise InvalidRequest("the Authorization header is malformed", reason="basic_malformed")
     return [decoded] if decoded == (client_id, secret) else [decoded, (client_id, secret)]

@@ -189,17 +189,14 @@ NAMES: Mapping[str, Callable[[x509.Certificate, str], Sequence[str]]] = {
 
 def _der(text: str) -> bytes:
     if text.startswith(":"):
-        encoded = text[1:-1] if text.endswith(":") and len(text) > 1 else ""
+        encoded = text[1:-1] if text.endswith(":") else ""
     else:
-        found = _PEM.fullmatch(unquote(text, errors="replace"))
+        found = _PEM.fullmatch(unquote(text))
         encoded = "".join(found[1].split()) if found else ""
     try:
-        der = base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError):
-        der = b""
-    if not der:
-        raise CertificateError("certificate_malformed")
-    return der
+        return base64.b64decode(encoded, validate=True)
+    except ValueError:  # not ASCII, or not base64
+        raise CertificateError("certificate_malformed") from None
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

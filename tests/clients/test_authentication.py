@@ -271,6 +271,8 @@ FAILED = "client authentication failed"
         (basic("c"), {}, MALFORMED),
         (basic(":s"), {}, MALFORMED),
         (basic("c:\x00"), {}, MALFORMED),
+        (basic("c\x00:s"), {}, MALFORMED),
+        ("Basic !" + basic("c:s").removeprefix("Basic "), {}, MALFORMED),
         (basic("c:%00"), {}, MALFORMED),
         (basic("%00:s"), {}, MALFORMED),
         (

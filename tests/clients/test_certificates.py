@@ -59,6 +59,10 @@ def test_what_proxies_send_is_read(header):
         ":!!!!:",
         CERTIFICATE.rfc9440[:-1],
         CERTIFICATE.rfc9440[1:],
+        "x" + CERTIFICATE.rfc9440[1:],
+        CERTIFICATE.rfc9440[:-1] + "x",
+        CERTIFICATE.rfc9440.replace("M", "!M", 1),
+        "%ff" + quote(PEM),
         CERTIFICATE.rfc9440.replace("=", "")[:-9] + ":",
         f":{base64.b64encode(CERTIFICATE.der + b'x').decode()}:",
         f":{base64.b64encode(CERTIFICATE.der[:-1]).decode()}:",
@@ -69,7 +73,7 @@ def test_what_proxies_send_is_read(header):
         "Hash=abc;Cert=" + quote(PEM),
         "é",
     ],
-    ids=range(16),
+    ids=range(20),
 )
 def test_anything_else_is_not(header):
     """MTLS-04, ATK-63: one certificate, whole, and nothing round it."""
