@@ -343,6 +343,28 @@ def test_a_time_nobody_told_is_not_recorded_as_one():
     assert decision.as_json()["signed_in"]["auth_time"] is None
 
 
+def test_a_record_of_a_sign_in_is_compared_whole():
+    """Item 4: what was required of each scope, and what the sign-in was; None where nobody signed in."""
+    world = {**GOOD, "requires": {"r1": {"acr": {"mfa"}, "max_age": 60}}}
+    required = {"a.write": {"acr": ["mfa"], "max_age": 60}}
+    met = decision_of(world).as_json()
+    assert met == {
+        "v": 1,
+        "policy_version": 7,
+        "subject": "usr_1",
+        "client": "cli_1",
+        "resource": "https://res_1.example",
+        "requested": ["a.write"],
+        "granted": {"a.write": "role R1"},
+        "removed": {},
+        "required": required,
+        "signed_in": {"auth_time": "2026-01-02T00:00:00Z", "acr": "mfa", "connection": "okta"},
+    }
+    nobody = decision_of(world, signed_in=None).as_json()
+    assert nobody["removed"] == {"a.write": "acr_insufficient"}
+    assert (nobody["required"], nobody["signed_in"]) == (required, None)
+
+
 def test_every_requirement_on_the_way_counts():
     """S15: of the bound role, of the included one and of the scope; the demands are told as one."""
     world = {

@@ -76,6 +76,8 @@ def configuration(**changes: Any) -> TenantConfiguration:
     """The tenant `acme` at version 7."""
     key = fixed_key()
     kid, public = describe(key, "ES256")
+    # As rows are read: whoever verifies looks for the name.
+    key = ECKey.import_key(key.raw_value, {"kid": kid, "alg": "ES256", "use": "sig"})
     life = KeyLife(kid, ACCESS_TOKEN, "ES256", NOW - timedelta(1), NOW - timedelta(1), None, None)
     made = TenantConfiguration(
         tenant=Tenant(
