@@ -27,6 +27,14 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_urlsafe(_ID_BYTES)}"
 
 
+def derived_id(prefix: str, *parts: str) -> str:
+    """The public identifier that these parts always have; like those of `new_id`, and never to be guessed as one."""
+    if any("\x00" in part for part in parts):
+        raise ValueError("a part of an identifier must not contain NUL")
+    raw = hashlib.sha256("\x00".join(parts).encode()).digest()[:_ID_BYTES]
+    return f"{prefix}_{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
+
+
 def new_user_code() -> str:
     """A code for a person to type, such as `WDJB-MJHT`: 34 bits, enough for minutes behind a budget of guesses."""
     letters = "".join(secrets.choice(USER_CODE_LETTERS) for _ in range(USER_CODE_LENGTH))

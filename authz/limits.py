@@ -406,14 +406,25 @@ class Attempt:
             self._subject = f"{tenant_id}\x00{short(client_id)}"
             self._guesses.check(self._endpoint, self._subject, self._address, self._now)
 
-    def authenticated(self, *, is_confidential: bool) -> None:
-        """It is who it says, as far as that can be known. Raises TooManyRequests. Said twice, it counts once."""
+    def asserts(self, tenant_id: str, issuer: str) -> None:
+        """Whose assertion it brings, where nobody else says who asks. Raises TooManyRequests. Said twice, it is once.
+
+        What is wrong counts at this address alone: signatures are not guessed, and a budget of all addresses would be
+        a way to shut out everybody whom the issuer names.
+        """
+        self.names(tenant_id, f"{short(issuer)} at {self._address}")
+
+    def authenticated(self, *, is_confidential: bool, name: str | None = None) -> None:
+        """It is who it says, as far as that can be known. Raises TooManyRequests. Said twice, it counts once.
+
+        `name` is who it turned out to be, where the request did not say.
+        """
         if self._has_authenticated or self._subject is None:
             return
         self._has_authenticated = True
         work = self._work
         if is_confidential:
-            if wait := work.client.take(self._subject, self._now):
+            if wait := work.client.take(name or self._subject, self._now):
                 raise _limited(self._endpoint, f"{work.name}_per_client", wait)
         elif wait := work.public.take("", self._now):
             raise _limited(self._endpoint, f"{work.name}_of_public_clients", wait)

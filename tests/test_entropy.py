@@ -80,3 +80,14 @@ def test_no_two_lists_of_parts_share_a_mac(parts, data):
 def test_nul_cannot_move_the_border():
     with pytest.raises(ValueError, match="NUL"):
         entropy.mac(KEY, "a\x00b")
+
+
+def test_a_derived_identifier_is_the_same_for_the_same_parts():
+    """decisions.md (Subjects): of its own kind, and as long as any."""
+    made = entropy.derived_id("wkl", "tru_1", "router")
+    assert made == entropy.derived_id("wkl", "tru_1", "router")
+    assert len(made) == len(entropy.new_id("wkl"))
+    others = [("tru_1r", "outer"), ("tru_1", "router", ""), ("router", "tru_1")]
+    assert len({made, *(entropy.derived_id("wkl", *parts) for parts in others)}) == 4
+    with pytest.raises(ValueError, match="NUL"):
+        entropy.derived_id("wkl", "a\x00b")

@@ -247,3 +247,37 @@ def test_the_machines_clock_is_read_directly():
     made = Limits(LimitSettings(requests_per_address=1), lambda: datetime.now(UTC))
     assert present(made) is None
     assert present(made) == "requests_per_address"
+
+
+def assert_one(made, issuer, address=HERE, error=None, name="wkl_1"):
+    """One request that brings an assertion and names nobody."""
+    try:
+        with made.attempt("token", address) as attempt:
+            attempt.asserts("tnt", issuer)
+            if error is not None:
+                raise error
+            attempt.authenticated(is_confidential=True, name=name)
+    except TooManyRequests as refused:
+        return refused.reason
+    except InvalidGrant:
+        return None
+    return None
+
+
+def test_wrong_assertions_count_at_their_address_alone(clock):
+    """WIF-01, ATK-61: whoever sends rubbish in the name of an issuer shuts out nobody elsewhere."""
+    made = Limits(LimitSettings(**{**SMALL, "failures_per_address": 0}), clock)
+    rubbish = InvalidGrant("no", reason="jwt_signature")
+    for number in range(20):
+        address = f"198.51.100.{number}"
+        told = [assert_one(made, "https://c.example", address, rubbish) for _ in range(4)]
+        assert told == [None, None, None, "failures_per_client_and_address"]
+    assert assert_one(made, "https://c.example", THERE) is None
+    assert assert_one(made, "https://other.example", "198.51.100.1") is None
+
+
+def test_right_assertions_count_against_the_workload(small):
+    """Wherever it runs; its neighbours have budgets of their own."""
+    told = [assert_one(small, "i", f"198.51.100.{n}") for n in range(6)]
+    assert told == [None] * 5 + ["requests_per_client"]
+    assert assert_one(small, "i", name="wkl_2") is None

@@ -1,4 +1,4 @@
-"""issuers whose assertions are redeemed (ID-JAG)
+"""issuers whose assertions are redeemed: about people (ID-JAG), about workloads
 
 Revises: 0004
 """
@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.String(length=64), nullable=False),
         sa.Column("slug", sa.String(length=63), nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("connection_id", sa.String(length=64), nullable=False),
+        sa.Column("connection_id", sa.String(length=64), nullable=True),
         sa.Column("issuer", sa.Text(), nullable=False),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("settings", authz.db.types.Json(), nullable=False),

@@ -18,7 +18,7 @@ from authz.db.models import Client, Consent
 from authz.errors import Conflict, Invalid, NotFound
 from authz.policy.scopes import is_scope_name
 
-RESERVED_PREFIXES = ("usr_", "agt_", "grp_")
+RESERVED_PREFIXES = ("usr_", "agt_", "grp_", "wkl_")
 """Kinds of `sub` that a client identifier must never be taken for (O21-28)."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,126}")
 

@@ -1,6 +1,7 @@
 """Why an access token holds what it holds: the stored decision, told."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,8 @@ class Recorded:
     strand: str
     position: int
     grant_type: str
+    workload: Mapping[str, str] | None = None
+    """Of a workload's token: by which entry and rule it got in, and what its platform calls it."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def _recorded(tx: Session, token: IssuedToken) -> Recorded | None:
     for strand, position, body in rows:
         detail = json.loads(body)["detail"]
         if detail["jti"] == token.jti:
-            return Recorded(strand, position, detail["grant_type"])
+            return Recorded(strand, position, detail["grant_type"], detail.get("workload"))
     return None
 
 

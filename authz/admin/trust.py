@@ -1,4 +1,7 @@
-"""Trusted issuers: whose assertions about people are redeemed for access tokens, and how far (IDJAG-80)."""
+"""Trusted issuers: whose assertions about people are redeemed for access tokens, and how far (IDJAG-80).
+
+What is done with an entry whatever it is about is here as well; those about workloads are `admin.workload_trust`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +17,8 @@ from authz.admin.operator import Operator
 from authz.db.models import Connection, TrustedIssuer
 from authz.errors import Conflict, Invalid, NotFound
 from authz.oauth.trust import ID_JAG, TrustSettings, check_settings, check_url, settings_of
+from authz.oauth.workload_trust import WORKLOAD, warnings_of
+from authz.oauth.workload_trust import settings_of as settings_of_workloads
 from authz.tenants import is_slug
 
 ASSERTING = "asserts"
@@ -25,12 +30,16 @@ class TrustLine:
     """A trust entry in a list."""
 
     slug: str
+    kind: str
     issuer: str
-    connection: str
+    connection: str | None
+    """Whose people it is about; none where it is about workloads."""
     status: str
     settings: Mapping[str, Any]
     """What differs from the defaults."""
     created_at: datetime
+    warnings: tuple[str, ...] = ()
+    """What its operator should look at again."""
 
 
 def add(
@@ -48,7 +57,7 @@ def add(
 
     Raises Invalid naming the member, Conflict.
     """
-    _check_slug(tx, tenant_id, slug)
+    check_slug(tx, tenant_id, slug)
     checked = _checked(tx, tenant_id, settings)
     _check_issuer(tx, tenant_id, issuer, checked)
     row = (
@@ -72,20 +81,22 @@ def add(
     tx.flush()
     values = {"issuer": issuer, "connection": row.slug, "settings": checked.as_json()}
     operator.changed(tx, tenant_id, "trust.add", slug, values)
-    return _line(entry, row.slug)
+    return line_of(entry, row.slug)
 
 
 def change(
     tx: Session, operator: Operator, tenant_id: str, slug: str, settings: Mapping[str, Any]
 ) -> TrustLine:
     """Change what is given; a null takes a member back to its default."""
-    entry, connection = _load(tx, tenant_id, slug)
+    entry, connection = load(tx, tenant_id, slug)
+    if entry.kind != ID_JAG:
+        raise Conflict(f"{slug} is trusted about workloads")
     merged = {**entry.settings, **settings}
     checked = _checked(tx, tenant_id, {k: v for k, v in merged.items() if v is not None})
     entry.settings, entry.updated_at = checked.as_json(), operator.now
     tx.flush()
     operator.changed(tx, tenant_id, "trust.change", slug, {"settings": dict(settings)})
-    return _line(entry, connection)
+    return line_of(entry, connection)
 
 
 def set_status(
@@ -94,17 +105,17 @@ def set_status(
     """Believe it again, or no longer. What was redeemed lives on for its minutes; `users end-access` ends it."""
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
-    entry, connection = _load(tx, tenant_id, slug)
+    entry, connection = load(tx, tenant_id, slug)
     entry.status, entry.updated_at = status, operator.now
     tx.flush()
     operator.changed(tx, tenant_id, "trust.status", slug, {"status": status})
-    return _line(entry, connection)
+    return line_of(entry, connection)
 
 
 def remove(tx: Session, operator: Operator, tenant_id: str, slug: str) -> TrustLine:
     """Forget an entry; its connection and people stay."""
-    entry, connection = _load(tx, tenant_id, slug)
-    line = _line(entry, connection)
+    entry, connection = load(tx, tenant_id, slug)
+    line = line_of(entry, connection)
     tx.delete(entry)
     tx.flush()
     operator.changed(tx, tenant_id, "trust.remove", slug, {"issuer": line.issuer})
@@ -115,16 +126,16 @@ def list_(tx: Session, tenant_id: str) -> list[TrustLine]:
     """All entries by slug."""
     rows = tx.execute(
         select(TrustedIssuer, Connection.slug)
-        .join(Connection, Connection.id == TrustedIssuer.connection_id)
+        .join(Connection, Connection.id == TrustedIssuer.connection_id, isouter=True)
         .where(TrustedIssuer.tenant_id == tenant_id)
         .order_by(TrustedIssuer.slug)
     )
-    return [_line(entry, slug) for entry, slug in rows]
+    return [line_of(entry, slug) for entry, slug in rows]
 
 
 def show(tx: Session, tenant_id: str, slug: str) -> TrustLine:
     """One entry. Raises NotFound."""
-    return _line(*_load(tx, tenant_id, slug))
+    return line_of(*load(tx, tenant_id, slug))
 
 
 def _checked(tx: Session, tenant_id: str, settings: Mapping[str, Any]) -> TrustSettings:
@@ -133,7 +144,8 @@ def _checked(tx: Session, tenant_id: str, settings: Mapping[str, Any]) -> TrustS
     return replace(checked, resources=tuple(found))
 
 
-def _check_slug(tx: Session, tenant_id: str, slug: str) -> None:
+def check_slug(tx: Session, tenant_id: str, slug: str) -> None:
+    """Raises Invalid for what is no name, Conflict for one that is taken."""
     if not is_slug(slug):
         raise Invalid(
             f"{slug!r} is not a name for a trusted issuer: lower-case letters, digits and inner hyphens, at most 63"
@@ -154,6 +166,10 @@ def _check_issuer(tx: Session, tenant_id: str, issuer: str, checked: TrustSettin
             TrustedIssuer.tenant_id == tenant_id, TrustedIssuer.issuer == issuer
         )
     ):
+        if other.kind != ID_JAG:
+            raise Conflict(
+                f"{other.slug} trusts {issuer} about workloads; an issuer is trusted about those or about people"
+            )
         theirs = settings_of(other.settings).tenants
         if not theirs or not checked.tenants or not set(theirs).isdisjoint(checked.tenants):
             raise Conflict(
@@ -191,7 +207,8 @@ def _own_connection(
     return made
 
 
-def _load(tx: Session, tenant_id: str, slug: str) -> tuple[TrustedIssuer, str]:
+def load(tx: Session, tenant_id: str, slug: str) -> tuple[TrustedIssuer, str | None]:
+    """An entry, and the slug of its connection. Raises NotFound."""
     entry = tx.scalars(
         select(TrustedIssuer).where(
             TrustedIssuer.tenant_id == tenant_id, TrustedIssuer.slug == slug
@@ -199,15 +216,22 @@ def _load(tx: Session, tenant_id: str, slug: str) -> tuple[TrustedIssuer, str]:
     ).one_or_none()
     if entry is None:
         raise NotFound(f"there is no trusted issuer {slug!r}; `authz trust list` shows them")
+    if entry.connection_id is None:
+        return entry, None
     return entry, tx.get_one(Connection, entry.connection_id).slug
 
 
-def _line(entry: TrustedIssuer, connection: str) -> TrustLine:
+def line_of(entry: TrustedIssuer, connection: str | None) -> TrustLine:
+    """As lists have it."""
     return TrustLine(
         slug=entry.slug,
+        kind=entry.kind,
         issuer=entry.issuer,
         connection=connection,
         status=entry.status,
         settings=entry.settings,
         created_at=entry.created_at,
+        warnings=warnings_of(settings_of_workloads(entry.settings))
+        if entry.kind == WORKLOAD
+        else (),
     )

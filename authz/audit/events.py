@@ -49,6 +49,8 @@ class TokenIssued(Event):
     retry: bool = False
     bound: str | None = None
     """`dpop` or `certificate` when the token is bound to a key of the client."""
+    workload: Mapping[str, str] | None = None
+    """Where it went to one: the trust entry and the rule by name, and what its platform calls it (`asserted`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class TokenRefused(Event):
     error: str
     reason: str
     grant_id: str | None = None
+    workload: Mapping[str, str] | None = None
+    """As in `token.issued`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,7 +42,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Provisioning by identity providers (SCIM): tokens: list, add, revoke.",
     ),
     "mappings": ("authz.cli.mappings:app", "Claims of identity providers to groups and roles."),
-    "trust": ("authz.cli.trust:app", "Issuers of identity assertions (ID-JAG)."),
+    "trust": (
+        "authz.cli.trust:app",
+        "Issuers of assertions about people (ID-JAG) and about workloads.",
+    ),
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),

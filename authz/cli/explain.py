@@ -8,6 +8,7 @@ from authz.admin.explain import Explanation
 from authz.admin.explain import explain as explain_token
 from authz.cli.output import cell, fields
 from authz.cli.run import Result, Run, command, group
+from authz.oauth.workload_trust import is_workload
 
 app = group("Why an access token holds what it holds.")
 
@@ -36,8 +37,7 @@ def _told(found: Explanation) -> str:
         [
             ("token", found.jti),
             ("state", found.state),
-            ("person", f"{found.login or 'not in the directory'} ({found.subject})"),
-            ("client", f"{found.client_name or 'not registered any more'} ({found.client})"),
+            *_who(found),
             ("MCP server", found.resource),
             ("issued", found.issued_at),
             ("expires", found.expires_at),
@@ -54,6 +54,21 @@ def _told(found: Explanation) -> str:
     if removed:
         lines += ["removed:", *removed]
     return "\n".join(lines)
+
+
+def _who(found: Explanation) -> list[tuple[str, object]]:
+    if is_workload(found.subject):
+        named = None if found.recorded is None else found.recorded.workload
+        if named is None:
+            return [("workload", found.subject)]
+        return [
+            ("workload", f"{named['rule']} of {named['trust']} ({found.subject})"),
+            ("known as", named["asserted"]),
+        ]
+    return [
+        ("person", f"{found.login or 'not in the directory'} ({found.subject})"),
+        ("client", f"{found.client_name or 'not registered any more'} ({found.client})"),
+    ]
 
 
 def _line(found: Explanation, scope: str, why: str) -> str:

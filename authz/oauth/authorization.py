@@ -12,6 +12,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
+from authz.oauth.workload import Workload
 from authz.settings import Tokens
 
 
@@ -75,6 +76,8 @@ class TokenRequest:
     """The key the client proved to hold with this request."""
     assertion: IdJag | None = None
     """Verified; of the grants that redeem one."""
+    workload: Workload | None = None
+    """Who asks, where it is no client."""
     fresh: FreshNames = field(default_factory=FreshNames)
 
 

@@ -131,6 +131,23 @@ class BackChannel:
 
         return await self.decide(call.slug, prepared)
 
+    async def handle_unnamed(
+        self, call: Call, prepare: Callable[[TenantConfiguration, str | None], Awaitable[Job]]
+    ) -> tuple[Outcome, TenantConfiguration]:
+        """As `handle`, where no client is authenticated: who asks is for `prepare` to find out, and to count.
+
+        It gets the thumbprint of the key of a DPoP proof. Raises OAuthError, or UnknownTenant.
+        """
+        _refuse_repeated(call.params)
+
+        async def prepared(configuration: TenantConfiguration) -> tuple[Job, tuple[Replay, ...]]:
+            proof = self._proof(configuration, call, dpop.ALGORITHMS)
+            if proof is None:
+                return await prepare(configuration, None), ()
+            return await prepare(configuration, proof.jkt), (proof.replay,)
+
+        return await self.decide(call.slug, prepared)
+
     async def decide(
         self,
         slug: str,
@@ -208,20 +225,26 @@ class BackChannel:
         client, certificate, replays = await self._authenticated(
             configuration, call, may_fetch=may_fetch
         )
-        jkt = None
-        if call.dpop and takes_dpop:
-            proof = dpop.read_proof(
-                call.dpop,
-                method="POST",
-                uris=self._addresses(configuration, call.path),
-                algorithms=FAPI_ALGORITHMS if client.fapi else dpop.ALGORITHMS,
-                nonces=self.nonces(configuration),
-                tenant_id=configuration.tenant.id,
-                now=self._clock(),
-            )
-            jkt = proof.jkt
-            replays = (*replays, proof.replay)
+        algorithms = FAPI_ALGORITHMS if client.fapi else dpop.ALGORITHMS
+        proof = self._proof(configuration, call, algorithms) if takes_dpop else None
+        jkt = None if proof is None else proof.jkt
+        replays = replays if proof is None else (*replays, proof.replay)
         return Caller(configuration, client, call.params, jkt, certificate), replays
+
+    def _proof(
+        self, configuration: TenantConfiguration, call: Call, algorithms: tuple[str, ...]
+    ) -> dpop.Proof | None:
+        if not call.dpop:
+            return None
+        return dpop.read_proof(
+            call.dpop,
+            method="POST",
+            uris=self._addresses(configuration, call.path),
+            algorithms=algorithms,
+            nonces=self.nonces(configuration),
+            tenant_id=configuration.tenant.id,
+            now=self._clock(),
+        )
 
     def _read(self, certificate: str) -> Certificate:
         try:

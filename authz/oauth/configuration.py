@@ -33,7 +33,9 @@ from authz.db.statements import AnyOf, Query, Row
 from authz.envelope import Envelope
 from authz.keys import KeyRing, unseal
 from authz.keys.rotation import KeyLife
-from authz.oauth.trust import Trust, Trusts, settings_of
+from authz.oauth.trust import ID_JAG, Trust, Trusts, settings_of
+from authz.oauth.workload_trust import WORKLOAD, Workloads, WorkloadTrust
+from authz.oauth.workload_trust import settings_of as workload_settings_of
 from authz.policy import requirements
 from authz.policy import snapshot as policy_snapshot
 from authz.policy.openid import userinfo_resource
@@ -124,6 +126,19 @@ QUERIES: Mapping[str, Query] = {
             TrustedIssuer.issuer,
             TrustedIssuer.settings,
         )
+        .where(TrustedIssuer.kind == ID_JAG)
+        .where(TrustedIssuer.status == "active")
+        .where(AnyOf(TrustedIssuer.tenant_id, _TENANTS))
+    ),
+    "workload_issuers": Query(
+        select(
+            TrustedIssuer.tenant_id,
+            TrustedIssuer.id,
+            TrustedIssuer.slug,
+            TrustedIssuer.issuer,
+            TrustedIssuer.settings,
+        )
+        .where(TrustedIssuer.kind == WORKLOAD)
         .where(TrustedIssuer.status == "active")
         .where(AnyOf(TrustedIssuer.tenant_id, _TENANTS))
     ),
@@ -172,7 +187,9 @@ class TenantConfiguration:
     keys: KeyRing
     trust: TrustPolicy
     trusts: Trusts
-    """The issuers whose assertions are redeemed."""
+    """The issuers whose assertions about people are redeemed."""
+    workloads: Workloads
+    """The issuers of workloads, and who of them may act."""
     refresh_key: bytes
     """Keys the MAC of refresh tokens."""
     audit_key: bytes
@@ -309,6 +326,7 @@ def _build(
                 deny=frozenset(p for p, verdict in rules if verdict == "deny"),
             ),
             trusts=_trusts(_of(rows["trusted_issuers"], id_)),
+            workloads=_workloads(_of(rows["workload_issuers"], id_)),
             refresh_key=derived_key(secret, "refresh"),
             audit_key=derived_key(secret, "audit"),
             dpop_key=derived_key(secret, "dpop"),
@@ -337,6 +355,15 @@ def _trusts(rows: list[Row]) -> Trusts:
         trust = Trust(*(*names, issuer, settings_of(settings)))
         by_issuer[issuer] = (*by_issuer.get(issuer, ()), trust)
     return Trusts(by_issuer)
+
+
+def _workloads(rows: list[Row]) -> Workloads:
+    return Workloads.build(
+        {
+            issuer: WorkloadTrust(trust_id, slug, issuer, workload_settings_of(settings))
+            for _, trust_id, slug, issuer, settings in rows
+        }
+    )
 
 
 def _of(rows: list[Row], tenant_id: str) -> list[Row]:

@@ -25,6 +25,7 @@ from authz.oauth.facts import FactKeys, Facts, IssuedToken
 from authz.oauth.lane import Job
 from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.refresh import Presented, Standing, is_genuine, parse, standing
+from authz.oauth.workload_trust import is_workload
 
 JWT_TYP = "token-introspection+jwt"
 SIGNING_ALGORITHM = "ES256"
@@ -157,6 +158,10 @@ def is_standing(token: IssuedToken, configuration: TenantConfiguration, now: dat
     resource = policy.resources.get(token.resource_id)
     if resource is None or not resource.enabled:
         return False
+    if is_workload(token.subject):
+        # It stands on its rule, and on nothing else that has a row.
+        rule = configuration.workloads.by_id.get(token.subject)
+        return rule is not None and resource.identifier in rule.resources
     if token.connection_id is not None and not policy.is_enabled(token.connection_id):
         return False
     if token.client_status not in ("active", "known"):

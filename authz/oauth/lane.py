@@ -57,6 +57,8 @@ class Job:
     """Of a token request, whose every verdict is an event."""
     is_reading: bool = False
     """It never changes anything: nothing has to be durable before it is answered."""
+    refusal: Callable[[OAuthError], Event] | None = None
+    """How the trail tells of a verdict against it, where more is known than the client."""
 
     def with_replays(self, replays: tuple[Replay, ...]) -> "Job":
         """The same, if these, and no others, are presented for the first time."""
@@ -252,11 +254,13 @@ def _decide_current(job: Job, facts: Facts, now: datetime) -> Outcome:
         and outcome.answer.is_verdict
         and not outcome.events
     ):
-        refused = TokenRefused(
-            client=job.client_id,
-            grant_type=job.grant_type,
-            error=outcome.answer.code,
-            reason=outcome.answer.reason,
-        )
-        return replace(outcome, events=(refused,))
+        return replace(outcome, events=(_refused(job, job.grant_type, outcome.answer),))
     return outcome
+
+
+def _refused(job: Job, grant_type: str, error: OAuthError) -> Event:
+    if job.refusal is not None:
+        return job.refusal(error)
+    return TokenRefused(
+        client=job.client_id, grant_type=grant_type, error=error.code, reason=error.reason
+    )

@@ -1,7 +1,7 @@
 """The /token pipeline. It owns every phase; a grant fills in what is particular to it."""
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,15 @@ from authz.oauth import bindings
 from authz.oauth.assertions import Assertions
 from authz.oauth.authorization import Grant, TokenRequest
 from authz.oauth.back_channel import BackChannel, Call, Caller
+from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.grants import GATHERING, GRANTS
+from authz.oauth.grants import workload as workload_grant
 from authz.oauth.grants.jwt_bearer import JwtBearerGrant
 from authz.oauth.issuing import response
 from authz.oauth.lane import Job
 from authz.oauth.params import Params
+from authz.oauth.workload import as_client
+from authz.oauth.workload_assertions import WorkloadAssertions
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,20 @@ class Answered:
 class TokenEndpoint:
     """One per process."""
 
-    def __init__(self, channel: BackChannel, assertions: Assertions) -> None:
+    def __init__(
+        self, channel: BackChannel, assertions: Assertions, workloads: WorkloadAssertions
+    ) -> None:
         self._channel = channel
         self._assertions = assertions
+        self._workloads = workloads
 
     async def handle(self, call: Call) -> Answered:
         """Answer a token request. Raises OAuthError, or UnknownTenant."""
-        outcome, configuration = await self._channel.handle(call, self._prepare, takes_dpop=True)
+        if workload_grant.is_presented(call.params, call.authorization):
+            turn = self._channel.handle_unnamed(call, partial(self._prepare_workload, call))
+        else:
+            turn = self._channel.handle(call, self._prepare, takes_dpop=True)
+        outcome, configuration = await turn
         body = response(
             outcome.answer, configuration, algorithm=self._channel.settings.keys.algorithm
         )
@@ -56,6 +67,22 @@ class TokenEndpoint:
         )
         gathering = GATHERING.get(grant.grant_type)
         return _job(grant, request) if gathering is None else self._gathered(gathering, request)
+
+    async def _prepare_workload(
+        self, call: Call, configuration: TenantConfiguration, jkt: str | None
+    ) -> Job:
+        """No client authenticates here, so this leads to one grant and no other."""
+        grant = workload_grant.WorkloadGrant()
+        found = await self._workloads.admitted(configuration, call.params, call.attempt)
+        request = TokenRequest(
+            configuration=configuration,
+            client=as_client(found, configuration.tenant.id),
+            params=call.params.only(grant.parameters),
+            lifetimes=self._channel.settings.tokens,
+            confirmation=None if jkt is None else {bindings.JKT: jkt},
+            workload=found,
+        )
+        return replace(_job(grant, request), refusal=partial(workload_grant.refusal, request))
 
     async def _gathered(self, grant: JwtBearerGrant, request: TokenRequest) -> Job:
         return _job(grant, await grant.gather(request, self._assertions, self._channel.submit))

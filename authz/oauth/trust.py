@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from authz.errors import Invalid
 from authz.jose import ASYMMETRIC, JwtError, import_jwks
@@ -16,6 +16,22 @@ REUSE = ("deny", "until_exp")
 DEFAULT_LIFETIME = timedelta(minutes=15)
 MAX_LIFETIME = timedelta(hours=1)
 _MAX_ENTRIES = 200
+
+
+class KeySource(Protocol):
+    """Where the keys of an issuer are, or what they are."""
+
+    @property
+    def jwks_uri(self) -> str | None:
+        """Where to ask for them."""
+
+    @property
+    def jwks(self) -> Mapping[str, Any] | None:
+        """The keys themselves."""
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """What they may sign with."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +124,13 @@ def check_settings(given: Mapping[str, Any]) -> TrustSettings:
         )
     for name in ("algorithms", "tenants", "clients", "resources", "scope_ceiling"):
         value = given.get(name)
-        if value is not None and not _is_list_of_text(value):
+        if value is not None and not is_list_of_text(value):
             raise Invalid(f"{name} of a trusted issuer is a list of text, at most {_MAX_ENTRIES}")
     for name in ("allow_public_cimd_clients", "strict_subset"):
         if not isinstance(given.get(name, False), bool):
             raise Invalid(f"{name} of a trusted issuer is true or false")
     settings = settings_of(given)
-    _check_keys(settings)
+    check_keys(settings)
     _check_bounds(settings)
     return settings
 
@@ -129,7 +145,8 @@ def check_url(name: str, text: str) -> None:
         raise Invalid(f"{name} {text!r} is not an https URL; use one")
 
 
-def _check_keys(settings: TrustSettings) -> None:
+def check_keys(settings: KeySource) -> None:
+    """Pinned or published, and such as we verify with. Raises Invalid."""
     if (settings.jwks is None) == (settings.jwks_uri is None):
         raise Invalid("a trusted issuer has pinned keys (jwks) or a jwks_uri, one of them")
     if not settings.algorithms or not set(settings.algorithms) <= set(ASYMMETRIC):
@@ -147,12 +164,16 @@ def _check_keys(settings: TrustSettings) -> None:
         check_url("jwks_uri", settings.jwks_uri)
 
 
-def _check_bounds(settings: TrustSettings) -> None:
-    seconds = settings.max_lifetime_seconds
+def check_lifetime(seconds: object) -> None:
+    """Raises Invalid."""
     if type(seconds) is not int or not 1 <= seconds <= MAX_LIFETIME.total_seconds():
         raise Invalid(
             f"max_lifetime_seconds of a trusted issuer is 1 to {int(MAX_LIFETIME.total_seconds())}"
         )
+
+
+def _check_bounds(settings: TrustSettings) -> None:
+    check_lifetime(settings.max_lifetime_seconds)
     if settings.assertion_reuse not in REUSE:
         raise Invalid(f"assertion_reuse of a trusted issuer is one of {', '.join(REUSE)}")
     if settings.allow_public_cimd_clients and settings.assertion_reuse != "deny":
@@ -167,7 +188,8 @@ def _check_bounds(settings: TrustSettings) -> None:
             raise Invalid(f"{scope!r} in scope_ceiling is not a scope")
 
 
-def _is_list_of_text(value: object) -> bool:
+def is_list_of_text(value: object) -> bool:
+    """Such as settings are made of."""
     return (
         isinstance(value, (list, tuple))
         and len(value) <= _MAX_ENTRIES

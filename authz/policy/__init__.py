@@ -51,6 +51,10 @@ class Subject:
     roles: tuple[HeldRole, ...] = ()
     """Bound to the person directly."""
     groups: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    """Held without a role, as workloads may."""
+    scopes_from: str = ""
+    """Where those come from."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,15 @@ def _decide_one(
     if resource.is_builtin:
         return None, EVERYONE, None
     best, lacking = Reason.ROLE_MISSING, None
+    if scope in subject.scopes:
+        required = declared.requires
+        if required is None:
+            return None, subject.scopes_from, None
+        connection = policy.connection_name(subject.authentication)
+        reason = unmet(required, subject.authentication, connection, now)
+        if reason is None:
+            return None, subject.scopes_from, required
+        best, lacking = reason, required
     for binding, through in held:
         role = policy.roles.get(binding.role_id)
         if role is None:

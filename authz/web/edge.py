@@ -30,6 +30,7 @@ from authz.oauth.par import PushEndpoint
 from authz.oauth.revocation import Revocation
 from authz.oauth.token import TokenEndpoint
 from authz.oauth.userinfo import UserInfo
+from authz.oauth.workload_assertions import WorkloadAssertions
 from authz.services import Services
 from authz.tenants import DEFAULT_SLUG, SLUG_PATTERN
 from authz.web.templating import Pages
@@ -135,7 +136,9 @@ def make_edge(services: Services) -> Edge:
         limits=Limits(settings.limits, services.clock),
         channel=channel,
         token=TokenEndpoint(
-            channel, Assertions(services.database, services.documents, services.clock)
+            channel,
+            Assertions(services.database, services.documents, services.clock),
+            WorkloadAssertions(services.documents, services.clock),
         ),
         push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),

@@ -68,6 +68,8 @@ def kinds(places):
         "id token": person.json["id_token"],
         "introspection answer": answer.response.text,
         "audit checkpoint": trail.sign_checkpoint(ring, prepared, harness.clock()),
+        "workload's token": places.platform.assertion(harness),
+        "ID-JAG": places.idp.assertion(harness, places.client_id, groups=["dev"]),
         "client assertion": places.client_key.sign(
             places.client_id, harness.issuer, harness.clock()
         ),
@@ -139,6 +141,8 @@ RIGHT = {
     "id token": set(),
     "introspection answer": set(),
     "audit checkpoint": set(),
+    "workload's token": {"workload grant at /token"},
+    "ID-JAG": {"assertion grant at /token"},
     "client assertion": ASSERTION_CONSUMERS,
     "proof at /token": {"proof at /token"},
     "proof at a server": {"proof at an MCP server"},

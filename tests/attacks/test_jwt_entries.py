@@ -24,6 +24,7 @@ ENTRIES = [
     "proof at /token",
     "proof at /par",
     "assertion grant at /token",
+    "workload grant at /token",
     "logout token at a connection",
     "event at a stream",
     "token at /introspect",

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.client_keys import ClientKey
 from tests.support.saml_idp import SamlIdp
 
 OKTA = ("--preset", "okta", "--set", "issuer=https://corp.okta.com", "--set", "client_id=0oa1")
@@ -98,3 +99,77 @@ def test_trust_says_which_audience_to_enter(cli, okta, tmp_path):
     cli.run("trust", "enable", "two")
     cli.run("trust", "remove", "two")
     assert [it["slug"] for it in cli.json("trust", "list")] == ["idp"]
+
+
+RULE = ("--resource", "https://mcp.example/mcp", "--role", "developer")
+
+
+@pytest.fixture
+def served(cli):
+    """A server and a role that rules can speak of."""
+    cli.run("resources", "add", "https://mcp.example/mcp", "--name", "Ops", "--scope", "logs.read")
+    cli.run("roles", "import", "-", stdin="roles: {developer: [logs.read]}")
+    return cli
+
+
+def test_workloads_of_a_platform_are_let_in_one_by_one(served, tmp_path):
+    """WIF-02: what is to be entered over there, what comes next here, and what to look at again."""
+    cli = served
+    said = cli.run("trust", "add", "ci", "--preset", "github-actions").out
+    assert f" https://authz.example/t/{cli.tenant}\n" in said
+    assert "id-token: write" in said
+    assert f"the audience https://authz.example/t/{cli.tenant} (" in said
+    assert "Warning: there are no rules" in said
+    subject = ("--subject", "repo:acme/tools:pull_request")
+    assert "take over" in cli.run("trust", "allow", "ci", "notes", *subject, *RULE, code=1).err
+    pinned = (*subject, "--claim", 'repository_id="123"', *RULE)
+    assert (
+        "Warning: rule notes: pull requests"
+        in cli.run("trust", "allow", "ci", "notes", *pinned).out
+    )
+    again = ("--subject", "repo:acme/tools:ref:refs/heads/main", "--claim", "repository_id=123")
+    assert "Warning" not in cli.run("trust", "allow", "ci", "notes", *again, *RULE).out
+    shown = cli.json("trust", "show", "ci")
+    assert (shown["kind"], shown["connection"], shown["warnings"]) == ("workload", None, [])
+    assert [it["subject"] for it in shown["settings"]["rules"]] == [again[1]]
+    assert "rule notes: {" in cli.run("trust", "show", "ci").out
+    assert "workloads" in cli.run("trust", "list").out
+    cli.run("trust", "change", "ci", "--set", "max_lifetime_seconds=60")
+    assert cli.json("trust", "show", "ci")["settings"]["max_lifetime_seconds"] == 60
+    assert cli.run("trust", "disable", "ci").out == "Disabled ci.\n"
+    assert "no rule 'other'" in cli.run("trust", "disallow", "ci", "other", code=1).err
+    cli.run("trust", "disallow", "ci", "notes")
+    assert "rules" not in cli.json("trust", "show", "ci")["settings"]
+    cli.run("trust", "remove", "ci")
+    assert cli.json("trust", "list") == []
+
+
+def test_a_cluster_has_nested_claims_and_pinned_keys(served, tmp_path):
+    cli, key = served, ClientKey("ES256")
+    (tmp_path / "keys.json").write_text(json.dumps({"jwks": key.jwks}))
+    given = ("--preset", "kubernetes", "--issuer", "https://kubernetes.default.svc.cluster.local")
+    cli.run("trust", "add", "prod", *given, "--settings", str(tmp_path / "keys.json"))
+    claim = '{"namespace": "agents", "serviceaccount": {"uid": ["u1", "u2"]}}'
+    cli.run(
+        *("trust", "allow", "prod", "router", "--subject", "system:serviceaccount:agents:router"),
+        *("--claim", f"kubernetes.io={claim}", "--resource", "https://mcp.example/mcp"),
+        *("--scope", "logs.read"),
+    )
+    settings = cli.json("trust", "show", "prod")["settings"]
+    assert settings["rules"][0]["claims"] == {"kubernetes.io": json.loads(claim)}
+    assert (settings["assertion_reuse"], settings["max_lifetime_seconds"]) == ("until_exp", 3600)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "why"),
+    [
+        (("--preset", "gitlab"), 1, "is not one of"),
+        (("--workloads",), 1, "--issuer"),
+        (("--preset", "spiffe", "--issuer", "spiffe://a.example"), 1, "pinned keys"),
+        (("--preset", "github-actions", "--provision"), 2, "--provision"),
+        (("--jwks-uri", "https://c.example/keys"), 2, "--issuer"),
+    ],
+    ids=["preset", "issuer", "keys", "people", "nobody"],
+)
+def test_an_issuer_of_workloads_that_cannot_be_is_refused(cli, arguments, code, why):
+    assert why in cli.run("trust", "add", "x", *arguments, code=code).err

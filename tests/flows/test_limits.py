@@ -17,6 +17,7 @@ from tests.support.arrange import VERIFIER
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.harness import Harness, running
 from tests.support.postgres import URL_VARIABLE, scratch_database
+from tests.support.workloads import Platform, ask
 
 LIMITS = {
     "failures_per_client_and_address": 20,
@@ -250,3 +251,17 @@ def test_whose_address_it_is(peer, forwarded, address):
     """ATK-70: nobody chooses it; a subscriber has one, however many IPv6 addresses that is."""
     edge = SimpleNamespace(trusted_proxies=frozenset({"10.0.0.1", "10.0.0.2"}))
     assert peer_address(edge, request_from(peer, *forwarded)) == address
+
+
+def test_rubbish_in_the_name_of_an_issuer_runs_into_a_limit(harness, here):
+    """WIF-01: nobody is authenticated before, so it counts at the address; known and unknown issuers alike."""
+    platform = Platform()
+    platform.trust_at(harness)
+    for issuer in (platform.issuer, "https://stranger.example"):
+        forger, address = Platform(issuer), next(_addresses)
+        for _ in range(20):
+            answer = ask(harness, forger.assertion(harness), {"X-Forwarded-For": address})
+            assert answer.error == "invalid_grant"
+        limited = ask(harness, forger.assertion(harness), {"X-Forwarded-For": address})
+        assert (limited.status, limited.reason) == (429, "failures_per_client_and_address")
+    assert ask(harness, platform.assertion(harness), {"X-Forwarded-For": here}).ok

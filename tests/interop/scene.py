@@ -38,6 +38,8 @@ PUBLIC, CONFIDENTIAL, SERVICE = "native-tool", "team-dashboard", "nightly-report
 HEADLESS = "build-agent"
 DESK = "agent-desk"
 IDP = "https://idp.corp.example"
+CI = "https://ci.example"
+WORKLOAD = "release-agent"
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 CALLBACK = "http://127.0.0.1/callback"
@@ -83,6 +85,21 @@ class Scene:
     """With which the client SERVICE proves itself: for people, for itself, and for the MCP server's questions."""
     idp_key: ECKey
     """With which the identity provider IDP asserts its people to the client DESK."""
+    ci_key: ECKey
+    """With which the platform CI names its workloads, of which one is let in as WORKLOAD."""
+
+    def workload_token(self, audience: str) -> str:
+        """What CI gives that workload, for us."""
+        at = int(time.time())
+        claims = {
+            "iss": CI,
+            "sub": "job:tools:release",
+            "aud": audience,
+            "jti": f"ci-{next(_numbers)}",
+            "iat": at,
+            "exp": at + 300,
+        }
+        return jwt.encode({"alg": "ES256", "kid": "ci-1"}, claims, self.ci_key)
 
     def id_jag(self, audience: str, resource: str, subject: str = "alice") -> str:
         """An assertion about a developer, as IDP would make it for DESK."""
@@ -127,6 +144,9 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
         idp_key = ECKey.generate_key("P-256", {"kid": "idp-1", "alg": "ES256"})
         pinned = {"jwks": {"keys": [idp_key.as_dict(private=False)]}}
         (folder / "corp.json").write_text(json.dumps(pinned))
+        ci_key = ECKey.generate_key("P-256", {"kid": "ci-1", "alg": "ES256"})
+        pinned = {"jwks": {"keys": [ci_key.as_dict(private=False)]}}
+        (folder / "ci.json").write_text(json.dumps(pinned))
         root = Tenant(installation.issuer, "", "")
         path = Tenant(f"{installation.issuer}/t/{_PATH_TENANT}", "", "")
         urls = [
@@ -154,6 +174,11 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
                 ],
                 ["trust", "add", "corp", "--issuer", IDP, "--settings", "corp.json", "--provision"],
                 ["mappings", "add", "corp", "groups", "dev", "--role", "developer"],
+                ["trust", "add", "ci", "--workloads", "--issuer", CI, "--settings", "ci.json"],
+                [
+                    *("trust", "allow", "ci", WORKLOAD, "--subject", "job:tools:release"),
+                    *("--resource", url, "--role", "developer"),
+                ],
             ]
             commands += [[*command, "--tenant", slug, "--json"] for command in wanted]
         secrets = [
@@ -168,7 +193,7 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
             )
         ]
         stack.enter_context(installation.serving())
-        yield Scene(installation, host, *tenants, service_key, idp_key)
+        yield Scene(installation, host, *tenants, service_key, idp_key, ci_key)
 
 
 def _confidential(name: str, client_id: str) -> list[str]:

@@ -42,3 +42,17 @@ def test_every_check_succeeds(scene, issuer, tmp_path):
     faults = [check for check in checks if check["status"] not in ("SUCCESS", "INFO")]
     assert not faults, faults
     assert {check["id"] for check in checks if check["status"] == "SUCCESS"} >= EXPECTED
+
+
+def test_our_workload_is_one_for_other_servers_too(scene, tmp_path):
+    """WIF-01, WIF-04, CONF `auth/wif-jwt-bearer`: what reaches our token endpoint in `test_mcp_typescript_sdk` is no
+    dialect of ours."""
+    script = JAVASCRIPT / "mcp_workload.mjs"
+    command = [node(), str(TOOL), "client", "--command", f"{node()} {script}"]
+    options = ["--scenario", "auth/wif-jwt-bearer", "-o", str(tmp_path)]
+    driven = drive([*command, *options], scene.person(), folder=tmp_path)
+    assert driven.code == 0, driven.output
+    [file] = tmp_path.rglob("checks.json")
+    checks = json.loads(file.read_text(encoding="utf-8"))
+    assert not [it for it in checks if it["status"] in ("FAILURE", "WARNING")], checks
+    assert "wif-assertion-verified" in {it["id"] for it in checks if it["status"] == "SUCCESS"}

@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from tests.interop.scene import CONFIDENTIAL, DEV, JAVASCRIPT, SERVICE, SRE, drive, node
+from tests.interop.scene import (
+    CONFIDENTIAL,
+    DEV,
+    JAVASCRIPT,
+    SERVICE,
+    SRE,
+    WORKLOAD,
+    drive,
+    node,
+)
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -68,3 +77,15 @@ def test_programs_without_a_person_call_a_tool(scene, place):
     for answer, client in zip(answers, clients, strict=True):
         assert answer["tools"] == ["query_analytics", "read_logs"]
         assert f"read for {client['clientId']}" in answer["allowed"]
+
+
+@pytest.mark.parametrize("place", ["root", "path"])
+def test_a_workload_that_nobody_registered_calls_a_tool(scene, place):
+    """WIF-01, SEP-1933: with a token of its platform, and the name that the SDK insists on sending."""
+    tenant = getattr(scene, place)
+    given = {"client_id": WORKLOAD, "valid_jwt": scene.workload_token(tenant.issuer)}
+    script = str(JAVASCRIPT / "mcp_workload.mjs")
+    command = ["env", f"MCP_CONFORMANCE_CONTEXT={json.dumps(given)}"]
+    answer = drive([*command, node(), script, "--calls", tenant.mcp_url], scene.person()).result
+    assert answer["tools"] == ["query_analytics", "read_logs"]
+    assert "read for wkl_" in answer["allowed"]

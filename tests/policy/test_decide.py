@@ -602,3 +602,37 @@ def test_the_default_server(servers, wanted):
     policy = build(1, resources=made, roles=[], role_scopes=[], role_parents=[], group_roles=[])
     found = policy.default_resource
     assert (found and int(found.id)) == wanted
+
+
+def test_scopes_without_a_role_are_held_like_others():
+    """WIF-02: declared, not conditional on a sign-in there was none of, under the same ceilings."""
+    resource = Resource(
+        id="res_1",
+        identifier="https://mcp.example/mcp",
+        canonical="https://mcp.example/mcp",
+        name="Logs",
+        scopes={
+            "a": Scope("a"),
+            "b": Scope("b", requires=Requirement(max_age=60)),
+            "c": Scope("c"),
+        },
+    )
+    policy = build(
+        1, resources=[resource], roles=[], role_scopes=[], role_parents=[], group_roles=[]
+    )
+    holds = frozenset({"a", "b", "d"})
+    decision = decide(
+        policy,
+        Subject(id="wkl_1", scopes=holds, scopes_from="rule router of cluster"),
+        resource,
+        client="wkl_1",
+        requested=frozenset("abcd"),
+        ceilings=(),
+        now=NOW,
+    )
+    assert decision.sources == {"a": "rule router of cluster"}
+    assert decision.removed == {
+        "b": Reason.AUTHENTICATION_TOO_OLD,
+        "c": Reason.ROLE_MISSING,
+        "d": Reason.SCOPE_UNKNOWN,
+    }

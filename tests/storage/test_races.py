@@ -5,15 +5,21 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import httpx2
 import pytest
 from sqlalchemy import select
 
+from authz.admin import workload_trust
+from authz.admin.operator import Operator
+from authz.clock import system_clock
 from authz.db.models import AuditEvent, IssuedToken, TokenFamily
 from tests.support import devices
 from tests.support.harness import LOG
-from tests.support.processes import ServerProcess
+from tests.support.id_jags import JWT_BEARER
+from tests.support.processes import ISSUER, RESOURCE, ServerProcess
+from tests.support.workloads import RULE, Platform
 
 MANY = 50
 
@@ -217,6 +223,39 @@ def test_two_processes_never_both_win(installed, two):
     verified = installed.verify()
     assert verified.fault is None
     assert verified.strands == 3
+
+
+@pytest.mark.slow
+def test_one_token_of_a_workload_at_two_processes(installed, two):
+    """WIF-03, ATK-54: fifty presentations, one access token, round after round; and until it expires, fifty."""
+    services, here = installed.services, SimpleNamespace(clock=system_clock, issuer=ISSUER)
+    platforms = {
+        "deny": Platform("https://one.example"),
+        "until_exp": Platform("https://two.example"),
+    }
+    with services.database.write() as tx:
+        for reuse, platform in platforms.items():
+            workload_trust.add(
+                tx,
+                Operator("test", system_clock(), services.envelope),
+                installed.tenant_id,
+                slug=platform.issuer[8:11],
+                issuer=platform.issuer,
+                settings={"jwks": platform.key.jwks, "rules": [RULE], "assertion_reuse": reuse},
+            )
+    for reuse, platform in platforms.items():
+        for _ in range(3):
+            assertion = platform.assertion(here)
+            fields = {"grant_type": JWT_BEARER, "assertion": assertion, "resource": RESOURCE}
+            answers = all_at_once([(two[n % 2], fields) for n in range(MANY)])
+            wanted = {200: 1, 400: MANY - 1} if reuse == "deny" else {200: MANY}
+            assert Counter(a.status_code for a in answers) == wanted
+            refused = {a.json()["error"] for a in answers if a.status_code == 400}
+            assert refused <= {"invalid_grant"}
+    events = issued_jtis(services.database, installed.tenant_id)
+    assert len(events) == 3 + 3 * MANY
+    assert set(events.values()) == {1}
+    assert installed.verify().fault is None
 
 
 @pytest.mark.slow

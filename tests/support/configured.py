@@ -14,6 +14,7 @@ from authz.keys import ACCESS_TOKEN, KeyRing, RingKey, describe
 from authz.keys.rotation import KeyLife
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.trust import Trusts
+from authz.oauth.workload_trust import Workloads
 from authz.policy.snapshot import Connection, Policy, Resource, Scope, build
 from authz.tenants import Tenant
 from tests.support.arrange import REDIRECT
@@ -94,6 +95,7 @@ def configuration(**changes: Any) -> TenantConfiguration:
         keys=KeyRing((RingKey(life, public, key),)),
         trust=TrustPolicy("open"),
         trusts=Trusts(),
+        workloads=Workloads(),
         refresh_key=b"r" * 32,
         audit_key=b"a" * 32,
         dpop_key=b"d" * 32,

@@ -28,6 +28,7 @@ from tests.support.dpop_keys import DpopKey
 from tests.support.harness import RESOURCE, Answer, Harness
 from tests.support.id_jags import JWT_BEARER, AssertingIdp
 from tests.support.leaving import SESSION_REVOKED, Provider
+from tests.support.workloads import Platform, ask
 
 _numbers = itertools.count(1)
 
@@ -122,6 +123,8 @@ class Places:
             mappings.add, connection="corp", claim="groups", value="dev", role="developer"
         )
 
+        self.platform = Platform()
+        self.platform.trust_at(harness)
         self.provider = Provider(harness, "provider")
         self.provider.add_stream()
 
@@ -137,6 +140,12 @@ class Places:
             self._proof_at("/token", self._redemption),
             self._proof_at("/par", lambda: self._request(self.harness.client_id)),
             Entry("assertion grant at /token", self.idp.key.key, self._id_jag, self._redeem),
+            Entry(
+                "workload grant at /token",
+                self.platform.key.key,
+                lambda: self.platform.statement(self.harness, header={"typ": "JWT"}),
+                lambda text: _granted(ask(self.harness, text)),
+            ),
             Entry(
                 "logout token at a connection",
                 self.provider.key.key,
@@ -236,9 +245,9 @@ class Places:
         return self.idp.statement(self.harness, self.client_id, groups=["dev"])
 
     def _redeem(self, text: str) -> Verdict:
-        fields = self.authenticated(grant_type=JWT_BEARER, assertion=text)
-        answer = self.harness.token(fields)
-        return _verdict(answer, accepted=answer.ok)
+        return _granted(
+            self.harness.token(self.authenticated(grant_type=JWT_BEARER, assertion=text))
+        )
 
     def _logout_token(self) -> tuple[dict[str, Any], dict[str, Any]]:
         header = {"typ": "logout+jwt", "alg": "ES256", "kid": self.provider.key.kid}
@@ -268,6 +277,10 @@ class Places:
         except InvalidToken as error:
             return Verdict(False, 401, "", error.reason)
         return Verdict(True, 200, "", None)
+
+
+def _granted(answer: Answer) -> Verdict:
+    return _verdict(answer, accepted=answer.ok)
 
 
 def _verdict(answer: Answer, *, accepted: bool) -> Verdict:

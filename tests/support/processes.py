@@ -29,6 +29,7 @@ from authz.settings import load
 from tests.support.arrange import REDIRECT, VERIFIER, add_code
 from tests.support.postgres import free_port
 
+ISSUER = "http://127.0.0.1:8080"
 RESOURCE = "https://mcp.example/mcp"
 _ROLES = """
 roles: {developer: [logs.read, analytics.query]}
@@ -139,7 +140,7 @@ def installation(folder: Path, database_url: str) -> Iterator[Installation]:
     (folder / "authz.key").write_bytes(new_encoded_key())
     config = folder / "authz.toml"
     config.write_text(
-        "[server]\nissuer = 'http://127.0.0.1:8080'\ndevelopment = true\n"
+        f"[server]\nissuer = '{ISSUER}'\ndevelopment = true\n"
         f"[database]\nurl = {json.dumps(database_url)}\n"
     )
     with open_services(load(config, environment={})) as services:

@@ -1,0 +1,227 @@
+"""Which requests are a workload's, and what its token is held against, by tables (WIF-01, WIF-05, CONF-05)."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from authz import entropy
+from authz.audit.events import TokenIssued, TokenRefused
+from authz.clients.authentication import PARAMETERS
+from authz.errors import InvalidGrant, InvalidScope
+from authz.oauth import issuing, workload
+from authz.oauth.authorization import FreshNames, TokenRequest
+from authz.oauth.facts import Facts, IssuedToken
+from authz.oauth.grants import GRANTS
+from authz.oauth.grants.jwt_bearer import JWT_BEARER
+from authz.oauth.grants.workload import WorkloadGrant, is_presented, refusal
+from authz.oauth.introspection import is_standing
+from authz.oauth.params import Params
+from authz.oauth.workload_rules import read_rules
+from authz.oauth.workload_trust import Workloads, WorkloadSettings, WorkloadTrust, is_workload
+from authz.settings import Tokens
+from tests.support.configured import NOW, RESOURCE, TENANT_ID, configuration
+from tests.support.jwt_entries import spell
+
+RULES = read_rules(
+    [
+        {
+            "name": "router",
+            "subject": "a:router",
+            "resources": [RESOURCE.identifier],
+            "roles": ["developer"],
+        },
+        {
+            "name": "reader",
+            "subject": "a:reader",
+            "resources": [RESOURCE.identifier],
+            "scopes": ["logs.read"],
+        },
+    ]
+)
+TRUST = WorkloadTrust("tru_1", "cluster", "https://c.example", WorkloadSettings(rules=RULES))
+CLAIMS = {
+    "iss": TRUST.issuer,
+    "sub": "a:router",
+    "iat": NOW.timestamp(),
+    "exp": NOW.timestamp() + 300,
+    "jti": "j1",
+}
+CONFIGURATION = replace(configuration(), workloads=Workloads.build({TRUST.issuer: TRUST}))
+
+
+def token(header=None, claims=None):
+    """Never verified here."""
+    return spell({"alg": "ES256"} if header is None else header, claims or {}, key=lambda _: b"s")
+
+
+GOOD = {"grant_type": JWT_BEARER, "assertion": token()}
+
+
+@pytest.mark.parametrize(
+    ("changed", "authorization", "is_ours"),
+    [
+        ({}, None, True),
+        ({"client_id": "router"}, None, True),
+        ({"client_secret": ""}, None, True),
+        ({"assertion": token({"typ": "JWT"})}, None, True),
+        ({"assertion": token({"typ": "application/JWT"})}, None, True),
+        ({"assertion": token({"typ": "jose"})}, None, True),
+        ({"assertion": token({"typ": None})}, None, True),
+        ({"assertion": token({"typ": "oauth-id-jag+jwt"})}, None, False),
+        ({"assertion": token({"typ": "at+jwt"})}, None, False),
+        ({"assertion": token({"typ": ""})}, None, False),
+        ({"assertion": token({"typ": "JWT "})}, None, False),
+        ({"assertion": token({"typ": "application/application/jwt"})}, None, False),
+        ({"assertion": token({"typ": ["JWT"]})}, None, False),
+        ({"assertion": token({"typ": 1})}, None, False),
+        ({"assertion": token([])}, None, False),
+        ({"assertion": "x"}, None, False),
+        ({"assertion": ""}, None, False),
+        ({"assertion": "a.b.c.d.e"}, None, False),
+        ({"grant_type": "client_credentials"}, None, False),
+        ({"grant_type": JWT_BEARER + " "}, None, False),
+        ({"grant_type": ""}, None, False),
+        ({}, "", False),
+        ({}, "Basic eDp5", False),
+        ({}, "Bearer x", False),
+        *(({name: "x"}, None, False) for name in sorted(PARAMETERS)),
+    ],
+)
+def test_which_requests_need_no_client(changed, authorization, is_ours):
+    """O21-13, WIF-05: everything that is not plainly a workload's goes the way of clients."""
+    params = Params({**GOOD, **changed}.items())
+    assert is_presented(params, authorization) is is_ours
+
+
+def test_no_client_is_ever_registered_for_it():
+    """It is not among the grants that a client's request is looked up in."""
+    assert WorkloadGrant.allowed_with == frozenset()
+    assert not any(isinstance(grant, WorkloadGrant) for grant in GRANTS.values())
+
+
+def check(claims=None, *, trust=TRUST, signed="h.p", client_id=None):
+    return workload.check(
+        CLAIMS if claims is None else claims, trust, signed=signed, client_id=client_id
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"events": {}}, "workload_other_kind"),
+        ({"nonce": None}, "workload_other_kind"),
+        ({"sub": "x" * 513}, "jwt_sub"),
+        ({"sub": "a:nobody"}, "workload_unknown"),
+        ({"iat": None}, "jwt_iat"),
+        ({"iat": True}, "jwt_iat"),
+        ({"iat": -1}, "jwt_iat"),
+        ({"jti": ""}, "jwt_jti"),
+        ({"jti": ["j"]}, "jwt_jti"),
+        ({"jti": "x" * 257}, "jwt_jti"),
+        ({"jti": "a\x00b"}, "jwt_jti"),
+    ],
+    ids=str,
+)
+def test_what_a_token_may_not_say(changed, reason):
+    with pytest.raises(InvalidGrant) as refused:
+        check({**CLAIMS, **changed})
+    assert (refused.value.reason, refused.value.description) == (reason, workload.REFUSED)
+
+
+def test_tokens_are_told_apart():
+    """WIF-03: by name, else by all that was signed; per entry and issuer, and never across the two ways."""
+    other = replace(TRUST, id="tru_2")
+    moved = replace(TRUST, issuer="https://d.example")
+    unnamed = {name: value for name, value in CLAIMS.items() if name != "jti"}
+    keys = [
+        check().replay_key,
+        check({**CLAIMS, "jti": "j2"}).replay_key,
+        check(trust=other).replay_key,
+        check(trust=moved).replay_key,
+        check(unnamed).replay_key,
+        check(unnamed, signed="h.q").replay_key,
+        check({**CLAIMS, "jti": entropy.digest("h.p")}).replay_key,
+    ]
+    assert len(set(keys)) == len(keys)
+    assert check(signed="h.q").replay_key == keys[0]
+    assert check().remembered_until == NOW + timedelta(seconds=300 + 120)
+
+
+def test_a_repr_tells_no_subject():
+    assert "a:router" not in repr(check())
+
+
+def request(found, **params):
+    return TokenRequest(
+        configuration=CONFIGURATION,
+        client=workload.as_client(found, TENANT_ID),
+        params=Params({"resource": RESOURCE.identifier, **params}.items()),
+        lifetimes=Tokens(),
+        workload=found,
+        fresh=FreshNames(jti="at_new", family_id="grt_new", salt="salt"),
+    )
+
+
+def test_a_decision_changes_one_row_and_says_one_thing():
+    found = check()
+    outcome = WorkloadGrant().decide(request(found, scope="logs.write admin"), Facts(), NOW)
+    assert outcome.answer.scopes == frozenset({"logs.write"})
+    assert outcome.answer.subject == outcome.answer.client_id == found.id
+    assert is_workload(found.id)
+    assert outcome.answer.expires_at <= NOW + timedelta(minutes=15)
+    [made] = outcome.changes.tokens
+    assert (made.subject, made.client_id, made.family_id) == (found.id, found.id, "grt_new")
+    assert json.loads(made.decision)["granted"] == {"logs.write": "role developer"}
+    assert replace(outcome.changes, tokens=()) == type(outcome.changes)()
+    [event] = outcome.events
+    assert isinstance(event, TokenIssued)
+    assert event.workload == {"trust": "cluster", "rule": "router", "asserted": "a:router"}
+    assert issuing.claims(outcome.answer, CONFIGURATION)["client_id"] == found.id
+
+
+def test_scopes_of_a_rule_name_the_rule():
+    found = check({**CLAIMS, "sub": "a:reader"})
+    outcome = WorkloadGrant().decide(request(found), Facts(), NOW)
+    [made] = outcome.changes.tokens
+    assert json.loads(made.decision)["granted"] == {"logs.read": "rule reader of cluster"}
+    with pytest.raises(InvalidScope):
+        WorkloadGrant().decide(request(found, scope="logs.write"), Facts(), NOW)
+
+
+def test_a_refusal_names_the_workload():
+    told = refusal(request(check()), InvalidScope("no", reason="scope_not_held"))
+    assert isinstance(told, TokenRefused)
+    assert (told.error, told.reason) == ("invalid_scope", "scope_not_held")
+    assert told.workload["rule"] == "router"
+
+
+def test_a_token_stands_on_its_rule():
+    """ATK-59: on nothing else that has a row."""
+    found = check()
+    token = IssuedToken(
+        jti="at_1",
+        tenant_id=TENANT_ID,
+        client_id=found.id,
+        subject=found.id,
+        resource_id=RESOURCE.id,
+        expires_at=NOW + timedelta(minutes=5),
+        revoked_at=None,
+        family_id=None,
+        family_revoked_at=None,
+        connection_id=None,
+        subject_enabled=False,
+        client_kind=None,
+        client_status=None,
+    )
+    elsewhere = replace(RULES[0], resources=("https://other.example",))
+    narrowed = replace(TRUST, settings=WorkloadSettings(rules=(elsewhere,)))
+    gone = replace(TRUST, settings=WorkloadSettings(rules=RULES[1:]))
+    assert is_standing(token, CONFIGURATION, NOW)
+    assert not is_standing(replace(token, revoked_at=NOW), CONFIGURATION, NOW)
+    assert not is_standing(token, CONFIGURATION, NOW + timedelta(minutes=5))
+    assert not is_standing(replace(token, subject="wkl_other"), CONFIGURATION, NOW)
+    for entries in ({}, {"i": narrowed}, {"i": gone}, {"i": replace(TRUST, id="tru_2")}):
+        changed = replace(CONFIGURATION, workloads=Workloads.build(entries))
+        assert not is_standing(token, changed, NOW)

@@ -1,0 +1,335 @@
+"""Which workload a rule knows, by tables: subjects segment by segment, claims as text, and what is no rule (WIF-02)."""
+
+import pytest
+
+from authz.errors import Invalid
+from authz.oauth.workload_presets import PRESETS
+from authz.oauth.workload_rules import read_rule, read_rules, subject_matches
+from authz.oauth.workload_trust import (
+    Workloads,
+    WorkloadTrust,
+    check_issuer,
+    check_settings,
+    is_workload,
+    settings_of,
+    warnings_of,
+)
+from tests.support.client_keys import ClientKey
+
+JWKS = ClientKey().jwks
+GITHUB = "https://token.actions.githubusercontent.com"
+RULE = {
+    "name": "router",
+    "subject": "system:serviceaccount:agents:router",
+    "resources": ["https://mcp.example/mcp"],
+    "roles": ["developer"],
+}
+
+
+def rule(**changed):
+    return {**RULE, **changed}
+
+
+def without(*names, **changed):
+    return {k: v for k, v in rule(**changed).items() if k not in names}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject", "matches"),
+    [
+        ("a:b", "a:b", True),
+        ("a:b", "a:B", False),
+        ("a:b", "a:b ", False),
+        ("a:b", "a:bc", False),
+        ("a:b", "a", False),
+        ("a:b", "a/b", False),
+        ("a:*", "a:b", True),
+        ("a:*", "a:", False),
+        ("a:*", "a", False),
+        ("a:*", "a:b:c", False),
+        ("a:*", "a:b/c", False),
+        ("a:*", "a:*", True),
+        ("*:b", "a:b", True),
+        ("*:b", ":b", False),
+        ("a:*:c", "a:b:c", True),
+        ("a:*:c", "a:b/c", False),
+        ("repo:acme/*", "repo:acme/tools", True),
+        ("repo:acme/*", "repo:acme/tools:ref:refs/heads/main", False),
+        ("repo:acme/tools:ref:refs/heads/*", "repo:acme/tools:ref:refs/heads/main", True),
+        ("repo:acme/tools:ref:refs/heads/*", "repo:acme/tools:ref:refs/heads/feature/x", False),
+        ("repo:acme/tools:*", "repo:acme/tools:pull_request", True),
+        ("repo:acme/tools:*", "repo:acme/tools:environment:prod", False),
+        ("spiffe://acme/ns/*/sa/router", "spiffe://acme/ns/agents/sa/router", True),
+        ("spiffe://acme/ns/*/sa/router", "spiffe://evil/ns/agents/sa/router", False),
+        ("spiffe://acme/ns/*", "spiffe://acme/ns/agents/sa/router", False),
+        ("spiffe://acme/x", "spiffe:///acme/x", False),
+    ],
+)
+def test_a_subject_matches_segment_by_segment(pattern, subject, matches):
+    assert subject_matches(pattern, subject) is matches
+
+
+NESTED = {"kubernetes.io": {"namespace": "agents", "serviceaccount": {"uid": ["u1", "u2"]}}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said", "matches"),
+    [
+        ({}, {}, True),
+        ({"environment": "prod"}, {"environment": "prod"}, True),
+        ({"environment": "prod"}, {"environment": "PROD"}, False),
+        ({"environment": "prod"}, {"environment": "prod "}, False),
+        ({"environment": "prod"}, {}, False),
+        ({"environment": "prod"}, {"environment": None}, False),
+        ({"environment": "prod"}, {"environment": ["prod"]}, False),
+        ({"environment": "prod"}, {"environment": {"prod": "prod"}}, False),
+        ({"repository_id": "7"}, {"repository_id": 7}, False),
+        ({"protected": "true"}, {"protected": True}, False),
+        ({"environment": ["prod", "test"]}, {"environment": "test"}, True),
+        ({"environment": ["prod", "test"]}, {"environment": "prod,test"}, False),
+        (NESTED, {"kubernetes.io": {"namespace": "agents", "serviceaccount": {"uid": "u2"}}}, True),
+        (
+            NESTED,
+            {"kubernetes.io": {"namespace": "agents", "serviceaccount": {"uid": "u3"}}},
+            False,
+        ),
+        (NESTED, {"kubernetes.io": {"namespace": "agents", "serviceaccount": "u1"}}, False),
+        (NESTED, {"kubernetes.io": {"namespace": "agents"}}, False),
+        (NESTED, {"kubernetes": {"io": {"namespace": "agents"}}}, False),
+        (NESTED, {"kubernetes.io": "agents"}, False),
+    ],
+)
+def test_claims_are_text_at_their_place(wanted, said, matches):
+    """ATK-28: exact, nested, and nothing else than text."""
+    made = read_rule(rule(claims=wanted))
+    assert made.matches({"sub": RULE["subject"], **said}) is matches
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ([], "an object"),
+        (without("name"), "not a name"),
+        (rule(name="Router"), "not a name"),
+        (rule(name=7), "not a name"),
+        (rule(extra=1), "no member"),
+        (without("subject"), "subject of the rule"),
+        (rule(subject=""), "subject of the rule"),
+        (rule(subject="a\nb"), "subject of the rule"),
+        (rule(subject="x" * 513), "subject of the rule"),
+        (rule(subject="repo:acme*"), "inside a segment"),
+        (rule(subject="repo:acme/**"), "inside a segment"),
+        (rule(subject="*"), "names nobody"),
+        (rule(subject="*:*/*"), "names nobody"),
+        (without("resources"), "no MCP server"),
+        (rule(resources=[]), "no MCP server"),
+        (rule(resources="https://mcp.example"), "list of text"),
+        (rule(resources=["https://a.example", "https://a.example"]), "each once"),
+        (without("roles"), "roles or scopes"),
+        (rule(roles=[]), "roles or scopes"),
+        (rule(scopes=["logs.read"]), "roles or scopes"),
+        (without("roles", scopes=["a b"]), "not a scope"),
+        (without("roles", scopes=["*"]), "not a scope"),
+        (without("roles", scopes=["offline_access"]), "not a scope"),
+        (rule(claims=[]), "an object"),
+        (rule(claims={"sub": "x"}), "cannot say anything"),
+        (rule(claims={"aud": "x"}), "cannot say anything"),
+        (rule(claims={"a": 7}), "a text"),
+        (rule(claims={"a": True}), "a text"),
+        (rule(claims={"a": []}), "a text"),
+        (rule(claims={"a": {}}), "a text"),
+        (rule(claims={"a": ["x", 7]}), "a text"),
+        (rule(claims={"": "x"}), "name of a claim"),
+        (rule(claims={"a": {"b": {"c": {"d": {"e": {"f": "x"}}}}}}), "name of a claim"),
+    ],
+    ids=str,
+)
+def test_what_is_no_rule(given, why):
+    with pytest.raises(Invalid, match=why):
+        read_rules([given])
+
+
+def test_rules_name_different_workloads():
+    with pytest.raises(Invalid, match="two rules 'router'"):
+        read_rules([rule(), rule(subject="a:b")])
+    with pytest.raises(Invalid, match="match the same workloads"):
+        read_rules([rule(), rule(name="other")])
+    assert len(read_rules([rule(), rule(name="other", claims={"a": "b"})])) == 2
+
+
+def test_a_rule_is_written_as_it_is_read():
+    given = rule(claims=NESTED)
+    [made] = read_rules([given])
+    assert made.as_json() == given
+    settings = check_settings({"jwks": JWKS, "rules": [given]}, "https://c.example")
+    assert settings_of(settings.as_json()) == settings
+    assert settings.as_json() == {"jwks": JWKS, "rules": [given]}
+
+
+def test_the_name_of_a_workload_comes_from_its_entry_and_rule():
+    """decisions.md, Subjects: stable, of its own kind, and never that of an entry of before."""
+    settings = settings_of({"jwks": JWKS, "rules": [rule(), rule(name="two", subject="a:b")]})
+    first = WorkloadTrust("tru_1", "cluster", "https://c.example", settings)
+    again = WorkloadTrust("tru_1", "renamed", "https://c.example", settings)
+    other = WorkloadTrust("tru_2", "cluster", "https://c.example", settings)
+    ids = [[it.id_of(made) for made in settings.rules] for it in (first, again, other)]
+    assert ids[0] == ids[1]
+    assert len({*ids[0], *ids[2]}) == 4
+    assert all(is_workload(it) for it in ids[0])
+    assert set(Workloads.build({first.issuer: first}).by_id) == set(ids[0])
+
+
+@pytest.mark.parametrize(
+    ("issuer", "is_good"),
+    [
+        ("https://cluster.example", True),
+        ("https://gitlab.example/path/", True),
+        ("spiffe://prod.acme.example", True),
+        ("spiffe://prod.acme.example/", False),
+        ("spiffe://Prod.example", False),
+        ("spiffe://", False),
+        ("spiffe://a.example/ns/x", False),
+        ("spiffe://a.example:8443", False),
+        ("spiffe://user@a.example", False),
+        ("http://cluster.example", False),
+        ("kubernetes/serviceaccount", False),
+        ("", False),
+    ],
+)
+def test_an_issuer_is_a_url_or_a_trust_domain(issuer, is_good):
+    if is_good:
+        check_issuer(issuer)
+        return
+    with pytest.raises(Invalid):
+        check_issuer(issuer)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_example_of_a_preset_is_good(name):
+    """Its settings and its example are an entry, without a warning."""
+    preset = PRESETS[name]
+    given = {**preset.settings, "preset": name, "rules": [preset.example]}
+    if "jwks_uri" not in given:
+        given["jwks"] = JWKS
+    settings = check_settings(given, preset.issuer or "https://cluster.example")
+    assert warnings_of(settings) == ()
+
+
+PINNED = {"repository_id": "123"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "issuer", "changed", "why"),
+    [
+        ("github-actions", GITHUB, {"subject": "repo:acme/tools:ref:refs/heads/main"}, "take over"),
+        (
+            "github-actions",
+            GITHUB,
+            {"subject": "repo:acme/*:pull_request", "claims": {"actor": "x"}},
+            "take over",
+        ),
+        (
+            "github-actions",
+            GITHUB,
+            {"subject": "repo:acme@x/tools:ref:refs/heads/main"},
+            "take over",
+        ),
+        (
+            "kubernetes",
+            "https://c.example",
+            {"subject": "system:serviceaccount:agents"},
+            "NAMESPACE",
+        ),
+        ("kubernetes", "https://c.example", {"subject": "system:node:agents:router"}, "NAMESPACE"),
+        (
+            "kubernetes",
+            "https://c.example",
+            {"subject": "*:serviceaccount:agents:router"},
+            "NAMESPACE",
+        ),
+        ("spiffe", "spiffe://a.example", {"subject": "system:serviceaccount:a:b"}, "TRUST-DOMAIN"),
+        ("spiffe", "spiffe://a.example", {"subject": "spiffe://*/ns/a"}, "TRUST-DOMAIN"),
+        ("spiffe", "spiffe://a.example", {"subject": "spiffe://a.example/"}, "TRUST-DOMAIN"),
+        ("spiffe", "spiffe://a.example", {"subject": "spiffe://b.example/ns/a"}, "trust domains"),
+    ],
+    ids=lambda it: it["subject"] if isinstance(it, dict) else None,
+)
+def test_a_preset_knows_what_cannot_be_meant(preset, issuer, changed, why):
+    """ATK-39: names that change hands, and subjects that the keys do not speak for."""
+    given = {"jwks": JWKS, "preset": preset, "rules": [rule(**changed)]}
+    with pytest.raises(Invalid, match=why):
+        check_settings(given, issuer)
+
+
+@pytest.mark.parametrize(
+    ("preset", "subject", "claims", "warned"),
+    [
+        ("github-actions", "repo:acme/tools:ref:refs/heads/main", PINNED, []),
+        ("github-actions", "repo:acme@1/tools@2:ref:refs/heads/main", {}, []),
+        ("github-actions", "repo:acme/tools:environment:prod", PINNED, []),
+        ("github-actions", "repo:acme/tools:environment:*", PINNED, []),
+        ("github-actions", "repo:acme/tools:pull_request", PINNED, ["pull requests"]),
+        ("github-actions", "repo:acme/tools:*", PINNED, ["pull requests"]),
+        ("github-actions", "repo:acme/tools:ref:refs/pull/*/merge", PINNED, ["pull requests"]),
+        ("github-actions", "repo:acme/tools:ref:refs/*/*/merge", PINNED, ["pull requests"]),
+        ("github-actions", "repo:acme/tools:*", {**PINNED, "event_name": "push"}, []),
+        ("github-actions", "repo:acme/tools:ref:refs/heads/*", PINNED, ["every branch"]),
+        (
+            "github-actions",
+            "repo:acme/*:ref:refs/heads/main",
+            {"repository_owner_id": "9"},
+            ["every repository"],
+        ),
+        (
+            "github-actions",
+            "repo:acme/*:pull_request",
+            {"repository_owner_id": "9"},
+            ["every repository", "pull requests"],
+        ),
+        ("github-actions", "repo:acme/*:ref:refs/heads/main", PINNED, []),
+        ("kubernetes", "system:serviceaccount:agents:*", {}, []),
+        ("kubernetes", "system:serviceaccount:*:router", {}, ["every namespace"]),
+        (
+            "kubernetes",
+            "system:serviceaccount:*:router",
+            {"kubernetes.io": {"namespace": ["a", "b"]}},
+            [],
+        ),
+    ],
+)
+def test_a_preset_warns_of_whom_a_rule_lets_in(preset, subject, claims, warned):
+    given = {"jwks": JWKS, "preset": preset, "rules": [rule(subject=subject, claims=claims)]}
+    found = warnings_of(check_settings(given, "https://c.example"))
+    assert len(found) == len(warned)
+    for text, part in zip(found, warned, strict=True):
+        assert text.startswith(f"rule router: {part}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({}, "pinned keys"),
+        ({"jwks": JWKS, "jwks_uri": "https://c.example/keys"}, "one of them"),
+        ({"jwks": {"keys": []}}, "no set of public keys"),
+        ({"jwks_uri": "http://c.example/keys"}, "not an https URL"),
+        ({"jwks": JWKS, "clients": ["x"]}, "no setting"),
+        ({"jwks": JWKS, "preset": "gitlab"}, "preset"),
+        ({"jwks": JWKS, "algorithms": ["HS256"]}, "algorithms"),
+        ({"jwks": JWKS, "algorithms": "ES256"}, "list of text"),
+        ({"jwks": JWKS, "audiences": "https://as.example"}, "list of text"),
+        ({"jwks": JWKS, "max_lifetime_seconds": 3601}, "1 to 3600"),
+        ({"jwks": JWKS, "max_lifetime_seconds": True}, "1 to 3600"),
+        ({"jwks": JWKS, "assertion_reuse": "always"}, "one of"),
+        ({"jwks": JWKS, "rules": {}}, "list of objects"),
+        ({"jwks": JWKS, "rules": [RULE] * 201}, "at most 200"),
+    ],
+    ids=lambda it: None if isinstance(it, dict) else it,
+)
+def test_an_entry_that_says_nothing_clear_is_refused(settings, why):
+    with pytest.raises(Invalid, match=why):
+        check_settings(settings, "https://c.example")
+
+
+def test_an_entry_without_rules_or_with_audiences_is_told():
+    found = warnings_of(check_settings({"jwks": JWKS, "audiences": ["x"]}, "https://c.example"))
+    assert [it.partition(" ")[0] for it in found] == ["there", "audiences"]
