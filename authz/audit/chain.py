@@ -51,6 +51,8 @@ def _link(
     event: Event, head: Head, tenant_id: str, strand: str, at: datetime, spelled_at: str
 ) -> Link:
     position = head.position + 1
+    # Most requests belong to no trace that anybody told of.
+    trace = {} if event.trace is None else {"trace": event.trace}
     body = canonical_json(
         {
             "v": 1,
@@ -64,6 +66,7 @@ def _link(
             "agent": event.agent,
             "actor": event.actor,
             "detail": event.detail(),
+            **trace,
         }
     )
     return Link(position, at, event.kind, body, chained(head.hash, body))

@@ -20,6 +20,8 @@ class Event:
     client: str | None = None
     agent: str | None = None
     actor: str | None = None
+    trace: str | None = None
+    """Trace and span of the request that caused it (W3C Trace Context), where it named one (S14)."""
 
     def detail(self) -> dict[str, Any]:
         """The event's own fields."""

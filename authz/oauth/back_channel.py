@@ -6,7 +6,7 @@ the batch, and preparing again when an operator changed something meanwhile. An 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from authz.clients.authentication import (
@@ -45,6 +45,7 @@ from authz.oauth.facts import Replay
 from authz.oauth.lane import Job, Result, Stale
 from authz.oauth.params import Params
 from authz.settings import Settings
+from authz.telemetry.traceparent import TraceParent
 from authz.tenants import issuer_of
 
 _PREPARATIONS = 4
@@ -70,6 +71,7 @@ class Call:
     """Every `DPoP` header; more than one is refused."""
     certificate: str | None = None
     """What a trusted proxy says of the client's certificate (RFC 8705), and nobody else."""
+    trace: TraceParent | None = None
 
     def __repr__(self) -> str:
         return f"Call({self.path!r})"
@@ -129,7 +131,7 @@ class BackChannel:
             job = prepare(caller)
             return (job if isinstance(job, Job) else await job), replays
 
-        return await self.decide(call.slug, prepared)
+        return await self.decide(call.slug, prepared, call.trace)
 
     async def handle_unnamed(
         self, call: Call, prepare: Callable[[TenantConfiguration, str | None], Awaitable[Job]]
@@ -146,12 +148,13 @@ class BackChannel:
                 return await prepare(configuration, None), ()
             return await prepare(configuration, proof.jkt), (proof.replay,)
 
-        return await self.decide(call.slug, prepared)
+        return await self.decide(call.slug, prepared, call.trace)
 
     async def decide(
         self,
         slug: str,
         prepare: Callable[[TenantConfiguration], Awaitable[tuple[Job, tuple[Replay, ...]]]],
+        trace: TraceParent | None = None,
     ) -> tuple[Outcome, TenantConfiguration]:
         """Prepare and decide, for a request that no client authenticates. Raises OAuthError, or UnknownTenant.
 
@@ -173,6 +176,8 @@ class BackChannel:
                 continue
             presented = (*job.keys.replays, *replays)
             fresh = tuple(r for r in presented if r.key not in claimed)
+            if trace is not None:
+                job = replace(job, trace=str(trace))
             result = await self.submit(job.with_replays(fresh))
             if isinstance(result, Stale):
                 claimed |= result.claimed

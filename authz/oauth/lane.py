@@ -59,6 +59,8 @@ class Job:
     """It never changes anything: nothing has to be durable before it is answered."""
     refusal: Callable[[OAuthError], Event] | None = None
     """How the trail tells of a verdict against it, where more is known than the client."""
+    trace: str | None = None
+    """The trace the request belongs to; every event of its outcome names it (S14)."""
 
     def with_replays(self, replays: tuple[Replay, ...]) -> "Job":
         """The same, if these, and no others, are presented for the first time."""
@@ -237,6 +239,9 @@ def _decide(
         log.exception("lane.decision_failed", grant_type=job.grant_type)
         return error
     facts.apply(outcome.changes)
+    if job.trace is not None and outcome.events:
+        traced = tuple(replace(event, trace=job.trace) for event in outcome.events)
+        outcome = replace(outcome, events=traced)
     return outcome, configuration
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from authz.admin import audit as trail
 from authz.admin import clients, resources, roles, users
+from tests.support.arrange import REDIRECT, VERIFIER
 from tests.support.harness import RESOURCE
 
 COMMON = {
@@ -190,3 +191,39 @@ def test_hostile_input_cannot_forge_an_event(harness, hostile):
     assert all(hostile not in json.dumps(e, ensure_ascii=False) for e in added)
     with harness.server.database.read() as tx:
         assert trail.verify(tx, harness.server.operator(), harness.tenant_id).fault is None
+
+
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
+
+
+def redeem_in(harness, traceparent, **fields):
+    """Redeem a code in a request that names a trace."""
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": harness.client_id,
+        "code": harness.code(),
+        "code_verifier": VERIFIER,
+        "redirect_uri": REDIRECT,
+        **fields,
+    }
+    return harness.token(form, traceparent=traceparent)
+
+
+def test_the_trace_of_a_request_is_in_its_events(harness):
+    """S5, S14: of what it issued, and of what it was refused."""
+    assert redeem_in(harness, TRACEPARENT).ok
+    assert redeem_in(harness, TRACEPARENT, code_verifier="x" * 43).reason == "pkce_mismatch"
+    [issued], [refused] = harness.events("token.issued"), harness.events("token.refused")
+    assert issued["trace"] == refused["trace"] == f"{TRACE}-{SPAN}"
+    assert set(issued) == {*COMMON, "trace"}
+    with harness.server.database.read() as tx:
+        assert trail.verify(tx, harness.server.operator(), harness.tenant_id).fault is None
+
+
+@pytest.mark.parametrize("sent", [TRACEPARENT.upper(), f"{TRACEPARENT}-x", "x" * 4000])
+def test_a_trace_that_cannot_be_read_harms_nobody(harness, sent):
+    """S14: it is a hint of the caller's, and no reason to refuse."""
+    assert redeem_in(harness, sent).ok
+    [issued] = harness.events("token.issued")
+    assert "trace" not in issued

@@ -16,10 +16,11 @@ from authz.errors import InvalidRequest, OAuthError, ServerError
 from authz.oauth.back_channel import Call, UnknownTenant
 from authz.oauth.params import Params
 from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
+from authz.telemetry.traceparent import only_traceparent
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import client_certificate, peer_address
 from authz.web.edge import Edge
-from authz.web.forms import read_form
+from authz.web.forms import MAX_BODY_BYTES, read_form
 from authz.web.responses import json_answer, oauth_error, preflight
 
 log = structlog.get_logger()
@@ -27,7 +28,9 @@ log = structlog.get_logger()
 Answer = Callable[[Call, Request], Awaitable[Response]]
 
 
-def form_routes(edge: Edge, prefix: str, path: str, answer: Answer) -> list[Route]:
+def form_routes(
+    edge: Edge, prefix: str, path: str, answer: Answer, *, max_bytes: int = MAX_BODY_BYTES
+) -> list[Route]:
     """POST and its preflight at `path` below a prefix; `answer` raises OAuthError to refuse."""
     endpoint = path.removeprefix("/")
 
@@ -39,11 +42,12 @@ def form_routes(edge: Edge, prefix: str, path: str, answer: Answer) -> list[Rout
                 call = Call(
                     slug=request.path_params.get("slug", DEFAULT_SLUG),
                     path=path,
-                    params=Params(await read_form(request)),
+                    params=Params(await read_form(request, max_bytes=max_bytes)),
                     attempt=attempt,
                     authorization=_only(authorization),
                     dpop=tuple(request.headers.getlist("dpop")),
                     certificate=client_certificate(edge, request),
+                    trace=only_traceparent(request.headers.getlist("traceparent")),
                 )
                 return await answer(call, request)
         except UnknownTenant:
