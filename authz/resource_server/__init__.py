@@ -12,6 +12,8 @@ For people who run MCP servers on the official SDK, on FastMCP or on plain ASGI:
 Without a valid token nothing behind `app` is reached. A tool that the mapping does not name is absent
 from `tools/list` and cannot be called; `undeclared_tools` names such tools, for a test.
 
+With `reports=Reports(client_id, key, spool)` the authorization server learns what became of each call.
+
 What it owns: RFC 9068 verification, proofs of possession (RFC 9449), what a call needs (scopes, RFC 9470
 step-up) and how a token limits it (`mcp_tool` authorization details), the challenges of RFC 6750, 9449, 9470
 and 9728, the metadata document, the identity that tools see. What it never does: issue, introspect or store
@@ -28,6 +30,9 @@ Decisions
   can carry the challenge that lets a client ask for more (MCP: 403 and `insufficient_scope`). Server hooks
   check again.
 - Lists of tools are filtered in the server where it has a hook, and in the response in every case.
+- Outcomes are taken down where a call is served, so also for tools that other tools call. The call appends to memory
+  and nothing else; up to half a second of outcomes is lost with a process that is killed, and what a crash of the
+  machine takes from the file. A report that had to be on disk first would make every call wait for the disk.
 """
 
 from authz.resource_server.access_token import AccessToken
@@ -50,6 +55,7 @@ from authz.resource_server.errors import (
 from authz.resource_server.metadata import metadata_document
 from authz.resource_server.middleware import ProtectedApp
 from authz.resource_server.protection import protect, undeclared_tools
+from authz.resource_server.reporting import Reporter, Reports
 from authz.resource_server.tool_rules import Needs, ToolRules
 from authz.resource_server.verifier import TokenVerifier
 
@@ -67,6 +73,8 @@ __all__ = [
     "NoCurrentTokenError",
     "ProtectedApp",
     "RemoteKeys",
+    "Reporter",
+    "Reports",
     "SessionNotFound",
     "TokenVerifier",
     "ToolRules",

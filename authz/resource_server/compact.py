@@ -91,6 +91,11 @@ def read_object(data: bytes, reason: str, refuse: Refuse) -> dict[str, Any]:
     return value
 
 
+def encode(data: bytes) -> str:
+    """base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 def _decode(segment: str, refuse: Refuse) -> bytes:
     if not _SEGMENT.fullmatch(segment) or len(segment) % 4 == 1:
         raise refuse("segment_malformed")

@@ -7,6 +7,7 @@ from authz.resource_server.errors import NoCurrentTokenError
 
 # Also in the ASGI scope, which servers hand to their handlers request by request.
 SCOPE_KEY = "authz.token"
+TRACE_KEY = "authz.traceparent"
 
 current: ContextVar[AccessToken | None] = ContextVar("authz_current_token", default=None)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from authz.resource_server import strict_json
 from authz.resource_server.errors import MalformedRequest
+from authz.resource_server.traceparent import read_traceparent
 
 # Batches are of one protocol version, and each call in one is judged before the first is served.
 MAX_BATCH = 100
@@ -17,6 +18,8 @@ class ToolCall:
 
     tool: str
     arguments: Mapping[str, Any]
+    traceparent: str | None = None
+    """The trace that the call belongs to, where it names one that can be read."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,11 @@ class RequestBody:
     request_id: str | int | None
 
 
-def read_body(data: bytes) -> RequestBody:
-    """Read one message or a batch; raises MalformedRequest if a server might read it differently."""
+def read_body(data: bytes, traceparent: str | None = None) -> RequestBody:
+    """Read one message or a batch; raises MalformedRequest if a server might read it differently.
+
+    `traceparent` is the one of the HTTP request, for calls that name none.
+    """
     try:
         decoded = strict_json.loads(data)
     except ValueError as error:
@@ -43,13 +49,15 @@ def read_body(data: bytes) -> RequestBody:
     if not all(method is None or isinstance(method, str) for method in methods):
         raise MalformedRequest("body_not_jsonrpc")
     return RequestBody(
-        calls=tuple(_read_call(m) for m in messages if m.get("method") == "tools/call"),
+        calls=tuple(
+            _read_call(m, traceparent) for m in messages if m.get("method") == "tools/call"
+        ),
         lists_tools="tools/list" in methods,
         request_id=_request_id(decoded),
     )
 
 
-def _read_call(message: dict[str, Any]) -> ToolCall:
+def _read_call(message: dict[str, Any], traceparent: str | None) -> ToolCall:
     params = message.get("params")
     name = params.get("name") if isinstance(params, dict) else None
     if not isinstance(params, dict) or not isinstance(name, str):
@@ -60,7 +68,15 @@ def _read_call(message: dict[str, Any]) -> ToolCall:
         arguments = {}
     if not isinstance(arguments, dict):
         raise MalformedRequest("arguments_malformed")
-    return ToolCall(tool=name, arguments=arguments)
+    return ToolCall(
+        tool=name, arguments=arguments, traceparent=traceparent_of(params) or traceparent
+    )
+
+
+def traceparent_of(params: Mapping[str, Any]) -> str | None:
+    """The trace context in the `_meta` of a call (MCP 2026-07-28)."""
+    meta = params.get("_meta")
+    return read_traceparent(meta.get("traceparent")) if isinstance(meta, Mapping) else None
 
 
 def _request_id(decoded: Any) -> str | int | None:

@@ -1,5 +1,6 @@
 """The ASGI edge: metadata, preflight, token, session, tools, then the app."""
 
+import asyncio
 import json
 import logging
 from collections.abc import MutableMapping
@@ -9,21 +10,25 @@ from urllib.parse import unquote, urlsplit
 
 from authz.resource_server.access_token import AccessToken
 from authz.resource_server.challenge import CORS, Challenges, Headers, json_headers
-from authz.resource_server.current import SCOPE_KEY, current
+from authz.resource_server.current import SCOPE_KEY, TRACE_KEY, current
 from authz.resource_server.errors import AccessError, InvalidToken
 from authz.resource_server.messages import RequestBody
 from authz.resource_server.messages import read_body as read_messages
 from authz.resource_server.metadata import metadata_document
+from authz.resource_server.outcome import DENIED
+from authz.resource_server.reporting import Reporter
 from authz.resource_server.request import (
     App,
     Credentials,
     DisconnectedError,
+    Message,
     Receive,
     Scope,
     Send,
     read_body,
     read_credentials,
     read_proofs,
+    read_trace,
     replay,
     session_id,
 )
@@ -57,6 +62,7 @@ class ProtectedApp:
     name: str
     require_dpop: bool = False
     sessions: SessionOwners = field(default_factory=SessionOwners)
+    reporter: Reporter | None = None
 
     def __post_init__(self) -> None:
         """Derive what is the same for every request."""
@@ -81,13 +87,29 @@ class ProtectedApp:
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
+            await self._live(scope, receive, send)
         elif scope["type"] == "http":
             await self._serve(scope, receive, send)
         elif scope["type"] == "websocket":
             # MCP has no such transport, so there is no rule by which one could be let in.
             await receive()
             await send({"type": "websocket.close", "code": 1008})
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reporter = self.reporter
+        if reporter is None:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_when_reported(message: Message) -> None:
+            # What is said after this may never be run.
+            if message["type"].startswith("lifespan.shutdown"):
+                await asyncio.to_thread(reporter.close)
+            await send(message)
+
+        # What a process before this one could not send need not wait for a call.
+        reporter.start()
+        await self.app(scope, receive, send_when_reported)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -114,8 +136,8 @@ class ProtectedApp:
                 self.sessions.require(session, token)
             if scope["method"] == "POST":
                 body = await read_body(scope, receive)
-                asked = read_messages(body)
-                self.tools.require(asked.calls, token, self.verifier.clock())
+                asked = read_messages(body, read_trace(scope))
+                self._require(asked, token)
                 receive = replay(body, receive)
         except AccessError as refusal:
             log.info("request refused: %s", refusal.reason)
@@ -125,9 +147,20 @@ class ProtectedApp:
         except DisconnectedError:
             return
         watched = self._watch(send, token, lists_tools=asked.lists_tools)
-        await self._pass_on(scope, receive, watched, token)
+        trace = asked.calls[0].traceparent if len(asked.calls) == 1 else read_trace(scope)
+        await self._pass_on({**scope, TRACE_KEY: trace}, receive, watched, token)
         if session is not None and scope["method"] == "DELETE" and 200 <= watched.status < 300:
             self.sessions.forget(session)
+
+    def _require(self, asked: RequestBody, token: AccessToken) -> None:
+        try:
+            self.tools.require(asked.calls, token, self.verifier.clock())
+        except AccessError as refusal:
+            if self.reporter is not None:
+                # Of a batch none is served.
+                for call in asked.calls:
+                    self.reporter.report(token, call, DENIED, refusal.reason)
+            raise
 
     async def _verify(self, credentials: Credentials, scope: Scope) -> AccessToken:
         if credentials.dpop:

@@ -15,9 +15,11 @@ from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools.base import Tool, ToolResult
 
 from authz.resource_server.access_token import AccessToken
-from authz.resource_server.current import SCOPE_KEY, current
+from authz.resource_server.call_watch import CallWatch
+from authz.resource_server.current import SCOPE_KEY, TRACE_KEY, current
 from authz.resource_server.errors import AccessError
 from authz.resource_server.messages import ToolCall
+from authz.resource_server.reporting import Reporter
 from authz.resource_server.request import App
 from authz.resource_server.tool_rules import ToolRules
 from authz.resource_server.verifier import system_clock
@@ -26,8 +28,9 @@ from authz.resource_server.verifier import system_clock
 class ToolGate(Middleware):
     """Server middleware: every message needs a verified token, every tool what it needs."""
 
-    def __init__(self, tools: ToolRules) -> None:
+    def __init__(self, tools: ToolRules, reporter: Reporter | None = None) -> None:
         self._tools = tools
+        self._reporter = reporter
 
     async def on_message(
         self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]
@@ -54,18 +57,28 @@ class ToolGate(Middleware):
         call_next: CallNext[mcp_types.CallToolRequestParams, ToolResult],
     ) -> ToolResult:
         """Refuse what the caller may not call."""
-        call = ToolCall(tool=context.message.name, arguments=context.message.arguments or {})
+        token = _load_token()
+        call = ToolCall(
+            tool=context.message.name,
+            arguments=context.message.arguments or {},
+            traceparent=get_http_request().scope.get(TRACE_KEY),
+        )
         try:
-            self._tools.require([call], _load_token(), system_clock())
+            with CallWatch(self._reporter, token, call) as watch:
+                self._tools.require([call], token, system_clock())
+                result = await call_next(context)
+                watch.is_error = result.is_error
         except AccessError as refusal:
             raise AuthorizationError(refusal.message) from refusal
-        return await call_next(context)
+        return result
 
 
-def build_app(server: FastMCP[Any], tools: ToolRules, resource: SplitResult) -> App:
+def build_app(
+    server: FastMCP[Any], tools: ToolRules, resource: SplitResult, reporter: Reporter | None = None
+) -> App:
     """The streamable HTTP app of `server` at the path of `resource`, gated."""
     # Outermost: a caching middleware outside would show one caller's list to the next.
-    server.middleware.insert(0, ToolGate(tools))
+    server.middleware.insert(0, ToolGate(tools, reporter))
     app: App = server.http_app(path=resource.path or "/")
     return app
 

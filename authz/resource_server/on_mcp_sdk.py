@@ -15,10 +15,12 @@ from mcp_types import INVALID_REQUEST
 from pydantic import BaseModel
 
 from authz.resource_server.access_token import AccessToken
-from authz.resource_server.current import SCOPE_KEY, current
+from authz.resource_server.call_watch import CallWatch
+from authz.resource_server.current import SCOPE_KEY, TRACE_KEY, current
 from authz.resource_server.errors import AccessError
 from authz.resource_server.listing import filter_result
-from authz.resource_server.messages import ToolCall
+from authz.resource_server.messages import ToolCall, traceparent_of
+from authz.resource_server.reporting import Reporter
 from authz.resource_server.request import App
 from authz.resource_server.tool_rules import ToolRules
 from authz.resource_server.verifier import system_clock
@@ -27,18 +29,19 @@ from authz.resource_server.verifier import system_clock
 class ToolGate:
     """Server middleware: every message needs a verified token, every tool what it needs."""
 
-    def __init__(self, tools: ToolRules) -> None:
+    def __init__(self, tools: ToolRules, reporter: Reporter | None = None) -> None:
         self._tools = tools
+        self._reporter = reporter
 
     async def __call__(
         self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
     ) -> HandlerResult:
         """Serve one message as the caller whose token came with it."""
         token = _token_of(ctx)
-        if ctx.method == "tools/call":
-            _require(self._tools, ctx.params, token)
         reset = current.set(token)
         try:
+            if ctx.method == "tools/call":
+                return await self._call(ctx, call_next, token)
             result = await call_next(ctx)
         finally:
             current.reset(reset)
@@ -48,11 +51,34 @@ class ToolGate:
             result = result.model_dump(mode="json", by_alias=True, exclude_none=True)
         return filter_result(result, lambda tool: self._tools.allows(tool, token.scopes))
 
+    async def _call(
+        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext, token: AccessToken
+    ) -> HandlerResult:
+        params = ctx.params or {}
+        call = ToolCall(
+            tool=str(params.get("name")),
+            arguments=params.get("arguments") or {},
+            traceparent=traceparent_of(params) or _scope_of(ctx).get(TRACE_KEY),
+        )
+        try:
+            with CallWatch(self._reporter, token, call) as watch:
+                self._tools.require([call], token, system_clock())
+                result = await call_next(ctx)
+                watch.is_error = _is_error(result)
+        except AccessError as refusal:
+            raise MCPError(INVALID_REQUEST, refusal.message) from refusal
+        return result
 
-def build_app(server: MCPServer[Any], tools: ToolRules, resource: SplitResult) -> App:
+
+def build_app(
+    server: MCPServer[Any],
+    tools: ToolRules,
+    resource: SplitResult,
+    reporter: Reporter | None = None,
+) -> App:
     """The streamable HTTP app of `server` at the path of `resource`, gated."""
     # Outermost: no other middleware sees a message without a token, or caches a filtered list.
-    server.middleware.insert(0, ToolGate(tools))
+    server.middleware.insert(0, ToolGate(tools, reporter))
     # The host decides whether the SDK checks Host and Origin against loopback names.
     app: App = server.streamable_http_app(
         streamable_http_path=resource.path or "/", host=resource.hostname or ""
@@ -66,17 +92,18 @@ async def tool_names(server: MCPServer[Any]) -> list[str]:
 
 
 def _token_of(ctx: ServerRequestContext[Any, Any]) -> AccessToken:
-    scope = getattr(ctx.request, "scope", {})
-    token = scope.get(SCOPE_KEY)
+    token = _scope_of(ctx).get(SCOPE_KEY)
     if not isinstance(token, AccessToken):
         raise MCPError(INVALID_REQUEST, "An access token is required.")
     return token
 
 
-def _require(tools: ToolRules, params: Mapping[str, Any] | None, token: AccessToken) -> None:
-    params = params or {}
-    call = ToolCall(tool=str(params.get("name")), arguments=params.get("arguments") or {})
-    try:
-        tools.require([call], token, system_clock())
-    except AccessError as refusal:
-        raise MCPError(INVALID_REQUEST, refusal.message) from refusal
+def _scope_of(ctx: ServerRequestContext[Any, Any]) -> Mapping[str, Any]:
+    scope: Mapping[str, Any] = getattr(ctx.request, "scope", {})
+    return scope
+
+
+def _is_error(result: HandlerResult) -> bool:
+    if isinstance(result, BaseModel):
+        return bool(getattr(result, "is_error", False))
+    return result is not None and bool(result.get("isError", False))

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from authz.resource_server.discovery import RemoteKeys
 from authz.resource_server.middleware import ProtectedApp
+from authz.resource_server.reporting import Reporter, Reports
 from authz.resource_server.tool_rules import ToolRules, Tools
 from authz.resource_server.verifier import TokenVerifier
 
@@ -24,6 +25,7 @@ def protect(
     tools: Tools,
     name: str | None = None,
     require_dpop: bool = False,
+    reports: Reports | None = None,
 ) -> ProtectedApp:
     """Put `app` behind the access tokens that `issuer` mints for `resource`.
 
@@ -31,18 +33,26 @@ def protect(
     streamable HTTP app is built at the path of `resource`. `tools` gives each tool the scopes that it
     needs, all of them, or `Needs`; a tool that is absent there cannot be seen or called. `name` is shown
     to people. With `require_dpop` no bearer token is taken: each comes with a proof of possession.
+    With `reports` the authorization server is told what became of each call of a tool.
     """
     verifier = TokenVerifier(RemoteKeys(issuer), resource=resource)
     rules = ToolRules(tools)
     adapter = _find_adapter(app)
+    reporter = None
+    if reports is not None:
+        if adapter is None:
+            # From outside of the server nobody sees how a call ended.
+            raise TypeError("reports are for an MCPServer or a FastMCP server")
+        reporter = Reporter(reports, issuer=issuer, resource=resource)
     if adapter is not None:
-        app = adapter.build_app(app, rules, urlsplit(resource))
+        app = adapter.build_app(app, rules, urlsplit(resource), reporter)
     return ProtectedApp(
         app=app,
         verifier=verifier,
         tools=rules,
         name=name or resource,
         require_dpop=require_dpop,
+        reporter=reporter,
     )
 
 

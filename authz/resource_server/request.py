@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from authz.resource_server.errors import BodyTooLarge, MalformedRequest, MissingToken
+from authz.resource_server.traceparent import read_traceparent
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -64,6 +65,12 @@ def read_credentials(scope: Scope) -> Credentials:
 def read_proofs(scope: Scope) -> list[str]:
     """The `DPoP` headers, each as it was sent."""
     return [value.decode("latin-1") for value in header_values(scope, b"dpop")]
+
+
+def read_trace(scope: Scope) -> str | None:
+    """The `traceparent` of the request; two of them are none."""
+    values = header_values(scope, b"traceparent")
+    return read_traceparent(values[0].decode("latin-1")) if len(values) == 1 else None
 
 
 def session_id(scope: Scope) -> str | None:
