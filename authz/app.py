@@ -30,6 +30,7 @@ from authz.web.oauth import (
     discovery,
     introspection,
     logo,
+    outcomes,
     par,
     registration,
     token,
@@ -102,6 +103,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
     modules = (
         token,
         introspection,
+        outcomes,
         signals,
         par,
         authorize,

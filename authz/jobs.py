@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authz import entropy, secretstores
-from authz.admin import audit, connections, keys, registration
+from authz.admin import audit, connections, keys, outcomes, registration
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
@@ -24,6 +24,7 @@ from authz.db.models import (
     Departure,
     DeviceCode,
     IssuedToken,
+    OutcomeBatch,
     PushedRequest,
     ReplayKey,
     Session,
@@ -31,6 +32,7 @@ from authz.db.models import (
     SigningKey,
     Tenant,
     TokenFamily,
+    ToolOutcome,
 )
 from authz.errors import Invalid
 from authz.federation import streams
@@ -94,6 +96,11 @@ def remove_expired(services: Services, now: datetime) -> None:
         (Departure.id, Departure.ended_at < now - REPORTED),
         (IssuedToken.jti, IssuedToken.expires_at < now - EXPLAINABLE),
         (TokenFamily.id, TokenFamily.expires_at < now - EXPLAINABLE),
+        (
+            ToolOutcome.batch_id,
+            ToolOutcome.batch_id.in_(select(OutcomeBatch.id).where(_is_old(now))),
+        ),
+        (OutcomeBatch.id, _is_old(now)),
     ]
     for key, condition in expired:
         while True:
@@ -103,6 +110,11 @@ def remove_expired(services: Services, now: datetime) -> None:
                 count = int(removed.rowcount)  # type: ignore[attr-defined]
             if count < _ROWS_AT_ONCE:
                 break
+
+
+def _is_old(now: datetime) -> ColumnElement[bool]:
+    """Batches that need not be kept; what the audit trail says of them stays."""
+    return OutcomeBatch.received_at < now - outcomes.KEPT
 
 
 def _is_forgotten(now: datetime) -> ColumnElement[bool]:

@@ -244,6 +244,7 @@ class Limits:
             "introspect": busy,
             "revoke": busy,
             "userinfo": busy,
+            "outcomes": busy,
             "par": pushes,
             "device_authorization": pushes,
             "authorize": pages,

@@ -95,6 +95,23 @@ class FamilyRevoked(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OutcomesReported(Event):
+    """An MCP server told what became of calls; `digest` is that of its signed batch, which is kept beside the trail."""
+
+    kind = "outcomes.reported"
+    resource: str
+    batch: str
+    digest: str
+    reporter: str
+    sequence: int
+    outcomes: int
+    failed: int
+    denied: int
+    unverified: int
+    lost: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StrandOpened(Event):
     """A writer process began a strand of its own; recorded in the main strand, so it cannot vanish whole."""
 

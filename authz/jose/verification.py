@@ -50,13 +50,18 @@ def verify_jwt(token: str, keys: Sequence[Key], profile: Profile, now: datetime)
 
 
 def verify_signature(
-    token: str, keys: Sequence[Key], *, typ: str, algorithms: tuple[str, ...]
+    token: str,
+    keys: Sequence[Key],
+    *,
+    typ: str,
+    algorithms: tuple[str, ...],
+    max_chars: int = MAX_TOKEN_CHARS,
 ) -> dict[str, Any]:
     """The claims of a statement that is a signed record rather than a credential: no audience, no expiry.
 
     Raises JwtError.
     """
-    header, claims = read_unverified(token)
+    header, claims = read_unverified(token, max_chars=max_chars)
     _check_header(header, frozenset({typ}), algorithms)
     _check_signature(token, header, keys, algorithms)
     return claims

@@ -53,6 +53,12 @@ SIGNALS = Counter(
     ["way", "outcome"],
     registry=REGISTRY,
 )
+TOOL_OUTCOMES = Counter(
+    "authz_tool_outcomes_total",
+    "Calls that MCP servers reported, by whether the token was on record for that server.",
+    ["standing"],
+    registry=REGISTRY,
+)
 LIMITED = Counter(
     "authz_limited_total",
     "Requests refused because a budget was used up.",

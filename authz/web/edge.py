@@ -25,6 +25,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.device_authorization import DeviceAuthorization
 from authz.oauth.introspection import Introspection
 from authz.oauth.lane import TokenProgram
+from authz.oauth.outcomes.desk import OutcomeDesk
 from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.par import PushEndpoint
 from authz.oauth.revocation import Revocation
@@ -70,6 +71,7 @@ class Edge:
     local_login: LocalLogin
     connectors: Connectors
     signals: SignalDesk
+    outcomes: OutcomeDesk
     pages: Pages
     trusted_proxies: frozenset[str]
 
@@ -96,9 +98,11 @@ class Edge:
         await asyncio.to_thread(self.find_configuration, DEFAULT_SLUG)
         await self.channel.lane.start()
         await self.signals.lane.start()
+        await self.outcomes.lane.start()
         try:
             yield
         finally:
+            await self.outcomes.lane.close()
             await self.signals.lane.close()
             await self.channel.lane.close()
 
@@ -148,6 +152,7 @@ def make_edge(services: Services) -> Edge:
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
         connectors=Connectors(tools),
         signals=SignalDesk(services.database, tools, services.clock),
+        outcomes=OutcomeDesk(channel, services.database, services.clock),
         pages=Pages(),
         trusted_proxies=frozenset(settings.server.trusted_proxies),
     )

@@ -16,6 +16,7 @@ from authz import __version__
 from authz.clients.registration import APPLICATION_TYPES, AUTH_METHODS, GRANT_TYPES
 from authz.oauth.grants import GRANTS
 from authz.oauth.metadata import WELL_KNOWN
+from authz.oauth.outcomes.batches import PARAMETER as BATCH
 from authz.policy.openid import USERINFO_PATH
 from authz.tenants import SLUG_PATTERN
 from authz.web import openapi_scim
@@ -47,6 +48,7 @@ def description() -> Part:
             f"{_TENANT}/revoke": {
                 "post": _form("revoke", {"token": _TEXT, "token_type_hint": _TEXT}, None)
             },
+            f"{_TENANT}/outcomes": {"post": _outcomes()},
             f"{_TENANT}/par": {"post": _form("par", _AUTHORIZATION, "Pushed", status="201")},
             f"{_TENANT}/device_authorization": {
                 "post": _form("device_authorization", _DEVICE, "DeviceAuthorization")
@@ -182,6 +184,11 @@ _SCHEMAS: Part = {
             _object(("active", "iss", "sub"), {"active": {"const": True}, "exp": _TIME}),
         ]
     },
+    "OutcomesKept": _object(
+        ("outcomes", "unverified", "repeated"),
+        {"outcomes": _TIME, "unverified": _TIME, "repeated": {"type": "boolean"}},
+        more=False,
+    ),
     "Pushed": _object(("request_uri", "expires_in"), {"request_uri": _TEXT, "expires_in": _TIME}),
     "DeviceAuthorization": _object(
         ("device_code", "user_code", "verification_uri", "expires_in"),
@@ -248,6 +255,13 @@ def _form(name: str, members: Part, schema: str | None, *, status: str = "200") 
 def _introspection() -> Part:
     made = _form("introspect", {"token": _TEXT, "token_type_hint": _TEXT}, "Introspection")
     made["responses"]["200"]["content"][_JWT] = {"schema": _TEXT}
+    return made
+
+
+def _outcomes() -> Part:
+    """docs/outcomes.md; the batch is a JWS of the type `tool-outcomes+jwt`."""
+    made = _form("report_outcomes", {BATCH: _TEXT}, "OutcomesKept")
+    made["security"] = [{"basic": []}, {}]
     return made
 
 

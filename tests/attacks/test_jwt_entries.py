@@ -27,6 +27,7 @@ ENTRIES = [
     "workload grant at /token",
     "logout token at a connection",
     "event at a stream",
+    "batch at /outcomes",
     "token at /introspect",
     "token at /revoke",
     "token at an MCP server",

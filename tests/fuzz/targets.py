@@ -38,7 +38,7 @@ from authz.resource_server.errors import (
 )
 from authz.scim.errors import ScimError
 from authz.urls import UrlError
-from tests.fuzz import back, front, saml, seeds, signals
+from tests.fuzz import back, front, reports, saml, seeds, signals
 from tests.fuzz import provisioning as scim
 
 _SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
@@ -118,6 +118,7 @@ TARGETS: dict[str, Target] = {
     "oauth.authorization_request": Target(front.authorization, (OAuthError,), seeds.QUERIES),
     "oauth.devices": Target(front.user_code, (), seeds.USER_CODES),
     "oauth.dpop": Target(front.dpop_proof, (InvalidDpopProof,), seeds.PROOFS),
+    "oauth.outcomes": Target(reports.outcome_batch, (InvalidRequest,), reports.BATCHES),
     "oauth.pkce": Target(front.proof_key, (), seeds.VERIFIERS),
     "oauth.refresh": Target(front.refresh_token, (), seeds.REFRESH_TOKENS),
     "policy.roles_file": Target(back.roles, (Invalid,), seeds.ROLES),
@@ -143,6 +144,7 @@ TARGETS: dict[str, Target] = {
     "scim.patch.group": Target(scim.scim_group_patch, (NotStrict, ScimError), scim.GROUP_PATCHES),
     "scim.selection": Target(scim.scim_selection, (ScimError,), scim.SELECTIONS),
     "scim.user": Target(scim.scim_user, (NotStrict, ScimError), scim.USERS),
+    "telemetry.traceparent": Target(reports.traceparent, (), reports.TRACEPARENTS),
     "urls": Target(front.urls, (UrlError,), seeds.URLS),
     "web.addresses": Target(back.forwarded_for, (), seeds.ADDRESSES),
     "web.form": Target(front.web_form, (InvalidRequest,), seeds.FORMS),

@@ -153,6 +153,7 @@ class Places:
                 self._log_out,
             ),
             Entry("event at a stream", self.provider.key.key, self._event, self._tell),
+            Entry("batch at /outcomes", self.client_key.key, self._batch, self._report),
             Entry("token at /introspect", self.own_key, self._token, self._introspect),
             Entry("token at /revoke", self.own_key, self._token, self._revoke),
             Entry("token at an MCP server", self.own_key, self._token, self._use),
@@ -255,6 +256,18 @@ class Places:
 
     def _log_out(self, text: str) -> Verdict:
         answer = self.provider.log_out(text)
+        return _verdict(answer, accepted=answer.ok)
+
+    def _batch(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        now, number = self.harness.clock().timestamp(), next(_numbers)
+        what = {"resource": RESOURCE, "reporter": "rep_1", "sequence": number, "lost": 0}
+        outcome = {"at": now, "jti": "at_1", "tool": "read_logs", "outcome": "ok"}
+        whose = {"iss": self.client_id, "aud": self.harness.issuer, "iat": int(now)}
+        header = {"typ": "tool-outcomes+jwt", "alg": "ES256", "kid": "k1"}
+        return header, {**whose, "jti": f"bat_{number}", **what, "outcomes": [outcome]}
+
+    def _report(self, text: str) -> Verdict:
+        answer = self.harness.post("/outcomes", self.authenticated(batch=text))
         return _verdict(answer, accepted=answer.ok)
 
     def _event(self) -> tuple[dict[str, Any], dict[str, Any]]:

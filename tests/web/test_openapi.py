@@ -25,6 +25,7 @@ from authz.web.edge import TENANT_PATH
 from tests.support import scim
 from tests.support.arrange import REDIRECT, VERIFIER
 from tests.support.leaving import SESSION_REVOKED, Provider
+from tests.support.outcomes import Reporter, outcome
 
 WRITTEN = Path(__file__).parents[2] / "docs" / "openapi.json"
 # A token as a whole body is text.
@@ -190,6 +191,9 @@ def test_what_succeeds_is_answered_as_described(open_, known):
     signed = {"Accept": "application/token-introspection+jwt"}
     answered("introspect", post(f"{issuer}/introspect", data={"token": "x"}, headers=signed))
     answered("revoke", post(f"{issuer}/revoke", data={"token": tokens["access_token"]}))
+    reporter = Reporter(open_)
+    told = {"batch": reporter.batch(outcome(open_.clock()))}
+    answered("report_outcomes", plain.post(f"{issuer}/outcomes", data=reporter.fields(**told)))
     request = {name: value for name, value in open_.request.items() if name != "client_id"}
     answered("par", post(f"{issuer}/par", data=request), 201)
     answered(

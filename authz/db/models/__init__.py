@@ -27,6 +27,7 @@ from authz.db.models.federation import (
     SignInAttempt,
 )
 from authz.db.models.lease import Lease
+from authz.db.models.outcome import OutcomeBatch, ToolOutcome
 from authz.db.models.replay import ReplayKey
 from authz.db.models.resource import Resource, Scope
 from authz.db.models.role import Role, RoleBinding, RoleParent, RoleScope
@@ -59,6 +60,7 @@ __all__ = [
     "InitialAccessToken",
     "IssuedToken",
     "Lease",
+    "OutcomeBatch",
     "PushedRequest",
     "ReplayKey",
     "Resource",
@@ -75,6 +77,7 @@ __all__ = [
     "SigningKey",
     "Tenant",
     "TokenFamily",
+    "ToolOutcome",
     "TrustedIssuer",
     "User",
 ]
