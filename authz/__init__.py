@@ -4,7 +4,7 @@ The map, by layer; a module imports only from layers below its own (`tests/test_
 
     0  errors, clock, entropy, urls, transactions, resource_server
     1  settings, jose, passwords, telemetry, db, net, secretstores, tenants
-    2  audit, keys, limits
+    2  audit, keys, limits, revocations
     3  clients, directory, policy
     4  oauth, federation, scim, admin, doctor
     5  services      the composition root: the only module that knows every core package

@@ -33,6 +33,7 @@ from authz.web.oauth import (
     outcomes,
     par,
     registration,
+    revocation_feed,
     token,
     userinfo,
 )
@@ -104,6 +105,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         token,
         introspection,
         outcomes,
+        revocation_feed,
         signals,
         par,
         authorize,

@@ -27,6 +27,7 @@ from authz.db.models import (
     OutcomeBatch,
     PushedRequest,
     ReplayKey,
+    RevocationEntry,
     Session,
     SignInAttempt,
     SigningKey,
@@ -43,6 +44,7 @@ from authz.federation.poller import Poller
 from authz.federation.registry import Connectors
 from authz.federation.streams import Stream
 from authz.net import NetworkError
+from authz.revocations.entries import LEEWAY
 from authz.services import Services
 
 log = structlog.get_logger()
@@ -92,6 +94,7 @@ def remove_expired(services: Services, now: datetime) -> None:
         (AuthorizationCode.digest, AuthorizationCode.expires_at < now - TOMBSTONES),
         (DeviceCode.digest, DeviceCode.expires_at < now - TOMBSTONES),
         (ReplayKey.key, ReplayKey.expires_at < now),
+        (RevocationEntry.id, RevocationEntry.expires_at < now - LEEWAY),
         (Session.digest, _is_forgotten(now)),
         (Departure.id, Departure.ended_at < now - REPORTED),
         (IssuedToken.jti, IssuedToken.expires_at < now - EXPLAINABLE),

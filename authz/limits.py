@@ -243,6 +243,7 @@ class Limits:
             "token": busy,
             "introspect": busy,
             "revoke": busy,
+            "revocation_feed": busy,
             "userinfo": busy,
             "outcomes": busy,
             "par": pushes,

@@ -106,7 +106,10 @@ class Keys(Section):
 class Tokens(Section):
     """Lifetimes, in seconds."""
 
-    access_token: Seconds = timedelta(minutes=10)
+    access_token: Annotated[AnySeconds, Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(
+        minutes=10
+    )
+    """What was switched off is told for as long as the longest of them may live (`revocations.entries`)."""
     code: Annotated[AnySeconds, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(
         seconds=60
     )

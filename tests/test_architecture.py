@@ -31,7 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "tenants",
         }
     ),
-    frozenset({"audit", "keys", "limits"}),
+    frozenset({"audit", "keys", "limits", "revocations"}),
     frozenset({"clients", "directory", "policy"}),
     frozenset({"oauth", "federation", "scim", "admin", "doctor"}),
     frozenset({"services"}),  # the composition root: layers 5 to 8 alone see `Services`

@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from authz.admin.client_metadata import check_pattern
 from authz.admin.operator import Operator
+from authz.admin.revocation import cut_off_clients
 from authz.clients.trust import TrustPolicy, Verdict
-from authz.db.models import ClientRequest, ClientTrustRule
+from authz.db.models import Client, ClientRequest, ClientTrustRule, Tenant
 from authz.errors import Conflict, Invalid, NotFound
 
 
@@ -40,7 +41,9 @@ def set_rule(
     """Allow or deny what the pattern covers; a rule for the same pattern is replaced. Deny wins over allow."""
     if verdict not in ("allow", "deny"):
         raise Invalid(f"verdict {verdict!r} is not allow or deny")
+    before = trust_policy(tx, tenant_id)
     rule = _upsert(tx, operator, tenant_id, check_pattern(pattern), verdict)
+    cut_off_fallen(tx, operator, tenant_id, before)
     operator.changed(tx, tenant_id, f"client_trust.{verdict}", pattern)
     return RuleLine(rule.pattern, rule.verdict, rule.created_at)
 
@@ -50,9 +53,10 @@ def remove_rule(tx: Session, operator: Operator, tenant_id: str, pattern: str) -
     rule = tx.get(ClientTrustRule, (tenant_id, pattern))
     if rule is None:
         raise NotFound(f"there is no rule for {pattern!r}; `authz clients rules` shows them")
-    verdict = rule.verdict
+    verdict, before = rule.verdict, trust_policy(tx, tenant_id)
     tx.delete(rule)
     tx.flush()
+    cut_off_fallen(tx, operator, tenant_id, before)
     operator.changed(tx, tenant_id, "client_trust.remove", pattern, {"verdict": verdict})
     return verdict
 
@@ -99,6 +103,31 @@ def refuse(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> R
             f"the request for {client_id!r} was approved; `authz clients unlist` or `deny` ends that"
         )
     return _decide(tx, operator, row, "refused")
+
+
+def trust_policy(tx: Session, tenant_id: str) -> TrustPolicy:
+    """The policy as it is in this transaction."""
+    mode = tx.scalars(select(Tenant.client_trust).where(Tenant.id == tenant_id)).one()
+    found = rules(tx, tenant_id)
+    return TrustPolicy(
+        mode,
+        allow=frozenset(it.pattern for it in found if it.verdict == "allow"),
+        deny=frozenset(it.pattern for it in found if it.verdict == "deny"),
+    )
+
+
+def cut_off_fallen(tx: Session, operator: Operator, tenant_id: str, before: TrustPolicy) -> None:
+    """End the access tokens of clients that were admitted before and are no longer."""
+    after = trust_policy(tx, tenant_id)
+    known = tx.scalars(
+        select(Client.id).where(Client.tenant_id == tenant_id, Client.kind == "cimd")
+    )
+    fallen = [
+        it
+        for it in known
+        if before.judge(it) is Verdict.ADMITTED and after.judge(it) is not Verdict.ADMITTED
+    ]
+    cut_off_clients(tx, operator, tenant_id, fallen)
 
 
 def _decide(tx: Session, operator: Operator, row: ClientRequest, status: str) -> RequestLine:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.admin.client_metadata import SECRET_METHODS, Registration, checked_metadata
 from authz.admin.operator import Operator
-from authz.admin.revocation import revoke_families
+from authz.admin.revocation import cut_off_clients, revoke_families
 from authz.audit.events import Event
 from authz.db.models import Client, Consent
 from authz.errors import Conflict, Invalid, NotFound
@@ -128,6 +128,7 @@ def block(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> in
     revoked = revoke_families(
         tx, operator, tenant_id, because="client_blocked", client_id=client_id
     )
+    cut_off_clients(tx, operator, tenant_id, [client_id])
     values = {"status": "blocked", "revoked_grants": len(revoked)}
     operator.changed(
         tx, tenant_id, "client.status", client_id, values, client=client_id, also=revoked
@@ -203,6 +204,7 @@ def set_audience(
 def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
     """Forget the client and the consents for it, and revoke what it holds; answers how many grants ended."""
     revoked = forget(tx, operator, load(tx, tenant_id, client_id))
+    cut_off_clients(tx, operator, tenant_id, [client_id])
     values = {"revoked_grants": len(revoked)}
     operator.changed(
         tx, tenant_id, "client.remove", client_id, values, client=client_id, also=revoked
@@ -211,7 +213,10 @@ def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> i
 
 
 def forget(tx: Session, operator: Operator, row: Client) -> list[Event]:
-    """Take a client and the consents for it away and end what it holds; answers the events of that, to be recorded."""
+    """Take a client and the consents for it away and end its grants; answers the events of that, to be recorded.
+
+    Its access tokens are `cut_off_clients`, which the caller does once for all that it forgets.
+    """
     tenant_id, client_id = row.tenant_id, row.id
     revoked = revoke_families(
         tx, operator, tenant_id, because="client_removed", client_id=client_id

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin.operator import Operator
-from authz.db.models import Connection, Domain, Identity
+from authz.db.models import Connection, Domain, Identity, IssuedToken, TokenFamily
 from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.connections import ACTIVE
 from authz.federation.connector import Renewed
 from authz.federation.registry import CONNECTORS, Connectors
 from authz.policy.requirements import LOCAL
+from authz.revocations.entries import CONNECTION, switch_off
 from authz.tenants import is_slug
 
 MAX_NAME_CHARS = 100
@@ -158,6 +159,8 @@ def set_status(
     row = load(tx, tenant_id, slug)
     row.status, row.updated_at = status, operator.now
     tx.flush()
+    if status != ACTIVE:
+        _cut_off(tx, operator, row)
     operator.changed(tx, tenant_id, "connection.status", slug, {"status": status})
     return _line(tx, row)
 
@@ -166,6 +169,7 @@ def remove(tx: Session, operator: Operator, tenant_id: str, slug: str) -> Connec
     """Forget it, its links, domains and mappings. Accounts stay; whoever only came through it cannot sign in."""
     row = load(tx, tenant_id, slug)
     line = _line(tx, row)
+    _cut_off(tx, operator, row)
     tx.delete(row)
     tx.flush()
     operator.changed(tx, tenant_id, "connection.remove", slug, {"people": line.people})
@@ -214,6 +218,12 @@ def _find(tx: Session, tenant_id: str, slug: str) -> Connection | None:
     return tx.scalars(
         select(Connection).where(Connection.tenant_id == tenant_id, Connection.slug == slug)
     ).one_or_none()
+
+
+def _cut_off(tx: Session, operator: Operator, row: Connection) -> None:
+    families = select(TokenFamily.id).where(TokenFamily.connection_id == row.id)
+    which = IssuedToken.family_id.in_(families)
+    switch_off(tx, row.tenant_id, CONNECTION, [row.slug], which, operator.now)
 
 
 def _checked(

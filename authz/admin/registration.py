@@ -24,6 +24,7 @@ from authz import entropy
 from authz.admin import initial_tokens
 from authz.admin.clients import forget
 from authz.admin.operator import Operator
+from authz.admin.revocation import cut_off_clients
 from authz.audit.events import ClientRegistered, ClientRemoved, ClientUpdated, Event
 from authz.clients.registration import check_update, software_digest, uses_secret
 from authz.clients.resolution import changed_members
@@ -216,10 +217,12 @@ def _end(
     tx: Session, operator: Operator, tenant_id: str, rows: Sequence[Client], *, because: str
 ) -> None:
     events: list[Event] = []
+    ids = [row.id for row in rows]
     for row in rows:
         revoked = forget(tx, operator, row)
         removed = ClientRemoved(client=row.id, because=because, revoked_grants=len(revoked))
         events += [*revoked, removed]
+    cut_off_clients(tx, operator, tenant_id, ids)
     bump(tx, tenant_id)
     operator.record(tx, tenant_id, *events)
 

@@ -12,8 +12,9 @@ from authz import entropy
 from authz.admin.conditions import check_connections
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeLine, check_scope, scopes_of, store_scope
-from authz.db.models import Client, Resource, Scope
+from authz.db.models import Client, IssuedToken, Resource, Scope
 from authz.errors import Conflict, Invalid, NotFound
+from authz.revocations.entries import RESOURCE, switch_off
 from authz.urls import UrlError, canonical_resource, read_url
 
 MAX_TEXT_CHARS = 200
@@ -116,12 +117,17 @@ def set_default(tx: Session, operator: Operator, tenant_id: str, reference: str)
 def set_status(
     tx: Session, operator: Operator, tenant_id: str, reference: str, status: str
 ) -> ResourceLine:
-    """Switch a server off (no new tokens, refreshes fail) or on again."""
+    """Switch a server off (no new tokens, refreshes fail, access tokens end) or on again."""
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
     row = load(tx, tenant_id, reference)
     row.status = status
     tx.flush()
+    if status == "disabled":
+        which = IssuedToken.resource_id == row.id
+        switch_off(
+            tx, tenant_id, RESOURCE, [row.identifier], which, operator.now, resource_id=row.id
+        )
     operator.changed(tx, tenant_id, "resource.status", row.id, {"status": status})
     return _line(row, len(scopes_of(tx, row.id)))
 

@@ -1,12 +1,16 @@
 """Ending what was granted: token families, and the sessions of a person."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
 from authz.audit.events import Event, FamilyRevoked
+from authz.db.lists import among
+from authz.db.models import IssuedToken, TokenFamily
 from authz.db.models import Session as BrowserSession
-from authz.db.models import TokenFamily
+from authz.revocations.entries import CLIENT, switch_off
 
 
 def revoke_families(
@@ -44,6 +48,15 @@ def revoke_families(
         )
     tx.flush()
     return events
+
+
+def cut_off_clients(
+    tx: Session, operator: Operator, tenant_id: str, client_ids: Iterable[str]
+) -> None:
+    """End every access token that these clients hold, for people and for themselves. After `revoke_families`."""
+    ids = list(client_ids)
+    which = among(tx, IssuedToken.client_id, ids)
+    switch_off(tx, tenant_id, CLIENT, ids, which, operator.now)
 
 
 def end_sessions(tx: Session, operator: Operator, tenant_id: str, user_id: str) -> int:

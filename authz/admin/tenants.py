@@ -7,12 +7,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz import entropy
+from authz.admin.client_trust import cut_off_fallen, trust_policy
 from authz.admin.keys import add_first_keys
 from authz.admin.operator import Operator, load_tenant
 from authz.clients.trust import MODES
-from authz.db.models import Tenant
+from authz.db.models import IssuedToken, Tenant
 from authz.errors import Conflict, Invalid
 from authz.keys import NewKey
+from authz.revocations.entries import TENANT, switch_off
 from authz.tenants import DEFAULT_SLUG, REGISTRATION_MODES, is_slug, issuer_of
 
 MAX_NAME_CHARS = 100
@@ -104,6 +106,10 @@ def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> No
         raise Invalid(f"status {status!r} is not active or disabled")
     row = load_tenant(tx, slug)
     row.status = status
+    tx.flush()
+    if status == "disabled":
+        which = IssuedToken.tenant_id == row.id
+        switch_off(tx, row.id, TENANT, [slug], which, operator.now)
     operator.changed(tx, row.id, "tenant.status", slug, {"status": status})
 
 
@@ -120,7 +126,10 @@ def set_client_trust(tx: Session, operator: Operator, *, slug: str, mode: str) -
     if mode not in MODES:
         raise Invalid(f"client trust {mode!r} is not one of {', '.join(MODES)}")
     row = load_tenant(tx, slug)
+    before = trust_policy(tx, row.id)
     row.client_trust = mode
+    tx.flush()
+    cut_off_fallen(tx, operator, row.id, before)
     operator.changed(tx, row.id, "tenant.client_trust", slug, {"mode": mode})
 
 

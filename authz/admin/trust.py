@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.admin import connections, resources
 from authz.admin.operator import Operator
+from authz.admin.workload_access import access_of, cut_off_fallen
 from authz.db.models import Connection, TrustedIssuer
 from authz.errors import Conflict, Invalid, NotFound
 from authz.oauth.trust import ID_JAG, TrustSettings, check_settings, check_url, settings_of
@@ -102,12 +103,14 @@ def change(
 def set_status(
     tx: Session, operator: Operator, tenant_id: str, slug: str, status: str
 ) -> TrustLine:
-    """Believe it again, or no longer. What was redeemed lives on for its minutes; `users end-access` ends it."""
+    """Believe it again, or no longer. Tokens of workloads end; what was redeemed for people lives on for minutes."""
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
     entry, connection = load(tx, tenant_id, slug)
+    before = access_of(entry)
     entry.status, entry.updated_at = status, operator.now
     tx.flush()
+    cut_off_fallen(tx, operator, tenant_id, before, access_of(entry))
     operator.changed(tx, tenant_id, "trust.status", slug, {"status": status})
     return line_of(entry, connection)
 
@@ -116,8 +119,10 @@ def remove(tx: Session, operator: Operator, tenant_id: str, slug: str) -> TrustL
     """Forget an entry; its connection and people stay."""
     entry, connection = load(tx, tenant_id, slug)
     line = line_of(entry, connection)
+    before = access_of(entry)
     tx.delete(entry)
     tx.flush()
+    cut_off_fallen(tx, operator, tenant_id, before, {})
     operator.changed(tx, tenant_id, "trust.remove", slug, {"issuer": line.issuer})
     return line
 

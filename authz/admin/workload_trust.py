@@ -11,6 +11,7 @@ from authz import entropy
 from authz.admin import resources, roles
 from authz.admin.operator import Operator
 from authz.admin.trust import TrustLine, check_slug, line_of, load
+from authz.admin.workload_access import access_of, cut_off_fallen
 from authz.db.models import TrustedIssuer
 from authz.errors import Conflict, Invalid, NotFound
 from authz.oauth.workload_presets import PRESETS
@@ -93,7 +94,7 @@ def allow(
 def disallow(
     tx: Session, operator: Operator, tenant_id: str, slug: str, workload: str
 ) -> TrustLine:
-    """Take a rule away; what it let in lives on for minutes, unless the server asks (introspection)."""
+    """Take a rule away, and end the access tokens of the workload it let in."""
     entry = _load(tx, tenant_id, slug)
     settings = settings_of(entry.settings)
     kept = tuple(rule for rule in settings.rules if rule.name != workload)
@@ -109,8 +110,10 @@ def _store(
     settings: WorkloadSettings,
     values: Mapping[str, Any],
 ) -> TrustLine:
+    before = access_of(entry)
     entry.settings, entry.updated_at = settings.as_json(), operator.now
     tx.flush()
+    cut_off_fallen(tx, operator, entry.tenant_id, before, access_of(entry))
     operator.changed(tx, entry.tenant_id, "trust.change", entry.slug, {"settings": values})
     return line_of(entry, None)
 

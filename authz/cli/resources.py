@@ -120,10 +120,10 @@ def default(run: Run, server: _Resource) -> Result:
 
 @command(app, "disable")
 def disable(run: Run, server: _Resource) -> Result:
-    """Switch a server off: no new tokens, refreshes fail."""
+    """Switch a server off: no new tokens, refreshes fail, and the access tokens there are end."""
     with run.write() as (tx, operator, tenant_id):
         line = resources.set_status(tx, operator, tenant_id, server, "disabled")
-    return Result(line, f"{line.identifier} is disabled; tokens in use end within their lifetime.")
+    return Result(line, f"{line.identifier} is disabled, and its access tokens have ended.")
 
 
 @command(app, "enable")

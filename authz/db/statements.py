@@ -73,7 +73,7 @@ def _any_of_sqlite(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str
 class Call:
     """A statement of a phase with its values."""
 
-    statement: "Query | Insert | Update | InsertOnce"
+    statement: "Query | Insert | InsertDerived | Update | InsertOnce"
     values: Any
     """Of a query: lists by parameter. Of a write: rows."""
 
@@ -274,6 +274,26 @@ class InsertOnce(Insert):
 
     def _render(self, engine: str) -> str:
         return f"{super()._render(engine)} ON CONFLICT DO NOTHING RETURNING {self.key}"
+
+
+class InsertDerived(_Write):
+    """Insert rows of which the database knows some columns: `derived` and `source` are SQL over the given, `v.NAME`."""
+
+    def __init__(
+        self, table: Table, given: Sequence[str], derived: Mapping[str, str], source: str
+    ) -> None:
+        super().__init__(table, given)
+        self.derived, self.source = derived, source
+
+    def _render(self, engine: str) -> str:
+        names = [c.name for c in self.columns]
+        if engine == "postgresql":
+            rows = f"unnest({self._unnest()}) AS v({self._names()})"
+        else:
+            rows = f"(SELECT {', '.join(f'? AS {name}' for name in names)}) AS v"
+        values = ", ".join([*(f"v.{name}" for name in names), *self.derived.values()])
+        head = f"INSERT INTO {self.table.name} ({', '.join([*names, *self.derived])})"
+        return f"{head} SELECT {values} FROM {rows} {self.source}"
 
 
 class Update(_Write):

@@ -40,6 +40,7 @@ from authz.directory.leaving_scope import (
     Scope,
     Tally,
 )
+from authz.revocations.entries import end_tokens
 from authz.telemetry.metrics import OFFBOARDING_SECONDS
 
 __all__ = ["Ended", "Leaving", "Signal", "end_access", "end_many", "end_sessions", "observe"]
@@ -95,18 +96,26 @@ def observe(signals: Iterable[Signal], now: datetime) -> None:
 
 
 def _cut(tx: Transaction, scope: Scope, now: datetime) -> None:
-    """First, and by one row each: from the commit on nothing of before counts, whoever is writing it meanwhile."""
-    if not scope.whole:
+    """First, and by one row each: from the commit on nothing of before counts, whoever is writing it meanwhile.
+
+    Who keeps what stands on others is locked as well: what is being made of an assertion about them has no other row
+    that an end could wait for.
+    """
+    whom = scope.whole | scope.in_part
+    if not whom:
         return
     people = tx.execute(
         select(User.id, User.cut_at)
-        .where(User.tenant_id == scope.tenant_id, scope.among(User.id, scope.whole))
+        .where(User.tenant_id == scope.tenant_id, scope.among(User.id, whom))
         .order_by(User.id)
         .with_for_update()
     ).all()
     # Never back: another end may have waited for less long.
-    earlier = [it.id for it in people if it.cut_at is None or it.cut_at < now]
-    _set(tx, User, scope.among(User.id, earlier), cut_at=now)
+    earlier = [
+        it.id for it in people if it.id in scope.whole and (it.cut_at is None or it.cut_at < now)
+    ]
+    if earlier:
+        _set(tx, User, scope.among(User.id, earlier), cut_at=now)
 
 
 def _end_sessions(tx: Transaction, scope: Scope, now: datetime) -> None:
@@ -199,19 +208,9 @@ def _deny_devices(tx: Transaction, scope: Scope, now: datetime) -> None:
 def _revoke_tokens(tx: Transaction, scope: Scope, now: datetime) -> None:
     if not scope.family_tallies:
         return
-    ended = tx.scalars(
-        update(IssuedToken)
-        .where(
-            scope.among(IssuedToken.family_id, scope.family_tallies),
-            IssuedToken.revoked_at.is_(None),
-            IssuedToken.expires_at > now,
-        )
-        .values(revoked_at=now)
-        .returning(IssuedToken.family_id)
-        .execution_options(**_IN_BULK)
-    )
-    for family_id in ended:
-        scope.family_tallies[family_id].tokens += 1
+    which = scope.among(IssuedToken.family_id, scope.family_tallies)
+    for token in end_tokens(tx, scope.tenant_id, which, now):
+        scope.family_tallies[token.family_id].tokens += 1
 
 
 def _set(

@@ -57,6 +57,8 @@ class Scope:
         for it in some:
             if it.sessions is None and it.connection_id is not None:
                 self._by_connection.setdefault(it.connection_id, set()).add(it.user_id)
+        self.in_part = {user_id for people in self._by_connection.values() for user_id in people}
+        """Who loses what stands on one connection, and keeps the rest."""
         self._of: dict[str, list[Tally]] = {}
         for tally in self.tallies:
             self._of.setdefault(tally.leaving.user_id, []).append(tally)

@@ -6,7 +6,7 @@ spent by the first request of a batch is spent for the second, because the secon
 become statements is `oauth.rows`.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -277,8 +277,7 @@ class Changes:
     families: tuple[Family, ...] = ()
     new_families: tuple[Family, ...] = ()
     tokens: tuple[Token, ...] = ()
-    revoked_tokens: tuple[tuple[str, datetime], ...] = ()
-    """`jti` of each, and when."""
+    revoked_tokens: tuple[IssuedToken, ...] = ()
     new_pushed: tuple[Pushed, ...] = ()
 
 
@@ -368,6 +367,4 @@ class Facts:
         self.devices.update((it.digest, it) for it in changes.devices)
         self.user_codes.update((it.tenant_id, it.user_code) for it in changes.new_devices)
         self.families.update((f.id, f) for f in (*changes.families, *changes.new_families))
-        for jti, at in changes.revoked_tokens:
-            if (token := self.tokens.get(jti)) is not None:
-                self.tokens[jti] = replace(token, revoked_at=at)
+        self.tokens.update((token.jti, token) for token in changes.revoked_tokens)

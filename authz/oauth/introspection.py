@@ -41,6 +41,7 @@ _CLAIMS = (
     "jti",
     "grant_id",
     "tenant",
+    "policy_version",
     "auth_time",
     "acr",
     "amr",

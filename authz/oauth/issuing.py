@@ -176,6 +176,8 @@ def claims(authorization: Authorization, configuration: TenantConfiguration) -> 
         "scope": " ".join(sorted(authorization.scopes)),
         "grant_id": authorization.grant_id,
         "tenant": configuration.tenant.slug,
+        # Under which it was decided: what is switched off later ends everything of before (`authz.revocations`).
+        "policy_version": configuration.policy.version,
     }
     if authorization.auth_time is not None:
         made["auth_time"] = numeric_date(authorization.auth_time)

@@ -9,7 +9,7 @@ from typing import Any
 
 from authz.clients.authentication import SIGNING_ALGORITHMS, offered_methods
 from authz.directory.assurance import ACR_VALUES, PASSWORD
-from authz.oauth import authorization_details, dpop, introspection, openid
+from authz.oauth import authorization_details, dpop, introspection, openid, revocation_feed
 from authz.oauth.grants import GRANTS
 from authz.oauth.id_jag import GRANT_PROFILE
 from authz.oauth.pkce import METHOD
@@ -26,6 +26,7 @@ _CALLED_BY_CLIENTS = (
     "token_endpoint",
     "introspection_endpoint",
     "revocation_endpoint",
+    "revocation_feed_endpoint",
     "pushed_authorization_request_endpoint",
 )
 
@@ -47,6 +48,7 @@ def metadata(tenant: Tenant, policy: Policy, settings: Settings) -> dict[str, An
         "userinfo_endpoint": f"{issuer}{USERINFO_PATH}",
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
+        "revocation_feed_endpoint": f"{issuer}{revocation_feed.PATH}",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
         "require_pushed_authorization_requests": settings.clients.require_pushed_requests,
         # Scopes of MCP servers are in their own metadata, and `openid` is known to who wants it: some clients ask

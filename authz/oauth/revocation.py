@@ -90,4 +90,4 @@ def _decide_access(
     event = TokenRevoked(
         subject=token.subject, client=token.client_id, jti=token.jti, reason=BY_CLIENT
     )
-    return Outcome(None, Changes(revoked_tokens=((token.jti, now),)), (event,))
+    return Outcome(None, Changes(revoked_tokens=(replace(token, revoked_at=now),)), (event,))

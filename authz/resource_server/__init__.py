@@ -29,6 +29,9 @@ Decisions
 - Scopes, sign-in and limits are checked on the request body, before the server sees it, because only HTTP
   can carry the challenge that lets a client ask for more (MCP: 403 and `insufficient_scope`). Server hooks
   check again.
+- Revocations are told by a feed that a task follows (`revocations`), not asked for at each call: a call costs two
+  look-ups in memory, and the authorization server one connection. Without fresh news every request gets 503: who can
+  keep the feed away from a server must not be able to keep a revoked token alive.
 - Lists of tools are filtered in the server where it has a hook, and in the response in every case.
 - Outcomes are taken down where a call is served, so also for tools that other tools call. The call appends to memory
   and nothing else; up to half a second of outcomes is lost with a process that is killed, and what a crash of the
@@ -48,6 +51,7 @@ from authz.resource_server.errors import (
     MalformedRequest,
     MissingToken,
     NoCurrentTokenError,
+    RevocationsUnavailable,
     SessionNotFound,
     UnknownTool,
     WeakAuthentication,
@@ -56,6 +60,7 @@ from authz.resource_server.metadata import metadata_document
 from authz.resource_server.middleware import ProtectedApp
 from authz.resource_server.protection import protect, undeclared_tools
 from authz.resource_server.reporting import Reporter, Reports
+from authz.resource_server.revocations import RevocationFeed, Revocations
 from authz.resource_server.tool_rules import Needs, ToolRules
 from authz.resource_server.verifier import TokenVerifier
 
@@ -75,6 +80,9 @@ __all__ = [
     "RemoteKeys",
     "Reporter",
     "Reports",
+    "RevocationFeed",
+    "Revocations",
+    "RevocationsUnavailable",
     "SessionNotFound",
     "TokenVerifier",
     "ToolRules",

@@ -22,6 +22,7 @@ from authz.resource_server.errors import (
     LimitedTool,
     MalformedRequest,
     MissingToken,
+    RevocationsUnavailable,
     UnknownTool,
     WeakAuthentication,
 )
@@ -85,7 +86,7 @@ class Challenges:
             (b"www-authenticate", challenge.encode("ascii"))
             for challenge in self.headers(refusal, dpop=dpop)
         ]
-        if isinstance(refusal, KeysUnavailable):
+        if isinstance(refusal, KeysUnavailable | RevocationsUnavailable):
             headers.append((b"retry-after", str(int(COOL_DOWN)).encode()))
         return refusal.status, headers, body
 

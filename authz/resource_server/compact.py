@@ -42,16 +42,24 @@ class CompactToken:
     signature: bytes = field(repr=False)
 
 
-def take_apart(token: str) -> CompactToken:
-    """Split an access token; raises InvalidToken for every form but the one that RFC 9068 gives it."""
-    if len(token) > MAX_TOKEN_LENGTH:
+def take_apart(
+    token: str,
+    *,
+    types: frozenset[str] = TOKEN_TYPES,
+    max_length: int = MAX_TOKEN_LENGTH,
+) -> CompactToken:
+    """Split a token of one of these types: an access token, in the one form that RFC 9068 gives it.
+
+    Raises InvalidToken for every other form.
+    """
+    if len(token) > max_length:
         raise InvalidToken("token_too_long")
     segments = split(token, InvalidToken)
     header = segments.header
     if FORBIDDEN_HEADERS & header.keys():
         raise InvalidToken("header_forbidden")
     kind, algorithm, key_id = header.get("typ"), header.get("alg"), header.get("kid")
-    if not isinstance(kind, str) or kind.lower() not in TOKEN_TYPES:
+    if not isinstance(kind, str) or kind.lower() not in types:
         raise InvalidToken("typ_wrong")
     if not isinstance(algorithm, str):
         raise InvalidToken("alg_missing")

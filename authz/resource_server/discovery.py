@@ -123,22 +123,24 @@ async def fetch_keys(issuer: str) -> tuple[dict[str, VerificationKey], float]:
     Raises ValueError or httpx2.HTTPError when either cannot be trusted or had.
     """
     async with httpx2.AsyncClient(
-        follow_redirects=False, timeout=DEADLINE / 2, verify=await _trust(issuer)
+        follow_redirects=False, timeout=DEADLINE / 2, verify=await trust(issuer)
     ) as client:
-        jwks_uri = await _find_jwks_uri(client, issuer)
+        jwks_uri = require_endpoint(await find_metadata(client, issuer), "jwks_uri", issuer)
         document = await _get(client, jwks_uri)
         return read_keys(document.members), document.max_age
 
 
-async def _trust(issuer: str) -> ssl.SSLContext:
+async def trust(issuer: str) -> ssl.SSLContext:
+    """Whose certificates are believed on the issuer's origin."""
     # Reading the certificate store takes some 60 ms, in which the server would serve nobody.
     if urlsplit(issuer).scheme == "https":
         return await asyncio.to_thread(httpx2.create_ssl_context)
-    # The keys come from the issuer's own origin: without TLS nothing needs trust, and this trusts nothing.
+    # All comes from the issuer's own origin: without TLS nothing needs trust, and this trusts nothing.
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-async def _find_jwks_uri(client: httpx2.AsyncClient, issuer: str) -> str:
+async def find_metadata(client: httpx2.AsyncClient, issuer: str) -> Mapping[str, Any]:
+    """The issuer's metadata, from the first place that has it; raises ValueError or httpx2.HTTPError."""
     failure: Exception = ValueError("no metadata")
     for url in issuer_metadata_urls(issuer):
         try:
@@ -150,17 +152,19 @@ async def _find_jwks_uri(client: httpx2.AsyncClient, issuer: str) -> str:
         if metadata.get("issuer") != issuer:
             failure = ValueError("the metadata names another issuer")
             continue
-        return _require_jwks_uri(metadata.get("jwks_uri"), issuer)
+        return metadata
     raise failure
 
 
-def _require_jwks_uri(value: Any, issuer: str) -> str:
+def require_endpoint(metadata: Mapping[str, Any], name: str, issuer: str) -> str:
+    """The URL that the metadata gives for `name`; raises ValueError."""
+    value = metadata.get(name)
     if not isinstance(value, str):
-        raise ValueError("the metadata has no jwks_uri")  # noqa: TRY004 - a bad document, not a bad call
+        raise ValueError(f"the metadata has no {name}")  # noqa: TRY004 - a bad document, not a bad call
     parts = urlsplit(value)
-    # The keys are as authoritative as the issuer itself, so they come from its own origin.
+    # Keys and revocations are as authoritative as the issuer itself, so they come from its own origin.
     if not is_secure(parts) or origin(parts) != origin(urlsplit(issuer)):
-        raise ValueError("jwks_uri is not on the issuer's origin")
+        raise ValueError(f"{name} is not on the issuer's origin")
     return value
 
 

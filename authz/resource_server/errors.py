@@ -12,6 +12,7 @@ AccessError
 +-- SessionNotFound     404
 +-- BodyTooLarge        413
 +-- KeysUnavailable     503
++-- RevocationsUnavailable  503
 """
 
 from typing import ClassVar
@@ -141,6 +142,13 @@ class KeysUnavailable(AccessError):
 
     status = 503
     description = "The authorization server's keys are unavailable."
+
+
+class RevocationsUnavailable(AccessError):
+    """Nothing fresh is known of what was revoked, so no token can be trusted."""
+
+    status = 503
+    description = "The authorization server's revocations are unavailable."
 
 
 class NoCurrentTokenError(RuntimeError):

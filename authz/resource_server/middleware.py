@@ -96,20 +96,26 @@ class ProtectedApp:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        reporter = self.reporter
-        if reporter is None:
-            await self.app(scope, receive, send)
-            return
+        """The feed is followed, and what became of calls is told, from the start to the end of the app."""
+        feed, reporter = self.verifier.feed, self.reporter
 
         async def send_when_reported(message: Message) -> None:
             # What is said after this may never be run.
-            if message["type"].startswith("lifespan.shutdown"):
+            if reporter is not None and message["type"].startswith("lifespan.shutdown"):
                 await asyncio.to_thread(reporter.close)
             await send(message)
 
-        # What a process before this one could not send need not wait for a call.
-        reporter.start()
-        await self.app(scope, receive, send_when_reported)
+        if feed is not None:
+            # So that the first request finds it read.
+            feed.start()
+        if reporter is not None:
+            # What a process before this one could not send need not wait for a call.
+            reporter.start()
+        try:
+            await self.app(scope, receive, send_when_reported)
+        finally:
+            if feed is not None:
+                await feed.stop()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]

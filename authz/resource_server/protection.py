@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from authz.resource_server.discovery import RemoteKeys
 from authz.resource_server.middleware import ProtectedApp
 from authz.resource_server.reporting import Reporter, Reports
+from authz.resource_server.revocations import Revocations
 from authz.resource_server.tool_rules import ToolRules, Tools
 from authz.resource_server.verifier import TokenVerifier
 
@@ -26,6 +27,7 @@ def protect(
     name: str | None = None,
     require_dpop: bool = False,
     reports: Reports | None = None,
+    revocations: Revocations | None = None,
 ) -> ProtectedApp:
     """Put `app` behind the access tokens that `issuer` mints for `resource`.
 
@@ -34,8 +36,10 @@ def protect(
     needs, all of them, or `Needs`; a tool that is absent there cannot be seen or called. `name` is shown
     to people. With `require_dpop` no bearer token is taken: each comes with a proof of possession.
     With `reports` the authorization server is told what became of each call of a tool.
+    With `revocations` a token is refused as soon as the authorization server has ended it, and every token while
+    that cannot be known.
     """
-    verifier = TokenVerifier(RemoteKeys(issuer), resource=resource)
+    verifier = TokenVerifier(RemoteKeys(issuer), resource=resource, revocations=revocations)
     rules = ToolRules(tools)
     adapter = _find_adapter(app)
     reporter = None

@@ -14,6 +14,7 @@ from authz.resource_server.dpop import read_proof
 from authz.resource_server.errors import InvalidToken
 from authz.resource_server.jwks import ALGORITHMS, verify_signature
 from authz.resource_server.proof_memory import ProofMemory
+from authz.resource_server.revocations import RevocationFeed, Revocations
 from authz.resource_server.urls import require_identifier
 
 
@@ -26,10 +27,16 @@ class TokenVerifier:
     """Accepts the tokens that one issuer minted for one resource."""
 
     def __init__(
-        self, keys: RemoteKeys, *, resource: str, clock: Callable[[], float] = system_clock
+        self,
+        keys: RemoteKeys,
+        *,
+        resource: str,
+        clock: Callable[[], float] = system_clock,
+        revocations: Revocations | None = None,
     ) -> None:
         require_identifier(resource, "resource")
         self.keys = keys
+        self.feed = None if revocations is None else RevocationFeed(keys, revocations, clock=clock)
         self.issuer = keys.issuer
         self.resource = resource
         self.clock = clock
@@ -38,7 +45,7 @@ class TokenVerifier:
     async def verify(self, token: str) -> AccessToken:
         """Return what a bearer token says.
 
-        Raises InvalidToken, or KeysUnavailable when it cannot be judged.
+        Raises InvalidToken, or KeysUnavailable or RevocationsUnavailable when it cannot be judged.
         """
         judged = await self._judge(token)
         # A token bound to a key is worthless to a thief only if nobody takes it as a bearer token
@@ -74,4 +81,8 @@ class TokenVerifier:
             raise InvalidToken("alg_not_allowed")
         verify_signature(parts, await self.keys.load(parts.key_id))
         claims = read_object(parts.payload, "claims_not_json", InvalidToken)
-        return read_claims(claims, issuer=self.issuer, resource=self.resource, now=self.clock())
+        judged = read_claims(claims, issuer=self.issuer, resource=self.resource, now=self.clock())
+        # Last: whose token is not good in itself does not learn whether it was ever revoked.
+        if self.feed is not None:
+            await self.feed.check(judged)
+        return judged

@@ -59,6 +59,9 @@ TOOL_OUTCOMES = Counter(
     ["standing"],
     registry=REGISTRY,
 )
+FEED_READERS = Gauge(
+    "authz_revocation_feed_readers", "Connections that wait for revocations.", registry=REGISTRY
+)
 LIMITED = Counter(
     "authz_limited_total",
     "Requests refused because a budget was used up.",

@@ -29,9 +29,11 @@ from authz.oauth.outcomes.desk import OutcomeDesk
 from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.par import PushEndpoint
 from authz.oauth.revocation import Revocation
+from authz.oauth.revocation_feed import RevocationFeed
 from authz.oauth.token import TokenEndpoint
 from authz.oauth.userinfo import UserInfo
 from authz.oauth.workload_assertions import WorkloadAssertions
+from authz.revocations.hub import FeedHub
 from authz.services import Services
 from authz.tenants import DEFAULT_SLUG, SLUG_PATTERN
 from authz.web.templating import Pages
@@ -66,6 +68,7 @@ class Edge:
     push: PushEndpoint
     introspection: Introspection
     revocation: Revocation
+    revocation_feed: RevocationFeed
     devices: DeviceAuthorization
     userinfo: UserInfo
     local_login: LocalLogin
@@ -103,6 +106,7 @@ class Edge:
             yield
         finally:
             await self.outcomes.lane.close()
+            await self.revocation_feed.hub.close()
             await self.signals.lane.close()
             await self.channel.lane.close()
 
@@ -147,6 +151,9 @@ def make_edge(services: Services) -> Edge:
         push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),
         revocation=Revocation(channel, own_tokens, services.clock),
+        revocation_feed=RevocationFeed(
+            channel, FeedHub(services.database, services.clock), services.clock
+        ),
         devices=DeviceAuthorization(channel),
         userinfo=UserInfo(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),

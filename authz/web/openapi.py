@@ -17,6 +17,8 @@ from authz.clients.registration import APPLICATION_TYPES, AUTH_METHODS, GRANT_TY
 from authz.oauth.grants import GRANTS
 from authz.oauth.metadata import WELL_KNOWN
 from authz.oauth.outcomes.batches import PARAMETER as BATCH
+from authz.oauth.revocation_feed import JWT_TYP as FEED_TYP
+from authz.oauth.revocation_feed import PATH as FEED_PATH
 from authz.policy.openid import USERINFO_PATH
 from authz.tenants import SLUG_PATTERN
 from authz.web import openapi_scim
@@ -49,6 +51,7 @@ def description() -> Part:
                 "post": _form("revoke", {"token": _TEXT, "token_type_hint": _TEXT}, None)
             },
             f"{_TENANT}/outcomes": {"post": _outcomes()},
+            f"{_TENANT}{FEED_PATH}": {"get": _feed_by_query(), "post": _feed()},
             f"{_TENANT}/par": {"post": _form("par", _AUTHORIZATION, "Pushed", status="201")},
             f"{_TENANT}/device_authorization": {
                 "post": _form("device_authorization", _DEVICE, "DeviceAuthorization")
@@ -102,6 +105,10 @@ _AUTHORIZATION: Part = dict.fromkeys(
     ),
     _TEXT,
 )
+_FEED: Part = {
+    "after": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    "wait": {"type": "string", "pattern": "^([12]?[0-9]|30)$"},
+}
 _DEVICE: Part = {"scope": _TEXT, "resource": _TEXT}
 _REFUSALS: Mapping[str, str] = {
     "400": "The request is wrong (RFC 6749 §5.2).",
@@ -263,6 +270,23 @@ def _outcomes() -> Part:
     made = _form("report_outcomes", {BATCH: _TEXT}, "OutcomesKept")
     made["security"] = [{"basic": []}, {}]
     return made
+
+
+def _feed() -> Part:
+    """Long poll, or a stream of the same answers."""
+    made = _form("post_revocation_feed", _FEED, None)
+    made["responses"]["200"]["content"] = {
+        f"application/{FEED_TYP}": {"schema": _TEXT},
+        "text/event-stream": {"schema": _TEXT},
+    }
+    return made
+
+
+def _feed_by_query() -> Part:
+    answers = {code: told for code, told in _feed()["responses"].items() if code != "413"}
+    made = _operation("get_revocation_feed", answers, security=[{}, {"basic": []}])
+    asked = [{"name": name, "in": "query", "schema": schema} for name, schema in _FEED.items()]
+    return {**made, "parameters": [_SLUG, *asked]}
 
 
 def _userinfo(name: str) -> Part:

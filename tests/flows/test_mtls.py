@@ -326,6 +326,7 @@ def test_the_metadata_says_where_certificates_are_asked_for(scene):
         "token_endpoint": f"{ASIDE}{path}/token",
         "introspection_endpoint": f"{ASIDE}{path}/introspect",
         "revocation_endpoint": f"{ASIDE}{path}/revoke",
+        "revocation_feed_endpoint": f"{ASIDE}{path}/revocation_feed",
         "pushed_authorization_request_endpoint": f"{ASIDE}{path}/par",
     }
     assert found["tls_client_certificate_bound_access_tokens"] is True

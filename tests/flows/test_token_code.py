@@ -89,6 +89,7 @@ def test_the_access_token_is_an_rfc_9068_token(harness):
         "scope": "analytics.query logs.read",
         "grant_id": family.id,
         "tenant": harness.slug,
+        "policy_version": harness.tenant().config_version,
         "auth_time": now,
         "amr": ["pwd"],
     }

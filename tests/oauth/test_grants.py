@@ -885,7 +885,9 @@ def drop(token=ISSUED, *, client=CLIENT, now=NOW):
 def test_an_access_token_ends_alone():
     """REV-03."""
     outcome = drop(now=ISSUED.expires_at - TICK)
-    assert outcome.changes == Changes(revoked_tokens=(("at_1", ISSUED.expires_at - TICK),))
+    assert outcome.changes == Changes(
+        revoked_tokens=(replace(ISSUED, revoked_at=ISSUED.expires_at - TICK),)
+    )
     assert outcome.events == (
         TokenRevoked(subject="usr_1", client=CLIENT.id, jti="at_1", reason="revoked_by_client"),
     )
@@ -1020,6 +1022,7 @@ def test_the_answer_says_what_was_decided():
         "scope": "logs.read logs.write",
         "grant_id": "grt_new",
         "tenant": "acme",
+        "policy_version": 7,
         "auth_time": int(CODE.auth_time.timestamp()),
         "acr": "1",
         "amr": ["pwd"],

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
@@ -86,6 +86,7 @@ class Issuer:
         self.headers = {}
         self.raw = {}
         self.fetches = Counter()
+        self.feed = Feed(self)
         self._open = threading.Event()
         self._open.set()
 
@@ -146,6 +147,63 @@ class Issuer:
         return 200, self.headers, json.dumps(body).encode()
 
 
+class Feed:
+    """An issuer's revocation feed; `changes` and `header` spoil its answers, a `status` replaces them."""
+
+    client_id, secret = "mcp server", "cls_s:cr%t"
+
+    def __init__(self, issuer):
+        self.issuer = issuer
+        self.entries = []
+        self.changes, self.header, self.key = {}, {}, None
+        self.status = 200
+        self.at_once = 1000
+        self.asked = []
+
+    def open(self):
+        """Publish where it is."""
+        self.issuer.metadata["revocation_feed_endpoint"] = f"{self.issuer.url}/feed"
+        return self
+
+    def add(self, **entry):
+        self.entries.append({"n": len(self.entries) + 1, "exp": time.time() + 600, **entry})
+
+    async def answer(self, scope, receive):
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        fields = dict(parse_qsl(body.decode()))
+        self.asked.append((dict(scope["headers"])[b"authorization"].decode(), fields))
+        began = time.monotonic()
+        after = int(fields.get("after", 0))
+        while self.status == 200 and len(self.entries) <= after:
+            if time.monotonic() - began > float(fields["wait"]):
+                break
+            await asyncio.sleep(0.01)
+        if self.status != 200:
+            return self.status, {}, b""
+        told = [it for it in self.entries if it["n"] > after][: self.at_once]
+        upto = told[-1]["n"] if told else max(after, len(self.entries))
+        claims = {
+            "iss": self.issuer.url,
+            "aud": self.client_id,
+            "iat": int(time.time()),
+            "as_of": time.time(),
+            "waited": time.monotonic() - began,
+            "upto": upto,
+            "has_more": upto < len(self.entries),
+            "entries": told,
+            **self.changes,
+        }
+        claims = {name: value for name, value in claims.items() if value is not ...}
+        header = self.issuer.header(typ="revocations+jwt", **self.header)
+        token = sign(header, claims, self.key or self.issuer.key, "ES256")
+        return 200, {"content-type": "application/revocations+jwt"}, token.encode()
+
+
 class Holder:
     """A client that holds a key and proves it."""
 
@@ -198,6 +256,9 @@ class AuthorizationServer:
     async def __call__(self, scope, receive, send):
         status, headers, body = 404, {}, b"<html>not here</html>"
         for issuer in self.issuers:
+            if scope["path"] == f"{urlsplit(issuer.url).path}/feed":
+                status, headers, body = await issuer.feed.answer(scope, receive)
+                continue
             found = issuer.answer(scope["path"])
             if found is not None:
                 status, headers, body = found

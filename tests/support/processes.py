@@ -40,8 +40,8 @@ bindings: [{role: developer, users: [dev@example.com]}]
 class ServerProcess:
     """One process that serves an installation; `kill()` is kill -9."""
 
-    def __init__(self, config: Path) -> None:
-        self.port = free_port()
+    def __init__(self, config: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self._log = config.with_name(f"server-{self.port}.log").open("wb")
         command = [sys.executable, "-m", "uvicorn", "--factory", "authz.app:create_app"]
@@ -135,12 +135,14 @@ def _operator(services: Services) -> Operator:
 
 
 @contextmanager
-def installation(folder: Path, database_url: str) -> Iterator[Installation]:
+def installation(
+    folder: Path, database_url: str, *, issuer: str = ISSUER
+) -> Iterator[Installation]:
     """Files and rows of an installation whose processes the caller starts."""
     (folder / "authz.key").write_bytes(new_encoded_key())
     config = folder / "authz.toml"
     config.write_text(
-        f"[server]\nissuer = '{ISSUER}'\ndevelopment = true\n"
+        f"[server]\nissuer = {json.dumps(issuer)}\ndevelopment = true\n"
         f"[database]\nurl = {json.dumps(database_url)}\n"
     )
     with open_services(load(config, environment={})) as services:

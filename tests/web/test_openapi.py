@@ -17,13 +17,14 @@ from schemathesis.specs.openapi.checks import (
 )
 from starlette.routing import Route
 
-from authz.admin import tenants
+from authz.admin import resources, tenants
 from authz.app import routes
 from authz.oauth.grants import GRANTS
 from authz.web import openapi
 from authz.web.edge import TENANT_PATH
 from tests.support import scim
 from tests.support.arrange import REDIRECT, VERIFIER
+from tests.support.harness import RESOURCE
 from tests.support.leaving import SESSION_REVOKED, Provider
 from tests.support.outcomes import Reporter, outcome
 
@@ -194,6 +195,10 @@ def test_what_succeeds_is_answered_as_described(open_, known):
     reporter = Reporter(open_)
     told = {"batch": reporter.batch(outcome(open_.clock()))}
     answered("report_outcomes", plain.post(f"{issuer}/outcomes", data=reporter.fields(**told)))
+    open_.change(resources.set_client, RESOURCE, client_id)
+    feed = f"{issuer}/revocation_feed"
+    answered("post_revocation_feed", post(feed, data={"after": "0", "wait": "0"}))
+    answered("get_revocation_feed", http.get(feed, params={"after": "0"}))
     request = {name: value for name, value in open_.request.items() if name != "client_id"}
     answered("par", post(f"{issuer}/par", data=request), 201)
     answered(

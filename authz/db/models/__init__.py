@@ -30,6 +30,7 @@ from authz.db.models.lease import Lease
 from authz.db.models.outcome import OutcomeBatch, ToolOutcome
 from authz.db.models.replay import ReplayKey
 from authz.db.models.resource import Resource, Scope
+from authz.db.models.revocation import RevocationEntry, RevocationHead
 from authz.db.models.role import Role, RoleBinding, RoleParent, RoleScope
 from authz.db.models.session import Session
 from authz.db.models.signing_key import SigningKey
@@ -64,6 +65,8 @@ __all__ = [
     "PushedRequest",
     "ReplayKey",
     "Resource",
+    "RevocationEntry",
+    "RevocationHead",
     "Role",
     "RoleBinding",
     "RoleParent",

@@ -16,6 +16,7 @@ from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.rows import (
     codes,
     devices,
+    ends,
     families,
     identities,
     people,
@@ -37,9 +38,10 @@ class Kind(Protocol):
         """Statements that apply the changes of a batch; the last value of a fact wins."""
 
 
-# Sessions before what stands on them, as `directory.leaving` ends them.
+# People and sessions before what stands on them, as `directory.leaving` ends them. `ends` is after all that can end.
 KINDS: tuple[Kind, ...] = (
     replays,
+    identities,
     sessions,
     families,
     codes,
@@ -47,7 +49,7 @@ KINDS: tuple[Kind, ...] = (
     tokens,
     pushed,
     people,
-    identities,
+    ends,
 )
 
 

@@ -26,6 +26,10 @@ IDENTITIES = Query(
     )
     .where(AnyOf(Identity.connection_id, "connections"))
     .where(AnyOf(Identity.subject, "subjects"))
+    .order_by(User.id)
+    # The token that will be made stands on no session and no code: this row alone says that its person is leaving, so
+    # their end either sees the token or is seen here.
+    .with_for_update(read=True, of=User)
 )
 HOLDINGS = holdings_query(
     select(Identity.user_id)

@@ -58,7 +58,7 @@ def reads(wanted: Wanted) -> list[Read]:
 def writes(changes: Sequence[Changes]) -> list[Call]:
     """New records, and the moment of revocation."""
     new = [_row(token) for c in changes for token in c.tokens]
-    revoked = dict(pair for c in changes for pair in c.revoked_tokens)
+    revoked = {it.jti: it.revoked_at for c in changes for it in c.revoked_tokens}
     calls = []
     if new:
         calls.append(INSERT_TOKENS(new))

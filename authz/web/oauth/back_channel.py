@@ -26,15 +26,37 @@ from authz.web.responses import json_answer, oauth_error, preflight
 log = structlog.get_logger()
 
 Answer = Callable[[Call, Request], Awaitable[Response]]
+ReadParams = Callable[[Request], Awaitable[Params]]
+_Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def form_routes(
-    edge: Edge, prefix: str, path: str, answer: Answer, *, max_bytes: int = MAX_BODY_BYTES
+    edge: Edge,
+    prefix: str,
+    path: str,
+    answer: Answer,
+    *,
+    methods: str = "POST, OPTIONS",
+    max_bytes: int = MAX_BODY_BYTES,
 ) -> list[Route]:
     """POST and its preflight at `path` below a prefix; `answer` raises OAuthError to refuse."""
+
+    async def options(_: Request) -> Response:
+        return preflight(methods)
+
+    return [
+        Route(
+            f"{prefix}{path}", answering(edge, path, answer, _of_form(max_bytes)), methods=["POST"]
+        ),
+        Route(f"{prefix}{path}", options, methods=["OPTIONS"]),
+    ]
+
+
+def answering(edge: Edge, path: str, answer: Answer, read: ReadParams) -> _Endpoint:
+    """The endpoint for one method at `path`, whose parameters are where `read` finds them."""
     endpoint = path.removeprefix("/")
 
-    async def post(request: Request) -> Response:
+    async def serve(request: Request) -> Response:
         authorization = request.headers.getlist("authorization")
         refused = partial(_refused, path, authorization_sent=bool(authorization))
         try:
@@ -42,7 +64,7 @@ def form_routes(
                 call = Call(
                     slug=request.path_params.get("slug", DEFAULT_SLUG),
                     path=path,
-                    params=Params(await read_form(request, max_bytes=max_bytes)),
+                    params=await read(request),
                     attempt=attempt,
                     authorization=_only(authorization),
                     dpop=tuple(request.headers.getlist("dpop")),
@@ -60,13 +82,14 @@ def form_routes(
             log.exception("back_channel.failed", path=path)
             return refused(ServerError("the server failed to answer", reason="exception"))
 
-    async def options(_: Request) -> Response:
-        return preflight("POST, OPTIONS")
+    return serve
 
-    return [
-        Route(f"{prefix}{path}", post, methods=["POST"]),
-        Route(f"{prefix}{path}", options, methods=["OPTIONS"]),
-    ]
+
+def _of_form(max_bytes: int) -> ReadParams:
+    async def read(request: Request) -> Params:
+        return Params(await read_form(request, max_bytes=max_bytes))
+
+    return read
 
 
 def _refused(path: str, error: OAuthError, *, authorization_sent: bool) -> Response:
