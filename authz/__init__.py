@@ -6,7 +6,7 @@ The map, by layer; a module imports only from layers below its own (`tests/test_
     1  settings, jose, passwords, telemetry, db, net, secretstores, tenants
     2  audit, keys, limits, revocations
     3  clients, directory, policy
-    4  oauth, federation, scim, admin, doctor
+    4  oauth, federation, scim, admin, doctor, lab
     5  services      the composition root: the only module that knows every core package
     6  web, jobs
     7  app
@@ -21,6 +21,7 @@ Where a new thing goes: one file and one line in a literal registry.
     a periodic job           jobs.py                     JOBS
     a command                cli/<area>.py               COMMANDS
     a client doctor knows    doctor/profiles.py          CLIENTS
+    a scenario of the lab    lab/scenarios/<subject>.py  SCENARIOS (or a row in lab/defects)
 
 Authorization never passes through this server twice: MCP servers verify its signed tokens by themselves
 (`authz.resource_server`), and no MCP request is ever proxied.

@@ -33,7 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     ),
     frozenset({"audit", "keys", "limits", "revocations"}),
     frozenset({"clients", "directory", "policy"}),
-    frozenset({"oauth", "federation", "scim", "admin", "doctor"}),
+    frozenset({"oauth", "federation", "scim", "admin", "doctor", "lab"}),
     frozenset({"services"}),  # the composition root: layers 5 to 8 alone see `Services`
     frozenset({"web", "jobs"}),
     frozenset({"app"}),
@@ -58,6 +58,11 @@ NEIGHBOURS: frozenset[tuple[str, str]] = frozenset(
 # Packages that import nothing else of authz: they are used outside of this server.
 ALONE: frozenset[str] = frozenset({"resource_server"})
 
+# Packages that import these parts alone: the lab judges this server too, so it shares none of its decisions.
+ONLY: dict[str, frozenset[str]] = {
+    "lab": frozenset({"clock", "entropy", "errors", "jose", "net", "resource_server", "urls"}),
+}
+
 # Layer 0 is the standard library, but for these.
 ABOVE_THE_STANDARD_LIBRARY: frozenset[str] = frozenset({"resource_server"})
 
@@ -71,6 +76,7 @@ HOMES: dict[str, frozenset[str]] = {
     "joserfc": frozenset(
         {
             *("jose", "keys", "clients.metadata", "clients.authentication", "resource_server"),
+            "lab",  # signs what authz.jose would rightly not
             "federation.oidc_tokens",  # authlib's readers of claims raise its errors
         }
     ),
@@ -197,6 +203,9 @@ def layer_violations(tree: Tree) -> list[str]:
             problems.append(f"{where}: authz/__init__.py imports nothing of authz")
         elif importer in ALONE:
             problems.append(f"{where}: {importer} imports nothing else of authz")
+        elif importer in ONLY and target not in ONLY[importer]:
+            allowed = ", ".join(sorted(ONLY[importer]))
+            problems.append(f"{where}: of authz, {importer} imports only {allowed}")
         elif above is None or below is None:
             continue
         elif above < below:
@@ -292,7 +301,9 @@ def _assert_none(problems: list[str], rule: str) -> None:
 
 
 def test_modules_import_lower_layers_only(tree):
-    _assert_none(layer_violations(tree), "Layers: see LAYERS, NEIGHBOURS and ALONE in this file.")
+    _assert_none(
+        layer_violations(tree), "Layers: see LAYERS, NEIGHBOURS, ALONE and ONLY in this file."
+    )
 
 
 def test_third_parties_stay_in_their_homes(tree):
@@ -329,6 +340,7 @@ def _tree_of(folder: Path, files: dict[str, str]) -> Tree:
         ("federation/login.py", "from authz.oauth import token", "(federation, oauth) is not"),
         ("resource_server/verify.py", "from authz.urls import x", "nothing else of authz"),
         ("secretstores/a.py", "S = {'x': 'authz.web.b:B'}", "web is layer 6"),
+        ("lab/bench.py", "from authz.clients import client", "lab imports only clock"),
         ("novelty.py", "", "belongs to no layer"),
         ("__init__.py", "from authz.urls import x", "imports nothing of authz"),
     ],
