@@ -7,6 +7,8 @@ is counted at the address it came from, and what is right against the workload.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from authz.clock import Clock
 from authz.errors import InvalidGrant
 from authz.jose import JwtError, Key, read_unverified, verify_jwt
@@ -18,6 +20,8 @@ from authz.oauth.issuer_keys import load_keys
 from authz.oauth.params import Params
 from authz.oauth.workload import REFUSED, Workload
 from authz.oauth.workload_trust import WorkloadTrust
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -47,9 +51,14 @@ class WorkloadAssertions:
             claims = verify_jwt(text, keys, profile, self.clock())
         except JwtError as error:
             raise InvalidGrant(REFUSED, reason=error.reason) from None
-        found = workload.check(
-            claims, trust, signed=text.rpartition(".")[0], client_id=params.find("client_id")
-        )
+        try:
+            signed, client_id = text.rpartition(".")[0], params.find("client_id")
+            found = workload.check(claims, trust, signed=signed, client_id=client_id)
+        except InvalidGrant as refused:
+            # Genuine, so this is for the operator whose rule does not say what they meant.
+            said = {"trust": trust.slug, "asserted": claims["sub"], "reason": refused.reason}
+            log.info("workload.refused", **said)
+            raise
         attempt.authenticated(is_confidential=True, name=found.id)
         return found
 

@@ -453,8 +453,12 @@ def test_whom_two_rules_match_gets_nothing(harness, cluster):
 
 
 def test_an_entry_without_rules_lets_nobody_in(harness, cluster):
+    """Whoever has to write the rule finds in the log what it is called."""
     rules(harness)
+    mark = len(LOG.events)
     assert get(harness, cluster).reason == "workload_unknown"
+    [told] = [event for event in LOG.events[mark:] if event["event"] == "workload.refused"]
+    assert (told["trust"], told["asserted"]) == ("cluster", SUBJECT)
 
 
 # -- for what -----------------------------------------------------------------------------------------------

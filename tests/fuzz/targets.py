@@ -17,6 +17,7 @@ from authz.errors import (
     InvalidClient,
     InvalidClientMetadata,
     InvalidDpopProof,
+    InvalidGrant,
     InvalidRedirectUri,
     InvalidRequest,
     InvalidScope,
@@ -38,7 +39,7 @@ from authz.resource_server.errors import (
 )
 from authz.scim.errors import ScimError
 from authz.urls import UrlError
-from tests.fuzz import back, front, reports, saml, seeds, signals
+from tests.fuzz import back, front, reports, saml, seeds, signals, workloads
 from tests.fuzz import provisioning as scim
 
 _SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
@@ -121,6 +122,8 @@ TARGETS: dict[str, Target] = {
     "oauth.outcomes": Target(reports.outcome_batch, (InvalidRequest,), reports.BATCHES),
     "oauth.pkce": Target(front.proof_key, (), seeds.VERIFIERS),
     "oauth.refresh": Target(front.refresh_token, (), seeds.REFRESH_TOKENS),
+    "oauth.workload": Target(workloads.claims, (InvalidGrant, JwtError), workloads.CLAIMS),
+    "oauth.workload_rules": Target(workloads.rules, (Invalid,), workloads.RULES),
     "policy.roles_file": Target(back.roles, (Invalid,), seeds.ROLES),
     "policy.scopes": Target(back.scope, (ValueError,), seeds.SCOPES),
     "resource_server.access_token": Target(back.rs_claims, (InvalidToken,), seeds.CLAIMS),
