@@ -7,10 +7,11 @@ from sqlalchemy.orm import Session
 from authz.admin.operator import Operator
 from authz.admin.revocation import cut_off_clients
 from authz.db.models import TrustedIssuer
+from authz.oauth.workload_rules import Condition
 from authz.oauth.workload_trust import WORKLOAD, WorkloadTrust, settings_of
 
-Access = Mapping[str, frozenset[str]]
-"""Workload -> the servers it may get tokens for."""
+Access = Mapping[str, frozenset[tuple[str, str, tuple[Condition, ...]]]]
+"""Workload -> the servers it may get tokens for, each with whom its rule means."""
 
 
 def access_of(entry: TrustedIssuer) -> Access:
@@ -18,12 +19,15 @@ def access_of(entry: TrustedIssuer) -> Access:
     if entry.kind != WORKLOAD or entry.status != "active":
         return {}
     trust = WorkloadTrust(entry.id, entry.slug, entry.issuer, settings_of(entry.settings))
-    return {trust.id_of(rule): frozenset(rule.resources) for rule in trust.settings.rules}
+    return {
+        trust.id_of(rule): frozenset((it, rule.subject, rule.conditions) for it in rule.resources)
+        for rule in trust.settings.rules
+    }
 
 
 def cut_off_fallen(
     tx: Session, operator: Operator, tenant_id: str, before: Access, after: Access
 ) -> None:
-    """End the access tokens of workloads that lost a server, or all."""
-    fallen = [it for it, servers in before.items() if servers - after.get(it, frozenset())]
+    """End the access tokens of workloads that lost a server, or are somebody else from now on."""
+    fallen = [it for it, access in before.items() if access - after.get(it, frozenset())]
     cut_off_clients(tx, operator, tenant_id, fallen)

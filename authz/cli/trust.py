@@ -197,7 +197,7 @@ def disallow(
     slug: _Slug,
     workload: Annotated[str, typer.Argument(help="Its name here.", metavar="WORKLOAD")],
 ) -> Result:
-    """Let a workload in no longer; its tokens end within minutes, and at once where the server asks."""
+    """Let a workload in no longer; its tokens end, at once where the server asks or follows what ends."""
     with run.write() as (tx, operator, tenant_id):
         line = workload_trust.disallow(tx, operator, tenant_id, slug, workload)
     return Result(line, f"{workload} of {slug} gets in no longer." + _warned(line))
@@ -213,7 +213,7 @@ def enable(run: Run, slug: _Slug) -> Result:
 
 @command(app, "disable")
 def disable(run: Run, slug: _Slug) -> Result:
-    """Redeem nothing of it any more; tokens it led to end within minutes."""
+    """Redeem nothing of it any more; what it led to ends within minutes, or at once if it was a workload's."""
     with run.write() as (tx, operator, tenant_id):
         line = trust.set_status(tx, operator, tenant_id, slug, "disabled")
     text = f"Disabled {slug}."

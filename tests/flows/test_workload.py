@@ -596,12 +596,25 @@ def switch_off(harness, what):
             ("cluster", {**RULE, "resources": [OTHER]}),
             {},
         ),
+        "subject of the rule": (
+            workload_trust.allow,
+            ("cluster", {**RULE, "subject": "system:serviceaccount:agents:heir"}),
+            {},
+        ),
+        "claims of the rule": (
+            workload_trust.allow,
+            ("cluster", {**RULE, "claims": {"kubernetes.io": {"namespace": "heirs"}}}),
+            {},
+        ),
         "server": (resources.set_status, (RESOURCE, "disabled"), {}),
     }[what]
     harness.change(operation, *arguments, **values)
 
 
-OFF = ["entry", "entry removed", "rule", "server of the rule", "server"]
+OFF = [
+    *("entry", "entry removed", "rule", "server", "server of the rule"),
+    *("subject of the rule", "claims of the rule"),
+]
 
 
 @pytest.mark.parametrize("what", OFF)
@@ -624,6 +637,27 @@ def test_what_is_switched_off_is_asked_at_use(harness, cluster, what):
     answer = get(harness, cluster)
     assert not answer.ok
     assert answer.error in ("invalid_grant", "invalid_target")
+
+
+def test_what_ended_stays_ended(harness, cluster):
+    """L8: also when the entry is believed again; and a rule that gets more ends nothing."""
+    asking = harness.add_client(
+        auth_method="client_secret_post", grant_types=("client_credentials",), redirect_uris=()
+    )
+    harness.change(resources.set_client, RESOURCE, asking.client.id)
+
+    def is_active(token):
+        fields = {"client_id": asking.client.id, "client_secret": asking.secret, "token": token}
+        return harness.post("/introspect", fields).json["active"]
+
+    token = get(harness, cluster).access_token
+    harness.add_resource(OTHER)
+    harness.change(workload_trust.allow, "cluster", {**RULE, "resources": [RESOURCE, OTHER]})
+    assert is_active(token)
+    for status in ("disabled", "active"):
+        harness.change(trust.set_status, "cluster", status)
+    assert not is_active(token)
+    assert is_active(get(harness, cluster).access_token)
 
 
 def test_introspection_is_for_the_server_it_is_for(harness, cluster):
