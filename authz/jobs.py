@@ -15,10 +15,11 @@ from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authz import entropy, secretstores
-from authz.admin import audit, connections, keys, outcomes, registration
+from authz.admin import agents, audit, connections, keys, outcomes, registration
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
+    Agent,
     AuthorizationCode,
     AuthorizationRequest,
     Departure,
@@ -159,6 +160,18 @@ def remove_unused_clients(services: Services, now: datetime) -> None:
                 break
 
 
+def watch_agents(services: Services, now: datetime) -> None:
+    """Put agents to sleep that nobody uses, or answers for, any more (M6)."""
+    with services.database.read() as tx:
+        tenants = tx.scalars(
+            select(Agent.tenant_id).where(Agent.status == "active").distinct()
+        ).all()
+    for tenant_id in tenants:
+        with services.database.write() as tx:
+            agents.note_use(tx, tenant_id, now)
+            agents.put_to_sleep(tx, Operator("job", now, services.envelope), tenant_id)
+
+
 def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
     """Ask the transmitters of security events that do not push (RFC 8936)."""
     found: list[tuple[Stream, Recipient]] = []
@@ -201,6 +214,7 @@ def renew_connections(services: Services, now: datetime) -> None:
 
 
 JOBS: dict[str, Job] = {
+    "agents": Job(timedelta(hours=1), watch_agents),
     "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
     "connections": Job(timedelta(days=1), renew_connections),
     "poll-signals": Job(timedelta(seconds=15), poll_signals),

@@ -14,7 +14,7 @@ from authz.admin.client_metadata import SECRET_METHODS, Registration, checked_me
 from authz.admin.operator import Operator
 from authz.admin.revocation import cut_off_clients, revoke_families
 from authz.audit.events import Event
-from authz.db.models import Client, Consent
+from authz.db.models import AgentClient, Client, Consent, Delegation
 from authz.errors import Conflict, Invalid, NotFound
 from authz.policy.scopes import is_scope_name
 
@@ -224,6 +224,9 @@ def forget(tx: Session, operator: Operator, row: Client) -> list[Event]:
     tx.execute(
         delete(Consent).where(Consent.tenant_id == tenant_id, Consent.client_id == client_id)
     )
+    # Another client of this name would be the agent's without anybody having said so.
+    for table in (AgentClient, Delegation):
+        tx.execute(delete(table).where(table.tenant_id == tenant_id, table.client_id == client_id))
     tx.delete(row)
     tx.flush()
     return revoked

@@ -1,4 +1,4 @@
-"""MCP servers: add, default, disable, enable, owner, look up. Their scopes are `admin.scopes`."""
+"""MCP servers: add, default, disable, enable, owner, identity, look up. Their scopes are `admin.scopes`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +12,14 @@ from authz import entropy
 from authz.admin.conditions import check_connections
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeLine, check_scope, scopes_of, store_scope
-from authz.db.models import Client, IssuedToken, Resource, Scope
+from authz.db.models import Client, IssuedToken, Resource, Scope, TargetServer
 from authz.errors import Conflict, Invalid, NotFound
 from authz.revocations.entries import RESOURCE, switch_off
 from authz.urls import UrlError, canonical_resource, read_url
 
 MAX_TEXT_CHARS = 200
+SERVICE_ALLOWED, USER_REQUIRED = "service_allowed", "user_required"
+IDENTITIES = (SERVICE_ALLOWED, USER_REQUIRED)
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
@@ -32,6 +34,9 @@ class ResourceLine:
     status: str
     is_default: bool
     scopes: int
+    identity: str
+    issued_by: str | None
+    """The authorization server its tokens come from, if that is not this one."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class ResourceDetails:
     owner: str
     status: str
     is_default: bool
+    identity: str
+    issued_by: str | None
     created_at: datetime
     scopes: list[ScopeLine]
     metadata_url: str
@@ -62,8 +69,15 @@ def add(
     owner: str = "",
     scopes: Sequence[NewScope] = (),
     is_default: bool = False,
+    issued_by: str | None = None,
 ) -> ResourceLine:
-    """Register an MCP server. `identifier` is issued as `aud` exactly as spelled here."""
+    """Register an MCP server. `identifier` is issued as `aud` exactly as spelled here.
+
+    With `issued_by`, the slug of another authorization server, no token for it is issued here: only ID-JAGs are.
+    """
+    server = None if issued_by is None else load_target(tx, tenant_id, issued_by)
+    if server is not None and is_default:
+        raise Invalid("the default is a server that tokens are issued for here")
     canonical = _canonical(identifier)
     taken = tx.scalars(
         select(Resource.identifier).where(
@@ -86,6 +100,8 @@ def add(
         owner=_text("owner", owner),
         status="active",
         is_default=False,
+        identity=SERVICE_ALLOWED,
+        server_id=None if server is None else server.id,
         created_at=operator.now,
     )
     tx.add(row)
@@ -98,20 +114,36 @@ def add(
     values = {
         "resource": identifier,
         "default": is_default,
+        "issued_by": issued_by,
         "scopes": {scope.name: scope.risk for scope in scopes},
     }
     operator.changed(tx, tenant_id, "resource.add", row.id, values)
-    return _line(row, len(scopes))
+    return _line(row, len(scopes), issued_by)
+
+
+def set_identity(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, identity: str
+) -> ResourceLine:
+    """Whether there has to be a person behind every token for this server (M11)."""
+    if identity not in IDENTITIES:
+        raise Invalid(f"identity {identity!r} is not one of {', '.join(IDENTITIES)}")
+    row = load(tx, tenant_id, reference)
+    row.identity = identity
+    tx.flush()
+    operator.changed(tx, tenant_id, "resource.identity", row.id, {"identity": identity})
+    return _told(tx, row)
 
 
 def set_default(tx: Session, operator: Operator, tenant_id: str, reference: str) -> ResourceLine:
     """The server that a request without `resource` is for (RI-04); the one before is it no longer."""
     row = load(tx, tenant_id, reference)
+    if row.server_id is not None:
+        raise Conflict(f"no tokens for {row.identifier} are issued here")
     if row.status != "active":
         raise Conflict(f"{row.identifier} is disabled; `authz resources enable` comes first")
     _make_default(tx, row)
     operator.changed(tx, tenant_id, "resource.default", row.id, {"resource": row.identifier})
-    return _line(row, len(scopes_of(tx, row.id)))
+    return _told(tx, row)
 
 
 def set_status(
@@ -129,7 +161,7 @@ def set_status(
             tx, tenant_id, RESOURCE, [row.identifier], which, operator.now, resource_id=row.id
         )
     operator.changed(tx, tenant_id, "resource.status", row.id, {"status": status})
-    return _line(row, len(scopes_of(tx, row.id)))
+    return _told(tx, row)
 
 
 def set_owner(
@@ -141,7 +173,7 @@ def set_owner(
     tx.flush()
     # Not the value: it may be somebody's address, and the trail keeps what it got.
     operator.changed(tx, tenant_id, "resource.owner", row.id)
-    return _line(row, len(scopes_of(tx, row.id)))
+    return _told(tx, row)
 
 
 def set_client(
@@ -161,7 +193,7 @@ def set_client(
     row.client_id = client_id
     tx.flush()
     operator.changed(tx, tenant_id, "resource.client", row.id, {"client": client_id})
-    return _line(row, len(scopes_of(tx, row.id)))
+    return _told(tx, row)
 
 
 def list_(tx: Session, tenant_id: str) -> list[ResourceLine]:
@@ -176,7 +208,8 @@ def list_(tx: Session, tenant_id: str) -> list[ResourceLine]:
     rows = tx.scalars(
         select(Resource).where(Resource.tenant_id == tenant_id).order_by(Resource.identifier)
     )
-    return [_line(row, counts.get(row.id, 0)) for row in rows]
+    servers = _slugs(tx, tenant_id)
+    return [_line(row, counts.get(row.id, 0), servers.get(row.server_id or "")) for row in rows]
 
 
 def show(tx: Session, tenant_id: str, reference: str, *, issuer: str) -> ResourceDetails:
@@ -190,6 +223,8 @@ def show(tx: Session, tenant_id: str, reference: str, *, issuer: str) -> Resourc
         owner=row.owner,
         status=row.status,
         is_default=row.is_default,
+        identity=row.identity,
+        issued_by=_slugs(tx, tenant_id).get(row.server_id or ""),
         created_at=row.created_at,
         scopes=scopes,
         metadata_url=metadata_url(row.identifier),
@@ -245,7 +280,31 @@ def _make_default(tx: Session, row: Resource) -> None:
     tx.flush()
 
 
-def _line(row: Resource, scopes: int) -> ResourceLine:
+def load_target(tx: Session, tenant_id: str, slug: str) -> TargetServer:
+    """Another authorization server, by its short name. Raises NotFound."""
+    row = tx.scalars(
+        select(TargetServer).where(TargetServer.tenant_id == tenant_id, TargetServer.slug == slug)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(
+            f"there is no authorization server {slug!r}; `authz targets list` shows them"
+        )
+    return row
+
+
+def _slugs(tx: Session, tenant_id: str) -> dict[str, str]:
+    rows = tx.execute(
+        select(TargetServer.id, TargetServer.slug).where(TargetServer.tenant_id == tenant_id)
+    )
+    return {row.id: row.slug for row in rows}
+
+
+def _told(tx: Session, row: Resource) -> ResourceLine:
+    issued_by = _slugs(tx, row.tenant_id).get(row.server_id or "")
+    return _line(row, len(scopes_of(tx, row.id)), issued_by)
+
+
+def _line(row: Resource, scopes: int, issued_by: str | None) -> ResourceLine:
     return ResourceLine(
         id=row.id,
         identifier=row.identifier,
@@ -254,4 +313,6 @@ def _line(row: Resource, scopes: int) -> ResourceLine:
         status=row.status,
         is_default=row.is_default,
         scopes=scopes,
+        identity=row.identity,
+        issued_by=issued_by,
     )

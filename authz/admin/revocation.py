@@ -10,7 +10,7 @@ from authz.audit.events import Event, FamilyRevoked
 from authz.db.lists import among
 from authz.db.models import IssuedToken, TokenFamily
 from authz.db.models import Session as BrowserSession
-from authz.revocations.entries import CLIENT, switch_off
+from authz.revocations.entries import CLIENT, end_tokens, switch_off
 
 
 def revoke_families(
@@ -47,6 +47,10 @@ def revoke_families(
             )
         )
     tx.flush()
+    # Theirs go by their own name (`cut_off_clients`); what others exchanged them for goes by the grant alone.
+    ids = [family.id for family in families]
+    others = among(tx, IssuedToken.family_id, ids) & (IssuedToken.client_id != client_id)
+    end_tokens(tx, tenant_id, others, operator.now)
     return events
 
 

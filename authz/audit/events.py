@@ -53,6 +53,25 @@ class TokenIssued(Event):
     """`dpop` or `certificate` when the token is bound to a key of the client."""
     workload: Mapping[str, str] | None = None
     """Where it went to one: the trust entry and the rule by name, and what its platform calls it (`asserted`)."""
+    actors: list[str] = field(default_factory=list)
+    """Who acts for the subject, the current one first."""
+    parent: str | None = None
+    """The `jti` of the token this one was exchanged for; their `grant_id` is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdJagIssued(Event):
+    """An assertion about a person left this server, for another authorization server (IDJAG-46)."""
+
+    kind = "id_jag.issued"
+    jti: str
+    audience: str
+    client_there: str
+    resource: str
+    scopes: list[str]
+    removed: Mapping[str, str]
+    policy_version: int
+    grant_id: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "authz.cli.trust:app",
         "Issuers of assertions about people (ID-JAG) and about workloads.",
     ),
+    "agents": (
+        "authz.cli.agents:app",
+        "Agents: list, add, show, change, clients, wake, kill.",
+    ),
+    "delegations": (
+        "authz.cli.delegations:app",
+        "Who exchanges tokens of one MCP server for another's: list, add, remove.",
+    ),
+    "targets": (
+        "authz.cli.targets:app",
+        "Authorization servers that ID-JAGs are issued for: list, add, clients, change, remove.",
+    ),
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),

@@ -60,6 +60,15 @@ def add(
     default: Annotated[
         bool, typer.Option("--default", help="It is meant when a request names no resource.")
     ] = False,
+    issued_by: Annotated[
+        str | None,
+        typer.Option(
+            "--issued-by",
+            help="Another authorization server issues its tokens (`authz targets list`); here, ID-JAGs for it.",
+            metavar="TARGET",
+            show_default=False,
+        ),
+    ] = None,
     read: Annotated[
         bool | None,
         typer.Option(
@@ -86,6 +95,7 @@ def add(
             owner=owner,
             scopes=declared,
             is_default=default,
+            issued_by=issued_by,
         )
     return Result(line, _added(line, declared))
 
@@ -142,6 +152,25 @@ def owner(
     with run.write() as (tx, operator, tenant_id):
         line = resources.set_owner(tx, operator, tenant_id, server, who)
     return Result(line, f"The owner of {line.identifier} is {line.owner or 'nobody'}.")
+
+
+@command(app, "identity")
+def identity(
+    run: Run,
+    server: _Resource,
+    which: Annotated[
+        str, typer.Argument(help="user_required or service_allowed.", metavar="IDENTITY")
+    ],
+) -> Result:
+    """Say whether there has to be a person behind every token for a server."""
+    with run.write() as (tx, operator, tenant_id):
+        line = resources.set_identity(tx, operator, tenant_id, server, which)
+    text = (
+        f"Every token for {line.identifier} has a person behind it."
+        if which == resources.USER_REQUIRED
+        else f"Clients may call {line.identifier} for themselves, where a role is bound to them."
+    )
+    return Result(line, text)
 
 
 @command(app, "client")

@@ -26,6 +26,9 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.id_jag import REFUSED, IdJag
 from authz.oauth.lane import Job, Result
+from authz.oauth.own_tokens import OwnTokens
+from authz.oauth.params import Params
+from authz.oauth.subject_tokens import SubjectToken, read_subject_token
 from authz.oauth.trust import ID_JAG, Trust
 
 _JWKS_BYTES = 256 * 1024
@@ -40,6 +43,7 @@ class Assertions:
     database: Database
     documents: Documents
     clock: Clock
+    own_tokens: OwnTokens
 
     async def redeemable(
         self, configuration: TenantConfiguration, client: Client, text: str
@@ -55,6 +59,12 @@ class Assertions:
         except JwtError as error:
             raise InvalidGrant(REFUSED, reason=error.reason) from None
         return id_jag.check(claims, trust, client, slug=tenant.slug)
+
+    def exchangeable(
+        self, configuration: TenantConfiguration, client: Client, params: Params
+    ) -> SubjectToken:
+        """The subject token of a token exchange, recognised. Raises OAuthError."""
+        return read_subject_token(params, client, configuration, self.own_tokens, self.clock())
 
     async def link(
         self,

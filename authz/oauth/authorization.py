@@ -12,6 +12,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
+from authz.oauth.subject_tokens import SubjectToken
 from authz.oauth.workload import Workload
 from authz.settings import Tokens
 
@@ -50,6 +51,12 @@ class Authorization:
     id_token: IdTokenRequest | None = None
     tells_resource: bool = False
     """The answer names the audience (ID-JAG §4.4.2)."""
+    actors: tuple[str, ...] = ()
+    """Who acts for the subject, the current one first: the `act` claim (RFC 8693 §4.1)."""
+    may_act: str | None = None
+    """The one client that may exchange this token."""
+    is_exchanged: bool = False
+    """The answer says what kind of token it is (RFC 8693 §2.2.1)."""
 
     def __repr__(self) -> str:
         return f"Authorization(jti={self.jti!r}, grant_id={self.grant_id!r})"
@@ -78,6 +85,8 @@ class TokenRequest:
     """Verified; of the grants that redeem one."""
     workload: Workload | None = None
     """Who asks, where it is no client."""
+    subject_token: SubjectToken | None = None
+    """Verified; of token exchange."""
     fresh: FreshNames = field(default_factory=FreshNames)
 
 

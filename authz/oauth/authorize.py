@@ -45,7 +45,7 @@ from authz.oauth.step_up import (
     refused_for_lack,
     refused_silently,
 )
-from authz.policy import Decision, Reason, Subject, client_ceiling, decide
+from authz.policy import Decision, Reason, Subject, decide
 from authz.policy.scopes import OPENID, OPENID_SCOPES
 from authz.policy.snapshot import HeldRole
 from authz.urls import redirect_host
@@ -137,7 +137,7 @@ def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
         asking.request.resource,
         client=asking.client.id,
         requested=asking.request.requested,
-        ceilings=(client_ceiling(asking.client.scope_ceiling, asking.request.resource),),
+        ceilings=asking.configuration.ceilings(asking.client, asking.request.resource, now),
         now=now,
     )
 

@@ -9,12 +9,16 @@ import hmac
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.clients.client import Client
 from authz.clients.trust import TrustPolicy
+from authz.db.models import Agent as AgentRow
 from authz.db.models import (
+    AgentClient,
     ClientTrustRule,
     Connection,
     Group,
@@ -24,8 +28,10 @@ from authz.db.models import (
     RoleParent,
     RoleScope,
     SigningKey,
+    TargetServer,
     TrustedIssuer,
 )
+from authz.db.models import Delegation as DelegationRow
 from authz.db.models import Resource as ResourceRow
 from authz.db.models import Scope as ScopeRow
 from authz.db.models import Tenant as TenantRow
@@ -33,11 +39,15 @@ from authz.db.statements import AnyOf, Query, Row
 from authz.envelope import Envelope
 from authz.keys import KeyRing, unseal
 from authz.keys.rotation import KeyLife
+from authz.oauth import targets
+from authz.oauth.delegations import Delegation, Delegations
+from authz.oauth.targets import Target, Targets
 from authz.oauth.trust import ID_JAG, Trust, Trusts, settings_of
 from authz.oauth.workload_trust import WORKLOAD, Workloads, WorkloadTrust
 from authz.oauth.workload_trust import settings_of as workload_settings_of
-from authz.policy import requirements
+from authz.policy import Ceiling, client_ceiling, requirements
 from authz.policy import snapshot as policy_snapshot
+from authz.policy.agents import Agent, Agents
 from authz.policy.openid import userinfo_resource
 from authz.policy.snapshot import Policy, Resource, Scope, build
 from authz.tenants import Tenant, issuer_of
@@ -67,6 +77,8 @@ QUERIES: Mapping[str, Query] = {
             ResourceRow.status,
             ResourceRow.is_default,
             ResourceRow.client_id,
+            ResourceRow.identity,
+            ResourceRow.server_id,
         ).where(AnyOf(ResourceRow.tenant_id, _TENANTS))
     ),
     "scopes": Query(
@@ -142,6 +154,43 @@ QUERIES: Mapping[str, Query] = {
         .where(TrustedIssuer.status == "active")
         .where(AnyOf(TrustedIssuer.tenant_id, _TENANTS))
     ),
+    "agents": Query(
+        select(
+            AgentRow.tenant_id,
+            AgentClient.client_id,
+            AgentRow.id,
+            AgentRow.slug,
+            AgentRow.owner_id,
+            AgentRow.status,
+            AgentRow.resources,
+            AgentRow.scope_ceiling,
+            AgentRow.expires_at,
+        )
+        .join_from(AgentRow, AgentClient, AgentClient.agent_id == AgentRow.id)
+        .where(AnyOf(AgentRow.tenant_id, _TENANTS))
+    ),
+    "delegations": Query(
+        select(
+            DelegationRow.tenant_id,
+            DelegationRow.id,
+            DelegationRow.client_id,
+            DelegationRow.from_id,
+            DelegationRow.to_id,
+            DelegationRow.carries,
+            DelegationRow.max_depth,
+        ).where(AnyOf(DelegationRow.tenant_id, _TENANTS))
+    ),
+    "targets": Query(
+        select(
+            TargetServer.tenant_id,
+            TargetServer.id,
+            TargetServer.slug,
+            TargetServer.issuer,
+            TargetServer.settings,
+        )
+        .where(TargetServer.status == "active")
+        .where(AnyOf(TargetServer.tenant_id, _TENANTS))
+    ),
     "mappings": Query(
         select(
             GroupMapping.tenant_id,
@@ -190,12 +239,23 @@ class TenantConfiguration:
     """The issuers whose assertions about people are redeemed."""
     workloads: Workloads
     """The issuers of workloads, and who of them may act."""
+    agents: Agents
+    delegations: Delegations
+    """Who may exchange whose tokens."""
+    targets: Targets
+    """The authorization servers that ID-JAGs are issued for."""
     refresh_key: bytes
     """Keys the MAC of refresh tokens."""
     audit_key: bytes
     """Keys the MAC of audit heads."""
     dpop_key: bytes
     """Keys the MAC of DPoP nonces."""
+
+    def ceilings(self, client: Client, resource: Resource, now: datetime) -> tuple[Ceiling, ...]:
+        """The most a client gets there by itself, whoever it asks for: an operator's bound, and its agent's."""
+        agent = self.agents.of_client(client.id)
+        own = () if agent is None else (Ceiling(*agent.bound_at(resource, now)),)
+        return (*own, client_ceiling(client.scope_ceiling, resource))
 
     def __repr__(self) -> str:
         return f"TenantConfiguration({self.tenant.slug!r}, version={self.tenant.version})"
@@ -279,6 +339,7 @@ def _build(
     for id_, slug, name, status, version, client_trust, registration, sealed in rows["tenant"]:
         secret = envelope.open(bytes(sealed), "token_secret", id_)
         rules = [(pattern, verdict) for _, pattern, verdict in _of(rows["trust"], id_)]
+        own, elsewhere = _resources(_of(rows["resources"], id_), scopes)
         built[id_] = TenantConfiguration(
             tenant=Tenant(
                 id=id_,
@@ -292,9 +353,7 @@ def _build(
             ),
             policy=build(
                 version,
-                resources=[
-                    _resource(row, scopes.get(row[1], {})) for row in _of(rows["resources"], id_)
-                ],
+                resources=own,
                 roles=[row[1:3] for row in _of(rows["roles"], id_)],
                 role_requires={
                     role_id: requirements.parse(requires)
@@ -327,6 +386,25 @@ def _build(
             ),
             trusts=_trusts(_of(rows["trusted_issuers"], id_)),
             workloads=_workloads(_of(rows["workload_issuers"], id_)),
+            agents=_agents(_of(rows["agents"], id_)),
+            delegations=Delegations.of(
+                Delegation(rule_id, client_id, from_id, to_id, _sets(carries), max_depth)
+                for _, rule_id, client_id, from_id, to_id, carries, max_depth in _of(
+                    rows["delegations"], id_
+                )
+            ),
+            targets=Targets(
+                {
+                    issuer_: Target(
+                        target_id,
+                        slug_,
+                        issuer_,
+                        targets.settings_of(settings),
+                        elsewhere.get(target_id, {}),
+                    )
+                    for _, target_id, slug_, issuer_, settings in _of(rows["targets"], id_)
+                }
+            ),
             refresh_key=derived_key(secret, "refresh"),
             audit_key=derived_key(secret, "audit"),
             dpop_key=derived_key(secret, "dpop"),
@@ -334,9 +412,36 @@ def _build(
     return built
 
 
-def _resource(row: Row, scopes: Mapping[str, Scope]) -> Resource:
-    _, id_, identifier, canonical, name, owner, status, is_default, client_id = row
-    return Resource(
+def _resources(
+    rows: list[Row], scopes: Mapping[str, Mapping[str, Scope]]
+) -> tuple[list[Resource], dict[str, dict[str, Resource]]]:
+    """Those we issue tokens for, and the enabled ones of each other authorization server, by canonical identifier."""
+    own: list[Resource] = []
+    elsewhere: dict[str, dict[str, Resource]] = {}
+    for row in rows:
+        resource, server_id = _resource(row, scopes.get(row[1], {}))
+        if server_id is None:
+            own.append(resource)
+        elif resource.enabled:
+            elsewhere.setdefault(server_id, {})[resource.canonical] = resource
+    return own, elsewhere
+
+
+def _resource(row: Row, scopes: Mapping[str, Scope]) -> tuple[Resource, str | None]:
+    (
+        _,
+        id_,
+        identifier,
+        canonical,
+        name,
+        owner,
+        status,
+        is_default,
+        client_id,
+        identity,
+        server_id,
+    ) = row
+    resource = Resource(
         id=id_,
         identifier=identifier,
         canonical=canonical,
@@ -346,7 +451,30 @@ def _resource(row: Row, scopes: Mapping[str, Scope]) -> Resource:
         is_default=bool(is_default),
         scopes=scopes,
         client_id=client_id,
+        is_user_required=identity == "user_required",
     )
+    return resource, server_id
+
+
+def _agents(rows: list[Row]) -> Agents:
+    return Agents(
+        {
+            client_id: Agent(
+                agent_id,
+                slug,
+                owner_id,
+                status == "active",
+                frozenset(resources),
+                None if ceiling is None else frozenset(ceiling),
+                expires_at,
+            )
+            for _, client_id, agent_id, slug, owner_id, status, resources, ceiling, expires_at in rows
+        }
+    )
+
+
+def _sets(carries: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
+    return {scope: frozenset(by) for scope, by in carries.items()}
 
 
 def _trusts(rows: list[Row]) -> Trusts:

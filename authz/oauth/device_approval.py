@@ -24,7 +24,7 @@ from authz.oauth.authorize import load_subject
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import store_consent
 from authz.oauth.devices import APPROVED, DENIED, PENDING, ceiling, check_client
-from authz.policy import Ceiling, Decision, Reason, decide
+from authz.policy import Decision, decide
 from authz.policy.snapshot import Resource
 
 
@@ -112,7 +112,7 @@ def decide_for(
         requested=device.requested,
         ceilings=(
             ceiling(device.resource),
-            Ceiling(Reason.CLIENT_CEILING, device.client.scope_ceiling),
+            *configuration.ceilings(device.client, device.resource, now),
         ),
         now=now,
     )

@@ -261,6 +261,8 @@ class FactKeys:
     consents: frozenset[tuple[str, str]] = frozenset()
     """Client and resource."""
     people: frozenset[str] = frozenset()
+    people_of: frozenset[str] = frozenset()
+    """By family: the people who have them."""
     identities: frozenset[tuple[str, str]] = frozenset()
     """Connection and subject."""
     replays: tuple[Replay, ...] = ()

@@ -47,6 +47,7 @@ _CLAIMS = (
     "amr",
     "connection",
     "act",
+    "may_act",
     "cnf",
     "authorization_details",
 )
@@ -171,6 +172,9 @@ def is_standing(token: IssuedToken, configuration: TenantConfiguration, now: dat
         token.client_kind == "cimd"
         and configuration.trust.judge(token.client_id) is not Verdict.ADMITTED
     ):
+        return False
+    agent = configuration.agents.of_client(token.client_id)
+    if agent is not None and not agent.is_live(now):
         return False
     if token.subject == token.client_id:
         return True

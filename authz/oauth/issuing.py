@@ -17,11 +17,11 @@ from authz.oauth import authorization_details, bindings, openid
 from authz.oauth.authorization import Authorization, IdTokenRequest, Outcome, TokenRequest
 from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.delegations import nested
 from authz.oauth.facts import Changes, Family, Token
 from authz.oauth.refresh import spell
+from authz.oauth.token_types import ACCESS_TOKEN_TYPE, TOKEN_TYP
 from authz.policy import Decision
-
-TOKEN_TYP = "at+jwt"  # noqa: S105 -- RFC 9068 §2.1
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ class Grounds:
     refresh_token: str | None = None
     id_token: IdTokenRequest | None = None
     tells_resource: bool = False
+    actors: tuple[str, ...] | None = None
+    """The chain of an exchanged token; None otherwise, where the client's agent is the only actor there may be."""
+    parent: str | None = None
+    """The `jti` of the token it was exchanged for."""
 
 
 def issue(
@@ -112,6 +116,12 @@ def mint(
     if grounds.expires_at is not None:
         expires_at = min(expires_at, grounds.expires_at)
     jti = request.fresh.jti
+    agent = request.configuration.agents.of_client(grounds.client_id)
+    if agent is not None and agent.expires_at is not None:
+        expires_at = min(expires_at, agent.expires_at)
+    actors = grounds.actors
+    if actors is None:
+        actors = () if agent is None else (agent.id,)
     token = Token(
         jti=jti,
         tenant_id=request.configuration.tenant.id,
@@ -127,6 +137,7 @@ def mint(
     event = TokenIssued(
         subject=grounds.subject,
         client=grounds.client_id,
+        agent=None if agent is None else agent.id,
         grant_type=grant_type,
         jti=jti,
         grant_id=grounds.grant_id,
@@ -137,6 +148,8 @@ def mint(
         refresh_token=grounds.refresh_token is not None,
         retry=retry,
         bound=bindings.kind_of(request.confirmation),
+        actors=list(actors),
+        parent=grounds.parent,
     )
     return Outcome(
         answer=Authorization(
@@ -157,6 +170,9 @@ def mint(
             refresh_token=grounds.refresh_token,
             id_token=grounds.id_token,
             tells_resource=grounds.tells_resource,
+            actors=actors,
+            may_act=request.configuration.delegations.may_act(grounds.resource_id),
+            is_exchanged=grounds.parent is not None,
         ),
         changes=replace(changes or Changes(), tokens=(token,)),
         events=(event,),
@@ -191,6 +207,10 @@ def claims(authorization: Authorization, configuration: TenantConfiguration) -> 
         made["cnf"] = dict(authorization.confirmation)
     if authorization.authorization_details is not None:
         made["authorization_details"] = authorization.authorization_details
+    if authorization.actors:
+        made["act"] = nested(authorization.actors)
+    if authorization.may_act is not None:
+        made["may_act"] = {"sub": authorization.may_act}
     return made
 
 
@@ -214,6 +234,8 @@ def response(
         body["authorization_details"] = authorization.authorization_details
     if authorization.tells_resource:
         body["resource"] = authorization.audience
+    if authorization.is_exchanged:
+        body["issued_token_type"] = ACCESS_TOKEN_TYPE
     if authorization.refresh_token is not None:
         body["refresh_token"] = authorization.refresh_token
     if authorization.id_token is not None:

@@ -13,6 +13,7 @@ from authz.oauth import authorization_details, dpop, introspection, openid, revo
 from authz.oauth.grants import GRANTS
 from authz.oauth.id_jag import GRANT_PROFILE
 from authz.oauth.pkce import METHOD
+from authz.oauth.token_types import ID_JAG_TYPE
 from authz.policy.openid import USERINFO_PATH
 from authz.policy.scopes import OFFLINE_ACCESS
 from authz.policy.snapshot import Policy
@@ -59,6 +60,8 @@ def metadata(tenant: Tenant, policy: Policy, settings: Settings) -> dict[str, An
         "grant_types_supported": list(GRANTS),
         # That it is offered, never to whom: trust entries are not told (IDJAG-77).
         "authorization_grant_profiles_supported": [GRANT_PROFILE],
+        # IDJAG-44: said of every tenant, like the grant; where they lead is told to nobody.
+        "identity_chaining_requested_token_types_supported": [ID_JAG_TYPE],
         "code_challenge_methods_supported": [METHOD],
         "token_endpoint_auth_methods_supported": list(methods),
         "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),

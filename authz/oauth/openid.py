@@ -26,7 +26,7 @@ _MAX_NONCE_CHARS = 512
 
 CLAIMS = (
     *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr"),
-    *("name", "preferred_username", "email", "email_verified"),
+    *("name", "preferred_username", "email", "email_verified", "grant_id"),
 )
 """For `claims_supported`."""
 
@@ -71,6 +71,8 @@ def id_token_claims(
         "aud": authorization.client_id,
         "iat": numeric_date(authorization.issued_at),
         "exp": numeric_date(authorization.expires_at),
+        # What it stands on: an ID token that comes back is worth what the grant still is (IDJAG-29).
+        "grant_id": authorization.grant_id,
     }
     if authorization.auth_time is not None:
         made["auth_time"] = numeric_date(authorization.auth_time)

@@ -12,7 +12,7 @@ from typing import Any
 from authz import entropy
 from authz.jose import JwtError, read_unverified
 from authz.keys import ACCESS_TOKEN, ALGORITHMS, KeyRing
-from authz.oauth.issuing import TOKEN_TYP
+from authz.oauth.token_types import TOKEN_TYP
 
 MAX_REMEMBERED = 8192
 

@@ -20,7 +20,7 @@ from authz.oauth.consents import covers
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.lane import Job
 from authz.oauth.step_up import needed_for, needs_sign_in
-from authz.policy import client_ceiling, decide
+from authz.policy import decide
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _decide(silent: SilentRequest, code: str, facts: Facts, now: datetime) -> Ou
         request.resource,
         client=silent.client.id,
         requested=request.requested,
-        ceilings=(client_ceiling(silent.client.scope_ceiling, request.resource),),
+        ceilings=configuration.ceilings(silent.client, request.resource, now),
         now=now,
     )
     if needed_for(decision, request, signed_in, configuration.policy) is not None:

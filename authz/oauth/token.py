@@ -8,13 +8,14 @@ from typing import Any
 from authz.clients.client import Client
 from authz.errors import UnauthorizedClient, UnsupportedGrantType
 from authz.oauth import bindings
+from authz.oauth.asserting import IssuedIdJag, id_jag_response
 from authz.oauth.assertions import Assertions
 from authz.oauth.authorization import Grant, TokenRequest
 from authz.oauth.back_channel import BackChannel, Call, Caller
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.grants import GATHERING, GRANTS
 from authz.oauth.grants import workload as workload_grant
-from authz.oauth.grants.jwt_bearer import JwtBearerGrant
+from authz.oauth.grants.gathering import Gathering
 from authz.oauth.issuing import response
 from authz.oauth.lane import Job
 from authz.oauth.params import Params
@@ -48,8 +49,11 @@ class TokenEndpoint:
         else:
             turn = self._channel.handle(call, self._prepare, takes_dpop=True)
         outcome, configuration = await turn
-        body = response(
-            outcome.answer, configuration, algorithm=self._channel.settings.keys.algorithm
+        answer, algorithm = outcome.answer, self._channel.settings.keys.algorithm
+        body = (
+            id_jag_response(answer, configuration)
+            if isinstance(answer, IssuedIdJag)
+            else response(answer, configuration, algorithm=algorithm)
         )
         return Answered(
             body, call.params.require("grant_type"), self._channel.dpop_nonce(configuration)
@@ -84,7 +88,7 @@ class TokenEndpoint:
         )
         return replace(_job(grant, request), refusal=partial(workload_grant.refusal, request))
 
-    async def _gathered(self, grant: JwtBearerGrant, request: TokenRequest) -> Job:
+    async def _gathered(self, grant: Gathering, request: TokenRequest) -> Job:
         return _job(grant, await grant.gather(request, self._assertions, self._channel.submit))
 
 

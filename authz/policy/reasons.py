@@ -20,6 +20,10 @@ class Reason(StrEnum):
     ROLE_EXPIRED = "role_expired"
     ASSERTION_CEILING = "assertion_ceiling"
     TRUST_CEILING = "trust_ceiling"
+    TARGET_CEILING = "target_ceiling"
+    DELEGATION_CEILING = "delegation_ceiling"
+    AGENT_ENDED = "agent_ended"
+    AGENT_CEILING = "agent_ceiling"
     DEVICE_CEILING = "device_ceiling"
     CLIENT_CEILING = "client_ceiling"
     CONNECTION_NOT_ALLOWED = "connection_not_allowed"
@@ -46,6 +50,10 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ROLE_EXPIRED: "the role that holds it has expired",
     Reason.ASSERTION_CEILING: "the identity provider did not allow it",
     Reason.TRUST_CEILING: "assertions of this issuer never lead to it here",
+    Reason.TARGET_CEILING: "assertions for that authorization server never carry it",
+    Reason.DELEGATION_CEILING: "the exchanged token does not carry it",
+    Reason.AGENT_ENDED: "the agent is switched off, asleep or past its end",
+    Reason.AGENT_CEILING: "this agent is not allowed to have it",
     Reason.DEVICE_CEILING: "it is destructive, and another device never gets that",
     Reason.CLIENT_CEILING: "this client is not allowed to have it",
     Reason.CONNECTION_NOT_ALLOWED: "it takes a sign-in through another identity provider",

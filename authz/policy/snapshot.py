@@ -46,6 +46,8 @@ class Resource:
     scopes: Mapping[str, Scope] = field(default_factory=dict)
     client_id: str | None = None
     """The client with which this server asks about its tokens (RFC 7662)."""
+    is_user_required: bool = False
+    """No token for it without a person (M11)."""
     is_builtin: bool = False
     """Part of this server rather than an MCP server: no role holds its scopes, every enabled person does."""
 

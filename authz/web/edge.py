@@ -145,7 +145,7 @@ def make_edge(services: Services) -> Edge:
         channel=channel,
         token=TokenEndpoint(
             channel,
-            Assertions(services.database, services.documents, services.clock),
+            Assertions(services.database, services.documents, services.clock, own_tokens),
             WorkloadAssertions(services.documents, services.clock),
         ),
         push=PushEndpoint(channel),

@@ -15,8 +15,8 @@ from authz.db.models import Consent, IssuedToken, RoleBinding, Session, TokenFam
 from authz.db.types import canonical_json
 from authz.keys import ACCESS_TOKEN
 from authz.oauth.facts import Family
-from authz.oauth.issuing import TOKEN_TYP
 from authz.oauth.refresh import spell
+from authz.oauth.token_types import TOKEN_TYP
 from authz.policy import Decision
 from authz.settings import Settings
 from authz.tenants import DEFAULT_SLUG

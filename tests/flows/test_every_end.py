@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from authz.admin import (
+    agents,
     client_trust,
     clients,
     connections,
@@ -110,6 +111,44 @@ def a_device_code_comes_twice(scene):
     answer = device.poll()
     assert device.poll().reason == "device_code_spent"
     return answer.access_token
+
+
+def _agents_token(scene, **values):
+    made = scene.harness.add_client(auth_method="client_secret_post")
+    scene.change(
+        agents.add,
+        slug="triage",
+        purpose="Sorts",
+        owner="dev@example.com",
+        servers=[RESOURCE],
+        clients_=[made.client.id],
+        **values,
+    )
+    code = scene.harness.code(client_id=made.client.id)
+    answer = scene.harness.redeem(code, client_id=made.client.id, client_secret=made.secret)
+    return made, answer.access_token
+
+
+@way
+def an_operator_kills_an_agent(scene):
+    _, token = _agents_token(scene)
+    scene.change(agents.kill, "triage")
+    return token
+
+
+@way
+def an_agent_falls_asleep(scene):
+    _, token = _agents_token(scene)
+    scene.change(users.disable, "dev@example.com")
+    scene.change(agents.put_to_sleep)
+    return token
+
+
+@way
+def an_agent_loses_a_client(scene):
+    made, token = _agents_token(scene)
+    scene.change(agents.take_client, "triage", made.client.id)
+    return token
 
 
 # -- people leave -----------------------------------------------------------------------------------------
@@ -425,6 +464,7 @@ _ENDS = re.compile(
 )
 """How code spells that something is over."""
 _KNOWN = {
+    "admin/agents.py",
     "admin/clients.py",  # block, unblock, approve
     "admin/connections.py",
     "admin/leaving.py",
@@ -449,6 +489,7 @@ _KNOWN = {
     "admin/initial_tokens.py",
     "admin/scim_tokens.py",
     "admin/signal_streams.py",
+    "admin/targets.py",  # assertions for others, which live on for their minutes
     "admin/trust.py",  # of workloads; what was redeemed for people lives on for its minutes
 }
 

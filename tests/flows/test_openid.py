@@ -56,6 +56,7 @@ def test_the_id_token_says_who_signed_in_when_and_how(harness):
         "nonce": "n-0S6_WzA2Mj",
         "acr": "urn:authz:acr:password",
         "amr": ["pwd"],
+        "grant_id": harness.claims(answer.access_token)["grant_id"],
     }
     access = harness.claims(answer.access_token)
     assert (access["aud"], access["scope"]) == (RESOURCE, "logs.read")

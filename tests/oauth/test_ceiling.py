@@ -29,7 +29,8 @@ from authz.oauth.grants.jwt_bearer import JWT_BEARER
 from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
 from authz.oauth.trust import ID_JAG, Trust, TrustSettings
-from authz.policy import OF_AUTHENTICATION, Subject, client_ceiling, decide
+from authz.policy import OF_AUTHENTICATION, Subject, decide
+from authz.policy.agents import Agent, Agents
 from authz.policy.requirements import Requirement
 from authz.policy.snapshot import Connection, HeldRole, Scope, build
 from authz.settings import Tokens
@@ -55,6 +56,16 @@ requirements = st.none() | st.builds(
     max_age=st.none() | st.just(60),
     connection=st.none() | st.frozensets(st.sampled_from(["local", "okta"]), min_size=1),
 ).filter(lambda it: it != Requirement())
+agents = st.builds(
+    Agent,
+    id=st.just("agt_1"),
+    slug=st.just("helper"),
+    owner_id=st.just("usr_2"),
+    enabled=st.sampled_from([True, True, True, False]),
+    resources=st.sampled_from([frozenset({RESOURCE.id})] * 3 + [frozenset()]),
+    scope_ceiling=st.none() | st.frozensets(st.sampled_from(SCOPES)),
+    expires_at=st.sampled_from([None, None, NOW, NOW + timedelta(microseconds=1)]),
+)
 worlds = st.fixed_dictionaries(
     {
         "of_scopes": st.fixed_dictionaries(dict.fromkeys(SCOPES, requirements)),
@@ -64,6 +75,7 @@ worlds = st.fixed_dictionaries(
         ),
         "is_included": st.booleans(),
         "ceiling": st.none() | st.frozensets(st.sampled_from(SCOPES)),
+        "agent": st.none() | agents,
         "age": st.sampled_from(AGES),
         "acr": st.sampled_from([None, "pwd", "mfa"]),
         "connection_id": st.sampled_from([None, "con_okta"]),
@@ -96,7 +108,10 @@ class World:
             client_roles=[(WORKER.id, role, None) for role in ("rol_1", "rol_2")],
             connections=[Connection("con_okta", "okta", drawn["is_open"])],
         )
-        self.configuration = configuration(policy=self.policy)
+        agent = drawn["agent"]
+        self.configuration = configuration(
+            policy=self.policy, agents=Agents({} if agent is None else {WORKER.id: agent})
+        )
         self.client = replace(WORKER, scope_ceiling=drawn["ceiling"])
         self.session = signed_in(
             "d1",
@@ -114,7 +129,7 @@ class World:
             self.resource,
             client=self.client.id,
             requested=EVERYTHING,
-            ceilings=(client_ceiling(self.client.scope_ceiling, self.resource),),
+            ceilings=self.configuration.ceilings(self.client, self.resource, NOW),
             now=NOW,
         )
 
@@ -315,6 +330,18 @@ def test_every_way_to_a_token_has_the_same_ceiling(drawn):
     if drawn["connection_id"] == "con_okta":
         # An assertion is about the people of its connection.
         assert world.by_assertion() == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds)
+def test_an_agent_never_gets_more_than_its_person(drawn):
+    """S4, M6: token(agent for user) is within token(user), whatever the policy and by whatever way."""
+    bounded, free = World(drawn), World({**drawn, "agent": None})
+    for way in ("by_code", "by_refresh", "by_device", "by_assertion"):
+        with_agent, without = getattr(bounded, way)(), getattr(free, way)()
+        assert (with_agent or {"granted": {}})["granted"].items() <= (without or {"granted": {}})[
+            "granted"
+        ].items()
 
 
 @settings(max_examples=200, deadline=None)

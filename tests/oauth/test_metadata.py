@@ -47,6 +47,9 @@ def test_everything_this_issuer_offers_and_nothing_else():
         "response_modes_supported": ["query"],
         "grant_types_supported": list(GRANTS),
         "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
+        "identity_chaining_requested_token_types_supported": [
+            "urn:ietf:params:oauth:token-type:id-jag"
+        ],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": METHODS,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,

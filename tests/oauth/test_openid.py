@@ -85,6 +85,7 @@ def test_an_id_token_says_who_signed_in_and_how():
         "aud": CLIENT.id,
         "iat": int(NOW.timestamp()),
         "exp": int(NOW.timestamp()) + 300,
+        "grant_id": "grt_1",
     }
     asked = IdTokenRequest("ES256", None)
     assert openid.id_token_claims(AUTHORIZATION, asked, issuer=ISSUER) == bare

@@ -7,8 +7,8 @@ import pytest
 
 from authz.keys import ACCESS_TOKEN, KeyRing, RingKey
 from authz.oauth import own_tokens
-from authz.oauth.issuing import TOKEN_TYP
 from authz.oauth.own_tokens import OwnTokens
+from authz.oauth.token_types import TOKEN_TYP
 from tests.support.configured import ISSUER, NOW, TENANT_ID, configuration, fixed_key
 
 KEYS = configuration().keys

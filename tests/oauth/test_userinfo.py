@@ -17,8 +17,8 @@ from authz.errors import (
 from authz.keys import ACCESS_TOKEN
 from authz.oauth.back_channel import BackChannel
 from authz.oauth.facts import FactKeys, Facts, IssuedToken, Person
-from authz.oauth.issuing import TOKEN_TYP
 from authz.oauth.own_tokens import OwnTokens
+from authz.oauth.token_types import TOKEN_TYP
 from authz.oauth.userinfo import REFUSED, Presented, UserInfo
 from authz.policy.openid import userinfo_resource
 from authz.settings import load

@@ -57,7 +57,10 @@ def reason(world, scope):
     if not lacking:
         return "role_expired"
     nearest = None if None in lacking else max(lacking, key=NEAREST_LAST.index)
-    policys = ("assertion_ceiling", "trust_ceiling", "device_ceiling", "client_ceiling")
+    policys = (
+        *("assertion_ceiling", "trust_ceiling", "target_ceiling", "delegation_ceiling"),
+        *("agent_ended", "agent_ceiling", "device_ceiling", "client_ceiling"),
+    )
     bounds = (*policys, "consent_withheld", "grant_ceiling")
     out = [name for name in bounds if world[name] is not None and scope not in world[name]]
     if nearest and not set(policys) & set(out):

@@ -24,7 +24,8 @@ CONNECTIONS = ("okta", "entra", "old")
 ACRS = ("pwd", "mfa", "key")
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 CEILINGS = (
-    *("assertion_ceiling", "trust_ceiling", "device_ceiling", "client_ceiling"),
+    *("assertion_ceiling", "trust_ceiling", "target_ceiling", "delegation_ceiling"),
+    *("agent_ended", "agent_ceiling", "device_ceiling", "client_ceiling"),
     *("consent_withheld", "grant_ceiling"),
 )
 
@@ -73,6 +74,10 @@ worlds = st.fixed_dictionaries(
         ),
         "assertion_ceiling": ceilings,
         "trust_ceiling": ceilings,
+        "target_ceiling": ceilings,
+        "delegation_ceiling": ceilings,
+        "agent_ended": ceilings,
+        "agent_ceiling": ceilings,
         "device_ceiling": ceilings,
         "client_ceiling": ceilings,
         "consent_withheld": ceilings,
@@ -219,6 +224,10 @@ GOOD = {
     "group_roles": [],
     "assertion_ceiling": None,
     "trust_ceiling": None,
+    "target_ceiling": None,
+    "delegation_ceiling": None,
+    "agent_ended": None,
+    "agent_ceiling": None,
     "device_ceiling": None,
     "client_ceiling": None,
     "consent_withheld": None,
@@ -233,6 +242,10 @@ BREAKS = [
     ("role_expired", {"user_roles": [("r1", NOW)]}),
     ("assertion_ceiling", {"assertion_ceiling": frozenset()}),
     ("trust_ceiling", {"trust_ceiling": frozenset()}),
+    ("target_ceiling", {"target_ceiling": frozenset()}),
+    ("delegation_ceiling", {"delegation_ceiling": frozenset()}),
+    ("agent_ended", {"agent_ended": frozenset()}),
+    ("agent_ceiling", {"agent_ceiling": frozenset()}),
     ("device_ceiling", {"device_ceiling": frozenset()}),
     ("client_ceiling", {"client_ceiling": frozenset()}),
     ("connection_not_allowed", {"requires": {"r1": {"connection": {"entra"}}}}),

@@ -13,8 +13,11 @@ from authz.clients.trust import TrustPolicy
 from authz.keys import ACCESS_TOKEN, KeyRing, RingKey, describe
 from authz.keys.rotation import KeyLife
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.delegations import Delegations
+from authz.oauth.targets import Targets
 from authz.oauth.trust import Trusts
 from authz.oauth.workload_trust import Workloads
+from authz.policy.agents import Agents
 from authz.policy.snapshot import Connection, Policy, Resource, Scope, build
 from authz.tenants import Tenant
 from tests.support.arrange import REDIRECT
@@ -96,6 +99,9 @@ def configuration(**changes: Any) -> TenantConfiguration:
         trust=TrustPolicy("open"),
         trusts=Trusts(),
         workloads=Workloads(),
+        agents=Agents(),
+        delegations=Delegations(),
+        targets=Targets(),
         refresh_key=b"r" * 32,
         audit_key=b"a" * 32,
         dpop_key=b"d" * 32,

@@ -15,6 +15,7 @@ from authz.db.models.authorization import (
 from authz.db.models.base import Base
 from authz.db.models.client import Client, ClientRequest, ClientTrustRule, InitialAccessToken
 from authz.db.models.consent import Consent
+from authz.db.models.delegation import Agent, AgentClient, Delegation, TargetServer
 from authz.db.models.federation import (
     Connection,
     Departure,
@@ -40,6 +41,8 @@ from authz.db.models.trust import TrustedIssuer
 from authz.db.models.user import Group, GroupMember, User
 
 __all__ = [
+    "Agent",
+    "AgentClient",
     "AuditCheckpoint",
     "AuditEvent",
     "AuditHead",
@@ -51,6 +54,7 @@ __all__ = [
     "ClientTrustRule",
     "Connection",
     "Consent",
+    "Delegation",
     "Departure",
     "DeviceCode",
     "Domain",
@@ -78,6 +82,7 @@ __all__ = [
     "SignInAttempt",
     "SignalStream",
     "SigningKey",
+    "TargetServer",
     "Tenant",
     "TokenFamily",
     "ToolOutcome",

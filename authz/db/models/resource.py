@@ -27,6 +27,12 @@ class Resource(Base):
     """Used when a request names no resource (RI-04); at most one per tenant."""
     client_id: Mapped[str | None] = mapped_column(String(2048))
     """The client with which this server asks about its tokens (RFC 7662, INT-03)."""
+    identity: Mapped[str] = mapped_column(String(16))
+    """`service_allowed`, or `user_required`: no token for it without a person (M11)."""
+    server_id: Mapped[str | None] = mapped_column(
+        String(64), ForeignKey("target_servers.id", ondelete="RESTRICT")
+    )
+    """The authorization server that issues its tokens, if that is not this one."""
     created_at: Mapped[Moment]
 
 

@@ -16,7 +16,7 @@ from authz.oauth.grants.shared import (
     resource_of,
 )
 from authz.oauth.issuing import issue
-from authz.policy import Ceiling, Reason, client_ceiling, decide
+from authz.policy import Ceiling, Reason, decide
 from authz.policy.snapshot import Resource
 
 REFUSED = "the authorization code is not valid for this client"
@@ -94,7 +94,7 @@ class AuthorizationCodeGrant:
             client=request.client.id,
             requested=code.requested,
             ceilings=(
-                client_ceiling(request.client.scope_ceiling, resource),
+                *request.configuration.ceilings(request.client, resource, now),
                 Ceiling(Reason.CONSENT_WITHHELD, code.scopes),
             ),
             now=now,

@@ -15,8 +15,9 @@ from authz.oauth import authorization_details
 from authz.oauth.asked import check_scopes, read_resource, read_scopes
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts
+from authz.oauth.grants.shared import refuse_without_person
 from authz.oauth.issuing import Grounds, mint
-from authz.policy import Subject, client_ceiling, decide
+from authz.policy import Subject, decide
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ClientCredentialsGrant:
         policy, client = request.configuration.policy, request.client
         resource = read_resource(request.params, policy)
         asked = read_scopes(request.params)
+        refuse_without_person(resource)
         check_scopes(asked.resource, resource)
         details = authorization_details.parse(
             request.params.find("authorization_details"), resource
@@ -53,7 +55,7 @@ class ClientCredentialsGrant:
             resource,
             client=client.id,
             requested=requested,
-            ceilings=(client_ceiling(client.scope_ceiling, resource),),
+            ceilings=request.configuration.ceilings(client, resource, now),
             now=now,
         )
         if not decision.granted:

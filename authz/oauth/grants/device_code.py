@@ -109,7 +109,7 @@ class DeviceCodeGrant:
             requested=device.requested,
             ceilings=(
                 ceiling(resource),
-                Ceiling(Reason.CLIENT_CEILING, request.client.scope_ceiling),
+                *request.configuration.ceilings(request.client, resource, now),
                 Ceiling(Reason.CONSENT_WITHHELD, approval.scopes),
             ),
             now=now,

@@ -30,7 +30,7 @@ from authz.oauth.facts import Approval, FactKeys, Facts, Replay
 from authz.oauth.grants.shared import new_family, refused
 from authz.oauth.id_jag import REFUSED, IdJag
 from authz.oauth.issuing import issue
-from authz.policy import Ceiling, Decision, Reason, client_ceiling, decide
+from authz.policy import Ceiling, Decision, Reason, decide
 from authz.policy.reasons import OF_AUTHENTICATION
 from authz.policy.snapshot import Policy, Resource
 from authz.urls import UrlError, canonical_resource
@@ -150,7 +150,7 @@ def _granted(
         client=request.client.id,
         requested=requested,
         ceilings=(
-            client_ceiling(request.client.scope_ceiling, resource),
+            *request.configuration.ceilings(request.client, resource, now),
             Ceiling(Reason.ASSERTION_CEILING, found.scopes),
             Ceiling(Reason.TRUST_CEILING, trust.scope_ceiling),
         ),

@@ -13,7 +13,7 @@ from authz.oauth.facts import Changes, FactKeys, Facts, Family
 from authz.oauth.grants.shared import check_resource, refused, resource_of
 from authz.oauth.issuing import issue
 from authz.oauth.refresh import Presented, Standing, is_genuine, parse, standing
-from authz.policy import Ceiling, Reason, client_ceiling, decide
+from authz.policy import Ceiling, Reason, decide
 from authz.policy.scopes import PROTOCOL_SCOPES, parse_scope
 from authz.policy.snapshot import Resource
 
@@ -102,7 +102,7 @@ class RefreshTokenGrant:
             client=request.client.id,
             requested=requested,
             ceilings=(
-                client_ceiling(request.client.scope_ceiling, resource),
+                *configuration.ceilings(request.client, resource, now),
                 Ceiling(Reason.CONSENT_WITHHELD, family.consent_scopes),
                 Ceiling(Reason.GRANT_CEILING, family.scopes),
             ),

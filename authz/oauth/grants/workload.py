@@ -29,6 +29,7 @@ from authz.oauth.asked import check_scopes, read_resource, read_scopes
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts, Replay
 from authz.oauth.grants.jwt_bearer import JWT_BEARER
+from authz.oauth.grants.shared import refuse_without_person
 from authz.oauth.issuing import Grounds, mint
 from authz.oauth.params import Params
 from authz.oauth.workload import REFUSED, Workload
@@ -139,6 +140,7 @@ def _resource(request: TokenRequest, found: Workload, policy: Policy) -> Resourc
     if resource.identifier not in found.rule.resources:
         # As if it did not exist: what else is registered here is none of its business.
         raise InvalidTarget("the resource is not registered here", reason="workload_resource")
+    refuse_without_person(resource)
     return resource
 
 

@@ -9,18 +9,24 @@ from authz.oauth.facts import Changes
 from authz.oauth.rows.wanted import Read, Wanted
 from authz.revocations.entries import GRANT, TOKEN
 
-_GIVEN = ("id", "tenant_id", "kind", "value", "resource_id", "subject", "created_at")
+_OF_GRANT = ("tenant_id", "kind", "value", "subject", "created_at")
 INSERT_GRANTS = InsertDerived(
     RevocationEntry.__table__,  # type: ignore[arg-type]
-    _GIVEN,
-    {"expires_at": "max(t.expires_at)"},
+    _OF_GRANT,
+    # One for each server that may have a token of the grant, since tokens are exchanged for others. A token is one
+    # server's and ends once, so the name of one is a name that no other entry has.
+    {
+        "id": "'rev_' || min(t.jti)",
+        "resource_id": "t.resource_id",
+        "expires_at": "max(t.expires_at)",
+    },
     # A grant without a live token, which most are that end after a while, is nothing that anybody has to know.
     "JOIN issued_tokens t ON t.family_id = v.value AND t.revoked_at IS NULL AND t.expires_at > v.created_at "
-    f"GROUP BY {', '.join(f'v.{name}' for name in _GIVEN)}",
+    f"GROUP BY {', '.join(f'v.{name}' for name in _OF_GRANT)}, t.resource_id",
 )
 INSERT_TOKENS = InsertDerived(
     RevocationEntry.__table__,  # type: ignore[arg-type]
-    (*_GIVEN, "expires_at"),
+    ("id", "tenant_id", "kind", "value", "resource_id", "subject", "created_at", "expires_at"),
     {},
     "",
 )
@@ -41,8 +47,7 @@ def writes(changes: Sequence[Changes]) -> list[Call]:
     calls = []
     if families:
         rows = [
-            (_id(), f.tenant_id, GRANT, f.id, f.resource_id, f.user_id, f.revoked_at)
-            for _, f in sorted(families.items())
+            (f.tenant_id, GRANT, f.id, f.user_id, f.revoked_at) for _, f in sorted(families.items())
         ]
         calls.append(INSERT_GRANTS(rows))
     if tokens:

@@ -24,6 +24,7 @@ class Wanted:
     clients: set[str] = field(default_factory=set)
     resources: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)
+    people_of: set[str] = field(default_factory=set)
     identities: set[tuple[str, str]] = field(default_factory=set)
     replays: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
@@ -39,6 +40,7 @@ class Wanted:
             wanted.tokens |= it.tokens
             wanted.sessions |= it.sessions
             wanted.people |= it.people
+            wanted.people_of |= it.people_of
             wanted.identities |= it.identities
             for client_id, resource_id in it.consents:
                 wanted.clients.add(client_id)

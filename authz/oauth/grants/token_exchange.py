@@ -1,0 +1,83 @@
+"""Token exchange (RFC 8693): the next hop's token for the last one's, and ID-JAGs for other authorization servers.
+
+What is presented is read before (`oauth.subject_tokens`); what it leads to is decided by `oauth.onward` (an access
+token for the next MCP server) or `oauth.asserting` (an ID-JAG).
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from authz.errors import InvalidRequest, OAuthError, UnauthorizedClient
+from authz.oauth import asserting, onward
+from authz.oauth.assertions import Assertions
+from authz.oauth.authorization import Outcome, Submit, TokenRequest
+from authz.oauth.facts import FactKeys, Facts
+from authz.oauth.grants.shared import refused
+from authz.oauth.subject_tokens import SubjectToken
+from authz.oauth.token_types import ID_JAG_TYPE
+
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 -- a name
+
+
+@dataclass(frozen=True)
+class TokenExchangeGrant:
+    """One token for another. No refresh token ever comes of it (TX-09)."""
+
+    grant_type = TOKEN_EXCHANGE
+    parameters = frozenset(
+        {
+            *("subject_token", "subject_token_type", "actor_token", "actor_token_type"),
+            *("requested_token_type", "audience", "resource", "scope", "authorization_details"),
+        }
+    )
+    allowed_with = frozenset({TOKEN_EXCHANGE})
+
+    async def gather(
+        self,
+        request: TokenRequest,
+        assertions: Assertions,
+        submit: Submit,  # noqa: ARG002 -- of the phase, for those that have to ask the lane
+    ) -> TokenRequest:
+        """Recognise the subject token. Raises OAuthError."""
+        if not request.client.is_confidential:
+            # What a public client holds, whoever finds it holds as well (IDJAG-33, CONF-08).
+            raise UnauthorizedClient(
+                "token exchange is for clients that authenticate", reason="client_is_public"
+            )
+        found = assertions.exchangeable(request.configuration, request.client, request.params)
+        return replace(request, subject_token=found)
+
+    def prepare(self, request: TokenRequest) -> FactKeys:
+        """The grant behind the subject token, and whose it is."""
+        found = _subject_token(request)
+        jti = found.claims.get("jti")
+        return FactKeys(
+            families=frozenset({found.grant_id}),
+            tokens=frozenset({jti}) if isinstance(jti, str) else frozenset(),
+            people_of=frozenset({found.grant_id}) if found.wanted == ID_JAG_TYPE else frozenset(),
+        )
+
+    def decide(self, request: TokenRequest, facts: Facts, now: datetime) -> Outcome:
+        """Whose grant it is, who asks, and where policy lets it lead."""
+        found = _subject_token(request)
+        decide = asserting.decide_id_jag if found.wanted == ID_JAG_TYPE else onward.decide_onward
+        family = facts.find_family(request.configuration.tenant.id, found.grant_id)
+        if family is None:
+            # Also what a client got for itself: the next server's own client can do as much for itself.
+            raise found.refusal("subject_token_without_person")
+        try:
+            return decide(self.grant_type, request, found, family, facts, now)
+        except OAuthError as error:
+            return refused(
+                error,
+                grant_type=self.grant_type,
+                client=request.client.id,
+                subject=family.user_id,
+                grant=family.id,
+            )
+
+
+def _subject_token(request: TokenRequest) -> SubjectToken:
+    if request.subject_token is None:
+        raise InvalidRequest("subject_token is missing", reason="subject_token_missing")
+    return request.subject_token
