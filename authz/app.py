@@ -34,6 +34,7 @@ from authz.web.oauth import (
     par,
     registration,
     revocation_feed,
+    status_list,
     token,
     userinfo,
 )
@@ -106,6 +107,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         introspection,
         outcomes,
         revocation_feed,
+        status_list,
         signals,
         par,
         authorize,

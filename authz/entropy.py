@@ -42,6 +42,11 @@ def new_user_code() -> str:
     return f"{letters[:half]}-{letters[half:]}"
 
 
+def new_number(below: int) -> int:
+    """A random number from 0 on."""
+    return secrets.randbelow(below)
+
+
 def new_key(length: int = 32) -> bytes:
     """Random key material."""
     return secrets.token_bytes(length)

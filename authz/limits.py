@@ -244,6 +244,7 @@ class Limits:
             "introspect": busy,
             "revoke": busy,
             "revocation_feed": busy,
+            "status_list": busy,
             "userinfo": busy,
             "outcomes": busy,
             "par": pushes,

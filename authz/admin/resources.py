@@ -102,6 +102,7 @@ def add(
         is_default=False,
         identity=SERVICE_ALLOWED,
         server_id=None if server is None else server.id,
+        status_list=False,
         created_at=operator.now,
     )
     tx.add(row)
@@ -193,6 +194,17 @@ def set_client(
     row.client_id = client_id
     tx.flush()
     operator.changed(tx, tenant_id, "resource.client", row.id, {"client": client_id})
+    return _told(tx, row)
+
+
+def set_status_list(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, *, wanted: bool
+) -> ResourceLine:
+    """Whether tokens for the server have a place in a token status list from now on."""
+    row = load(tx, tenant_id, reference)
+    row.status_list = wanted
+    tx.flush()
+    operator.changed(tx, tenant_id, "resource.status_list", row.id, {"wanted": wanted})
     return _told(tx, row)
 
 

@@ -192,6 +192,21 @@ def client(
     return Result(line, f"{line.identifier} {asks}.")
 
 
+@command(app, "status-list")
+def status_list(
+    run: Run,
+    server: _Resource,
+    wanted: Annotated[
+        bool, typer.Option("--on/--off", help="From the next token on.", show_default=False)
+    ],
+) -> Result:
+    """Give tokens for a server a place in a token status list, or no longer."""
+    with run.write() as (tx, operator, tenant_id):
+        line = resources.set_status_list(tx, operator, tenant_id, server, wanted=wanted)
+    told = "have a place in a status list" if wanted else "have no place in a status list"
+    return Result(line, f"Tokens for {line.identifier} {told}.")
+
+
 @command(scope, "add")
 def add_scope(
     run: Run,

@@ -12,6 +12,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
+from authz.oauth.status_slots import StatusSlot, StatusSlots
 from authz.oauth.subject_tokens import SubjectToken
 from authz.oauth.workload import Workload
 from authz.settings import Tokens
@@ -49,6 +50,8 @@ class Authorization:
     authorization_details: list[dict[str, Any]] | None = None
     refresh_token: str | None = None
     id_token: IdTokenRequest | None = None
+    status: StatusSlot | None = None
+    """Where a status list says whether the token still stands."""
     tells_resource: bool = False
     """The answer names the audience (ID-JAG §4.4.2)."""
     actors: tuple[str, ...] = ()
@@ -88,6 +91,8 @@ class TokenRequest:
     subject_token: SubjectToken | None = None
     """Verified; of token exchange."""
     fresh: FreshNames = field(default_factory=FreshNames)
+    slots: StatusSlots = field(default_factory=StatusSlots)
+    """Where a token gets its place in a status list, if its server wants one."""
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ QUERIES: Mapping[str, Query] = {
             ResourceRow.client_id,
             ResourceRow.identity,
             ResourceRow.server_id,
+            ResourceRow.status_list,
         ).where(AnyOf(ResourceRow.tenant_id, _TENANTS))
     ),
     "scopes": Query(
@@ -440,6 +441,7 @@ def _resource(row: Row, scopes: Mapping[str, Scope]) -> tuple[Resource, str | No
         client_id,
         identity,
         server_id,
+        status_list,
     ) = row
     resource = Resource(
         id=id_,
@@ -452,6 +454,7 @@ def _resource(row: Row, scopes: Mapping[str, Scope]) -> tuple[Resource, str | No
         scopes=scopes,
         client_id=client_id,
         is_user_required=identity == "user_required",
+        status_list=bool(status_list),
     )
     return resource, server_id
 

@@ -157,6 +157,17 @@ class Token:
 
 
 @dataclass(frozen=True)
+class StatusPlace:
+    """A token's place in a status list, to be."""
+
+    jti: str
+    tenant_id: str
+    list_id: str
+    place: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class IssuedToken:
     """An access token of the past, and whether everything it stands on still stands."""
 
@@ -280,6 +291,7 @@ class Changes:
     new_families: tuple[Family, ...] = ()
     tokens: tuple[Token, ...] = ()
     revoked_tokens: tuple[IssuedToken, ...] = ()
+    status_places: tuple[StatusPlace, ...] = ()
     new_pushed: tuple[Pushed, ...] = ()
 
 

@@ -42,6 +42,7 @@ _CLAIMS = (
     "grant_id",
     "tenant",
     "policy_version",
+    "status",
     "auth_time",
     "acr",
     "amr",

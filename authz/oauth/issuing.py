@@ -18,8 +18,9 @@ from authz.oauth.authorization import Authorization, IdTokenRequest, Outcome, To
 from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.delegations import nested
-from authz.oauth.facts import Changes, Family, Token
+from authz.oauth.facts import Changes, Family, StatusPlace, Token
 from authz.oauth.refresh import spell
+from authz.oauth.status_slots import StatusSlot, uri_of
 from authz.oauth.token_types import ACCESS_TOKEN_TYPE, TOKEN_TYP
 from authz.policy import Decision
 
@@ -134,6 +135,12 @@ def mint(
         issued_at=now,
         expires_at=expires_at,
     )
+    resource = request.configuration.policy.resources.get(grounds.resource_id)
+    status: StatusSlot | None = None
+    places: tuple[StatusPlace, ...] = ()
+    if resource is not None and resource.status_list:
+        status = request.slots.draw(resource.id, now)
+        places = (StatusPlace(jti, token.tenant_id, status.list_id, status.place, expires_at),)
     event = TokenIssued(
         subject=grounds.subject,
         client=grounds.client_id,
@@ -169,12 +176,13 @@ def mint(
             authorization_details=grounds.authorization_details,
             refresh_token=grounds.refresh_token,
             id_token=grounds.id_token,
+            status=status,
             tells_resource=grounds.tells_resource,
             actors=actors,
             may_act=request.configuration.delegations.may_act(grounds.resource_id),
             is_exchanged=grounds.parent is not None,
         ),
-        changes=replace(changes or Changes(), tokens=(token,)),
+        changes=replace(changes or Changes(), tokens=(token,), status_places=places),
         events=(event,),
     )
 
@@ -211,6 +219,9 @@ def claims(authorization: Authorization, configuration: TenantConfiguration) -> 
         made["act"] = nested(authorization.actors)
     if authorization.may_act is not None:
         made["may_act"] = {"sub": authorization.may_act}
+    if authorization.status is not None:
+        uri = uri_of(configuration.tenant.issuer, authorization.status.list_id)
+        made["status"] = {"status_list": {"idx": authorization.status.place, "uri": uri}}
     return made
 
 

@@ -19,6 +19,7 @@ from authz.oauth.grants.gathering import Gathering
 from authz.oauth.issuing import response
 from authz.oauth.lane import Job
 from authz.oauth.params import Params
+from authz.oauth.status_slots import StatusSlots
 from authz.oauth.workload import as_client
 from authz.oauth.workload_assertions import WorkloadAssertions
 
@@ -41,6 +42,7 @@ class TokenEndpoint:
         self._channel = channel
         self._assertions = assertions
         self._workloads = workloads
+        self._slots = StatusSlots()
 
     async def handle(self, call: Call) -> Answered:
         """Answer a token request. Raises OAuthError, or UnknownTenant."""
@@ -67,6 +69,7 @@ class TokenEndpoint:
             client=caller.client,
             params=caller.params.only(grant.parameters),
             lifetimes=self._channel.settings.tokens,
+            slots=self._slots,
             confirmation=bindings.confirmation_of(caller.client, caller.jkt, certificate),
         )
         gathering = GATHERING.get(grant.grant_type)
@@ -83,6 +86,7 @@ class TokenEndpoint:
             client=as_client(found, configuration.tenant.id),
             params=call.params.only(grant.parameters),
             lifetimes=self._channel.settings.tokens,
+            slots=self._slots,
             confirmation=None if jkt is None else {bindings.JKT: jkt},
             workload=found,
         )

@@ -48,6 +48,8 @@ class Resource:
     """The client with which this server asks about its tokens (RFC 7662)."""
     is_user_required: bool = False
     """No token for it without a person (M11)."""
+    status_list: bool = False
+    """Its tokens have a place in a token status list."""
     is_builtin: bool = False
     """Part of this server rather than an MCP server: no role holds its scopes, every enabled person does."""
 

@@ -30,6 +30,7 @@ from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.par import PushEndpoint
 from authz.oauth.revocation import Revocation
 from authz.oauth.revocation_feed import RevocationFeed
+from authz.oauth.status_lists import StatusLists
 from authz.oauth.token import TokenEndpoint
 from authz.oauth.userinfo import UserInfo
 from authz.oauth.workload_assertions import WorkloadAssertions
@@ -69,6 +70,7 @@ class Edge:
     introspection: Introspection
     revocation: Revocation
     revocation_feed: RevocationFeed
+    status_lists: StatusLists
     devices: DeviceAuthorization
     userinfo: UserInfo
     local_login: LocalLogin
@@ -153,6 +155,9 @@ def make_edge(services: Services) -> Edge:
         revocation=Revocation(channel, own_tokens, services.clock),
         revocation_feed=RevocationFeed(
             channel, FeedHub(services.database, services.clock), services.clock
+        ),
+        status_lists=StatusLists(
+            channel, services.database, services.configurations, services.clock
         ),
         devices=DeviceAuthorization(channel),
         userinfo=UserInfo(channel, own_tokens, services.clock),

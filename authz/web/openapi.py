@@ -19,6 +19,8 @@ from authz.oauth.metadata import WELL_KNOWN
 from authz.oauth.outcomes.batches import PARAMETER as BATCH
 from authz.oauth.revocation_feed import JWT_TYP as FEED_TYP
 from authz.oauth.revocation_feed import PATH as FEED_PATH
+from authz.oauth.status_lists import JWT_TYP as STATUS_TYP
+from authz.oauth.status_slots import PATH as STATUS_PATH
 from authz.policy.openid import USERINFO_PATH
 from authz.tenants import SLUG_PATTERN
 from authz.web import openapi_scim
@@ -52,6 +54,7 @@ def description() -> Part:
             },
             f"{_TENANT}/outcomes": {"post": _outcomes()},
             f"{_TENANT}{FEED_PATH}": {"get": _feed_by_query(), "post": _feed()},
+            f"{_TENANT}{STATUS_PATH}/{{list}}": {"get": _status_list()},
             f"{_TENANT}/par": {"post": _form("par", _AUTHORIZATION, "Pushed", status="201")},
             f"{_TENANT}/device_authorization": {
                 "post": _form("device_authorization", _DEVICE, "DeviceAuthorization")
@@ -287,6 +290,13 @@ def _feed_by_query() -> Part:
     made = _operation("get_revocation_feed", answers, security=[{}, {"basic": []}])
     asked = [{"name": name, "in": "query", "schema": schema} for name, schema in _FEED.items()]
     return {**made, "parameters": [_SLUG, *asked]}
+
+
+def _status_list() -> Part:
+    """A token status list: public, because it says nothing without the tokens."""
+    answers = _answers("200", None, "404", "429")
+    answers["200"]["content"] = {f"application/{STATUS_TYP}": {"schema": _TEXT}}
+    return {**_operation("status_list", answers), "parameters": _place("list")}
 
 
 def _userinfo(name: str) -> Part:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from authz.admin import audit as trail
-from authz.admin import clients
+from authz.admin import clients, resources
 from authz.db.batch import Lane, PostgresqlRunner
 from authz.db.models import AuthorizationCode, Tenant, TokenFamily
 from authz.errors import InvalidGrant, TemporarilyUnavailable
@@ -21,6 +21,7 @@ from authz.oauth.back_channel import Call
 from authz.oauth.params import Params
 from authz.web.edge import make_edge
 from tests.support.arrange import VERIFIER
+from tests.support.harness import RESOURCE
 
 
 class Endpoint:
@@ -133,6 +134,19 @@ def test_the_number_of_statements_is_fixed(harness, kind):
     assert one.statements == many.statements
     assert one.round_trips == many.round_trips == 2
     assert verified(harness).fault is None
+
+
+def test_a_status_list_costs_one_statement_where_it_is_wanted(harness):
+    """TSL-04: and none for servers that want none."""
+
+    def statements():
+        _, statistics = run_together(harness, [redemption(harness, harness.code())])
+        return statistics.statements
+
+    without = statements()
+    harness.change(resources.set_status_list, RESOURCE, wanted=True)
+    statements()  # reads the changed configuration
+    assert statements() == without + 1
 
 
 def test_single_use_holds_within_a_batch(harness):

@@ -124,6 +124,7 @@ def test_whatever_is_sent_is_answered_as_described(open_, known, name):
         "client_id": known[0],
         "connection": "corp",
         "stream": "signals",
+        "list": "stl_unknown",
         "id": open_.users["dev"],
     }
     slug |= {part: value for part, value in others.items() if f"{{{part}}}" in operation.path}
@@ -196,6 +197,12 @@ def test_what_succeeds_is_answered_as_described(open_, known):
     told = {"batch": reporter.batch(outcome(open_.clock()))}
     answered("report_outcomes", plain.post(f"{issuer}/outcomes", data=reporter.fields(**told)))
     open_.change(resources.set_client, RESOURCE, client_id)
+    open_.change(resources.set_status_list, RESOURCE, wanted=True)
+    listed = open_.redeem(
+        open_.code(client_id=client_id), client_id=client_id, client_secret=secret
+    )
+    uri = open_.claims(listed.access_token)["status"]["status_list"]["uri"]
+    answered("status_list", plain.get(uri))
     feed = f"{issuer}/revocation_feed"
     answered("post_revocation_feed", post(feed, data={"after": "0", "wait": "0"}))
     answered("get_revocation_feed", http.get(feed, params={"after": "0"}))

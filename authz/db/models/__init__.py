@@ -31,7 +31,7 @@ from authz.db.models.lease import Lease
 from authz.db.models.outcome import OutcomeBatch, ToolOutcome
 from authz.db.models.replay import ReplayKey
 from authz.db.models.resource import Resource, Scope
-from authz.db.models.revocation import RevocationEntry, RevocationHead
+from authz.db.models.revocation import RevocationEntry, RevocationHead, StatusEntry
 from authz.db.models.role import Role, RoleBinding, RoleParent, RoleScope
 from authz.db.models.session import Session
 from authz.db.models.signing_key import SigningKey
@@ -82,6 +82,7 @@ __all__ = [
     "SignInAttempt",
     "SignalStream",
     "SigningKey",
+    "StatusEntry",
     "TargetServer",
     "Tenant",
     "TokenFamily",

@@ -33,6 +33,8 @@ class Resource(Base):
         String(64), ForeignKey("target_servers.id", ondelete="RESTRICT")
     )
     """The authorization server that issues its tokens, if that is not this one."""
+    status_list: Mapped[bool] = mapped_column(Boolean, default=False)
+    """Whether its tokens have a place in a token status list (TSL-04)."""
     created_at: Mapped[Moment]
 
 

@@ -1,6 +1,6 @@
 """The revocation feed: what ended, for those who verify access tokens by themselves."""
 
-from sqlalchemy import BigInteger, Index, String, text
+from sqlalchemy import BigInteger, Index, Integer, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz.db.models.base import Base, Id, Moment, TenantId, TenantKey
@@ -49,3 +49,20 @@ class RevocationHead(Base):
 
     tenant_id: Mapped[TenantKey]
     position: Mapped[int] = mapped_column(BigInteger)
+
+
+class StatusEntry(Base):
+    """The place of one token in a token status list; only of servers that want one."""
+
+    __tablename__ = "status_entries"
+    __table_args__ = (
+        # No place is used twice (TSL-03), whoever draws them.
+        UniqueConstraint("list_id", "place"),
+        Index(None, "expires_at"),
+    )
+
+    jti: Mapped[str] = mapped_column(String(64), primary_key=True)
+    tenant_id: Mapped[TenantId]
+    list_id: Mapped[str] = mapped_column(String(64))
+    place: Mapped[int] = mapped_column(Integer)
+    expires_at: Mapped[Moment]
