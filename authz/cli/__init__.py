@@ -70,7 +70,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("authz.cli.explain:app", "Why an access token holds what it holds."),
     "doctor": ("authz.cli.doctor:app", "What keeps MCP clients from connecting to a server."),
     "lab": ("authz.cli.lab:app", "Whether a server is right about identity assertions (ID-JAG)."),
-    "audit": ("authz.cli.audit:app", "The audit trail: verify, export, checkpoint."),
+    "audit": (
+        "authz.cli.audit:app",
+        "The audit trail: verify, export, checkpoint, trace, reporters.",
+    ),
     "config": ("authz.cli.config:app", "The configuration: check, show."),
 }
 

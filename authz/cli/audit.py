@@ -1,34 +1,91 @@
-"""`authz audit`: the trail of everything that was decided and changed."""
+"""`authz audit`: the trail of everything that was decided and changed, and what MCP servers told afterwards."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from authz.admin import audit
+from authz.admin import audit, outcomes
+from authz.admin.trace import tell
 from authz.cli import values
+from authz.cli.output import as_json_value, cell, table
 from authz.cli.run import REFUSED, Result, Run, command, group
+from authz.cli.story import told
 from authz.errors import ConfigurationError
 
-app = group("The audit trail: verify, export, checkpoint.")
+app = group("The audit trail: verify, export, checkpoint, trace, reporters.")
 
 
 @command(app, "verify")
 def verify(run: Run) -> Result:
-    """Check the whole trail; exit code 1 and the first bad place when it does not hold."""
+    """Check the whole trail, and what MCP servers told beside it; exit code 1 and the first bad place if it fails."""
     with run.read() as (tx, tenant_id):
         found = audit.verify(tx, run.operator, tenant_id)
+        reported = outcomes.verify(tx, tenant_id, run.services.clock())
     counted = (
         f"{found.events} events, {found.strands} strands, {found.checkpoints} checkpoints read"
     )
+    value = {**as_json_value(found), "reports": reported}
+    if found.fault is None and reported.fault is not None:
+        text = (
+            f"The trail holds ({counted}), but what MCP servers told does NOT: batch "
+            f"{cell(reported.fault.batch)}: {reported.fault.what}.\nCompare with a backup from before."
+        )
+        return Result(value, text, REFUSED)
     if found.fault is None:
-        return Result(found, f"The trail holds: {counted}.")
+        also = f"{reported.outcomes} outcomes in {reported.batches} batches are as they were signed"
+        return Result(value, f"The trail holds: {counted}; {also}.")
     fault = found.fault
     text = (
         f"The trail does NOT hold: strand {fault.strand}, position {fault.position}: {fault.what} "
         f"({counted}).\nCompare with an export or a backup from before; keep the database as it is."
     )
-    return Result(found, text, REFUSED)
+    return Result(value, text, REFUSED)
+
+
+@command(app, "trace")
+def trace(
+    run: Run,
+    about: Annotated[
+        str,
+        typer.Argument(
+            help="A grant id, a `jti`, a traceparent or trace id, or a login or user id.",
+            metavar="GRANT|JTI|TRACEPARENT|USER",
+        ),
+    ],
+    since: Annotated[
+        str | None,
+        typer.Option(help="From then on: 2026-12-31T00:00:00Z.", show_default=False),
+    ] = None,
+) -> Result:
+    """What happened, in order: login, consent, issuance, tool calls, exchange, refusals, revocation."""
+    begin = None if since is None else values.moment(since)
+    with run.read() as (tx, tenant_id):
+        story = tell(tx, tenant_id, about, run.services.clock(), since=begin)
+    return Result(story, told(story))
+
+
+@command(app, "reporters")
+def reporters(run: Run) -> Result:
+    """Which MCP servers report what became of calls, and what of it is missing."""
+    with run.read() as (tx, tenant_id):
+        lines = outcomes.reporters(tx, tenant_id)
+    rows = [
+        (
+            it.resource,
+            it.reporter,
+            it.batches,
+            it.missing,
+            it.outcomes,
+            it.lost,
+            it.unverified,
+            it.last_received_at,
+        )
+        for it in lines
+    ]
+    headings = ("MCP SERVER", "REPORTER", "BATCHES", "MISSING", "OUTCOMES", "LOST", "UNVERIFIED")
+    empty = "No MCP server reports; see docs/outcomes.md."
+    return Result(lines, table((*headings, "LAST"), rows, empty=empty))
 
 
 @command(app, "export")

@@ -158,6 +158,7 @@ def test_an_issued_token_is_told_in_full(harness):
         "refresh_token": True,
         "retry": False,
         "bound": None,
+        "workload": None,
     }
 
 
