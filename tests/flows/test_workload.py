@@ -15,6 +15,7 @@ from authz.oauth.devices import DEVICE_GRANT
 from authz.policy.requirements import Requirement
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.dpop_keys import DpopKey
+from tests.support.exchanges import TICKETS, Chain
 from tests.support.harness import LOG, RESOURCE
 from tests.support.id_jags import JWT_BEARER, AssertingIdp
 from tests.support.web import Reply
@@ -529,6 +530,25 @@ def test_a_token_is_for_one_server_of_the_rule(harness, cluster, asked, reason):
     if asked == OTHER:
         unknown = get(harness, cluster, {"resource": "https://stranger.example/mcp"})
         assert unknown.json == answer.json
+
+
+def test_a_server_may_want_a_person_behind_every_token(harness, cluster):
+    """M11, WIF-04."""
+    harness.change(resources.set_identity, RESOURCE, "user_required")
+    answer = get(harness, cluster)
+    assert (answer.status, answer.error) == (400, "unauthorized_client")
+    assert answer.reason == "user_required"
+    [event] = harness.events("token.refused")
+    assert event["detail"]["workload"]["rule"] == "router"
+
+
+def test_nobody_goes_on_in_the_name_of_a_workload(harness, cluster):
+    """TX-07: there is no grant of a person to carry to the next server, whatever the rules of exchanges say."""
+    chain = Chain(harness)
+    chain.allow_all()
+    token = get(harness, cluster).access_token
+    answer = chain.exchange(chain.ops, token, TICKETS)
+    assert (answer.status, answer.error) == (400, "invalid_request")
 
 
 def test_two_servers_at_once_are_refused(harness, cluster):
