@@ -5,8 +5,9 @@ is its `typ` alone, and the kind of the entries for its issuer; no second readin
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -18,22 +19,21 @@ from authz.db import Database
 from authz.db.models import Connection
 from authz.directory.linking import LinkRefused, UpstreamIdentity, link
 from authz.errors import InvalidGrant
-from authz.jose import ASYMMETRIC, JwtError, Key, import_jwks, read_unverified, verify_jwt
-from authz.net import Documents, NetworkError, Profile
+from authz.jose import JwtError, Key, read_unverified, verify_jwt
+from authz.net import Documents, NetworkError
 from authz.oauth import id_jag
 from authz.oauth.authorization import Outcome
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.id_jag import REFUSED, IdJag
+from authz.oauth.issuer_keys import load_keys
 from authz.oauth.lane import Job, Result
 from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.params import Params
 from authz.oauth.subject_tokens import SubjectToken, read_subject_token
 from authz.oauth.trust import ID_JAG, Trust
 
-_JWKS_BYTES = 256 * 1024
-_FLOOR, _CEILING = timedelta(minutes=5), timedelta(hours=1)
-"""A key that was withdrawn is good for an hour at most (ATK-50)."""
+_REMEMBERED, _MOST_REMEMBERED = timedelta(minutes=1), 10_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Assertions:
     documents: Documents
     clock: Clock
     own_tokens: OwnTokens
+    linked: "Linked" = field(default_factory=lambda: Linked())
 
     async def redeemable(
         self, configuration: TenantConfiguration, client: Client, text: str
@@ -75,6 +76,8 @@ class Assertions:
     ) -> None:
         """See that the subject has an account, where the connection makes or takes over one. Raises InvalidGrant."""
         place = (found.trust.connection_id, found.subject)
+        if self.linked.knows(place, self.clock()):
+            return
         job = Job(
             configuration=configuration,
             keys=FactKeys(identities=frozenset({place})),
@@ -84,8 +87,11 @@ class Assertions:
         )
         result = await submit(job)
         # Anything else than a plain no is met again by the request's own turn, which follows.
-        if isinstance(result, tuple) and result[0].answer is False:
+        if not isinstance(result, tuple):
+            return
+        if result[0].answer is False:
             await asyncio.to_thread(self._link, configuration, found)
+        self.linked.add(place, self.clock())
 
     def _link(self, configuration: TenantConfiguration, found: IdJag) -> None:
         identity = UpstreamIdentity(
@@ -116,27 +122,36 @@ class Assertions:
     async def _keys(self, trust: Trust, key_id: object) -> Sequence[Key]:
         """From the entry alone, never from the assertion; one unknown name asks at most once per interval (ATK-49)."""
         settings = trust.settings
-        if settings.jwks is not None:
-            return import_jwks(settings.jwks, algorithms=settings.algorithms)
-        terms: dict[str, Any] = {
-            "profile": Profile.OPERATOR,
-            "max_bytes": _JWKS_BYTES,
-            "floor": _FLOOR,
-            "ceiling": _CEILING,
-            "parse": _import_keys,
-        }
+        if trust.pinned_keys is not None:
+            return trust.pinned_keys
         assert settings.jwks_uri is not None  # checked when it was written  # noqa: S101
         try:
-            keys: Sequence[Key] = (await self.documents.load(settings.jwks_uri, **terms)).value
-            if isinstance(key_id, str) and all(key.kid != key_id for key in keys):
-                keys = (await self.documents.refresh(settings.jwks_uri, **terms)).value
+            return await load_keys(self.documents, settings.jwks_uri, key_id)
         except NetworkError as error:
             raise InvalidGrant(REFUSED, reason=f"jwks_{error.reason}") from error
-        return keys
 
 
-def _import_keys(document: object) -> Sequence[Key]:
-    return import_jwks(document, algorithms=ASYMMETRIC)
+class Linked:
+    """Subjects that had an account a moment ago, so that a client with several MCP servers asks once. Event loop only.
+
+    Nothing is decided on it: the request's own turn reads whose account it is. Whoever has been deleted since is
+    refused, and gets another account, where the connection makes them, once this has been forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._until: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+
+    def knows(self, place: tuple[str, str], now: datetime) -> bool:
+        """Whether this connection's subject was found lately."""
+        until = self._until.get(place)
+        return until is not None and now < until
+
+    def add(self, place: tuple[str, str], now: datetime) -> None:
+        """It was found."""
+        self._until[place] = now + _REMEMBERED
+        self._until.move_to_end(place)
+        if len(self._until) > _MOST_REMEMBERED:
+            self._until.popitem(last=False)
 
 
 def _entry(

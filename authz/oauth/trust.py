@@ -1,12 +1,13 @@
 """Which issuers this tenant believes, about what, and how far: the trust entries as frozen values (IDJAG-80). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Protocol
 
 from authz.errors import Invalid
-from authz.jose import ASYMMETRIC, JwtError, import_jwks
+from authz.jose import ASYMMETRIC, JwtError, Key, import_jwks
 from authz.policy.scopes import parse_scope
 from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
 
@@ -83,6 +84,12 @@ class Trust:
     connection_id: str
     issuer: str
     settings: TrustSettings
+
+    @cached_property
+    def pinned_keys(self) -> Sequence[Key] | None:
+        """The keys of the entry; None where it has an address instead. Read once for each version of the tenant."""
+        jwks = self.settings.jwks
+        return None if jwks is None else import_jwks(jwks, algorithms=self.settings.algorithms)
 
     @property
     def max_lifetime(self) -> timedelta:

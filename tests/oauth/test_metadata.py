@@ -41,6 +41,7 @@ def test_everything_this_issuer_offers_and_nothing_else():
         "introspection_endpoint": f"{ISSUER}/introspect",
         "revocation_endpoint": f"{ISSUER}/revoke",
         "pushed_authorization_request_endpoint": f"{ISSUER}/par",
+        "revocation_feed_endpoint": f"{ISSUER}/revocation_feed",
         "require_pushed_authorization_requests": False,
         "scopes_supported": ["offline_access"],
         "response_types_supported": ["code"],
@@ -112,6 +113,7 @@ def test_what_programs_call_has_an_address_aside():
         "introspection_endpoint": "https://mtls.example/t/acme/introspect",
         "revocation_endpoint": "https://mtls.example/t/acme/revoke",
         "pushed_authorization_request_endpoint": "https://mtls.example/t/acme/par",
+        "revocation_feed_endpoint": "https://mtls.example/t/acme/revocation_feed",
     }
 
 
