@@ -27,7 +27,10 @@ def told(story: Story) -> str:
 
 
 def _row(entry: Entry, names: Mapping[str, str]) -> tuple[str, ...]:
+    workload = entry.detail.get("workload")
     who = names.get(entry.subject or "", entry.subject)
+    if workload is not None:
+        who = f"{workload['rule']} of {workload['trust']}"
     by = [names.get(it, it) for it in (entry.agent, entry.actor) if it is not None]
     what = entry.kind if entry.verified is not False else f"{entry.kind} (unverified)"
     return (

@@ -96,6 +96,29 @@ def test_a_story_for_programs(cli, told):
     assert kinds[-1] == "tool.ok"
 
 
+def test_a_workload_goes_by_its_rule(cli):
+    """M6: what this server calls it is derived, and says nothing to people."""
+    with open_services(load(cli.config)) as services, services.database.write() as tx:
+        tenant = tx.scalars(select(Tenant).where(Tenant.slug == cli.tenant)).one()
+        configuration = services.configurations.find(tx, cli.tenant)
+        event = TokenIssued(
+            subject="wkl_1",
+            client="wkl_1",
+            grant_type="urn:ietf:params:oauth:grant-type:jwt-bearer",
+            jti="at_of_a_workload",
+            grant_id="grt_of_a_workload",
+            resource="https://mcp.example/mcp",
+            scopes=["logs.read"],
+            removed={},
+            policy_version=1,
+            refresh_token=False,
+            workload={"trust": "cluster", "rule": "router", "asserted": "a:router"},
+        )
+        audit.record(tx, tenant.id, event, key=configuration.audit_key, now=services.clock())
+    shown = cli.run("audit", "trace", "grt_of_a_workload").out
+    assert "router of cluster" in shown
+
+
 def test_what_only_a_server_says_is_said_to_be_that(cli, told):
     with open_services(load(cli.config)) as services, services.database.write() as tx:
         change = update(ToolOutcome).where(ToolOutcome.grant_id == told)
