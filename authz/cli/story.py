@@ -7,7 +7,10 @@ from authz.admin.trace import Entry, Story
 from authz.cli.output import cell, table
 
 _HEADINGS = ("WHEN", "WHAT", "WHO", "CLIENT", "WHERE", "HOW", "TRACE")
-_SHOWN = ("method", "connection", "grant_type", "scopes", "error", "reason", "duration_ms", "jti")
+_SHOWN = (
+    *("method", "connection", "grant_type", "scopes", "actors", "error", "reason"),
+    *("duration_ms", "jti"),
+)
 """Members of a detail that say most, in this order; `--json` has all of it."""
 
 

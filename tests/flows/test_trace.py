@@ -1,7 +1,5 @@
 """One query tells what happened, in order, whatever it is asked by (S5, S14, S16, E8)."""
 
-from dataclasses import dataclass
-
 import pytest
 from sqlalchemy import delete, update
 
@@ -11,12 +9,12 @@ from authz.admin.trace import GRANT, PERSON, TOKEN, TRACE, tell
 from authz.audit.events import TokenIssued
 from authz.db.models import AuditEvent, IssuedToken, OutcomeBatch, ToolOutcome
 from authz.errors import NotFound
+from tests.support.exchanges import PAGER, TICKETS, Chain
 from tests.support.harness import RESOURCE, Harness
 from tests.support.outcomes import Reporter, outcome
 
 TRACE_ID, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN}-01"
-NEXT = "https://next.example/mcp"
 
 
 @pytest.fixture
@@ -145,65 +143,71 @@ def test_access_that_was_ended_for_somebody(harness, reporter):
     assert kinds(told)[:4] == STORY[:4]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Exchanged(TokenIssued):
-    """A token for the next hop, that names the one it was exchanged for."""
+def test_three_hops_belong_to_one_story(harness):
+    """S16: login, issuance, tool call, exchange, downstream call, in order, asked from any hop."""
+    chain = Chain(harness)
+    chain.allow_all()
+    answer, claims = signed_in(harness)
+    calls = [(RESOURCE, called(harness, claims, tool="read_logs"))]
+    tokens = [claims]
+    hops = ((chain.ops, TICKETS, "read_tickets"), (chain.tickets, PAGER, "page"))
+    for client, target, tool in hops:
+        harness.clock.advance(seconds=1)
+        answer = chain.exchange(client, answer.access_token, target)
+        tokens.append(harness.claims(answer.access_token))
+        harness.clock.advance(seconds=1)
+        calls.append((target, called(harness, tokens[-1], tool=tool)))
+    harness.clock.advance(seconds=1)
+    assert not chain.exchange(chain.tickets, answer.access_token, TICKETS).ok
+    # The servers tell later, and not in the order in which things happened.
+    for resource, call in reversed(calls):
+        harness.clock.advance(seconds=1)
+        assert Reporter(harness, resource=resource).report(call).json["unverified"] == 0
+    hop = ["token.issued", "tool.ok"]
+    told = story(harness, claims["grant_id"])
+    assert kinds(told) == [*STORY[:3], *hop, *hop, *hop, "token.refused"]
+    used = [entry.detail["tool"] for entry in told.entries if "tool" in entry.detail]
+    assert used == ["read_logs", "read_tickets", "page"]
+    assert [e.resource for e in told.entries if e.kind == "token.issued"] == [
+        RESOURCE,
+        TICKETS,
+        PAGER,
+    ]
+    # Asked by the last token: what it was made from; by the first: what was made from it.
+    for token in tokens:
+        assert kinds(story(harness, token["jti"])) == kinds(told)
 
-    parent: str
 
-
-def exchange(harness, claims, *, grant_id=None):
-    """What a token exchange leaves: a record, and an event that names the token before it."""
-    resource = harness.add_resource(NEXT)
-    jti = f"at_next{claims['jti'][3:]}"
+def test_a_hop_into_a_grant_of_its_own_belongs_to_the_story(harness, reporter):
+    """Whatever an event calls it: who names a token of the story in it is part of it."""
+    _, claims = signed_in(harness)
+    reporter.report(called(harness, claims))
+    harness.clock.advance(seconds=1)
     with harness.server.database.write() as tx:
         configuration = harness.server.services.configurations.find(tx, harness.slug)
-        row = tx.get_one(IssuedToken, claims["jti"])
-        values = {c.name: getattr(row, c.name) for c in IssuedToken.__table__.columns}
-        mine = {"jti": jti, "resource_id": resource.id, "issued_at": harness.clock()}
-        mine["family_id"] = grant_id or row.family_id
-        tx.add(IssuedToken(**{**values, **mine}))
-        event = Exchanged(
-            subject=row.subject,
+        event = TokenIssued(
+            subject=claims["sub"],
             client="cli_hop",
             grant_type="urn:ietf:params:oauth:grant-type:token-exchange",
-            jti=jti,
-            grant_id=mine["family_id"],
-            resource=NEXT,
-            scopes=["logs.read"],
+            jti="at_next",
+            grant_id="grt_next",
+            resource=TICKETS,
+            scopes=["tickets.read"],
             removed={},
             policy_version=1,
             refresh_token=False,
             parent=claims["jti"],
         )
-        audit.record(tx, harness.tenant_id, event, key=configuration.audit_key, now=harness.clock())
-    return {"jti": jti, "grant_id": mine["family_id"]}
-
-
-@pytest.mark.parametrize("grant_id", [None, "grt_of_its_own"], ids=["same-grant", "own-grant"])
-def test_the_next_hop_belongs_to_the_story(harness, reporter, grant_id):
-    """S16: login, issuance, tool call, exchange, downstream call, in order, asked from either end."""
-    _, claims = signed_in(harness)
-    reporter.report(called(harness, claims))
-    harness.clock.advance(seconds=1)
-    after = exchange(harness, claims, grant_id=grant_id)
-    harness.clock.advance(seconds=1)
-    Reporter(harness, resource=NEXT).report(called(harness, after, tool="next_tool"))
-    expected = [*STORY[:4], "tool.ok", "token.issued", "tool.ok"]
-    for about in (claims["grant_id"], claims["jti"], after["grant_id"], after["jti"]):
-        told = story(harness, about)
-        assert kinds(told) == expected, about
-        assert [e.detail.get("tool") for e in told.entries if "tool" in e.detail] == [
-            "read_logs",
-            "next_tool",
-        ]
-        assert all(entry.verified is not False for entry in told.entries)
+        now, key = harness.clock(), configuration.audit_key
+        audit.record(tx, harness.tenant_id, event, key=key, now=now)
+    for about in (claims["grant_id"], claims["jti"]):
+        assert kinds(story(harness, about)) == [*STORY[:4], "tool.ok", "token.issued"]
 
 
 def test_what_a_server_invents_is_told_as_its_word_alone(harness, reporter):
     _, claims = signed_in(harness)
-    harness.add_resource(NEXT)
-    liar = Reporter(harness, resource=NEXT)
+    harness.add_resource(TICKETS)
+    liar = Reporter(harness, resource=TICKETS)
     assert liar.report(called(harness, claims, tool="invented")).json["unverified"] == 1
     told = story(harness, claims["grant_id"])
     [invented] = [entry for entry in told.entries if entry.kind == "tool.ok"]
