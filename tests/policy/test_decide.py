@@ -494,7 +494,22 @@ def test_sources_name_inclusion_and_group():
         "group_roles": [("g1", "r3", None)],
         "includes": {("r3", "r2"), ("r2", "r1")},
     }
-    assert decision_of(world).sources == {"a.write": "role R3 (includes R2 -> R1) through group G1"}
+    source = {"a.write": "role R3 (includes R2 -> R1) through group G1"}
+    assert decision_of(world).sources == source
+    assert decision_of(world, requires={"r1": {"acr": {"mfa"}}}).sources == source
+
+
+def test_of_ways_that_lack_the_same_the_first_is_told():
+    """S15: so equal inputs send a person to the same sign-in."""
+    world = {
+        **GOOD,
+        "user_roles": [("r1", None), ("r2", None)],
+        "role_scopes": {("r1", "res_1", "a.write"), ("r2", "res_1", "a.write")},
+        "requires": {"r1": {"acr": {"key"}}, "r2": {"acr": {"pwd"}}},
+    }
+    decision = decision_of(world)
+    assert decision.removed == {"a.write": "acr_insufficient"}
+    assert required_in(decision) == {"a.write": Requirement(acr=frozenset({"key"}))}
 
 
 def test_the_shortest_way_is_named():

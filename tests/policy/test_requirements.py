@@ -15,6 +15,7 @@ from authz.policy.requirements import (
     is_acr,
     is_implied,
     parse,
+    read_recorded,
     unmet,
     ways_to_meet,
 )
@@ -217,3 +218,20 @@ def test_where_a_sign_in_could_do(requirement, connections, ways):
 def test_names_that_a_request_and_a_challenge_can_carry(text, may_be_one):
     """RFC 9470 section 3."""
     assert is_acr(text) is may_be_one
+
+
+@pytest.mark.parametrize(
+    "requirement",
+    [
+        Requirement(),
+        Requirement(acr=frozenset({"a", "b"})),
+        Requirement(acr=frozenset()),
+        Requirement(max_age=60),
+        Requirement(connection=frozenset({"okta"})),
+        Requirement(frozenset({"a"}), 60, frozenset()),
+    ],
+    ids=str,
+)
+def test_what_was_recorded_is_read_again(requirement):
+    """Item 4: also what nobody meets, which nobody could write."""
+    assert read_recorded(as_json(requirement)) == requirement

@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -432,6 +433,18 @@ def test_a_file_is_written_as_a_person_would(file, text):
     """L10: in a fixed order, so that two exports can be compared line by line."""
     assert dump(file) == text
     assert parse(text) == file
+
+
+def test_a_moment_is_written_in_utc_wherever_this_runs(monkeypatch):
+    """L10."""
+    until = datetime(2026, 12, 31, 1, tzinfo=timezone(timedelta(hours=1)))
+    file = RolesFile({"a": RoleEntry()}, (BindingEntry("a", frozenset({"u"}), until=until),))
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        text = dump(file)
+    time.tzset()
+    assert "until: '2026-12-31T00:00:00Z'" in text
 
 
 def test_a_thousand_levels_of_inclusion_are_refused_without_a_crash():
