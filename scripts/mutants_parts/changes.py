@@ -8,6 +8,7 @@ import ast
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -107,19 +108,17 @@ def changes_of(function: Function) -> list[Change]:
     return found
 
 
-def changed(function: Function, change: Change) -> tuple[Function, ast.AST, ast.AST]:
-    """A copy with the change; beside it the statement as it was and as it is."""
+def changed(function: Function, change: Change) -> tuple[Function, ast.AST]:
+    """A copy with the change, and what is round the change."""
     made = copy.deepcopy(function)
-    nodes = list(walk(made))
-    before = list(walk(function))
-    parent = nodes[change.parent]
+    parent = next(islice(walk(made), change.parent, None))
     node = ast.copy_location(copy.deepcopy(change.node), parent)
     if change.index is None:
         setattr(parent, change.field, node)
     else:
         getattr(parent, change.field)[change.index] = node
     ast.fix_missing_locations(made)
-    return made, before[change.parent], parent
+    return made, parent
 
 
 def _places(

@@ -18,9 +18,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from scripts.mutants_parts.changes import Change, Function, changed, changes_of
+from scripts.mutants_parts.changes import Change, Function, changed, changes_of, walk
 
 _FUTURE = functools.reduce(
     lambda flags, name: flags | getattr(__future__, name).compiler_flag,
@@ -57,7 +58,8 @@ class Mutant:
 
     def described(self) -> tuple[str, str]:
         """The changed place as it was and as it is."""
-        _, before, after = changed(self.function, self.change)
+        before = next(islice(walk(self.function), self.change.parent, None))
+        _, after = changed(self.function, self.change)
         texts = []
         for node in (before, after):
             text = ast.unparse(node)
@@ -96,6 +98,7 @@ class Functions:
 
     def __init__(self, files: set[str]) -> None:
         self._found: dict[tuple[str, str, int], list[types.FunctionType]] = {}
+        self._inside: dict[tuple[str, str], list[types.FunctionType]] = {}
         self._caches = [
             it
             for it in gc.get_objects()
@@ -106,23 +109,20 @@ class Functions:
                 code = it.__code__
                 place = (code.co_filename, code.co_qualname, code.co_firstlineno)
                 self._found.setdefault(place, []).append(it)
+                outer, inside, _ = code.co_qualname.partition(".<locals>.")
+                if inside:
+                    self._inside.setdefault((code.co_filename, outer), []).append(it)
 
     @contextmanager
     def changed_to(self, mutant: Mutant) -> Iterator[None]:
         """The mutant lives inside of this. Raises NotApplicable."""
-        made, _, _ = changed(mutant.function, mutant.change)
+        made, _ = changed(mutant.function, mutant.change)
         line = min([made.lineno, *(it.lineno for it in made.decorator_list)])
         functions = self._found.get((mutant.file, mutant.qualname, line), [])
         if not functions:
             raise NotApplicable("no such function")
         # What an earlier call of the original made, such as an entry of a registry.
-        inside = f"{mutant.qualname}.<locals>."
-        nested = [
-            it
-            for (file, name, _), found in self._found.items()
-            if file == mutant.file and name.startswith(inside)
-            for it in found
-        ]
+        nested = self._inside.get((mutant.file, mutant.qualname), [])
         olds = [
             (it, it.__code__, it.__defaults__, it.__kwdefaults__) for it in (*functions, *nested)
         ]

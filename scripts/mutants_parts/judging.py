@@ -3,24 +3,28 @@
 First every test runs once while it is watched which lines it comes along. Then, for each mutant, the tests that come
 along its lines run, the quickest first, until one fails.
 
-- Tests without a server: in a child of this warm process, so nothing that a mutant does remains. What a test module
-  computes at its import is computed again, where that comes along the mutant.
+- Tests without a server: in a child of this warm process, which takes one after the other as long as the test that
+  noticed passes with the original. What a test module computes at its import is computed again, where that comes along
+  the mutant; then the child ends.
 - Flows: in this process, with the one server that is up, because a thread does not survive a fork. A test that failed
   is run again with the original; if it fails then too, the mutant left something behind, and a new process asks again.
 """
 
 import contextlib
 import gc
+import json
 import os
 import resource
 import signal
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -36,8 +40,12 @@ from scripts.mutants_parts.results import Results, Verdict
 
 AGAIN = 75
 """The exit status that asks for a new process."""
-_KILLED, _SURVIVED, _NOT_APPLICABLE = 10, 11, 12
+_BATCH = 40
+"""Mutants for one child; few enough that little is lost where one ends it."""
 _MEMORY = 6 << 30
+
+
+_Judged = Callable[[Mutant, list[pytest.Item], Verdict], Verdict]
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ class Judge:
         self._deadline: float | None = None
         self._current: Verdict | None = None
         self._noticing: dict[str, Counter[str]] = {}
+        self._is_clean = True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -82,29 +91,39 @@ class Judge:
         self._functions = Functions(files)
         gc.collect()
         gc.freeze()
-        began, done = time.monotonic(), 0
-        for mutant in work.mutants:
-            if time.monotonic() > work.until:
-                break
-            verdict = self._judge(mutant)
-            if verdict.by is not None:
-                self._noticing.setdefault(mutant.qualname, Counter())[verdict.by] += 1
-            work.results.add(verdict)
-            done += 1
-            if done % 100 == 0:
-                times = os.times()
-                print(
-                    f"{done} mutants in {time.monotonic() - began:.0f} s, {times.user + times.system:.0f} s"
-                    f" and {times.children_user + times.children_system:.0f} s of CPU time",
-                    flush=True,
-                )
-        print(f"{done} of {len(work.mutants)} mutants judged", flush=True)
+        self._began = time.monotonic()
+        queue = deque(work.mutants)
+        while queue and time.monotonic() < work.until:
+            if work.in_this_process:
+                verdicts = [self._judge(queue[0], self._judged_here)]
+            else:
+                verdicts = self._judged_by_a_child([*islice(queue, _BATCH)])
+            for verdict in verdicts:
+                queue.popleft()
+                self._keep(verdict, len(work.mutants) - len(queue))
+        print(f"{len(work.mutants) - len(queue)} of {len(work.mutants)} mutants judged", flush=True)
         return True
 
-    def _judge(self, mutant: Mutant) -> Verdict:
+    def _keep(self, verdict: Verdict, done: int) -> None:
+        self._work.results.add(verdict)
+        self._remember(verdict)
+        if done % 100 == 0:
+            times = os.times()
+            own, others = times.user + times.system, times.children_user + times.children_system
+            print(
+                f"{done} mutants in {time.monotonic() - self._began:.0f} s, {own + others:.0f} s of CPU time",
+                flush=True,
+            )
+
+    def _remember(self, verdict: Verdict) -> None:
+        if verdict.by is not None:
+            function = verdict.key.rpartition(":")[0]
+            self._noticing.setdefault(function, Counter())[verdict.by] += 1
+
+    def _judge(self, mutant: Mutant, judged: _Judged) -> Verdict:
         covering = self._covering.tests_for(mutant)
-        # What noticed the last change of this function will most likely notice this one.
-        often = self._noticing.get(mutant.qualname, Counter())
+        # What noticed other changes of this function will most likely notice this one.
+        often = self._noticing.get(mutant.key.rpartition(":")[0], Counter())
         covering.sort(key=lambda item: -often[item.nodeid])
         verdict = Verdict(mutant.key, "survived", self._work.name, covering=len(covering))
         if not covering:
@@ -117,57 +136,70 @@ class Judge:
             if seconds > self._work.seconds:
                 break
             chosen.append(item)
-        verdict = replace(verdict, ran=len(chosen))
         try:
-            if self._work.in_this_process:
-                return self._judged_here(mutant, chosen, verdict)
-            return self._judged_by_a_child(mutant, chosen, verdict)
+            return judged(mutant, chosen, replace(verdict, ran=len(chosen)))
         except NotApplicable:
             return replace(verdict, status="inapplicable")
 
     # -- in a child ---------------------------------------------------------------------------------------
 
-    def _judged_by_a_child(
-        self, mutant: Mutant, chosen: list[pytest.Item], verdict: Verdict
-    ) -> Verdict:
+    def _judged_by_a_child(self, batch: Sequence[Mutant]) -> list[Verdict]:
+        """Verdicts on the first of these, on one at least: a child ends early where it is not sure of the next."""
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             with contextlib.suppress(BaseException):
-                _be_mortal(self._covering.seconds(chosen))
-                gc.disable()
-                try:
-                    with self._functions.changed_to(mutant):
-                        killer = self._killer_among(chosen, mutant)
-                except NotApplicable:
-                    os._exit(_NOT_APPLICABLE)
-                os.write(writing, (killer or "").encode())
-                os._exit(_SURVIVED if killer is None else _KILLED)
-            os._exit(_KILLED)  # it ended even pytest
+                _be_mortal()
+                with os.fdopen(writing, "w") as pipe:
+                    self._judge_as_a_child(batch, pipe)
+                os._exit(0)
+            os._exit(1)
         os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            killer = pipe.read().decode() or None
+        with os.fdopen(reading) as lines:
+            verdicts = [Verdict(**json.loads(line)) for line in lines]
         _, status = os.waitpid(child, 0)
-        if os.WIFSIGNALED(status):
-            return replace(verdict, status="timeout")
-        if os.WEXITSTATUS(status) == _NOT_APPLICABLE:
-            raise NotApplicable(mutant.key)
-        if os.WEXITSTATUS(status) == _SURVIVED:
-            return verdict
-        return replace(verdict, status="killed", by=killer)
+        if status != 0 or not verdicts:
+            # The next one ended the child: pytest with it, or its time.
+            word = "timeout" if os.WIFSIGNALED(status) else "killed"
+            verdicts.append(Verdict(batch[len(verdicts)].key, word, self._work.name))
+        return verdicts
 
-    def _killer_among(self, chosen: list[pytest.Item], mutant: Mutant) -> str | None:
-        for module in modules_of(chosen):
-            file = str(module.__file__)
-            if self._covering.is_at_import(file, mutant):
-                try:
-                    compute_again(module, module.__dict__)
-                except Exception:
-                    return file
-        for number, item in enumerate(chosen):
-            if not passes(item, after(chosen, number)):
-                return item.nodeid
-        return None
+    def _judge_as_a_child(self, batch: Sequence[Mutant], pipe: TextIO) -> None:
+        for number, mutant in enumerate(batch):
+            self._is_clean = True
+            verdict = self._judge(mutant, self._judged_as_a_child)
+            if number and verdict.status == "killed" and not self._is_clean:
+                return  # perhaps by what an earlier one left: a new child asks again
+            self._remember(verdict)
+            pipe.write(json.dumps(asdict(verdict)) + "\n")
+            pipe.flush()
+            if not self._is_clean:
+                return
+
+    def _judged_as_a_child(
+        self, mutant: Mutant, chosen: list[pytest.Item], verdict: Verdict
+    ) -> Verdict:
+        seconds = self._covering.seconds(chosen)
+        signal.setitimer(signal.ITIMER_PROF, 3 + 8 * seconds)
+        signal.setitimer(signal.ITIMER_REAL, 60 + 30 * seconds)
+        failed = None
+        with self._functions.changed_to(mutant):
+            for module in modules_of(chosen):
+                file = str(module.__file__)
+                if self._covering.is_at_import(file, mutant):
+                    self._is_clean = False
+                    try:
+                        compute_again(module, module.__dict__)
+                    except Exception:
+                        return replace(verdict, status="killed", by=file)
+            for number, item in enumerate(chosen):
+                if not passes(item, after(chosen, number)):
+                    failed = item
+                    break
+        if failed is None:
+            return verdict
+        self._is_clean = self._is_clean and passes(failed, None)
+        return replace(verdict, status="killed", by=failed.nodeid)
 
     # -- in this process ----------------------------------------------------------------------------------
 
@@ -210,11 +242,10 @@ class Judge:
                 self._leave(current)
 
 
-def _be_mortal(seconds: float) -> None:
+def _be_mortal() -> None:
+    gc.disable()
     for number in (signal.SIGPROF, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_PROF, 3 + 8 * seconds)
-    signal.setitimer(signal.ITIMER_REAL, 60 + 30 * seconds)
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
