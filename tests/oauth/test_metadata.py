@@ -40,6 +40,7 @@ def test_everything_this_issuer_offers_and_nothing_else():
         "userinfo_endpoint": f"{ISSUER}/userinfo",
         "introspection_endpoint": f"{ISSUER}/introspect",
         "revocation_endpoint": f"{ISSUER}/revoke",
+        "revocation_feed_endpoint": f"{ISSUER}/revocation_feed",
         "pushed_authorization_request_endpoint": f"{ISSUER}/par",
         "revocation_feed_endpoint": f"{ISSUER}/revocation_feed",
         "require_pushed_authorization_requests": False,
