@@ -77,4 +77,7 @@ def _grouped(report: Report) -> Iterator[tuple[str, Sequence[Result]]]:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    """What a server said must not become markup of the document."""
+    for sign, written in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|")):
+        text = text.replace(sign, written)
+    return text

@@ -51,6 +51,9 @@ class FakeServer:
     addresses: dict[str, str] = field(default_factory=dict)
     keys: dict[str, ECKey] = field(default_factory=dict)
     fetched_at: float = float("-inf")
+    proofs: list[str] = field(default_factory=list)
+    """The `DPoP` headers of the request under way; requests with proofs come one by one."""
+    jkt: str | None = None
 
     def has(self, fault: str) -> bool:
         return fault in self.faults
@@ -59,6 +62,7 @@ class FakeServer:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body, more = b"", True
+        self.proofs = [v.decode() for n, v in scope["headers"] if n.lower() == b"dpop"]
         while more:
             message = await receive()
             body += message.get("body", b"")
@@ -96,6 +100,8 @@ class FakeServer:
             "grant_types_supported": [] if self.has("silent") else [JWT_BEARER],
             "authorization_grant_profiles_supported": [] if self.has("silent") else [PROFILE],
         }
+        if not self.has("no dpop"):
+            document["dpop_signing_alg_values_supported"] = ["ES256"]
         return document | ({"trusted_issuers": list(self.trusted)} if self.has("leak") else {})
 
     def _form(
@@ -133,6 +139,7 @@ class FakeServer:
         if self.has("burns"):
             self._spend(claims)
         await self._verify(text, header, claims)
+        self.jkt = self._proved()
         self._check_names(header, claims, client)
         self._check_times(claims)
         subject = self._subject(claims)
@@ -255,13 +262,34 @@ class FakeServer:
             if not is_text and not self.has(name):
                 raise Refused(GRANT, name)
         if "cnf" in claims and not self.has("cnf"):
-            raise Refused(GRANT, "cnf")
+            bound = claims["cnf"]
+            if not isinstance(bound, dict) or bound.keys() != {"jkt"} or self.jkt is None:
+                raise Refused(GRANT, "cnf")
+            if bound["jkt"] != self.jkt and not self.has("cnf of another key"):
+                raise Refused(GRANT, "cnf")
         if "aud_tenant" in claims and not self.has("aud_tenant"):
             raise Refused(GRANT, "aud_tenant")
         if "authorization_details" in claims and not self.has("details"):
             raise Refused("invalid_authorization_details")
         if "sub_id" in claims and not self.has("sub_id"):
             raise Refused(GRANT, "sub_id")
+
+    def _proved(self) -> str | None:
+        """The thumbprint of the key of a good proof (RFC 9449 §4.3)."""
+        if not self.proofs or self.has("no dpop"):
+            return None
+        header, claims = self._parts(self.proofs[0])
+        key = ECKey.import_key(header["jwk"])
+        signed, _, encoded = self.proofs[0].rpartition(".")
+        verifier = jws.JWSRegistry.algorithms["ES256"]
+        good = verifier.verify(signed.encode(), _decode(encoded), key)
+        good &= claims["htm"] == "POST" or self.has("htm")
+        good &= claims["htu"] == f"{self.issuer}/token" or self.has("htu")
+        good &= claims["jti"] not in self.spent or self.has("proof replay")
+        if not good:
+            raise Refused("invalid_dpop_proof")
+        self.spent.add(claims["jti"])
+        return key.thumbprint()
 
     def _trust(self, claims: Mapping[str, Any]) -> str | None:
         issuer = claims.get("iss")
@@ -385,7 +413,12 @@ class FakeServer:
             "jti": hashlib.sha256(f"{claims.get('jti')}{now}".encode()).hexdigest(),
             "iat": now,
             "exp": now + seconds,
+            **{name: claims[name] for name in ("auth_time", "acr", "amr") if name in claims},
         }
+        if self.has("other acr") and "acr" in said:
+            said["acr"] = "urn:lab:weak"
+        if self.jkt is not None and not self.has("unbound"):
+            said["cnf"] = {"jkt": self.jkt}
         header = {"alg": "ES256", "typ": "JWT" if self.has("kind") else "at+jwt", "kid": "fake"}
         signed = f"{_encode(json.dumps(header).encode())}.{_encode(json.dumps(said).encode())}"
         signer = ECKey.generate_key("P-256") if self.has("other key") else self.key
@@ -395,11 +428,13 @@ class FakeServer:
             "access_token": hashlib.sha256(token.encode()).hexdigest()
             if self.has("opaque")
             else token,
-            "token_type": "bound" if self.has("odd answer") else "Bearer",
+            "token_type": "Bearer" if self.jkt is None or self.has("plain type") else "DPoP",
             "expires_in": seconds,
             "scope": said["scope"],
             "resource": resource,
         }
+        if self.has("odd answer"):
+            answer["expires_in"] = "600"
         if self.has("untold"):
             answer = {n: v for n, v in answer.items() if n not in ("scope", "resource")}
         if self.has("refresh"):
