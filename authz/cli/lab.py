@@ -148,6 +148,7 @@ def run_(
         target = lab_target.describe(
             issuer=issuer,
             resource=resource or lab.resource,
+            is_labs_server=resource in (None, lab.resource),
             client=lab_target.credentials(client_id, auth, client_secret_from, key),
             scopes=scope,
             withheld=withheld,

@@ -184,6 +184,7 @@ def _add_clients(
     return Target(
         issuer=issuer,
         resource=lab.resource,
+        is_labs_server=True,
         client=made("lab-client", main),
         scopes=(READ, WRITE),
         withheld=WITHHELD,

@@ -54,6 +54,7 @@ def describe(
     *,
     issuer: str,
     resource: str,
+    is_labs_server: bool,
     client: Credentials,
     scopes: list[str] | None,
     withheld: str | None,
@@ -69,6 +70,7 @@ def describe(
     return Target(
         issuer=issuer,
         resource=resource,
+        is_labs_server=is_labs_server,
         client=client,
         scopes=tuple(scopes or (READ, WRITE)),
         withheld=withheld or (None if scopes else WITHHELD),
@@ -83,10 +85,10 @@ def credentials(client_id: str, method: str, reference: str | None, key: Key) ->
     """A client with its secret, or with the key of the lab's client. Raises Invalid."""
     if method not in METHODS:
         raise Invalid(f"the method {method!r} is not one of {', '.join(METHODS)}")
-    if method == "private_key_jwt":
+    if method in ("private_key_jwt", "none"):
         if reference is not None:
-            raise Invalid(f"{client_id} has the lab's key, so it has no secret")
-        return Credentials(client_id, method, key=key)
+            raise Invalid(f"{client_id} authenticates with {method}, so it has no secret")
+        return Credentials(client_id, method, key=key if method == "private_key_jwt" else None)
     if reference is None:
         raise Invalid(f"{client_id} authenticates with {method}: say where its secret is")
     try:

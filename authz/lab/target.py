@@ -12,7 +12,7 @@ from authz import entropy
 from authz.clock import numeric_date
 from authz.lab import forge
 
-METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
+METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 Fields = list[tuple[str, str]]
 
@@ -71,6 +71,8 @@ class Target:
     client: Credentials
     scopes: tuple[str, ...]
     """What the lab's people may have at the MCP server."""
+    is_labs_server: bool = False
+    """The MCP server is the lab's own, of whose tools it knows."""
     withheld: str | None = None
     """A scope the MCP server has and the lab's people may not have."""
     other_resource: str | None = None

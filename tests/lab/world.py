@@ -54,6 +54,7 @@ def at_fake(
             described = {
                 "issuer": own.url,
                 "resource": lab.resource,
+                "is_labs_server": True,
                 "client": clients["lab-client"],
                 "scopes": (READ, WRITE),
                 "withheld": WITHHELD,

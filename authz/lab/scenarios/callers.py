@@ -1,10 +1,11 @@
 """Through whom: the client proves itself, and an assertion is good for one client alone."""
 
-from authz.lab.bench import Bench
+from authz.lab.bench import JWT_BEARER, Bench
 from authz.lab.judgement import Failed, NotOffered, claims_of, granted, refused
 from authz.lab.scenario import Level, Scenario
 from authz.lab.target import Credentials
 
+_GRANT = ("grant_type", JWT_BEARER)
 _CLIENT = frozenset({"invalid_client"})
 _UNPROVEN = frozenset({"invalid_client", "invalid_request", "unauthorized_client"})
 _TWO = frozenset({"invalid_request", "invalid_client"})
@@ -12,6 +13,7 @@ _UNAUTHORIZED = frozenset({"unauthorized_client", "invalid_client", "invalid_gra
 
 
 async def _refuses_wrong_secret(bench: Bench) -> str:
+    _authenticates(bench)
     await bench.control()
     thief = bench.target.client.wrong(bench.idp.stranger)
     answer = await bench.redeem(bench.statement().sign(), by=thief)
@@ -22,6 +24,7 @@ async def _refuses_wrong_secret(bench: Bench) -> str:
 
 
 async def _refuses_no_secret(bench: Bench) -> str:
+    _authenticates(bench)
     await bench.control()
     bare = Credentials(bench.target.client.client_id)
     return refused(await bench.redeem(bench.statement().sign(), by=bare), _UNPROVEN)
@@ -29,12 +32,7 @@ async def _refuses_no_secret(bench: Bench) -> str:
 
 async def _refuses_nobody(bench: Bench) -> str:
     await bench.control()
-    answer = await bench.post(
-        [
-            ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
-            ("assertion", bench.statement().sign()),
-        ]
-    )
+    answer = await bench.post([_GRANT, ("assertion", bench.statement().sign())])
     return refused(answer, _UNPROVEN)
 
 
@@ -44,10 +42,7 @@ async def _refuses_two_methods(bench: Bench) -> str:
         raise NotOffered("the client has no secret that could be sent twice")
     await bench.control()
     twice = [("client_id", client.client_id), ("client_secret", client.secret)]
-    pairs = [
-        ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
-        ("assertion", bench.statement().sign()),
-    ]
+    pairs = [_GRANT, ("assertion", bench.statement().sign())]
     answer = await bench.post([*pairs, *twice], {"Authorization": client.basic()})
     return refused(answer, _TWO)
 
@@ -102,6 +97,11 @@ async def _is_no_password(bench: Bench) -> str:
     token = await bench.control()
     claims_of(token)
     return refused(await bench.redeem(token.access_token))
+
+
+def _authenticates(bench: Bench) -> None:
+    if bench.target.client.method == "none":
+        raise NotOffered("the client has nothing to prove itself with")
 
 
 SCENARIOS: tuple[Scenario, ...] = (

@@ -95,7 +95,10 @@ async def _is_of_its_kind(bench: Bench) -> str:
 async def _verifies(bench: Bench) -> str:
     answer = await bench.control()
     claims_of(answer)
-    published = await bench.get(str(bench.metadata.get("jwks_uri")))
+    url = bench.metadata.get("jwks_uri")
+    if not isinstance(url, str):
+        raise NotOffered("no `jwks_uri` is published, so nobody but the server verifies its tokens")
+    published = await bench.get(url)
     profile = Profile(
         typ=frozenset({"at+jwt", "jwt", None}),
         algorithms=ASYMMETRIC,

@@ -26,7 +26,7 @@ async def _needs_token(bench: Bench) -> str:
 
 async def _opens(bench: Bench) -> str:
     token = await bench.control()
-    if _has_sample(bench):
+    if bench.target.is_labs_server:
         claims_of(token)  # all that it understands
     answer = await bench.call(token.access_token, "initialize", _HELLO)
     _reached(answer)
@@ -67,14 +67,8 @@ def _reached(answer: Answer) -> None:
         raise NotOffered(f"the MCP server cannot be reached from here ({answer.problem})")
 
 
-def _has_sample(bench: Bench) -> bool:
-    """The MCP server is the lab's, of whose tools we know."""
-    scopes = set(bench.target.scopes)
-    return READ in scopes and scopes <= set(TOOLS.values())
-
-
 def _is_sample(bench: Bench) -> None:
-    if not _has_sample(bench):
+    if not bench.target.is_labs_server or READ not in bench.target.scopes:
         raise NotOffered("the MCP server is not the lab's, so nobody knows its tools")
 
 
