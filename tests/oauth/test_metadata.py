@@ -42,7 +42,6 @@ def test_everything_this_issuer_offers_and_nothing_else():
         "revocation_endpoint": f"{ISSUER}/revoke",
         "revocation_feed_endpoint": f"{ISSUER}/revocation_feed",
         "pushed_authorization_request_endpoint": f"{ISSUER}/par",
-        "revocation_feed_endpoint": f"{ISSUER}/revocation_feed",
         "require_pushed_authorization_requests": False,
         "scopes_supported": ["offline_access"],
         "response_types_supported": ["code"],
