@@ -17,7 +17,7 @@ from authz import __version__, entropy, settings
 from authz.jobs import JobRunner
 from authz.services import open_services
 from authz.telemetry.logging import configure
-from authz.web import health, scim, signals
+from authz.web import health, scim, signals, ssf
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
 from authz.web.login import federation
@@ -109,6 +109,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         revocation_feed,
         status_list,
         signals,
+        ssf,
         par,
         authorize,
         login,

@@ -245,6 +245,7 @@ class Limits:
             "revoke": busy,
             "revocation_feed": busy,
             "status_list": busy,
+            "ssf": busy,
             "userinfo": busy,
             "outcomes": busy,
             "par": pushes,

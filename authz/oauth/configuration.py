@@ -49,6 +49,7 @@ from authz.policy import Ceiling, client_ceiling, requirements
 from authz.policy import snapshot as policy_snapshot
 from authz.policy.agents import Agent, Agents
 from authz.policy.openid import userinfo_resource
+from authz.policy.signals import ssf_resource
 from authz.policy.snapshot import Policy, Resource, Scope, build
 from authz.tenants import Tenant, issuer_of
 
@@ -370,7 +371,10 @@ def _build(
                     for _, connection_id, slug_, status_ in _of(rows["connections"], id_)
                 ],
                 mappings=[row[1:] for row in _of(rows["mappings"], id_)],
-                builtin=[userinfo_resource(issuer_of(issuer, slug))],
+                builtin=[
+                    userinfo_resource(issuer_of(issuer, slug)),
+                    ssf_resource(issuer_of(issuer, slug)),
+                ],
             ),
             keys=unseal(
                 (

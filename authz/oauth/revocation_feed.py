@@ -106,11 +106,7 @@ class RevocationFeed:
 
 def _admit(caller: Caller, facts: Facts, now: datetime) -> Outcome:  # noqa: ARG001
     """In the lane, so on the configuration that is true now."""
-    own = frozenset(
-        it.id
-        for it in caller.configuration.policy.resources.values()
-        if it.client_id == caller.client.id
-    )
+    own = caller.configuration.policy.resources_of(caller.client.id)
     if not own:
         raise UnauthorizedClient(
             "the feed is for MCP servers; this client is named by none",

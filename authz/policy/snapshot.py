@@ -151,6 +151,10 @@ class Policy:
         connection = self.connections.get(connection_id or "")
         return None if connection is None else connection.slug
 
+    def resources_of(self, client_id: str) -> frozenset[str]:
+        """The MCP servers that ask about their tokens as this client, by id."""
+        return frozenset(it.id for it in self.resources.values() if it.client_id == client_id)
+
     def find_resource(self, canonical: str) -> Resource | None:
         """The MCP server with this canonical identifier."""
         return self.by_canonical.get(canonical)

@@ -32,6 +32,7 @@ from authz.oauth.revocation import Revocation
 from authz.oauth.revocation_feed import RevocationFeed
 from authz.oauth.status_lists import StatusLists
 from authz.oauth.token import TokenEndpoint
+from authz.oauth.transmitting.transmitter import Transmitter
 from authz.oauth.userinfo import UserInfo
 from authz.oauth.workload_assertions import WorkloadAssertions
 from authz.revocations.hub import FeedHub
@@ -71,6 +72,7 @@ class Edge:
     revocation: Revocation
     revocation_feed: RevocationFeed
     status_lists: StatusLists
+    transmitter: Transmitter
     devices: DeviceAuthorization
     userinfo: UserInfo
     local_login: LocalLogin
@@ -139,6 +141,7 @@ def make_edge(services: Services) -> Edge:
         Authorities() if issuers is None else Authorities.load(issuers),
     )
     own_tokens = OwnTokens()
+    hub = FeedHub(services.database, services.clock)
     tools = Tools(services.network, services.documents, secretstores.resolve)
     return Edge(
         services=services,
@@ -153,9 +156,8 @@ def make_edge(services: Services) -> Edge:
         push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),
         revocation=Revocation(channel, own_tokens, services.clock),
-        revocation_feed=RevocationFeed(
-            channel, FeedHub(services.database, services.clock), services.clock
-        ),
+        revocation_feed=RevocationFeed(channel, hub, services.clock),
+        transmitter=Transmitter(channel, own_tokens, hub, services.database, services.clock),
         status_lists=StatusLists(
             channel, services.database, services.configurations, services.clock
         ),

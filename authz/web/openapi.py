@@ -23,7 +23,7 @@ from authz.oauth.status_lists import JWT_TYP as STATUS_TYP
 from authz.oauth.status_slots import PATH as STATUS_PATH
 from authz.policy.openid import USERINFO_PATH
 from authz.tenants import SLUG_PATTERN
-from authz.web import openapi_scim
+from authz.web import openapi_scim, openapi_ssf
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -66,12 +66,13 @@ def description() -> Part:
             f"{_TENANT}/register/{{client_id}}": _own_registration(),
             f"{_TENANT}/federation/{{connection}}/backchannel-logout": {"post": _logout()},
             f"{_TENANT}/signals/{{stream}}": {"post": _signal()},
+            **openapi_ssf.paths(_TENANT, _SLUG),
             **openapi_scim.paths(_TENANT, _SLUG),
             "/health/live": {"get": _health("live", "200")},
             "/health/ready": {"get": _health("ready", "200", "503")},
         },
         "components": {
-            "schemas": {**_SCHEMAS, **openapi_scim.SCHEMAS},
+            "schemas": {**_SCHEMAS, **openapi_scim.SCHEMAS, **openapi_ssf.SCHEMAS},
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic"},
                 "bearer": {"type": "http", "scheme": "bearer"},

@@ -1,7 +1,7 @@
 """Answers that are not pages: JSON with the right cache and CORS headers, redirects, and OAuth errors."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.responses import Response
@@ -26,6 +26,12 @@ def json_answer(
         media_type="application/json",
         headers={**_NO_STORE, **CORS, **(headers or {})},
     )
+
+
+def json_list(body: Sequence[Mapping[str, Any]]) -> Response:
+    """The same of several."""
+    text = json.dumps(body, separators=(",", ":"))
+    return Response(text, media_type="application/json", headers={**_NO_STORE, **CORS})
 
 
 def no_content() -> Response:

@@ -258,10 +258,43 @@ def test_what_succeeds_is_answered_as_described(open_, known):
         answered(name, plain.get(f"{base}{path}", headers=again), 304)
     answered("health_live", plain.get(f"{base}/health/live"))
     answered("health_ready", plain.get(f"{base}/health/ready"))
+    _transmit(open_, http, plain, answered)
     _provision(scim.directory(open_), answered)
     assert seen == OPERATIONS.keys()
     http.close()
     plain.close()
+
+
+def _transmit(harness, http, plain, answered):
+    """Every operation of Shared Signals once."""
+    issuer = harness.issuer
+    fields = {"grant_type": "client_credentials", "resource": f"{issuer}/ssf"}
+    token = http.post(f"{issuer}/token", data=fields).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def done(name, method, path, status=200, **sent):
+        url = f"{issuer}/ssf/{path}"
+        return answered(f"ssf_{name}", plain.request(method, url, headers=headers, **sent), status)
+
+    first = answered(
+        "ssf_configuration",
+        plain.get(f"{harness.server.base}/.well-known/ssf-configuration/t/{harness.slug}"),
+    )
+    assert first.json()["issuer"] == issuer
+    made = done("create", "POST", "streams", 201, json={"description": "here"}).json()
+    one = {"stream_id": made["stream_id"]}
+    done("read", "GET", "streams")
+    done("read", "GET", "streams", params=one)
+    done("update", "PATCH", "streams", json={**one, "description": "there"})
+    done("replace", "PUT", "streams", json=one)
+    done("read_status", "GET", "status", params=one)
+    done("set_status", "POST", "status", json={**one, "status": "enabled"})
+    subject = {"format": "iss_sub", "iss": issuer, "sub": "usr_unknown"}
+    done("add_subject", "POST", "subjects/add", json={**one, "subject": subject})
+    done("remove_subject", "POST", "subjects/remove", 204, json={**one, "subject": subject})
+    done("verify", "POST", "verify", 204, json={**one, "state": "x"})
+    done("poll", "POST", f"poll/{made['stream_id']}", json={"returnImmediately": True})
+    done("delete", "DELETE", "streams", 204, params=one)
 
 
 def _provision(directory, answered):

@@ -37,6 +37,7 @@ from authz.db.models.session import Session
 from authz.db.models.signing_key import SigningKey
 from authz.db.models.tenant import Tenant
 from authz.db.models.token import IssuedToken, TokenFamily
+from authz.db.models.transmission import EventStream
 from authz.db.models.trust import TrustedIssuer
 from authz.db.models.user import Group, GroupMember, User
 
@@ -58,6 +59,7 @@ __all__ = [
     "Departure",
     "DeviceCode",
     "Domain",
+    "EventStream",
     "Group",
     "GroupMapping",
     "GroupMember",

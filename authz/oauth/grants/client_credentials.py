@@ -18,6 +18,8 @@ from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.grants.shared import refuse_without_person
 from authz.oauth.issuing import Grounds, mint
 from authz.policy import Subject, decide
+from authz.policy.signals import SSF_ID
+from authz.policy.snapshot import Resource
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class ClientCredentialsGrant:
     def decide(self, request: TokenRequest, facts: Facts, now: datetime) -> Outcome:  # noqa: ARG002
         """Policy alone says what the client gets."""
         policy, client = request.configuration.policy, request.client
-        resource = read_resource(request.params, policy)
+        resource = _signals(request) or read_resource(request.params, policy)
         asked = read_scopes(request.params)
         refuse_without_person(resource)
         check_scopes(asked.resource, resource)
@@ -70,3 +72,12 @@ class ClientCredentialsGrant:
             ),
         )
         return mint(request, grounds, decision, grant_type=self.grant_type, now=now)
+
+
+def _signals(request: TokenRequest) -> Resource | None:
+    """The management of event streams, which only clients of MCP servers can ask for, and only here (SSF-05)."""
+    policy = request.configuration.policy
+    resource = policy.resources.get(SSF_ID)
+    if resource is None or request.params.find("resource") != resource.identifier:
+        return None
+    return resource if policy.resources_of(request.client.id) else None

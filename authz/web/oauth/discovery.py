@@ -21,6 +21,8 @@ from authz.oauth.metadata import (
     WELL_KNOWN,
     document,
 )
+from authz.oauth.transmitting import metadata as transmitting
+from authz.oauth.transmitting.metadata import WELL_KNOWN as SSF
 from authz.tenants import DEFAULT_SLUG
 from authz.web.edge import TENANT_PATH, Edge
 from authz.web.responses import CORS, json_answer, preflight
@@ -54,6 +56,10 @@ def routes(edge: Edge) -> list[Route]:
     made: list[Route] = []
     for path in found:
         made += _served(edge, path, _metadata, METADATA_MAX_AGE_SECONDS)
+    found = [f"/.well-known/{SSF}{base}", f"/.well-known/{SSF}{base}{TENANT_PATH}"]
+    found.append(f"{base}{TENANT_PATH}/.well-known/{SSF}")
+    for path in found:
+        made += _served(edge, path, _transmitter, METADATA_MAX_AGE_SECONDS)
     for prefix in (base, f"{base}{TENANT_PATH}"):
         made += _served(edge, f"{prefix}/jwks", _jwks, JWKS_MAX_AGE_SECONDS)
     return made
@@ -61,6 +67,10 @@ def routes(edge: Edge) -> list[Route]:
 
 def _metadata(edge: Edge, configuration: TenantConfiguration) -> bytes:
     return document(configuration.tenant, configuration.policy, edge.services.settings)
+
+
+def _transmitter(_: Edge, configuration: TenantConfiguration) -> bytes:
+    return transmitting.document(configuration.tenant.issuer)
 
 
 def _jwks(edge: Edge, configuration: TenantConfiguration) -> bytes:
