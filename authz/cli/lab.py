@@ -1,32 +1,27 @@
 """`authz lab`: is an authorization server, anybody's, right about identity assertions (ID-JAG, MCP EMA)?"""
 
 import asyncio
-import os
-import signal
-import tempfile
-from collections import Counter
-from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from authz.cli import values
+from authz.cli import lab_work, values
 from authz.cli.output import cell, table
 from authz.cli.run import DONE, REFUSED, Result, Run, command, group
+from authz.clock import system_clock
 from authz.lab import report as rendering
 from authz.lab.applications import READ, WITHHELD, WRITE
-from authz.lab.bench import Bench
-from authz.lab.examination import Report, choose, examine
-from authz.lab.examination import Result as Tried
+from authz.lab.defects import DEFECTS
 from authz.lab.laboratory import PORT, Laboratory, bench_at, way_home
 from authz.lab.scenarios import GROUPS
 from authz.lab.serving import listening
-from authz.lab.target import METHODS
+from authz.lab.target import METHODS, Credentials, Target
 
-app = group("Try identity assertions (ID-JAG) at an authorization server: run, up, list.")
+app = group(
+    "Try identity assertions (ID-JAG) at an authorization server: run, up, assertion, list."
+)
 _ISSUER = "The server under test, letter by letter."
 _FOLDER = Path("authz-lab")
 _Folder = Annotated[
@@ -51,8 +46,6 @@ _File = Annotated[
         help="Write the report there as well.", metavar="FILE", dir_okay=False, show_default=False
     ),
 ]
-_OWN_PATIENCE = timedelta(hours=2)
-"""Where the lab has the clock of the server under test."""
 
 
 @command(app, "run", tenant=False)
@@ -135,11 +128,11 @@ def run_(
     """Try everything and report; exit code 1 when something fails that the texts demand."""
     from authz.cli import lab_target
 
-    examining = _examining(run, only or [])
+    examining = lab_work.examining(run, only or [])
     if with_server:
         if issuer is not None or client_id is not None:
             raise typer.BadParameter("--with-server brings its issuer and its clients along")
-        found = _at_own_server(examining)
+        found = lab_work.examine_own_server(examining)
     else:
         if issuer is None or client_id is None:
             raise typer.BadParameter("say --issuer and --client-id, or --with-server")
@@ -163,16 +156,16 @@ def run_(
                     lab.idp,
                     home,
                     ca_file=ca_file,
-                    proxy=_proxy(run),
+                    proxy=lab_work.find_proxy(run),
                     patience=values.duration(patience),
                 )
             )
-            found = asyncio.run(_while_up(lab, port, bench, examining))
+            found = asyncio.run(lab_work.examine_while_up(lab, port, bench, examining))
     for path, render in ((markdown, rendering.as_markdown), (junit, rendering.as_junit)):
         if path is not None:
             values.write_text(path, render(found))
     text = f"\n{cell(rendering.summary(found))}"
-    return Result(_value(found), text, DONE if found.is_well else REFUSED)
+    return Result(lab_work.as_value(found), text, DONE if found.is_well else REFUSED)
 
 
 @command(app, "up", tenant=False)
@@ -193,10 +186,53 @@ def up(
         with listening(port) as idp, listening(port + 1) as mcp:
             async with lab.on(idp, mcp, issuer):
                 typer.echo(told, err=run.as_json)
-                await _until_stopped()
+                await lab_work.wait_for_signal()
 
     asyncio.run(stay())
     return Result({"stopped": True}, "Stopped.")
+
+
+@command(app, "assertion", tenant=False)
+def assertion(
+    run: Run,  # noqa: ARG001 - every command is handed it
+    issuer: Annotated[str, typer.Option(help=_ISSUER, metavar="URL")],
+    client_id: Annotated[str, typer.Option(help="Who may redeem it.", metavar="ID")],
+    defect: Annotated[
+        str | None,
+        typer.Option(
+            help="What is wrong with it: a scenario of refused assertions.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
+    resource: Annotated[
+        str | None,
+        typer.Option(
+            help="The MCP server; the lab's own unless said.", metavar="URL", show_default=False
+        ),
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{READ}, {WRITE} unless said; repeat for more.", show_default=False),
+    ] = None,
+    folder: _Folder = _FOLDER,
+    port: _Port = PORT,
+    public_url: _Public = None,
+) -> Result:
+    """Print one assertion, good for five minutes or with a defect, to try by hand."""
+    lab = Laboratory.open(folder, port, public_url)
+    target = Target(
+        issuer=issuer,
+        resource=resource or lab.resource,
+        client=Credentials(client_id),
+        scopes=tuple(scope or (READ, WRITE)),
+    )
+    made = lab.idp.statement(target, f"{issuer}/token", system_clock())
+    found = [it for it in DEFECTS if it.name == defect]
+    if defect is not None and not found:
+        raise typer.BadParameter(f"there is no defect {defect!r}; `authz lab list` shows them")
+    text = found[0].make(made) if found else made.sign()
+    return Result({"assertion": text, "defect": defect}, text)
 
 
 @command(app, "list", tenant=False)
@@ -216,83 +252,3 @@ def list_(run: Run) -> Result:  # noqa: ARG001 - every command is handed it
         for it in found
     ]
     return Result(lines, table(("SCENARIO", "LEVEL", "HOW IT SHOULD BE", "CLAUSE"), rows, empty=""))
-
-
-_Examining = Callable[[Bench], Awaitable[Report]]
-
-
-def _examining(run: Run, only: list[str]) -> _Examining:
-    """The examination, told line by line to people."""
-    try:
-        chosen = choose(only)
-    except KeyError as error:
-        raise typer.BadParameter(
-            f"there is no scenario {error.args[0]!r}; `authz lab list` shows them"
-        ) from None
-    groups: Counter[str] = Counter()
-
-    def told(result: Tried) -> None:
-        if run.as_json:
-            return
-        if not groups[result.group]:
-            typer.echo(f"\n{result.group}" if groups else result.group)
-        groups[result.group] += 1
-        for line in rendering.line(result).splitlines():
-            typer.echo(f"  {line}")
-
-    return lambda bench: examine(bench, chosen, told)
-
-
-async def _while_up(lab: Laboratory, port: int, bench: Bench, examining: _Examining) -> Report:
-    async with lab.up(bench.home, port, bench.target.issuer):
-        return await examining(bench)
-
-
-def _at_own_server(examining: _Examining) -> Report:
-    """With ports, keys, database and clock of its own."""
-    from authz.cli.lab_server import SkippingClock, own_server
-    from authz.telemetry.logging import configure
-
-    # What it thinks of each of these requests is for its operator, whom nobody asked.
-    configure(level="error", style="console")
-    clock = SkippingClock()
-
-    async def work(folder: Path) -> Report:
-        with listening() as idp, listening() as mcp, listening() as own, way_home() as home:
-            lab = Laboratory.at(folder / "lab", idp.url, mcp.url)
-            async with (
-                own_server(folder, lab, own, clock=clock) as target,
-                lab.on(idp, mcp, target.issuer, clock=clock),
-            ):
-                with bench_at(
-                    target, lab.idp, home, clock=clock, sleep=clock.sleep, patience=_OWN_PATIENCE
-                ) as bench:
-                    return await examining(bench)
-
-    with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(work(Path(folder)))
-
-
-async def _until_stopped() -> None:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
-
-
-def _proxy(run: Run) -> str | None:
-    """A configuration is not needed; where there is one, its way out to the internet is the way out."""
-    if run.config or "AUTHZ_CONFIG" in os.environ or Path("authz.toml").is_file():
-        return run.settings.network.proxy
-    return None
-
-
-def _value(found: Report) -> dict[str, Any]:
-    return {
-        "issuer": found.issuer,
-        "resource": found.resource,
-        "well": found.is_well,
-        "counts": found.counts,
-        "scenarios": found.results,
-    }

@@ -20,6 +20,8 @@ _WORDS = {
     "write_note": "Pretends to write a note.",
     "erase_notes": "Pretends to erase all notes.",
 }
+STRANGE_PATH = "/strange"
+"""Where nobody was told to look: before a well-known path, or after it."""
 _MAX_BODY = 64 * 1024
 
 
@@ -28,7 +30,7 @@ class IdpApplication:
 
     def __init__(self, idp: IdentityProvider) -> None:
         self._idp = idp
-        self._fetches = 0
+        self._fetches = {"jwks": 0, "strange": 0}
 
     async def __call__(self, scope: Any, _: Any, send: Any) -> None:
         """Answer one request."""
@@ -36,12 +38,15 @@ class IdpApplication:
         if scope["method"] not in ("GET", "HEAD"):
             await _answer(send, 405, {"error": "method_not_allowed"})
         elif path == "/jwks":
-            self._fetches += 1
+            self._fetches["jwks"] += 1
             await _respond(send, 200, self._idp.read_published(), cache="max-age=60")
         elif path == "/client/jwks":
             await _respond(send, 200, self._idp.read_client_jwks(), cache="max-age=60")
         elif path == "/fetches":
-            await _answer(send, 200, {"jwks": self._fetches})
+            await _answer(send, 200, self._fetches)
+        elif path.startswith(STRANGE_PATH) or path.endswith(STRANGE_PATH):
+            self._fetches["strange"] += 1
+            await _answer(send, 404, {"error": "none"})
         else:
             document = _metadata(self._idp, path)
             await _answer(send, 404 if document is None else 200, document or {"error": "none"})

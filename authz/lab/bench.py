@@ -129,8 +129,15 @@ class Bench:
 
     async def count_key_fetches(self) -> int:
         """How often anybody asked for the identity provider's keys."""
+        return await self._count("jwks")
+
+    async def count_strange_fetches(self) -> int:
+        """How often anybody looked where only an assertion pointed to."""
+        return await self._count("strange")
+
+    async def _count(self, what: str) -> int:
         answer = await _fetch(self.home, "GET", f"{self.idp.local_url}/fetches", {}, None)
-        found = answer.document.get("jwks")
+        found = answer.document.get(what)
         if type(found) is not int:
             raise Failed(f"the lab's own identity provider does not answer ({answer.told()})")
         return found

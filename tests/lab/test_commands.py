@@ -7,14 +7,17 @@ import signal
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
 from authz.cli import app
 from authz.clock import system_clock
 from authz.lab.applications import READ, WITHHELD, WRITE
-from authz.lab.identity_provider import CUSTOMER
+from authz.lab.bench import JWT_BEARER
+from authz.lab.identity_provider import CUSTOMER, IdentityProvider
 from authz.lab.serving import listening, serving
 from tests.lab.fake_server import FakeServer
 from tests.support.postgres import free_port
@@ -133,6 +136,11 @@ def test_what_fails_is_told_with_its_clause_and_the_exit_code(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "why"),
     [
+        (
+            ("assertion", "--issuer", "https://a.example", "--client-id", "c", "--defect", "no"),
+            2,
+            "there is no defect 'no'",
+        ),
         (("run",), 2, "say --issuer and --client-id, or --with-server"),
         (("run", "--with-server", "--issuer", "https://a.example"), 2, "brings its issuer"),
         (("run", "--with-server", "--only", "nonsense"), 2, "authz lab list"),
@@ -171,7 +179,7 @@ def test_what_fails_is_told_with_its_clause_and_the_exit_code(tmp_path):
             "publishes no metadata with a token endpoint",
         ),
     ],
-    ids=["nothing", "both", "only", "secret", "method", "literal", "settings", "nobody"],
+    ids=["defect", "nothing", "both", "only", "secret", "method", "literal", "settings", "nobody"],
 )
 def test_what_cannot_be_run_is_said_in_a_sentence(tmp_path, monkeypatch, arguments, code, why):
     monkeypatch.chdir(tmp_path)
@@ -184,6 +192,36 @@ def test_what_cannot_be_run_is_said_in_a_sentence(tmp_path, monkeypatch, argumen
     assert why in " ".join(found.stderr.replace("│", " ").split())
     if "--settings" in arguments:
         assert "hunter2" not in found.stderr
+
+
+def test_one_assertion_can_be_tried_by_hand(tmp_path):
+    """Good once, and with the defect that was asked for."""
+
+    async def main():
+        port = free_port()
+        told = ("--client-id", "lab-client", "--port", str(port))
+        with listening() as own:
+            server = fake(own.url, port)
+            idp = IdentityProvider.open(
+                tmp_path / "authz-lab", f"http://127.0.0.1:{port}", local_url=""
+            )
+            server.keys, server.fetched_at = {idp.key.kid: idp.key}, system_clock().timestamp()
+            async with serving(server, own), httpx2.AsyncClient(trust_env=False) as http:
+
+                async def redeemed(*more):
+                    code, out, err = await run(
+                        tmp_path, "assertion", "--issuer", own.url, *told, *more
+                    )
+                    assert (code, err) == (0, "")
+                    form = {"grant_type": JWT_BEARER, "assertion": out.strip()}
+                    auth = ("lab-client", quote(SECRET, safe=""))
+                    return await http.post(f"{own.url}/token", data=form, auth=auth)
+
+                return await redeemed(), await redeemed("--defect", "aud-two")
+
+    good, bad = asyncio.run(main())
+    assert good.json()["scope"] == f"{READ} {WRITE}"
+    assert bad.json()["error"] == "invalid_grant"
 
 
 def test_the_list_has_every_scenario_with_its_clause():

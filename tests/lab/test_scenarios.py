@@ -36,6 +36,8 @@ FAULTS = {
         "own key": {"header-jwk"},
         "json form": {"form-json"},
         "crit": {"header-crit"},
+        "fetches keys": {"keys-elsewhere"},
+        "fetches issuers": {"issuer-unasked"},
         "oracle": {"no-oracle"},
     },
     "proofs": {

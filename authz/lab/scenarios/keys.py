@@ -4,6 +4,7 @@ from joserfc.jwk import Key
 
 from authz import entropy
 from authz.lab import forge
+from authz.lab.applications import STRANGE_PATH
 from authz.lab.bench import Bench
 from authz.lab.judgement import Answer, Failed, NotOffered, granted, refused
 from authz.lab.scenario import Scenario
@@ -69,6 +70,27 @@ async def _forgets(bench: Bench) -> str:
     return refused(await bench.redeem(_signed_by(bench, key)))
 
 
+async def _looks_nowhere_for_keys(bench: Bench) -> str:
+    await bench.control()
+    before = await bench.count_strange_fetches()
+    for name in ("jku", "x5u"):
+        header = {name: f"{bench.idp.url}{STRANGE_PATH}/{name}"}
+        refused(await bench.redeem(bench.statement().headed(**header).sign_as_stranger()))
+    if await bench.count_strange_fetches() > before:
+        raise Failed("the server asked an address that a forged assertion named")
+    return "no address in a header is asked"
+
+
+async def _looks_nowhere_for_issuers(bench: Bench) -> str:
+    await bench.control()
+    before = await bench.count_strange_fetches()
+    made = bench.statement(iss=f"{bench.idp.url}{STRANGE_PATH}")
+    refused(await bench.redeem(made.sign_as_stranger()))
+    if await bench.count_strange_fetches() > before:
+        raise Failed("the server asked an issuer that nobody trusts for its metadata")
+    return "no unknown issuer is asked"
+
+
 async def _until_granted(bench: Bench, key: Key) -> tuple[Answer, float]:
     """Tries until it works or patience ends; answers how long that was."""
     waited = 0.0
@@ -93,6 +115,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         "IDJAG-53 EMA-07",
         _CLAUSE,
         _bounds_fetches,
+    ),
+    Scenario(
+        "keys-elsewhere",
+        "Nothing is fetched from where a header points",
+        "IDJAG-53 EMA-07",
+        _CLAUSE,
+        _looks_nowhere_for_keys,
+    ),
+    Scenario(
+        "issuer-unasked",
+        "Nothing is fetched from an issuer that nobody trusts",
+        "IDJAG-51 EMA-20",
+        "RFC 7521 §5.2; ID-JAG §4.1",
+        _looks_nowhere_for_issuers,
     ),
     Scenario("keys-new", "A new key is taken", "IDJAG-53 EMA-07", _CLAUSE, _follows),
     Scenario(
