@@ -17,6 +17,7 @@ from authz.admin.operator import Operator
 from authz.admin.workload_access import access_of, cut_off_fallen
 from authz.db.models import Connection, TrustedIssuer
 from authz.errors import Conflict, Invalid, NotFound
+from authz.oauth.assertion_subjects import check_names
 from authz.oauth.trust import ID_JAG, TrustSettings, check_settings, check_url, settings_of
 from authz.oauth.workload_trust import WORKLOAD, warnings_of
 from authz.oauth.workload_trust import settings_of as settings_of_workloads
@@ -66,6 +67,7 @@ def add(
         if connection is None
         else connections.load(tx, tenant_id, connection)
     )
+    check_names(checked.subject, checked.saml_issuer, row.kind, row.settings)
     entry = TrustedIssuer(
         id=entropy.new_id("tru"),
         tenant_id=tenant_id,
@@ -92,8 +94,10 @@ def change(
     entry, connection = load(tx, tenant_id, slug)
     if entry.kind != ID_JAG:
         raise Conflict(f"{slug} is trusted about workloads")
+    people = tx.get_one(Connection, entry.connection_id)
     merged = {**entry.settings, **settings}
     checked = _checked(tx, tenant_id, {k: v for k, v in merged.items() if v is not None})
+    check_names(checked.subject, checked.saml_issuer, people.kind, people.settings)
     entry.settings, entry.updated_at = checked.as_json(), operator.now
     tx.flush()
     operator.changed(tx, tenant_id, "trust.change", slug, {"settings": dict(settings)})

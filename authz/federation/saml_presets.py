@@ -7,7 +7,6 @@ _MICROSOFT = "http://schemas.microsoft.com"
 _WS_CLAIMS = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
 _FORMATS = "urn:oasis:names:tc:SAML:2.0:nameid-format"
 PERSISTENT = f"{_FORMATS}:persistent"
-TRANSIENT = f"{_FORMATS}:transient"
 
 
 @dataclass(frozen=True)

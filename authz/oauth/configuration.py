@@ -40,6 +40,7 @@ from authz.envelope import Envelope
 from authz.keys import KeyRing, unseal
 from authz.keys.rotation import KeyLife
 from authz.oauth import targets
+from authz.oauth.assertion_subjects import names_of
 from authz.oauth.delegations import Delegation, Delegations
 from authz.oauth.targets import Target, Targets
 from authz.oauth.trust import ID_JAG, Trust, Trusts, settings_of
@@ -139,7 +140,10 @@ QUERIES: Mapping[str, Query] = {
             TrustedIssuer.connection_id,
             TrustedIssuer.issuer,
             TrustedIssuer.settings,
+            Connection.kind.label("connection_kind"),
+            Connection.settings.label("connection_settings"),
         )
+        .join(Connection, Connection.id == TrustedIssuer.connection_id)
         .where(TrustedIssuer.kind == ID_JAG)
         .where(TrustedIssuer.status == "active")
         .where(AnyOf(TrustedIssuer.tenant_id, _TENANTS))
@@ -486,8 +490,12 @@ def _sets(carries: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
 
 def _trusts(rows: list[Row]) -> Trusts:
     by_issuer: dict[str, tuple[Trust, ...]] = {}
-    for _, *names, issuer, settings in sorted(rows, key=lambda row: str(row[2])):
-        trust = Trust(*(*names, issuer, settings_of(settings)))
+    for _, id_, slug, kind, connection_id, issuer, stored, *connection in sorted(
+        rows, key=lambda row: str(row[2])
+    ):
+        settings = settings_of(stored)
+        names = names_of(settings.subject, settings.saml_issuer, *connection)
+        trust = Trust(id_, slug, kind, connection_id, issuer, settings, names)
         by_issuer[issuer] = (*by_issuer.get(issuer, ()), trust)
     return Trusts(by_issuer)
 

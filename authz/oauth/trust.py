@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from authz.errors import Invalid
 from authz.jose import ASYMMETRIC, JwtError, Key, import_jwks
+from authz.oauth.assertion_subjects import SUBJECTS, NameIds
 from authz.policy.scopes import parse_scope
 from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
 
@@ -60,6 +61,10 @@ class TrustSettings:
     """Also clients that only their document vouches for; single use is forced for them (CONF-06)."""
     strict_subset: bool = False
     """Refuse an assertion that holds scopes the request does not ask for (C-8)."""
+    subject: str | None = None
+    """`sub` or `saml_nameid`; not said: what names people when they sign in at the connection (IDJAG-67)."""
+    saml_issuer: str | None = None
+    """The entity id whose names `sub_id` has, where the connection is not the SAML one that says so itself."""
 
     def as_json(self) -> dict[str, Any]:
         """As it is stored: what differs from the defaults."""
@@ -84,6 +89,8 @@ class Trust:
     connection_id: str
     issuer: str
     settings: TrustSettings
+    name_ids: NameIds | None = None
+    """Whose SAML names are the keys of its people; none where `sub` is."""
 
     @cached_property
     def pinned_keys(self) -> Sequence[Key] | None:
@@ -139,6 +146,7 @@ def check_settings(given: Mapping[str, Any]) -> TrustSettings:
     settings = settings_of(given)
     check_keys(settings)
     _check_bounds(settings)
+    _check_subject(settings)
     return settings
 
 
@@ -195,10 +203,21 @@ def _check_bounds(settings: TrustSettings) -> None:
             raise Invalid(f"{scope!r} in scope_ceiling is not a scope")
 
 
+def _check_subject(settings: TrustSettings) -> None:
+    if settings.subject not in (None, *SUBJECTS):
+        raise Invalid(f"subject of a trusted issuer is one of {', '.join(SUBJECTS)}")
+    if settings.saml_issuer is not None and not _is_text(settings.saml_issuer):
+        raise Invalid("saml_issuer of a trusted issuer is an entity id")
+
+
 def is_list_of_text(value: object) -> bool:
     """Such as settings are made of."""
     return (
         isinstance(value, (list, tuple))
         and len(value) <= _MAX_ENTRIES
-        and all(isinstance(it, str) and 1 <= len(it) <= 2048 and it.isprintable() for it in value)
+        and all(_is_text(it) for it in value)
     )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= 2048 and value.isprintable()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from authz import entropy
+from authz.directory.name_ids import attribute_key
 from authz.errors import ConfigurationError, Invalid
 from authz.federation.connector import (
     DENIED,
@@ -28,7 +29,7 @@ from authz.federation.saml import settings as saml_settings
 from authz.federation.saml.certificates import read_private_key
 from authz.federation.saml.conditions import Expected, check_assertion, check_response
 from authz.federation.saml.documents import SamlError, decode_message
-from authz.federation.saml.identity import attribute_key, read_identity
+from authz.federation.saml.identity import read_identity
 from authz.federation.saml.metadata import (
     read_idp_metadata,
     refresh_idp_metadata,

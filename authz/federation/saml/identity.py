@@ -1,19 +1,19 @@
 """Who a checked assertion is about, and no more of it than was asked for (SAML-07, SAML-08, SAML-11)."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from authz.directory.assurance import ACR_VALUES, MFA
 from authz.directory.linking import UpstreamIdentity
+from authz.directory.name_ids import TRANSIENT, NameId, attribute_key, name_id_key
 from authz.federation.connector import Wish
 from authz.federation.saml.conditions import Parts
 from authz.federation.saml.documents import Element, SamlError, children, maybe, several, text_of
 from authz.federation.saml.names import a
 from authz.federation.saml.settings import SamlSettings
 from authz.federation.saml.times import LEEWAY, check_not_early, read_moment
-from authz.federation.saml_presets import METHODS, TRANSIENT
+from authz.federation.saml_presets import METHODS
 
 _CLASSES = "urn:oasis:names:tc:SAML:2.0:ac:classes"
 _NO_CLASS = f"{_CLASSES}:unspecified"
@@ -87,24 +87,15 @@ def _subject(
     return key
 
 
-def attribute_key(value: str) -> str | None:
-    """The key of a person whom an attribute names; None when it cannot be one."""
-    # Not to be taken for a NameID's key: those are written as JSON lists.
-    return value if _is_plain(value) and not value.startswith("[") else None
-
-
 def _name_id_key(name_id: Element, *, is_key: bool) -> str:
     value = text_of(name_id, _NAME_ID)
     named = [name_id.get(it, "") for it in ("Format", "NameQualifier", "SPNameQualifier")]
     if is_key and named[0] == TRANSIENT:
         raise SamlError("name_id_transient")
-    if not _is_plain(value):
+    key = name_id_key(NameId(value, *named))
+    if key is None:
         raise SamlError(_NAME_ID)
-    return json.dumps([*named, value], separators=(",", ":"), ensure_ascii=False)
-
-
-def _is_plain(value: str) -> bool:
-    return 1 <= len(value) <= _MAX_NAME_CHARS and value.isprintable() and value == value.strip()
+    return key
 
 
 def _single(said: dict[str, tuple[str, ...]], name: str | None, reason: str) -> str | None:
