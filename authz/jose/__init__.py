@@ -8,9 +8,11 @@ Never decides what a token is good for: callers choose the profile and read the 
 """
 
 from authz.jose.compact import MAX_TOKEN_CHARS, JwtError, read_unverified
+from authz.jose.decoys import verify_in_vain
 from authz.jose.keys import ASYMMETRIC, Key, fitting, import_jwks, import_private_key
 from authz.jose.signing import sign_jwt
 from authz.jose.verification import (
+    BEFORE_SIGNATURE,
     LEEWAY,
     Profile,
     time_claim,
@@ -21,6 +23,7 @@ from authz.jose.verification import (
 
 __all__ = [
     "ASYMMETRIC",
+    "BEFORE_SIGNATURE",
     "LEEWAY",
     "MAX_TOKEN_CHARS",
     "JwtError",
@@ -33,6 +36,7 @@ __all__ = [
     "sign_jwt",
     "time_claim",
     "verify_embedded",
+    "verify_in_vain",
     "verify_jwt",
     "verify_signature",
 ]

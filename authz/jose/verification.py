@@ -16,6 +16,10 @@ from authz.jose.keys import fitting, import_key
 LEEWAY = timedelta(seconds=60)
 """How far two clocks may differ, when accepting and when remembering (ATK-53)."""
 
+BEFORE_SIGNATURE = frozenset(
+    {"jwt_header_forbidden", "jwt_alg", "jwt_typ", "jwt_kid", "jwt_key_unknown"}
+)
+"""Reasons of `verify_jwt` that come before any signature is looked at, for a token that can be read."""
 _FORBIDDEN_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "b64", "zip"})
 _LATEST = 253402300799  # the end of year 9999: what a datetime can hold
 

@@ -19,7 +19,7 @@ from authz.db import Database
 from authz.db.models import Connection
 from authz.directory.linking import LinkRefused, UpstreamIdentity, link
 from authz.errors import InvalidGrant
-from authz.jose import JwtError, Key, read_unverified, verify_jwt
+from authz.jose import BEFORE_SIGNATURE, JwtError, Key, read_unverified, verify_in_vain, verify_jwt
 from authz.net import Documents, NetworkError
 from authz.oauth import id_jag
 from authz.oauth.authorization import Outcome
@@ -36,6 +36,14 @@ from authz.oauth.trust import ID_JAG, Trust
 _REMEMBERED, _MOST_REMEMBERED = timedelta(minutes=1), 10_000
 
 
+class _Refused(Exception):
+    """The assertion is not genuine, or of nobody we know; `is_early` if no signature was looked at."""
+
+    def __init__(self, reason: str, *, is_early: bool = True) -> None:
+        super().__init__(reason)
+        self.reason, self.is_early = reason, is_early
+
+
 @dataclass(frozen=True)
 class Assertions:
     """One per process."""
@@ -50,16 +58,28 @@ class Assertions:
         self, configuration: TenantConfiguration, client: Client, text: str
     ) -> IdJag:
         """The assertion, if it is genuine and this client's. Raises InvalidGrant, UnauthorizedClient."""
-        tenant = configuration.tenant
+        slug = configuration.tenant.slug
+        try:
+            trust, claims = await self._verified(configuration, text)
+        except _Refused as refused:
+            if refused.is_early:
+                # As much work as for a wrong signature: whom a tenant trusts is not to be timed (IDJAG-82).
+                verify_in_vain(text)
+            raise InvalidGrant(REFUSED, reason=refused.reason) from refused.__cause__
+        return id_jag.check(claims, trust, client, slug=slug)
+
+    async def _verified(
+        self, configuration: TenantConfiguration, text: str
+    ) -> tuple[Trust, dict[str, Any]]:
         try:
             header, unverified = read_unverified(text)
             trust = _entry(configuration, header, unverified)
             keys = await self._keys(trust, header.get("kid"))
-            profile = id_jag.profile_of(trust, tenant.issuer)
-            claims = verify_jwt(text, keys, profile, self.clock())
+            profile = id_jag.profile_of(trust, configuration.tenant.issuer)
+            return trust, verify_jwt(text, keys, profile, self.clock())
         except JwtError as error:
-            raise InvalidGrant(REFUSED, reason=error.reason) from None
-        return id_jag.check(claims, trust, client, slug=tenant.slug)
+            is_early = error.reason in BEFORE_SIGNATURE
+            raise _Refused(error.reason, is_early=is_early) from None
 
     def exchangeable(
         self, configuration: TenantConfiguration, client: Client, params: Params
@@ -128,7 +148,7 @@ class Assertions:
         try:
             return await load_keys(self.documents, settings.jwks_uri, key_id)
         except NetworkError as error:
-            raise InvalidGrant(REFUSED, reason=f"jwks_{error.reason}") from error
+            raise _Refused(f"jwks_{error.reason}") from error
 
 
 class Linked:
@@ -157,21 +177,21 @@ class Linked:
 def _entry(
     configuration: TenantConfiguration, header: dict[str, Any], claims: dict[str, Any]
 ) -> Trust:
-    """The trust entry that judges this assertion. Raises JwtError, InvalidGrant."""
+    """The trust entry that judges this assertion. Raises JwtError, _Refused."""
     typ = header.get("typ")
     if not isinstance(typ, str) or typ.lower().removeprefix("application/") != id_jag.TYP:
         raise JwtError("jwt_typ")
     if claims.get("iss") == configuration.tenant.issuer:
         # Ours are for other servers; redeeming one here would be a way round our own policy (IDJAG-43).
-        raise InvalidGrant(REFUSED, reason="id_jag_own_issuer")
+        raise _Refused("id_jag_own_issuer")
     entries = tuple(it for it in configuration.trusts.of(claims.get("iss")) if it.kind == ID_JAG)
     if not entries:
-        raise InvalidGrant(REFUSED, reason="issuer_unknown")
+        raise _Refused("issuer_unknown")
     entry = id_jag.choose(entries, claims)
     if entry is None:
-        raise InvalidGrant(REFUSED, reason="id_jag_tenant")
+        raise _Refused("id_jag_tenant")
     if not configuration.policy.is_enabled(entry.connection_id):
-        raise InvalidGrant(REFUSED, reason="connection_disabled")
+        raise _Refused("connection_disabled")
     return entry
 
 

@@ -1,6 +1,6 @@
 """One statement taken for another, one issuer taken for another (specs.md 7.2: ATK-36, ATK-39).
 
-What concerns upstream identity providers, SAML and token exchange comes with them.
+Statements of one issuer that are signed with one key: test_id_jags.py.
 """
 
 import asyncio
