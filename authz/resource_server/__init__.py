@@ -12,7 +12,8 @@ For people who run MCP servers on the official SDK, on FastMCP or on plain ASGI:
 Without a valid token nothing behind `app` is reached. A tool that the mapping does not name is absent
 from `tools/list` and cannot be called; `undeclared_tools` names such tools, for a test.
 
-With `reports=Reports(client_id, key, spool)` the authorization server learns what became of each call.
+With `reports=Reports(client_id, key, spool)` the authorization server learns what became of each call; with
+`onward=Onward(client_id, key)` tools call other MCP servers for the same person.
 
 What it owns: RFC 9068 verification, proofs of possession (RFC 9449), what a call needs (scopes, RFC 9470
 step-up) and how a token limits it (`mcp_tool` authorization details), the challenges of RFC 6750, 9449, 9470
@@ -43,6 +44,7 @@ from authz.resource_server.current import current_token
 from authz.resource_server.discovery import RemoteKeys
 from authz.resource_server.errors import (
     AccessError,
+    ExchangeRefusedError,
     InsufficientScope,
     InvalidProof,
     InvalidToken,
@@ -51,6 +53,7 @@ from authz.resource_server.errors import (
     MalformedRequest,
     MissingToken,
     NoCurrentTokenError,
+    NoExchangeError,
     RevocationsUnavailable,
     SessionNotFound,
     UnknownTool,
@@ -58,6 +61,7 @@ from authz.resource_server.errors import (
 )
 from authz.resource_server.metadata import metadata_document
 from authz.resource_server.middleware import ProtectedApp
+from authz.resource_server.onward import Onward
 from authz.resource_server.protection import protect, undeclared_tools
 from authz.resource_server.reporting import Reporter, Reports
 from authz.resource_server.revocations import RevocationFeed, Revocations
@@ -67,6 +71,7 @@ from authz.resource_server.verifier import TokenVerifier
 __all__ = [
     "AccessError",
     "AccessToken",
+    "ExchangeRefusedError",
     "InsufficientScope",
     "InvalidProof",
     "InvalidToken",
@@ -76,6 +81,8 @@ __all__ = [
     "MissingToken",
     "Needs",
     "NoCurrentTokenError",
+    "NoExchangeError",
+    "Onward",
     "ProtectedApp",
     "RemoteKeys",
     "Reporter",

@@ -4,13 +4,13 @@ Nothing here reads a signature: `verifier` calls this after it has checked one.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from authz.resource_server.errors import InvalidToken
+from authz.resource_server.errors import InvalidToken, NoExchangeError
 from authz.resource_server.tool_limits import ToolLimits, read_limits
 
 # How far the clocks of the two servers may differ, in seconds; for exp, nbf and iat alike.
@@ -20,12 +20,15 @@ _LAST_SECOND = 253402300799
 # RFC 6749 section 3.3: single spaces between tokens of printable ASCII without quote and backslash.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
+Exchange = Callable[[str, Iterable[str]], Awaitable[str]]
+
 
 @dataclass(frozen=True)
 class AccessToken:
     """A verified token: who calls, through which client, with which scopes.
 
-    The raw token is not kept, so it can be neither logged nor passed on to another server.
+    The raw token is no part of it, so it can be neither logged nor passed on to another server: `exchange_for` gets one
+    that is for that server.
     """
 
     subject: str
@@ -45,6 +48,17 @@ class AccessToken:
     """Of the key that the token is bound to, and whose proof came with the request."""
     tool_limits: ToolLimits = field(default_factory=dict, hash=False)
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    exchange: Exchange | None = field(default=None, repr=False, compare=False)
+    """How this token is exchanged; None on a server that was protected without `onward`."""
+
+    async def exchange_for(self, resource: str, *scopes: str) -> str:
+        """An access token for another MCP server and the same person (RFC 8693).
+
+        Raises ExchangeRefusedError, or NoExchangeError where `protect` was not told how.
+        """
+        if self.exchange is None:
+            raise NoExchangeError("protect() was not given `onward`")
+        return await self.exchange(resource, scopes)
 
 
 def read_claims(

@@ -151,5 +151,17 @@ class RevocationsUnavailable(AccessError):
     description = "The authorization server's revocations are unavailable."
 
 
+class ExchangeRefusedError(RuntimeError):
+    """The token of this request leads to no token for the other server; `error` is the code of the answer."""
+
+    def __init__(self, error: str, because: str) -> None:
+        super().__init__(f"{error}: {because}")
+        self.error = error
+
+
+class NoExchangeError(RuntimeError):
+    """`exchange_for` was called on a server that was protected without `onward`."""
+
+
 class NoCurrentTokenError(RuntimeError):
     """`current_token` was called outside a request that `protect` let through."""

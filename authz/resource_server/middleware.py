@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +15,7 @@ from authz.resource_server.errors import AccessError, InvalidToken
 from authz.resource_server.messages import RequestBody
 from authz.resource_server.messages import read_body as read_messages
 from authz.resource_server.metadata import metadata_document
+from authz.resource_server.onward import Exchanger
 from authz.resource_server.outcome import DENIED
 from authz.resource_server.reporting import Reporter
 from authz.resource_server.request import (
@@ -63,6 +64,7 @@ class ProtectedApp:
     require_dpop: bool = False
     sessions: SessionOwners = field(default_factory=SessionOwners)
     reporter: Reporter | None = None
+    exchanger: Exchanger | None = None
 
     def __post_init__(self) -> None:
         """Derive what is the same for every request."""
@@ -116,6 +118,8 @@ class ProtectedApp:
         finally:
             if feed is not None:
                 await feed.stop()
+            if self.exchanger is not None:
+                await self.exchanger.close()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         method = scope["method"]
@@ -154,6 +158,8 @@ class ProtectedApp:
             return
         watched = self._watch(send, token, lists_tools=asked.lists_tools)
         trace = asked.calls[0].traceparent if len(asked.calls) == 1 else read_trace(scope)
+        if self.exchanger is not None:
+            token = replace(token, exchange=self.exchanger.of(credentials.token, trace))
         await self._pass_on({**scope, TRACE_KEY: trace}, receive, watched, token)
         if session is not None and scope["method"] == "DELETE" and 200 <= watched.status < 300:
             self.sessions.forget(session)

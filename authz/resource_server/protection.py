@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from authz.resource_server.discovery import RemoteKeys
 from authz.resource_server.middleware import ProtectedApp
+from authz.resource_server.onward import Exchanger, Onward
 from authz.resource_server.reporting import Reporter, Reports
 from authz.resource_server.revocations import Revocations
 from authz.resource_server.tool_rules import ToolRules, Tools
@@ -28,6 +29,7 @@ def protect(
     require_dpop: bool = False,
     reports: Reports | None = None,
     revocations: Revocations | None = None,
+    onward: Onward | None = None,
 ) -> ProtectedApp:
     """Put `app` behind the access tokens that `issuer` mints for `resource`.
 
@@ -38,6 +40,7 @@ def protect(
     With `reports` the authorization server is told what became of each call of a tool.
     With `revocations` a token is refused as soon as the authorization server has ended it, and every token while
     that cannot be known.
+    With `onward` tools can call other MCP servers for the same person: `await current_token().exchange_for(URL)`.
     """
     verifier = TokenVerifier(RemoteKeys(issuer), resource=resource, revocations=revocations)
     rules = ToolRules(tools)
@@ -57,6 +60,7 @@ def protect(
         name=name or resource,
         require_dpop=require_dpop,
         reporter=reporter,
+        exchanger=None if onward is None else Exchanger(onward, issuer=issuer),
     )
 
 

@@ -1,7 +1,8 @@
 """The main job from nothing, with nothing left out: run by `scripts/demo`.
 
-scripts/demo          show it, then stay up for your own client until Ctrl-C
-scripts/demo --once   show it and end; the exit code tells whether all went as it should
+scripts/demo                show it, then stay up for your own client until Ctrl-C
+scripts/demo --once         show it and end; the exit code tells whether all went as it should
+scripts/demo --three-hops   a call that goes on through three MCP servers, each with a token of its own
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import Any
 import httpx2
 from mcp import MCPError
 
-from scripts.demo_parts import setting
+from scripts.demo_parts import setting, three_hops
 from scripts.demo_parts.certificates import write_authority
 from scripts.demo_parts.client_host import ClientHost, client_host
 from scripts.demo_parts.installation import DemoError, Installation, Process, free_port
@@ -33,6 +34,7 @@ _PORTS = {"authz": 9400, "mcp": 9401, "client": 9402}
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the run")
+    parser.add_argument("--three-hops", action="store_true", help="through three MCP servers")
     arguments = parser.parse_args()
     terminal = Terminal(before=float(os.environ.get("AUTHZ_DEMO_SETUP_SECONDS", "0")))
     # Either ends the processes we started; a shell that starts us in the background ignores SIGINT.
@@ -40,7 +42,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), tempfile.TemporaryDirectory() as folder:
         try:
-            _run(terminal, Path(folder), once=arguments.once)
+            if arguments.three_hops:
+                three_hops.run(terminal, Path(folder))
+            else:
+                _run(terminal, Path(folder), once=arguments.once)
         # One door for every failure, because task groups wrap what failed inside of them.
         except Exception as failed:
             for log in sorted(Path(folder).glob("*.log")):
@@ -48,7 +53,7 @@ def main() -> None:
             for error in _leaves(failed):
                 print(f"The demo failed: {type(error).__name__}: {error}", file=sys.stderr)
             sys.exit(1)
-    if not arguments.once:
+    if not arguments.once and not arguments.three_hops:
         print("\nStopped; everything of it is removed.")
 
 

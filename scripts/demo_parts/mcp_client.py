@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -20,6 +21,7 @@ from mcp.shared.auth import (
 from scripts.demo_parts.browser import Browser, Page
 
 Trace = Callable[[httpx2.Response], Awaitable[None]]
+Before = Callable[[httpx2.Request], Awaitable[None]]
 Decide = Callable[[Page], Sequence[str]]
 _DONE = b"You can close this window."
 
@@ -103,7 +105,13 @@ class Connection:
 
 @asynccontextmanager
 async def connected(
-    url: str, *, client_id: str, person: Person, trace: Trace | None = None, mode: str = "auto"
+    url: str,
+    *,
+    client_id: str,
+    person: Person,
+    trace: Trace | None = None,
+    before: Before | None = None,
+    mode: str = "auto",
 ) -> AsyncIterator[Connection]:
     """A client for the MCP server at `url` whose identifier is the URL of its metadata document."""
     memory = Memory()
@@ -137,7 +145,10 @@ async def connected(
                 callback_handler=callback,
                 client_metadata_url=client_id,
             )
-            hooks = {"response": [trace]} if trace else {}
+            hooks: dict[str, list[Callable[..., Any]]] = {
+                "response": [trace] if trace else [],
+                "request": [before] if before else [],
+            }
             async with (
                 httpx2.AsyncClient(
                     auth=provider, event_hooks=hooks, trust_env=False, timeout=30

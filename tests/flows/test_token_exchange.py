@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz.admin import clients, delegations, resources, roles, scopes, users
+from authz.admin import agents, clients, delegations, resources, roles, scopes, users
 from authz.admin.scopes import ScopeChange
 from authz.audit.events import TokenIssued
 from authz.errors import Conflict, Invalid
@@ -80,6 +80,32 @@ def test_three_hops(harness, open_chain):
         tokens[1]["jti"],
     ]
     assert len({it["grant_id"] for it in issued.values()}) == 1
+
+
+def test_an_agent_is_the_first_of_three_actors(harness, open_chain):
+    """S16, S1: an agent for a person, then two servers; each of them is named, in order."""
+    made = harness.add_client(auth_method="client_secret_post")
+    agent = harness.change(
+        agents.add,
+        slug="triage",
+        purpose="Sorts incidents",
+        owner="sre@example.com",
+        servers=[RESOURCE],
+        clients_=[made.client.id],
+    )
+    code = harness.code(client_id=made.client.id, scopes=["logs.read"], requested=["logs.read"])
+    first = harness.redeem(code, client_id=made.client.id, client_secret=made.secret)
+    second = open_chain.exchange(open_chain.ops, first.access_token, TICKETS)
+    third = open_chain.exchange(open_chain.tickets, second.access_token, PAGER)
+    claims = harness.claims(third.access_token)
+    assert claims["sub"] == harness.users["dev"]
+    assert claims["act"] == {
+        "sub": open_chain.tickets.client.id,
+        "act": {"sub": open_chain.ops.client.id, "act": {"sub": agent.id}},
+    }
+    harness.change(agents.kill, "triage")
+    refused = open_chain.exchange(open_chain.tickets, second.access_token, PAGER)
+    assert (refused.error, refused.reason) == ("invalid_request", "subject_token_dead")
 
 
 def test_who_gave_the_token_may_know_who_exchanges_it(harness, open_chain):

@@ -31,3 +31,19 @@ def test_the_demo_shows_the_whole_job_and_ends():
     assert "\033[" not in shown
     seconds = float(re.search(r"first tool call +([0-9.]+) s", shown)[1])
     assert seconds < 60
+
+
+def test_three_servers_in_a_row_and_one_story():
+    """S16, S5, TX-05: the demo itself holds each token against what it has to be."""
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "demo"), "--three-hops"],
+        env={**os.environ, "AUTHZ_DEMO_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    story = done.stdout.partition("authz audit trace")[2]
+    places = [story.index(tool) for tool in ("investigate", "find_tickets", "who_is_on_call")]
+    assert places[0] > 0
