@@ -43,7 +43,6 @@ class Workload:
     """As its platform calls it."""
     mark: tuple[str, str]
     """What tells this token from others: which kind of name, and the name."""
-    issued_at: datetime
     expires_at: datetime
 
     def __repr__(self) -> str:
@@ -103,7 +102,8 @@ def check(
         raise _refusal("workload_other_kind")
     if len(claims["sub"]) > MAX_SUBJECT_CHARS:
         raise _refusal("jwt_sub")
-    issued_at, expires_at = _moment(claims, "iat"), _moment(claims, "exp")
+    _moment(claims, "iat")
+    expires_at = _moment(claims, "exp")
     rules = [rule for rule in trust.settings.rules if rule.matches(claims)]
     if not rules:
         raise _refusal("workload_unknown")
@@ -114,7 +114,6 @@ def check(
         rule=rules[0],
         subject=claims["sub"],
         mark=_mark(claims, signed),
-        issued_at=issued_at,
         expires_at=expires_at,
     )
     if client_id is not None and client_id not in (found.rule.name, found.id):

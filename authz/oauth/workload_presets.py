@@ -45,8 +45,8 @@ class WorkloadPreset:
 
 def _check_github(_: str, rules: Sequence[WorkloadRule]) -> None:
     for rule in rules:
-        owner = next(iter(segments(rule.subject)[1:2]), "")
-        is_pinned = _WITH_NUMBER.fullmatch(owner) is not None
+        kind, owner = [*segments(rule.subject), ""][:2]
+        is_pinned = kind == "repo" and _WITH_NUMBER.fullmatch(owner) is not None
         if (
             not is_pinned
             and not rule.pins("repository_id")

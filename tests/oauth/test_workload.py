@@ -9,7 +9,15 @@ import pytest
 from authz import entropy
 from authz.audit.events import TokenIssued, TokenRefused
 from authz.clients.authentication import PARAMETERS
-from authz.errors import InvalidGrant, InvalidScope
+from authz.clients.client import Client
+from authz.errors import (
+    AccessDenied,
+    InvalidAuthorizationDetails,
+    InvalidGrant,
+    InvalidScope,
+    InvalidTarget,
+    UnauthorizedClient,
+)
 from authz.oauth import issuing, workload
 from authz.oauth.authorization import FreshNames, TokenRequest
 from authz.oauth.facts import Facts, IssuedToken
@@ -20,8 +28,9 @@ from authz.oauth.introspection import is_standing
 from authz.oauth.params import Params
 from authz.oauth.workload_rules import read_rules
 from authz.oauth.workload_trust import Workloads, WorkloadSettings, WorkloadTrust, is_workload
+from authz.policy.snapshot import Scope
 from authz.settings import Tokens
-from tests.support.configured import NOW, RESOURCE, TENANT_ID, configuration
+from tests.support.configured import NOW, RESOURCE, TENANT_ID, configuration, policy
 from tests.support.jwt_entries import spell
 
 RULES = read_rules(
@@ -173,6 +182,9 @@ def test_a_decision_changes_one_row_and_says_one_thing():
     assert outcome.answer.expires_at <= NOW + timedelta(minutes=15)
     [made] = outcome.changes.tokens
     assert (made.subject, made.client_id, made.family_id) == (found.id, found.id, "grt_new")
+    assert made.resource_id == RESOURCE.id
+    record = json.loads(made.decision)
+    assert (record["subject"], record["client"]) == (found.id, found.id)
     assert json.loads(made.decision)["granted"] == {"logs.write": "role developer"}
     assert replace(outcome.changes, tokens=()) == type(outcome.changes)()
     [event] = outcome.events
@@ -194,6 +206,7 @@ def test_a_refusal_names_the_workload():
     told = refusal(request(check()), InvalidScope("no", reason="scope_not_held"))
     assert isinstance(told, TokenRefused)
     assert (told.error, told.reason) == ("invalid_scope", "scope_not_held")
+    assert (told.subject, told.client, told.grant_type) == (check().id, check().id, JWT_BEARER)
     assert told.workload["rule"] == "router"
 
 
@@ -225,3 +238,126 @@ def test_a_token_stands_on_its_rule():
     for entries in ({}, {"i": narrowed}, {"i": gone}, {"i": replace(TRUST, id="tru_2")}):
         changed = replace(CONFIGURATION, workloads=Workloads.build(entries))
         assert not is_standing(token, changed, NOW)
+
+
+def test_whom_two_rules_match_is_nobody():
+    """WIF-02."""
+    wide = read_rules(
+        [
+            {"name": "wide", "subject": "a:*", "resources": ["r"], "roles": ["x"]},
+            {"name": "router", "subject": "a:router", "resources": ["r"], "roles": ["x"]},
+        ]
+    )
+    entry = replace(TRUST, settings=WorkloadSettings(rules=wide))
+    with pytest.raises(InvalidGrant) as refused:
+        check(trust=entry)
+    assert refused.value.reason == "workload_ambiguous"
+    assert check({**CLAIMS, "sub": "a:other"}, trust=entry).rule.name == "wide"
+
+
+@pytest.mark.parametrize("jti", ["j", "x" * 256])
+def test_a_name_of_a_token_has_bounds(jti):
+    assert check({**CLAIMS, "jti": jti}).mark == ("jti", jti)
+
+
+def test_a_subject_has_a_bound():
+    name = "a:" + "x" * 510
+    given = {"name": "long", "subject": name, "resources": ["r"], "roles": ["x"]}
+    entry = replace(TRUST, settings=WorkloadSettings(rules=read_rules([given])))
+    assert check({**CLAIMS, "sub": name}, trust=entry).subject == name
+
+
+def test_a_client_id_names_the_rule_or_the_workload():
+    known = check()
+    for name in (None, "router", known.id):
+        assert check(client_id=name) == known
+    for name in ("reader", "a:router", "", TRUST.id_of(RULES[1])):
+        with pytest.raises(InvalidGrant) as refused:
+            check(client_id=name)
+        assert refused.value.reason == "workload_client_id"
+
+
+def test_in_the_place_of_a_client_it_may_do_nothing_else():
+    made = workload.as_client(check(), TENANT_ID)
+    assert made == Client(
+        tenant_id=TENANT_ID,
+        id=check().id,
+        kind="workload",
+        enabled=True,
+        name="router",
+        redirect_uris=(),
+        grant_types=frozenset(),
+        auth_methods=frozenset(),
+    )
+    assert made.is_confidential
+    assert not any(made.may_use(grant_type) for grant_type in GRANTS)
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "reason"),
+    [
+        ({"resource": ""}, InvalidTarget, "resource_missing"),
+        ({"resource": "https://other.example"}, InvalidTarget, "resource_unknown"),
+        ({"scope": "admin"}, InvalidScope, "scope_not_held"),
+        ({"scope": "nothing.there"}, InvalidScope, "scope_unknown"),
+        ({"authorization_details": "[7]"}, InvalidAuthorizationDetails, None),
+    ],
+)
+def test_what_a_request_may_not_ask(params, error, reason):
+    """WIF-04."""
+    with pytest.raises(error) as refused:
+        WorkloadGrant().decide(request(check(), **params), Facts(), NOW)
+    assert reason is None or refused.value.reason == reason
+
+
+def test_a_server_that_wants_a_person_is_not_for_workloads():
+    """M11."""
+    wanting = replace(RESOURCE, is_user_required=True)
+    changed = replace(CONFIGURATION, policy=policy(resources=[wanting]))
+    with pytest.raises(UnauthorizedClient):
+        WorkloadGrant().decide(replace(request(check()), configuration=changed), Facts(), NOW)
+
+
+def test_nothing_asked_and_nothing_left_is_policys_answer():
+    found = replace(check(), rule=replace(RULES[0], roles=("gone",)))
+    with pytest.raises(AccessDenied):
+        WorkloadGrant().decide(request(found), Facts(), NOW)
+
+
+def test_limits_on_tools_choose_the_scopes():
+    """RAR-01: whoever asks for one tool gets its scope, and the limit."""
+    scopes = {"logs.read": Scope("logs.read"), "logs.write": Scope("logs.write", tools=("put",))}
+    changed = replace(CONFIGURATION, policy=policy(resources=[replace(RESOURCE, scopes=scopes)]))
+    limit = {"type": "mcp_tool", "locations": [RESOURCE.identifier], "tool": "put"}
+    asked = request(check(), authorization_details=json.dumps([limit]))
+    outcome = WorkloadGrant().decide(replace(asked, configuration=changed), Facts(), NOW)
+    assert outcome.answer.scopes == frozenset({"logs.write"})
+    assert outcome.answer.authorization_details == [limit]
+
+
+@pytest.mark.parametrize("minutes", [10, 30])
+def test_a_token_lives_a_quarter_of_an_hour_at_most(minutes):
+    lifetimes = Tokens(access_token=timedelta(minutes=minutes))
+    asked = replace(request(check()), lifetimes=lifetimes)
+    outcome = WorkloadGrant().decide(asked, Facts(), NOW)
+    assert outcome.answer.expires_at == NOW + timedelta(minutes=min(minutes, 15))
+
+
+@pytest.mark.parametrize("reuse", ["deny", "until_exp"])
+def test_what_is_remembered_of_a_token(reuse):
+    """CONF-01: a second presentation is refused, or told."""
+    found = check(
+        trust=replace(TRUST, settings=WorkloadSettings(rules=RULES, assertion_reuse=reuse))
+    )
+    [replay] = WorkloadGrant().prepare(request(found)).replays
+    assert (replay.key, replay.expires_at) == (found.replay_key, found.remembered_until)
+    assert getattr(replay.refusal, "reason", None) == (
+        "workload_replayed" if reuse == "deny" else None
+    )
+    first = WorkloadGrant().decide(request(found), Facts(claimed={replay.key}), NOW)
+    again = WorkloadGrant().decide(request(found), Facts(), NOW)
+    assert [event.kind for event in first.events] == ["token.issued"]
+    told = [event for event in again.events if event.kind == "assertion.reused"]
+    assert len(told) == (reuse == "until_exp")
+    assert all((it.subject, it.client, it.trust) == (found.id, found.id, "cluster") for it in told)
+    assert first.events[0].grant_type == JWT_BEARER

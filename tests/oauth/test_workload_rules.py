@@ -87,6 +87,9 @@ NESTED = {"kubernetes.io": {"namespace": "agents", "serviceaccount": {"uid": ["u
         ({"protected": "true"}, {"protected": True}, False),
         ({"environment": ["prod", "test"]}, {"environment": "test"}, True),
         ({"environment": ["prod", "test"]}, {"environment": "prod,test"}, False),
+        ({"a": {"b": "x", "c": "y"}, "d": "z"}, {"a": {"b": "x", "c": "y"}, "d": "z"}, True),
+        ({"a": {"b": "x", "c": "y"}, "d": "z"}, {"a": {"b": "x", "c": "y"}}, False),
+        ({"a": {"b": "x", "c": "y"}, "d": "z"}, {"a": {"b": "x"}, "d": "z"}, False),
         (NESTED, {"kubernetes.io": {"namespace": "agents", "serviceaccount": {"uid": "u2"}}}, True),
         (
             NESTED,
@@ -234,6 +237,11 @@ PINNED = {"repository_id": "123"}
             {"subject": "repo:acme@x/tools:ref:refs/heads/main"},
             "take over",
         ),
+        ("github-actions", GITHUB, {"subject": "repo:acme@1x/a:pull_request"}, "take over"),
+        ("github-actions", GITHUB, {"subject": "repo:acme/tools@2:pull_request"}, "take over"),
+        ("github-actions", GITHUB, {"subject": "actor:somebody@1:x"}, "take over"),
+        ("github-actions", GITHUB, {"subject": "repo"}, "take over"),
+        ("spiffe", "spiffe://a.example", {"subject": "x:spiffe://a.example/a"}, "TRUST-DOMAIN"),
         (
             "kubernetes",
             "https://c.example",
@@ -333,3 +341,73 @@ def test_an_entry_that_says_nothing_clear_is_refused(settings, why):
 def test_an_entry_without_rules_or_with_audiences_is_told():
     found = warnings_of(check_settings({"jwks": JWKS, "audiences": ["x"]}, "https://c.example"))
     assert [it.partition(" ")[0] for it in found] == ["there", "audiences"]
+
+
+LONG = "x" * 512
+
+
+@pytest.mark.parametrize(
+    ("most", "more", "why"),
+    [
+        (rule(subject=LONG), rule(subject=LONG + "x"), "subject of the rule 'router'"),
+        (rule(claims={LONG[:256]: "v"}), rule(claims={LONG[:257]: "v"}), "in the rule 'router'"),
+        (rule(claims={"a": LONG}), rule(claims={"a": LONG + "x"}), "a of the rule 'router'"),
+        (
+            rule(claims={"a": [str(n) for n in range(50)]}),
+            rule(claims={"a": [str(n) for n in range(51)]}),
+            "a of the rule 'router'",
+        ),
+        (
+            rule(claims={f"c{n}": "v" for n in range(50)}),
+            rule(claims={f"c{n}": "v" for n in range(51)}),
+            "'router' has more than 50",
+        ),
+        (
+            rule(claims={"a": {"b": {"c": {"d": {"e": "v"}}}}}),
+            rule(claims={"a": {"b": {"c": {"d": {"e": {"f": "v"}}}}}}),
+            "a.b.c.d.e.f in the rule 'router'",
+        ),
+        (rule(roles=[LONG * 4]), rule(roles=[LONG * 4 + "x"]), "roles of the rule 'router'"),
+        (
+            rule(resources=[str(n) for n in range(50)]),
+            rule(resources=[str(n) for n in range(51)]),
+            "resources of the rule 'router'",
+        ),
+        (rule(resources=["a"]), rule(resources=["a", 7]), "resources of the rule 'router'"),
+        (rule(claims={"a": {"b": "v"}}), rule(claims={"a": {"b": 7}}), "a.b of the rule 'router'"),
+    ],
+    ids=[
+        *("subject", "name", "value", "values", "claims", "depth", "role", "servers"),
+        *("no text", "inner value"),
+    ],
+)
+def test_a_rule_has_bounds_and_its_faults_have_a_name(most, more, why):
+    read_rules([most])
+    with pytest.raises(Invalid, match=why):
+        read_rules([more])
+
+
+def test_an_entry_has_two_hundred_rules_at_most():
+    many = [rule(name=f"r{n}", subject=f"a:{n}") for n in range(201)]
+    assert len(read_rules(many[:200])) == 200
+    with pytest.raises(Invalid, match="at most 200"):
+        read_rules(many)
+
+
+def test_of_several_names_the_doubled_one_is_told():
+    with pytest.raises(Invalid, match="two rules 'b'"):
+        read_rules([rule(name=it, subject=f"a:{n}") for n, it in enumerate("abb")])
+
+
+def test_a_rule_of_scopes_is_written_as_it_is_read():
+    given = without("roles", scopes=["logs.read"])
+    assert read_rule(given).as_json() == given
+
+
+def test_entries_are_found_by_issuer_as_text():
+    """ATK-39."""
+    made = WorkloadTrust("tru_1", "cluster", "https://c.example", settings_of({"jwks": JWKS}))
+    known = Workloads.build({made.issuer: made})
+    assert known.of("https://c.example") is made
+    for other in ("https://c.example/", "https://C.example", None, 7, ["https://c.example"]):
+        assert known.of(other) is None
