@@ -13,20 +13,17 @@ Decisions:
   an incident has to see that somebody invented one.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from authz.audit.chain import MAIN_STRAND
+from authz.admin.trace_events import BEFORE, Cast, Entry, Family, Trail, events_of, ids_in
 from authz.db.lists import among
 from authz.db.models import (
-    AuditEvent,
     IssuedToken,
     OutcomeBatch,
     Resource,
@@ -39,38 +36,12 @@ from authz.errors import NotFound
 from authz.telemetry.traceparent import read_traceparent
 
 GRANT, TOKEN, TRACE, PERSON = "grant", "token", "trace", "person"
-BEFORE = timedelta(seconds=2)
-"""Rows and events of one moment may differ by a rounding."""
 FAR_BACK = timedelta(days=30)
 """How far a question about a trace or a person looks, unless it says so itself."""
 MOST = 2000
 """Entries; a longer story is told from its beginning, and says that it goes on."""
 _MAX_HOPS = 8
-_ASKED = ("consent.granted", "code.issued", "device.approved")
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
-_ID = re.compile(r"(?:grt|at)_[A-Za-z0-9_-]{1,61}")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One thing that happened."""
-
-    at: datetime
-    kind: str
-    """Of the audit event; `tool.ok`, `tool.error` or `tool.denied` for what a server told."""
-    subject: str | None
-    client: str | None
-    agent: str | None
-    actor: str | None
-    resource: str | None
-    grant_id: str | None
-    jti: str | None
-    trace: str | None
-    detail: Mapping[str, Any]
-    source: str
-    """Where it is written: strand and position, or the reporter's batch."""
-    verified: bool | None = None
-    """Of an outcome: the token was on record for the server that tells of it."""
 
 
 @dataclass(frozen=True)
@@ -85,44 +56,20 @@ class Story:
     """Logins of the people in it, by id."""
 
 
-@dataclass(frozen=True)
-class _Family:
-    """What a grant came from."""
-
-    id: str
-    user_id: str
-    client_id: str
-    resource: str | None
-    signed_in_at: datetime
-    created_at: datetime
-    revoked_at: datetime | None
-
-
-@dataclass(frozen=True)
-class _Cast:
-    """Whose story it is: grants and tokens that were found so far."""
-
-    grants: frozenset[str] = frozenset()
-    tokens: frozenset[str] = frozenset()
-    trace: str | None = None
-    person: str | None = None
-    is_one_token: bool = False
-    """Of the grant, only what concerns these tokens."""
-
-
 def tell(
     tx: Session, tenant_id: str, reference: str, now: datetime, *, since: datetime | None = None
 ) -> Story:
     """The story of a grant id, a `jti`, a traceparent or trace id, or a login or user id. Raises NotFound."""
     kind, cast = _cast(tx, tenant_id, reference)
-    begin = since or now - FAR_BACK
+    begin = since or _long_before(tx, tenant_id, cast, now)
     if kind in (TRACE, PERSON):
         cast = _seen(tx, tenant_id, cast, begin)
     entries: list[Entry] = []
+    trail = Trail(tx, tenant_id, now)
     for _ in range(_MAX_HOPS):
         families = _families(tx, tenant_id, cast)
         first = since or _first(tx, tenant_id, cast, families, begin)
-        events = _events(tx, tenant_id, cast, families, (first - BEFORE, now))
+        events = events_of(trail, cast, families, first - BEFORE)
         entries = [*events, *_outcomes(tx, tenant_id, cast, begin)]
         wider = _widened(tx, tenant_id, cast, entries)
         if wider == cast:
@@ -146,23 +93,32 @@ def _logins(tx: Session, tenant_id: str, ids: set[str]) -> Mapping[str, str]:
     return {row.id: row.login for row in rows}
 
 
-def _cast(tx: Session, tenant_id: str, reference: str) -> tuple[str, _Cast]:
+def _cast(tx: Session, tenant_id: str, reference: str) -> tuple[str, Cast]:
     trace = read_traceparent(reference)
     if trace is not None:
-        return TRACE, _Cast(trace=trace.trace_id)
+        return TRACE, Cast(trace=trace.trace_id)
     if _TRACE_ID.fullmatch(reference):
-        return TRACE, _Cast(trace=reference)
+        return TRACE, Cast(trace=reference)
     if reference.startswith("grt_"):
-        return GRANT, _Cast(grants=frozenset({reference}))
+        return GRANT, Cast(grants=frozenset({reference}))
     if reference.startswith("at_"):
         token = tx.get(IssuedToken, reference)
         is_ours = token is not None and token.tenant_id == tenant_id
         grants = frozenset({token.family_id}) if token is not None and is_ours else frozenset[str]()
-        return TOKEN, _Cast(grants, frozenset({reference}), is_one_token=True)
-    return PERSON, _Cast(person=users.load(tx, tenant_id, reference).id)
+        return TOKEN, Cast(grants, frozenset({reference}), is_one_token=True)
+    return PERSON, Cast(person=users.load(tx, tenant_id, reference).id)
 
 
-def _seen(tx: Session, tenant_id: str, cast: _Cast, begin: datetime) -> _Cast:
+def _long_before(tx: Session, tenant_id: str, cast: Cast, now: datetime) -> datetime:
+    """From where to look if nobody says. A trace is over in minutes: a day before what servers told of it will do."""
+    query = select(func.min(ToolOutcome.at)).where(
+        ToolOutcome.tenant_id == tenant_id, ToolOutcome.trace_id == cast.trace
+    )
+    told = None if cast.trace is None else tx.scalars(query).one()
+    return now - FAR_BACK if told is None else told - timedelta(days=1)
+
+
+def _seen(tx: Session, tenant_id: str, cast: Cast, begin: datetime) -> Cast:
     """The grants and tokens that a trace or a person was seen with."""
     if cast.person is not None:
         query = select(TokenFamily.id).where(
@@ -184,7 +140,7 @@ def _seen(tx: Session, tenant_id: str, cast: _Cast, begin: datetime) -> _Cast:
     )
 
 
-def _families(tx: Session, tenant_id: str, cast: _Cast) -> Sequence[_Family]:
+def _families(tx: Session, tenant_id: str, cast: Cast) -> Sequence[Family]:
     rows = tx.execute(
         select(
             TokenFamily.id,
@@ -198,11 +154,11 @@ def _families(tx: Session, tenant_id: str, cast: _Cast) -> Sequence[_Family]:
         .join(Resource, Resource.id == TokenFamily.resource_id, isouter=True)
         .where(TokenFamily.tenant_id == tenant_id, among(tx, TokenFamily.id, cast.grants))
     )
-    return [_Family(*row) for row in rows]
+    return [Family(*row) for row in rows]
 
 
 def _first(
-    tx: Session, tenant_id: str, cast: _Cast, families: Sequence[_Family], begin: datetime
+    tx: Session, tenant_id: str, cast: Cast, families: Sequence[Family], begin: datetime
 ) -> datetime:
     """The moment from which something of it may be in the trail: there may be years before."""
     issued = tx.scalars(
@@ -220,123 +176,10 @@ def _first(
     return min(known)
 
 
-# -- the trail ---------------------------------------------------------------------------------------------
-
-
-def _events(
-    tx: Session,
-    tenant_id: str,
-    cast: _Cast,
-    families: Sequence[_Family],
-    span: tuple[datetime, datetime],
-) -> Iterator[Entry]:
-    """Those of the story, causes first."""
-    people = [it.user_id for it in families]
-    named = [it for it in (cast.person, cast.trace) if it is not None]
-    # Events about one token need not name the grant; those of a whole grant all name it, or its person.
-    tokens = cast.tokens if cast.is_one_token else ()
-    wanted = {*cast.grants, *tokens, *people, *named}
-    query = (
-        select(AuditEvent.strand, AuditEvent.position, AuditEvent.at, AuditEvent.body)
-        .where(
-            AuditEvent.tenant_id == tenant_id,
-            AuditEvent.at.between(*span),
-            or_(*(AuditEvent.body.contains(it, autoescape=True) for it in sorted(wanted))),
-        )
-        # What people do is written in the main strand, and what comes of it in those of the token lane.
-        .order_by(
-            AuditEvent.at,
-            case((AuditEvent.strand == MAIN_STRAND, 0), else_=1),
-            AuditEvent.strand,
-            AuditEvent.position,
-        )
-        .execution_options(yield_per=1000)
-    )
-    with tx.execute(query) as rows:
-        found = [(row.at, json.loads(row.body), f"{row.strand} #{row.position}") for row in rows]
-    before = _beginnings(found, families)
-    for number, (at, body, source) in enumerate(found):
-        if number in before or _belongs(body, cast, families):
-            yield _entry(at, body, source)
-
-
-def _belongs(body: Mapping[str, Any], cast: _Cast, families: Sequence[_Family]) -> bool:
-    if cast.person is not None and cast.person in (body["subject"], body["actor"]):
-        return True
-    if cast.trace is not None and str(body.get("trace", "")).startswith(cast.trace):
-        return True
-    named = _ids(body["detail"])
-    if named & cast.tokens:
-        return True
-    if not named & cast.grants:
-        return body["kind"] == "access.ended" and _is_end(body, families)
-    # Of a grant whose one token is asked for, the other tokens are another story; its refusals and its end are not.
-    return not (cast.is_one_token and "jti" in body["detail"])
-
-
-def _is_end(body: Mapping[str, Any], families: Sequence[_Family]) -> bool:
-    """Whether the access that ended was that of a grant here."""
-    at = datetime.fromisoformat(body["at"])
-    return any(
-        it.user_id == body["subject"]
-        and it.revoked_at is not None
-        and abs(it.revoked_at - at) <= BEFORE
-        for it in families
-    )
-
-
-def _beginnings(
-    found: Sequence[tuple[datetime, Mapping[str, Any], str]], families: Sequence[_Family]
-) -> set[int]:
-    """The sign-in, the consent and the code that each grant came from: the last ones before it that fit."""
-    chosen: dict[tuple[str, str], int] = {}
-    for number, (at, body, _) in enumerate(found):
-        for family in families:
-            kind = body["kind"]
-            if body["subject"] != family.user_id or at > family.created_at + BEFORE:
-                continue
-            # Whom somebody else vouched for has no sign-in here, and an earlier one of theirs is none of this.
-            is_login = kind == "login.succeeded" and abs(at - family.signed_in_at) <= BEFORE
-            is_asked = kind in _ASKED and body["client"] == family.client_id
-            is_here = body["detail"].get("resource") in (None, family.resource)
-            if is_login or (is_asked and is_here):
-                chosen[family.id, kind] = number
-    return set(chosen.values())
-
-
-def _ids(value: object) -> frozenset[str]:
-    """Grants and tokens that are named anywhere in a value."""
-    if isinstance(value, str):
-        return frozenset({value}) if _ID.fullmatch(value) else frozenset()
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list):
-        return frozenset[str]().union(*map(_ids, value))
-    return frozenset()
-
-
-def _entry(at: datetime, body: Mapping[str, Any], source: str) -> Entry:
-    detail = body["detail"]
-    return Entry(
-        at=at,
-        kind=body["kind"],
-        subject=body["subject"],
-        client=body["client"],
-        agent=body["agent"],
-        actor=body["actor"],
-        resource=detail.get("resource"),
-        grant_id=detail.get("grant_id"),
-        jti=detail.get("jti"),
-        trace=body.get("trace"),
-        detail=detail,
-        source=source,
-    )
-
-
 # -- what servers told -------------------------------------------------------------------------------------
 
 
-def _outcomes(tx: Session, tenant_id: str, cast: _Cast, begin: datetime) -> Iterator[Entry]:
+def _outcomes(tx: Session, tenant_id: str, cast: Cast, begin: datetime) -> Iterator[Entry]:
     query = (
         select(ToolOutcome, OutcomeBatch.reporter, OutcomeBatch.sequence, Resource.identifier)
         .join(OutcomeBatch, OutcomeBatch.id == ToolOutcome.batch_id)
@@ -369,7 +212,7 @@ def _outcomes(tx: Session, tenant_id: str, cast: _Cast, begin: datetime) -> Iter
         )
 
 
-def _asked(tx: Session, cast: _Cast, begin: datetime) -> ColumnElement[bool]:
+def _asked(tx: Session, cast: Cast, begin: datetime) -> ColumnElement[bool]:
     if cast.trace is not None:
         return ToolOutcome.trace_id == cast.trace
     if cast.person is not None:
@@ -383,7 +226,7 @@ def _asked(tx: Session, cast: _Cast, begin: datetime) -> ColumnElement[bool]:
 # -- hops --------------------------------------------------------------------------------------------------
 
 
-def _widened(tx: Session, tenant_id: str, cast: _Cast, entries: Sequence[Entry]) -> _Cast:
+def _widened(tx: Session, tenant_id: str, cast: Cast, entries: Sequence[Entry]) -> Cast:
     """With what the entries say was exchanged from, or into, what is here already."""
     grants, tokens = set(cast.grants), set(cast.tokens)
     for entry in entries:
@@ -394,7 +237,7 @@ def _widened(tx: Session, tenant_id: str, cast: _Cast, entries: Sequence[Entry])
             grants.add(entry.grant_id)
         if entry.jti is not None and entry.grant_id in cast.grants and not cast.is_one_token:
             tokens.add(entry.jti)
-        named = _ids(entry.detail)
+        named = ids_in(entry.detail)
         # What names others than its own is a hop: all of them belong together.
         if named - {entry.grant_id, entry.jti}:
             grants |= {name for name in named if name.startswith("grt_")}

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from authz.admin.trace import Entry, Story
+from authz.admin.trace import Story
+from authz.admin.trace_events import Entry
 from authz.cli.output import cell, table
 
 _HEADINGS = ("WHEN", "WHAT", "WHO", "CLIENT", "WHERE", "HOW", "TRACE")
