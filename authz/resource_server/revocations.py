@@ -22,7 +22,7 @@ from authz.resource_server.compact import read_object, take_apart
 from authz.resource_server.discovery import RemoteKeys, find_metadata, require_endpoint, trust
 from authz.resource_server.errors import AccessError, InvalidToken, RevocationsUnavailable
 from authz.resource_server.jwks import ALGORITHMS, verify_signature
-from authz.resource_server.revoked import RevokedTokens
+from authz.resource_server.revoked import LAST_SECOND, RevokedTokens
 
 FEED_TYPES = frozenset({"revocations+jwt", "application/revocations+jwt"})
 _MEDIA_TYPE = "application/revocations+jwt"
@@ -150,8 +150,8 @@ class RevocationFeed:
         # The limit is of the whole answer: one that drips would never be late.
         async with asyncio.timeout(self._settings.wait + DEADLINE):
             answer = await self._ask(http, url, fields)
-            claims = await self._verify(answer)
-        self._take(claims, began)
+            claims = await self.verify(answer)
+        self.take(claims, began)
 
     async def _ask(self, http: httpx2.AsyncClient, url: str, fields: Mapping[str, str]) -> str:
         headers = {
@@ -171,7 +171,8 @@ class RevocationFeed:
                 raise ValueError(f"{url} did not answer with {_MEDIA_TYPE}")
         return body.decode("ascii")
 
-    async def _verify(self, answer: str) -> dict[str, Any]:
+    async def verify(self, answer: str) -> dict[str, Any]:
+        """The claims of an answer of this issuer to this client; raises InvalidToken, KeysUnavailable or ValueError."""
         parts = take_apart(answer, types=FEED_TYPES, max_length=MAX_ANSWER_BYTES)
         if parts.algorithm not in ALGORITHMS:
             raise InvalidToken("alg_not_allowed")
@@ -186,7 +187,8 @@ class RevocationFeed:
             raise ValueError("the answer is old, or the clocks of the two servers differ")
         return claims
 
-    def _take(self, claims: Mapping[str, Any], began: float) -> None:
+    def take(self, claims: Mapping[str, Any], began: float) -> None:
+        """Learn from an answer that was asked for when `ticks` was `began`; raises ValueError."""
         entries, upto, more = claims.get("entries"), claims.get("upto"), claims.get("has_more")
         if not isinstance(entries, list) or not isinstance(more, bool):
             raise ValueError("the answer is incomplete")  # noqa: TRY004 - a bad answer, not a bad call
@@ -211,6 +213,9 @@ def _basic(client_id: str, secret: str) -> str:
 
 def _number(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ValueError(f"the answer has no {name}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"the answer has no {name}")  # noqa: TRY004 - a bad answer, not a bad call
+    # 1e300, and whole numbers that no float can hold.
+    if not 0 <= value <= LAST_SECOND:
+        raise ValueError(f"the answer has an impossible {name}")
     return value

@@ -11,7 +11,7 @@ from typing import Any
 from authz.resource_server.access_token import AccessToken
 
 _DIGEST_CHARS = 64
-_LAST_SECOND = 253402300799
+LAST_SECOND = 253402300799
 
 
 @dataclass
@@ -86,6 +86,6 @@ def _number(entry: Mapping[str, Any], name: str) -> float:
     value = entry.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"an entry of the feed has no {name}")  # noqa: TRY004 - a bad answer, not a bad call
-    if not 0 <= value <= _LAST_SECOND:
+    if not 0 <= value <= LAST_SECOND:
         raise ValueError(f"an entry of the feed has an impossible {name}")
     return value

@@ -16,6 +16,7 @@ from authz.oauth.transmitting.events import SESSION_REVOKED, TOKEN_REVOKED, VERI
 from authz.oauth.transmitting.requests import POLL
 from tests.support.harness import LOG, RESOURCE, Harness
 from tests.support.leaving import Provider
+from tests.support.mcp_server import Server
 
 OTHER = "https://other.example/mcp"
 
@@ -491,3 +492,26 @@ def test_a_company_hears_of_its_own_signal(harness, receiver):
     assert corp.log_out(sid="s1").status == 200
     [claims] = receiver.fetch(stream)[1].values()
     assert claims["sub_id"]["user"]["sub"] == ada.user_id
+
+
+def test_what_we_sign_for_servers_opens_nothing(harness, receiver):
+    """ATK-36, ATK-41: an event, an answer of the feed and a status list, each at whoever takes another kind."""
+    stream = receiver.create()
+    harness.change(resources.set_status_list, RESOURCE, wanted=True)
+    own = harness.redeem(harness.code()).access_token
+    uri = harness.claims(own)["status"]["status_list"]["uri"]
+    revoke(harness, harness.redeem(harness.code()).access_token)
+    answer, _ = receiver.fetch(stream)
+    [event] = answer["sets"].values()
+    pair = base64.b64encode(f"{receiver.made.client.id}:{receiver.made.secret}".encode()).decode()
+    basic = {"Authorization": f"Basic {pair}"}
+    news = harness.post("/revocation_feed", {}, **basic).response.text
+    listed = harness.http.get(uri).text
+    for token in (event, news, listed):
+        assert harness.post("/introspect", {"token": token}, **basic).json == {"active": False}
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert harness.http.get(f"{harness.issuer}/userinfo", headers=bearer).status_code == 401
+        assert receiver.ask("GET", "streams", bearer=token).status_code == 401
+        assert Server(harness).call(token).status_code == 401
+        assert harness.refresh(token).error == "invalid_grant"
+    assert Server(harness).call(own).status_code == 200

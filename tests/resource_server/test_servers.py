@@ -1,5 +1,6 @@
 """Real servers on loopback, real MCP clients, and the examples of docs/protect-an-mcp-server.md."""
 
+import asyncio
 import json
 import re
 import time
@@ -19,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 from authz.resource_server import (
     Needs,
     NoCurrentTokenError,
+    Revocations,
     ToolRules,
     current_token,
     on_fastmcp,
@@ -269,6 +271,37 @@ async def test_a_token_for_one_server_opens_no_other(issuer, serve, holder):
                     refused = await http.post(other, json=INITIALIZE, auth=auth)
                     assert refused.status_code == 401
                     assert 'error="invalid_token"' in refused.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("make_server", [sdk_server, fastmcp_server])
+async def test_a_token_that_was_ended_is_refused_within_the_session(issuer, serve, make_server):
+    """Item 5, E10: followed from the start of the app on, with either SDK."""
+    feed = issuer.feed.open()
+    settings = Revocations(feed.client_id, feed.secret)
+    with serve(protected(issuer, make_server(), revocations=settings)) as url:
+        for _ in range(500):
+            if feed.asked:
+                break
+            await asyncio.sleep(0.02)
+        assert feed.asked
+        headers = {**HEADERS, "authorization": f"Bearer {issuer.token(grant_id='g1')}"}
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami"}}
+        ready = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        async with httpx2.AsyncClient(headers=headers, timeout=20) as http:
+            opened = await http.post(url, json=INITIALIZE)
+            assert opened.status_code == 200
+            http.headers["mcp-session-id"] = opened.headers["mcp-session-id"]
+            assert (await http.post(url, json=ready)).status_code == 202
+            assert "alice/j1" in (await http.post(url, json=call)).text
+            feed.add(grant_id="g1")
+            for _ in range(500):
+                answer = await http.post(url, json=call)
+                if answer.status_code != 200:
+                    break
+                await asyncio.sleep(0.02)
+            assert answer.status_code == 401
+            other = {"authorization": f"Bearer {issuer.token(grant_id='g2')}"}
+            assert (await http.post(url, json=call, headers=other)).status_code == 200
 
 
 LIMITED = {

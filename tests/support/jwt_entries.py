@@ -21,7 +21,14 @@ from authz.admin import mappings, resources, roles
 from authz.errors import ConfigurationError
 from authz.keys import ACCESS_TOKEN
 from authz.oauth.devices import DEVICE_GRANT
-from authz.resource_server import InvalidToken, RemoteKeys, TokenVerifier
+from authz.resource_server import (
+    AccessError,
+    InvalidToken,
+    RemoteKeys,
+    RevocationFeed,
+    Revocations,
+    TokenVerifier,
+)
 from tests.support.arrange import VERIFIER
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.dpop_keys import DpopKey
@@ -157,6 +164,7 @@ class Places:
             Entry("token at /introspect", self.own_key, self._token, self._introspect),
             Entry("token at /revoke", self.own_key, self._token, self._revoke),
             Entry("token at an MCP server", self.own_key, self._token, self._use),
+            Entry("answer of the feed at an MCP server", self.own_key, self._news, self._follow),
             Entry("token at /userinfo", self.own_key, self._openid_token, self._ask_about_person),
         ]
 
@@ -289,6 +297,24 @@ class Places:
             asyncio.run(verifier.verify(text))
         except InvalidToken as error:
             return Verdict(False, 401, "", error.reason)
+        return Verdict(True, 200, "", None)
+
+    def _news(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        at = int(self.harness.clock().timestamp())
+        who = {"iss": self.harness.issuer, "aud": self.client_id, "iat": at}
+        what = {"as_of": at, "waited": 0, "upto": 0, "has_more": False, "entries": []}
+        return {**self.own_header, "typ": "revocations+jwt"}, {**who, **what}
+
+    def _follow(self, text: str) -> Verdict:
+        keys = RemoteKeys(self.harness.issuer)
+        settings = Revocations(self.client_id, "not asked for")
+        feed = RevocationFeed(keys, settings, clock=lambda: self.harness.clock().timestamp())
+        try:
+            feed.take(asyncio.run(feed.verify(text)), 0)
+        except AccessError as error:
+            return Verdict(False, 401, "", error.reason)
+        except ValueError as error:
+            return Verdict(False, 400, "", str(error))
         return Verdict(True, 200, "", None)
 
 
