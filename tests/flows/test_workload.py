@@ -5,6 +5,7 @@ import json
 import threading
 
 import pytest
+from joserfc import jws
 from joserfc.jwk import ECKey
 
 from authz.admin import explain, resources, roles, trust, workload_trust
@@ -202,6 +203,46 @@ def test_a_stranger_and_a_forger_read_the_same(harness, cluster):
     stranger = get(harness, Platform("https://stranger.example"))
     assert (forged.reason, stranger.reason) == ("jwt_signature", "issuer_unknown")
     assert (forged.status, forged.json) == (stranger.status, stranger.json)
+
+
+def refused_text(harness, platform, refusal):
+    """A token that is refused early, or late."""
+    match refusal:
+        case "jwt_signature":
+            return platform.assertion(harness, key=ClientKey("ES256").key)
+        case "issuer_unknown":
+            return platform.assertion(harness, iss="https://stranger.example")
+        case "workload_own_issuer":
+            return platform.assertion(harness, iss=harness.issuer)
+        case "jwt_key_unknown":
+            return platform.assertion(harness, header={"kid": "k9"})
+        case "jwt_header_forbidden":
+            return platform.assertion(harness, header={"jku": "https://evil.example"})
+        case "jwt_aud":
+            return platform.assertion(harness, aud="https://other.example")
+    return platform.assertion(harness, sub="system:serviceaccount:agents:other")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *("jwt_signature", "issuer_unknown", "workload_own_issuer", "jwt_key_unknown"),
+        *("jwt_header_forbidden", "jwt_aud", "workload_unknown"),
+    ],
+)
+def test_every_refusal_costs_one_check_of_a_signature(harness, cluster, monkeypatch, refusal):
+    """IDJAG-82: neither the words nor the work say how far a token came."""
+    checked, algorithm = [], jws.JWSRegistry.algorithms["ES256"]
+    verify = algorithm.verify
+    monkeypatch.setattr(
+        algorithm, "verify", lambda *given: checked.append("ES256") or verify(*given)
+    )
+    text = refused_text(harness, cluster, refusal)
+    checked.clear()
+    answer = ask(harness, text)
+    assert (answer.status, answer.error, answer.reason) == (400, "invalid_grant", refusal)
+    assert answer.json["error_description"] == PUBLIC
+    assert checked == ["ES256"]
 
 
 def test_our_own_word_is_not_redeemed_here(harness, cluster):
