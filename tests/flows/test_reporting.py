@@ -221,7 +221,7 @@ def test_a_server_that_goes_away_and_comes_back_misses_nothing(scene):
         scene.door.close()
         began = time.monotonic()
         assert scene.call(token, *["read_logs", "fail"] * 10) == ["ok", "error"] * 10
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60  # one that waited for an answer would take ten seconds
         assert len(outcomes_of(scene.harness)) == 1
         time.sleep(1)
         scene.door.open()
