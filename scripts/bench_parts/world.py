@@ -115,6 +115,7 @@ def _add_server(tx: Transaction, tenant_id: str, now: datetime) -> tuple[str, st
             name="Tools",
             owner="",
             status="active",
+            identity="service_allowed",
             is_default=True,
             created_at=now,
         )
