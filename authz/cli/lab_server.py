@@ -75,26 +75,26 @@ async def own_server(
     *,
     clock: Clock,
     method: str = "client_secret_basic",
+    database: str = "sqlite:///authz.db",
     change: Callable[[Session, Operator, str], None] | None = None,
 ) -> AsyncIterator[Target]:
-    """The server, answering at the listener; the target says as whom to ask it.
+    """The server, answering at the listener, on an empty database; the target says as whom to ask it.
 
     `method` is how the lab's client authenticates; `change` may arrange more, or spoil something.
     """
-    with open_services(
-        load(_configuration(folder, listener.url), environment={}), clock=clock
-    ) as services:
+    settings = load(_configuration(folder, listener.url, database), environment={})
+    with open_services(settings, clock=clock) as services:
         migrate.upgrade(services.database)
         target = _arrange(services, lab, listener.url, method, change)
         async with serving(build_app(make_edge(services)), listener, lifespan=True):
             yield target
 
 
-def _configuration(folder: Path, issuer: str) -> Path:
+def _configuration(folder: Path, issuer: str, database: str) -> Path:
     (folder / "authz.key").write_bytes(new_encoded_key())
     path = folder / "authz.toml"
     lines = ["[server]", f"issuer = {json.dumps(issuer)}", "development = true"]
-    path.write_text("\n".join([*lines, "[database]", 'url = "sqlite:///authz.db"', ""]))
+    path.write_text("\n".join([*lines, "[database]", f"url = {json.dumps(database)}", ""]))
     return path
 
 

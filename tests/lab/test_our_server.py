@@ -18,9 +18,11 @@ from authz.lab.scenarios import every
 from authz.lab.target import METHODS
 from authz.policy import roles_file
 from tests.lab.world import at_ours, ended, examining, faults_of
+from tests.support.postgres import URL_VARIABLE, scratch_database
 
 pytestmark = pytest.mark.slow
 
+UNWELL = (Outcome.FAILED, Outcome.SHORT, Outcome.NOT_OFFERED)
 ROOT = Path(__file__).parents[2]
 
 
@@ -65,6 +67,16 @@ def test_one_command_is_all_green(tmp_path):
     text = (tmp_path / "report.md").read_text()
     assert text.count("| passed |") == len(every()) - 1
     assert {path.name for path in tmp_path.iterdir()} == {"report.md", "report.xml"}
+
+
+@pytest.mark.only("postgresql")
+def test_the_other_engine_is_all_green(tmp_path, engine, worker):
+    """The same on PostgreSQL, where token requests take another way through the process."""
+    url = os.environ.get(URL_VARIABLE)
+    assert url, f"{URL_VARIABLE} is not set; run tests/support/postgres.py run -- pytest ..."
+    with scratch_database(url, f"authz_lab_{worker}") as database:
+        report = at_ours(tmp_path, examining(), database=database)
+    assert set(ended(report, *UNWELL)) == {"meta-tls"}
 
 
 @pytest.mark.parametrize("method", METHODS[1:-1])

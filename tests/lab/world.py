@@ -70,10 +70,8 @@ def at_fake(
     return asyncio.run(main())
 
 
-def at_ours(
-    folder: Path, work: Work, *, method: str = "client_secret_basic", change: Any = None
-) -> Any:
-    """The same in front of a server of ours."""
+def at_ours(folder: Path, work: Work, **arranged: Any) -> Any:
+    """The same in front of a server of ours, arranged as `own_server` says."""
 
     async def main() -> Any:
         clock = SkippingClock()
@@ -81,7 +79,7 @@ def at_ours(
             lab = Laboratory.at(folder / "lab", idp.url, mcp.url)
             async with (
                 lab.on(idp, mcp, own.url, clock=clock),
-                own_server(folder, lab, own, clock=clock, method=method, change=change) as target,
+                own_server(folder, lab, own, clock=clock, **arranged) as target,
             ):
                 return await _at(target, lab, home, clock, work, 7200)
 
