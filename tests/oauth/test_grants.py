@@ -31,7 +31,7 @@ from authz.oauth.facts import (
 )
 from authz.oauth.grants import GRANTS, authorization_code, refresh_token
 from authz.oauth.params import Params
-from authz.policy.snapshot import HeldRole, Scope
+from authz.policy.snapshot import Connection, HeldRole, Scope
 from authz.settings import Tokens
 from tests.support.arrange import REDIRECT, VERIFIER, challenge
 from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE, TENANT_ID, configuration, policy
@@ -360,6 +360,22 @@ def test_no_lifetime_outlives_the_authorization():
     [family] = outcome.changes.new_families
     end = NOW + timedelta(seconds=30)
     assert family.expires_at == family.idle_expires_at == outcome.answer.expires_at == end
+
+
+@pytest.mark.parametrize(
+    ("upstream", "expected"),
+    [
+        (None, NOW + LIFETIMES.refresh_absolute),
+        (NOW + timedelta(minutes=1), NOW + timedelta(minutes=1)),
+        (NOW + LIFETIMES.refresh_absolute + TICK, NOW + LIFETIMES.refresh_absolute),
+    ],
+    ids=["no end", "soon", "later"],
+)
+def test_nothing_outlives_the_session_at_the_identity_provider(upstream, expected):
+    """OIDC-08."""
+    [family] = redeem(replace(CODE, upstream_expires_at=upstream)).changes.new_families
+    assert family.expires_at == expected
+    assert family.idle_expires_at == min(expected, NOW + LIFETIMES.refresh_idle)
 
 
 def replace_lifetimes(**changes):
@@ -756,6 +772,8 @@ def test_a_good_access_token_is_active_to_whom_it_concerns():
     assert look(itself)["active"]
     assert look(now=ISSUED.expires_at - TICK)["active"]
     assert look(replace(ISSUED, client_status="known"))["active"]
+    vouched = replace(CONFIGURATION, policy=policy(connections=[Connection("con_1", "okta", True)]))
+    assert look(replace(ISSUED, connection_id="con_1"), configuration=vouched)["active"]
 
 
 @pytest.mark.parametrize(
@@ -768,6 +786,13 @@ def test_a_good_access_token_is_active_to_whom_it_concerns():
         {"token": replace(ISSUED, client_status="blocked")},
         {"token": replace(ISSUED, client_status=None)},
         {"token": replace(ISSUED, family_id=None)},
+        {"token": replace(ISSUED, connection_id="con_gone")},
+        {
+            "token": replace(ISSUED, connection_id="con_1"),
+            "configuration": replace(
+                CONFIGURATION, policy=policy(connections=[Connection("con_1", "okta", False)])
+            ),
+        },
         {"token": replace(ISSUED, family_revoked_at=NOW)},
         {"token": replace(ISSUED, subject_enabled=False)},
         {"client": replace(CONFIDENTIAL, id="cli_3")},
