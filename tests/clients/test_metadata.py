@@ -175,6 +175,7 @@ LONG = "https://app.example/"
     [
         "https://app.example",
         "https://app.example:8443/x?y=z#w",
+        "https://app.example/X",
         "https://[2001:db8::7]/x",
         LONG.ljust(2048, "x"),
     ],

@@ -515,6 +515,7 @@ def test_the_same_software_is_told_apart_from_all_others():
         digest(redirect_uris=["http://127.0.0.1:8787/cb", WEB]),
         digest(redirect_uris=["http://localhost:8787/CB", WEB]),
         digest(redirect_uris=["http://localhost:8787/cb?a=b", WEB]),
+        digest(redirect_uris=["http://localhost:8787/cb?a=c", WEB]),
         digest(redirect_uris=[LOOPBACK, "https://app.example:8443/cb"]),
         digest(redirect_uris=[LOOPBACK, WEB], client_name="Other"),
         digest(redirect_uris=[LOOPBACK, WEB], software_version="2"),

@@ -43,6 +43,36 @@ def test_deny_wins(mode):
     assert policy.judge(URL) is Verdict.DENIED
 
 
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        (URL, True),
+        ("https://", True),
+        ("app.example.com", True),
+        ("app.example.com:8443", True),
+        ("localhost", True),
+        ("*.example.com", True),
+        ("", False),
+        ("*", False),
+        ("*.", False),
+        ("*.*.example.com", False),
+        ("example.com*.", False),
+        ("app.*.com", False),
+        ("App.example.com", False),
+        ("app.example.com/x", False),
+        ("app.example.com:", False),
+        ("app.example.com:123456", False),
+        ("-app.example.com", False),
+        ("app..example.com", False),
+        ("http://app.example.com", False),
+        ("app.example.comhttps://", False),
+    ],
+)
+def test_what_can_stand_in_a_list(text, is_one):
+    """CIMD-32."""
+    assert is_pattern(text) is is_one
+
+
 labels = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
 
 

@@ -49,6 +49,40 @@ def test_a_detail_is_read_and_written_as_it_was():
     assert rar.as_json(()) is None
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"a": ["x"]},
+        {"a" * 128: ["x" * 256]},
+        {"a": [str(n) for n in range(50)]},
+        {f"a{n:02}": ["x"] for n in range(20)},
+    ],
+    ids=["shortest", "longest", "most values", "most arguments"],
+)
+def test_the_most_that_a_detail_may_say(arguments):
+    """RAR-01: at the edge of each bound."""
+    assert parse(detail(arguments=arguments))[0].as_json() == detail(arguments=arguments)
+    with pytest.raises(InvalidAuthorizationDetails):
+        parse(detail(arguments={"a" * 129: ["x"]}))
+
+
+def test_the_most_that_all_of_them_may_say():
+    """RAR-01."""
+    made = [detail(arguments={"a": [str(n)]}) for n in range(20)]
+    assert len(parse(*made)) == 20
+    text = json.dumps([detail()])
+    assert rar.parse(text.ljust(rar.MAX_CHARS), SERVER) == parse(detail())
+    with pytest.raises(InvalidAuthorizationDetails) as refused:
+        rar.parse(text.ljust(rar.MAX_CHARS + 1), SERVER)
+    assert refused.value.reason == "details_too_long"
+
+
+def test_people_read_the_conditions_in_words():
+    """RAR-02."""
+    made = limit(service=["payments", "search"], at=["now"])
+    assert made.conditions == [("service", "payments or search"), ("at", "now")]
+
+
 def test_the_location_becomes_the_registered_spelling():
     assert parse(detail(locations=["HTTPS://MCP.example:443/mcp"]))[0].location == AT
 

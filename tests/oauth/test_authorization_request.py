@@ -210,6 +210,11 @@ ALGORITHM = {"id_token_signed_response_alg": "HS256"}
         ),
         ("invalid_request", "prompt", {"changes": {"prompt": "create"}}),
         ("invalid_request", "prompt", {"changes": {"prompt": "none login"}}),
+        (
+            "invalid_request",
+            "prompt",
+            {"changes": {"prompt": "none login consent select_account"}},
+        ),
         ("invalid_request", "max_age", {"changes": {"max_age": "-1"}}),
         ("invalid_request", "max_age", {"changes": {"max_age": "1.5"}}),
         ("invalid_request", "max_age", {"changes": {"max_age": "١"}}),
@@ -217,6 +222,7 @@ ALGORITHM = {"id_token_signed_response_alg": "HS256"}
         ("invalid_request", "dpop_jkt_malformed", {"changes": {"dpop_jkt": "a" * 42}}),
         ("invalid_request", "nonce", {"changes": {"scope": "openid", "nonce": "n" * 513}}),
         ("invalid_request", "acr_values", {"changes": {"acr_values": "a " * 20}}),
+        ("unmet_authentication_requirements", "acr_unsupported", {"changes": {"acr_values": "x "}}),
         (
             "unmet_authentication_requirements",
             "acr_unsupported",

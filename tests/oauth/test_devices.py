@@ -37,6 +37,14 @@ def test_anything_typed_is_a_code_of_eight_letters_or_none(typed):
 )
 def test_what_cannot_be_a_code_is_none(typed):
     assert user_code_digest(typed) is None
+    assert shown_user_code(typed) == ""
+
+
+@pytest.mark.parametrize("typed", ["bcdfghjk", "BCDF-GHJK", "BCDF-GHJK".ljust(32, "-")])
+def test_a_code_is_shown_as_the_device_shows_it(typed):
+    """RFC 8628 §3.3.1: in two halves, whatever stands between them."""
+    assert shown_user_code(typed) == "BCDF-GHJK"
+    assert user_code_digest(typed) == entropy.digest("BCDFGHJK")
 
 
 @given(

@@ -42,7 +42,7 @@ from authz.oauth.params import Params
 from authz.oauth.trust import Trust, Trusts, TrustSettings
 from authz.policy.snapshot import Connection
 from authz.settings import load
-from tests.oauth.test_grants import CONFIDENTIAL, FAMILY, ISSUED, WISH
+from tests.oauth.test_grants import CODE, CONFIDENTIAL, FAMILY, ISSUED, WISH
 from tests.support.arrange import REDIRECT, challenge
 from tests.support.configured import (
     CLIENT,
@@ -123,6 +123,13 @@ def test_a_pushed_request_is_kept_for_a_while_without_how_its_client_proved_itse
     assert push(sent).decide(Facts(), NOW).answer != reference
     assert par.Reference(reference, None).expires_in == 540
     assert repr(par.Reference(reference, None)) == "Reference(***)"
+
+
+def test_a_client_that_has_to_push_does_so_here():
+    """PAR-04, RFC 9126 §6."""
+    client = replace(CLIENT, metadata={"require_pushed_authorization_requests": True})
+    assert push(client=client).decide(Facts(), NOW).answer
+    assert par.Reference("x", None).expires_in == 540
 
 
 def test_the_client_of_a_pushed_request_is_the_one_that_proved_it():
@@ -387,6 +394,8 @@ def test_a_call_prints_its_path_alone():
     """ATK-66."""
     call = Call("acme", "/token", Params([("client_secret", "x")]), None, "Basic secret")
     assert repr(call) == "Call('/token')"
+    assert repr(CODES) == "_Codes(***)"
+    assert repr(CONFIGURATION) == "TenantConfiguration('acme', version=7)"
 
 
 FIRST = Replay("k1", NOW, None)
@@ -422,6 +431,8 @@ def test_what_one_decision_changes_the_next_one_sees():
     assert facts.families == {"grt_1": spent, "grt_2": replace(FAMILY, id="grt_2")}
     assert facts.tokens == {"at_1": replace(ISSUED, revoked_at=NOW)}
     assert facts.devices == {device.digest: device}
+    facts.apply(Changes(codes=(replace(CODE, spent_at=NOW),)))
+    assert facts.codes == {CODE.digest: replace(CODE, spent_at=NOW)}
     assert facts.user_codes == {(TENANT_ID, device.user_code)}
 
 

@@ -31,6 +31,7 @@ from authz.oauth.facts import (
 )
 from authz.oauth.grants import GRANTS, authorization_code, refresh_token
 from authz.oauth.params import Params
+from authz.policy.requirements import Requirement
 from authz.policy.snapshot import Connection, HeldRole, Scope
 from authz.settings import Tokens
 from tests.support.arrange import REDIRECT, VERIFIER, challenge
@@ -286,6 +287,7 @@ def test_a_replay_with_everything_right_ends_the_family():
     assert outcome.changes == Changes(families=(ended,))
     refusal, revoked = outcome.events
     assert isinstance(refusal, TokenRefused)
+    assert refusal.grant_id == "grt_1"
     assert revoked == FamilyRevoked(
         subject="usr_1", client=CLIENT.id, grant_id="grt_1", reason="code_replayed"
     )
@@ -574,6 +576,7 @@ def test_a_text_that_is_no_refresh_token():
         "azr_a.١.m",
         "azr_a.1000000001.m",
         "azr_a.11111111111.m",
+        "azr_a.00000000001.m",
         f"azr_{'a' * 65}.1.m",
         "x.1.m",
     ],
@@ -584,6 +587,94 @@ def test_what_cannot_be_a_refresh_token(text):
 
 def test_what_can_be_a_refresh_token():
     assert refresh.parse(f"azr_{'a' * 64}.1000000000.m") == refresh.Presented("a" * 64, 10**9, "m")
+
+
+# -- what is recorded, and what the sign-in has to be -------------------------------------------------------
+
+DEMANDING = replace(
+    RESOURCE,
+    scopes={
+        **RESOURCE.scopes,
+        "logs.write": Scope(
+            "logs.write",
+            requires=Requirement(acr=frozenset({"1"}), max_age=7 * 24 * 3600),
+            tools=("rotate",),
+        ),
+    },
+)
+MINDING = replace(CONFIGURATION, policy=policy(resources=[DEMANDING]))
+STRONG = replace(FAMILY, acr="1")
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [redeem(configuration=MINDING), renew(STRONG, configuration=MINDING)],
+    ids=["code", "refresh"],
+)
+def test_the_stored_decision_names_everybody(outcome):
+    """Item 4, S15: whose, through which client, and how they signed in."""
+    [token] = outcome.changes.tokens
+    record = json.loads(token.decision)
+    assert (record["subject"], record["client"]) == ("usr_1", CLIENT.id)
+    assert (record["resource"], token.resource_id) == (RESOURCE.identifier, RESOURCE.id)
+    assert record["granted"].keys() == BOTH
+    assert (record["signed_in"]["acr"], record["signed_in"]["connection"]) == ("1", "local")
+    assert not outcome.answer.tells_resource
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        redeem(replace(CODE, acr="2"), configuration=MINDING),
+        renew(replace(FAMILY, acr="2"), configuration=MINDING),
+        renew(replace(STRONG, auth_time=NOW - timedelta(days=7, seconds=1)), configuration=MINDING),
+    ],
+    ids=["code", "refresh", "old refresh"],
+)
+def test_a_sign_in_that_does_not_do_for_a_scope_takes_it_away(outcome):
+    """S15, M7."""
+    assert outcome.answer.scopes == {"logs.read"}
+    assert outcome.events[0].removed["logs.write"] in ("acr_insufficient", "authentication_too_old")
+
+
+ROTATE = {"type": "mcp_tool", "locations": [RESOURCE.identifier], "tool": "rotate"}
+NARROW = {**ROTATE, "arguments": {"service": ["a"]}}
+
+
+@pytest.mark.parametrize(
+    ("held", "sent", "expected"),
+    [
+        ([ROTATE], {}, [ROTATE]),
+        ([NARROW], {}, [NARROW]),
+        ([ROTATE], {"authorization_details": json.dumps([NARROW])}, [NARROW]),
+        ([ROTATE], {"scope": "logs.read"}, None),
+        ([NARROW], {"authorization_details": json.dumps([ROTATE])}, "details_widened"),
+        ([ROTATE], {"authorization_details": "[]"}, "details_count"),
+    ],
+)
+def test_a_refresh_carries_what_was_held_or_less(held, sent, expected):
+    """RAR-03: details fall with their scope, and the grant keeps what it holds."""
+    outcome = renew(replace(STRONG, authorization_details=held), fields=sent, configuration=MINDING)
+    if isinstance(expected, str):
+        assert reason(outcome) == expected
+        return
+    assert outcome.answer.authorization_details == expected
+    assert outcome.changes.families[0].authorization_details == held
+
+
+def test_a_code_leaves_limits_of_scopes_that_are_not_granted():
+    """RAR-03."""
+    limited = replace(CODE, authorization_details=[ROTATE], scopes=frozenset({"logs.read"}))
+    assert redeem(limited, configuration=MINDING).answer.authorization_details is None
+    kept = replace(CODE, authorization_details=[ROTATE])
+    assert redeem(kept, configuration=MINDING).answer.authorization_details == [ROTATE]
+
+
+def test_more_than_the_grant_holds_is_told_as_such():
+    """O21-16: also where policy would give it now."""
+    held = replace(FAMILY, scopes=frozenset({"logs.read"}), consent_scopes=BOTH)
+    assert renew(held).answer.scopes == {"logs.read"}
+    assert reason(renew(held, fields={"scope": "logs.write"})) == "scope_widened"
 
 
 # -- client_credentials -------------------------------------------------------------------------------------
@@ -617,6 +708,11 @@ def test_a_client_acts_for_itself():
     assert not event.refresh_token
     record = json.loads(token.decision)
     assert (record["subject"], record["client"]) == (SERVICE.id, SERVICE.id)
+    assert (token.resource_id, event.grant_type) == (RESOURCE.id, "client_credentials")
+    prepared = GRANTS["client_credentials"].prepare(
+        request("client_credentials", {}, client=SERVICE, configuration=WORKING)
+    )
+    assert prepared == FactKeys()
     assert act().answer.scopes == {"logs.read"}, "the resource's defaults"
 
 

@@ -262,6 +262,7 @@ def test_the_entry_of_the_issuers_customer(tenant, chosen):
         ((SERVER,), (), None, SERVER),
         ((SERVER,), (), SERVER, SERVER),
         ((SERVER,), (SERVER, OTHER), None, SERVER),
+        ((SERVER,), (SERVER,), None, SERVER),
         ((SERVER, OTHER), (), OTHER, OTHER),
         ((), (SERVER,), None, SERVER),
         ((), (SERVER, OTHER), OTHER, OTHER),

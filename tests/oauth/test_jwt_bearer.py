@@ -1,5 +1,6 @@
 """Redeeming an assertion, as the token lane decides it: hand-made facts in, an outcome out (IDJAG-57 to -72)."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -109,6 +110,8 @@ def test_an_assertion_becomes_a_token_and_no_refresh_token():
     assert family.signed_in_at == FOUND.issued_at
     assert family.confirmation == {"jkt": "k"}
     assert family.authorization_details is None
+    record = json.loads(token.decision)
+    assert (record["subject"], record["client"]) == ("usr_1", AGENT.id)
     answer = outcome.answer
     assert (answer.subject, answer.audience) == ("usr_1", RESOURCE.identifier)
     assert answer.refresh_token is answer.id_token is None
@@ -377,11 +380,70 @@ def test_groups_of_the_assertion_count_through_mappings_alone():
     )
     outcome = redeem(roles={}, policy=grouped)
     assert outcome.answer.scopes == {"logs.read"}
+    for claims in ({}, {"roles": ("dev",)}):
+        nobody = replace(FOUND, claims=claims)
+        assert isinstance(redeem(nobody, roles={}, policy=grouped).answer, OAuthError)
     stranger = replace(FOUND, claims={"groups": ("qa",)})
     assert refused(redeem(stranger, roles={}, policy=grouped)) == (
         "access_denied",
         "nothing_granted",
     )
+
+
+MINDED = replace(
+    LIMITED,
+    scopes={
+        "logs.read": Scope(
+            "logs.read",
+            is_default=True,
+            requires=Requirement(frozenset({"urn:corp:mfa"}), 3600, frozenset({"okta"})),
+        )
+    },
+)
+MINDING = replace(POLICY, by_canonical={RESOURCE.canonical: MINDED}, resources={"res_1": MINDED})
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_met"),
+    [
+        ({}, True),
+        ({"acr": "urn:other"}, False),
+        ({"acr": None}, False),
+        ({"auth_time": None}, False),
+        ({"auth_time": NOW - timedelta(hours=1, seconds=1)}, False),
+    ],
+)
+def test_what_the_identity_provider_says_of_the_sign_in_counts(changed, is_met):
+    """S15, IDJAG-64."""
+    outcome = redeem(replace(FOUND, **changed), policy=MINDING)
+    if is_met:
+        assert outcome.answer.scopes == {"logs.read"}
+    else:
+        assert refused(outcome)[1] == "sign_in_insufficient"
+
+
+def test_a_client_that_refreshes_elsewhere_gets_no_refresh_token_here():
+    """IDJAG-65."""
+    client = replace(AGENT, grant_types=frozenset({JWT_BEARER, "refresh_token"}))
+    outcome = redeem(client=client)
+    assert outcome.answer.refresh_token is None
+    assert outcome.changes.new_families[0].refreshable is False
+
+
+def test_exactly_what_the_assertion_holds_may_be_asked_for():
+    """C-8."""
+    found = replace(trusting(strict_subset=True), scopes=BOTH)
+    assert redeem(found, **asking("logs.read logs.write")).answer.scopes == BOTH
+
+
+def test_limits_hold_for_the_scopes_that_are_asked_for():
+    """RAR-03: the request may drop a limit with its scope, and with nothing else."""
+    held = replace(FOUND, authorization_details=[*ERASE, {**ERASE[0], "tool": "rotate"}])
+    sent = {"authorization_details": DETAILS % "erase"}
+    assert refused(redeem(held, fields=sent))[1] == "details_dropped"
+    assert refused(redeem(held, fields={**sent, "scope": "logs.write"}))[1] == "details_dropped"
+    reading = redeem(held, fields={**sent, "scope": "logs.read"})
+    assert (reading.answer.scopes, reading.answer.authorization_details) == ({"logs.read"}, None)
 
 
 # -- once, or until it expires ------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def test_an_empty_value_is_an_absent_one_and_still_counts_as_sent():
     assert params.require("b") == "1"
 
 
-def test_sizes_are_bounded():
+def test_sizes_have_bounds():
     """ATK-63."""
     Params([("a", "x" * MAX_VALUE_CHARS)])
     Params([("assertion", "x" * MAX_VALUE_CHARS * 2)])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from authz.directory.users import normal_login
 from authz.errors import Invalid
+from authz.policy import yaml_nodes
 from authz.policy.requirements import Requirement, is_acr
 from authz.policy.roles_file import BindingEntry, RoleEntry, RolesFile, dump, parse
 
@@ -445,6 +446,14 @@ def test_a_moment_is_written_in_utc_wherever_this_runs(monkeypatch):
         text = dump(file)
     time.tzset()
     assert "until: '2026-12-31T00:00:00Z'" in text
+
+
+def test_a_file_of_the_longest_length_is_read(monkeypatch):
+    """ATK-63."""
+    monkeypatch.setattr(yaml_nodes, "MAX_CHARS", 12)
+    assert parse("r: [a]".ljust(12)).roles.keys() == {"r"}
+    with pytest.raises(Invalid, match=r"^the roles file has 13 characters; 12 are possible$"):
+        parse("r: [a]".ljust(13))
 
 
 def test_a_thousand_levels_of_inclusion_are_refused_without_a_crash():

@@ -52,6 +52,7 @@ def test_what_a_request_may_say(text, scopes):
         "x " * 2048 + "y",
         " ".join(f"s{n}" for n in range(MAX_SCOPES + 1)),
         "a" * (MAX_CHARS + 1),
+        LONGEST + " z",
     ],
 )
 def test_what_it_may_not(text):
