@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -95,7 +95,7 @@ class Judge:
         queue = deque(work.mutants)
         while queue and time.monotonic() < work.until:
             if work.in_this_process:
-                verdicts = [self._judge(queue[0], self._judged_here)]
+                verdicts: Iterator[Verdict] = iter([self._judge(queue[0], self._judged_here)])
             else:
                 verdicts = self._judged_by_a_child([*islice(queue, _BATCH)])
             for verdict in verdicts:
@@ -143,7 +143,7 @@ class Judge:
 
     # -- in a child ---------------------------------------------------------------------------------------
 
-    def _judged_by_a_child(self, batch: Sequence[Mutant]) -> list[Verdict]:
+    def _judged_by_a_child(self, batch: Sequence[Mutant]) -> Iterator[Verdict]:
         """Verdicts on the first of these, on one at least: a child ends early where it is not sure of the next."""
         reading, writing = os.pipe()
         child = os.fork()
@@ -155,14 +155,16 @@ class Judge:
                 os._exit(0)
             os._exit(1)
         os.close(writing)
+        count = 0
         with os.fdopen(reading) as lines:
-            verdicts = [Verdict(**json.loads(line)) for line in lines]
+            for line in lines:
+                yield Verdict(**json.loads(line))
+                count += 1
         _, status = os.waitpid(child, 0)
-        if status != 0 or not verdicts:
+        if status != 0 or count == 0:
             # The next one ended the child: pytest with it, or its time.
             word = "timeout" if os.WIFSIGNALED(status) else "killed"
-            verdicts.append(Verdict(batch[len(verdicts)].key, word, self._work.name))
-        return verdicts
+            yield Verdict(batch[count].key, word, self._work.name)
 
     def _judge_as_a_child(self, batch: Sequence[Mutant], pipe: TextIO) -> None:
         for number, mutant in enumerate(batch):
@@ -179,9 +181,6 @@ class Judge:
     def _judged_as_a_child(
         self, mutant: Mutant, chosen: list[pytest.Item], verdict: Verdict
     ) -> Verdict:
-        seconds = self._covering.seconds(chosen)
-        signal.setitimer(signal.ITIMER_PROF, 3 + 8 * seconds)
-        signal.setitimer(signal.ITIMER_REAL, 60 + 30 * seconds)
         failed = None
         with self._functions.changed_to(mutant):
             for module in modules_of(chosen):
@@ -193,6 +192,9 @@ class Judge:
                     except Exception:
                         return replace(verdict, status="killed", by=file)
             for number, item in enumerate(chosen):
+                seconds = min(self._covering.seconds([item]), 2)
+                signal.setitimer(signal.ITIMER_PROF, 3 + 5 * seconds)
+                signal.setitimer(signal.ITIMER_REAL, 300 + 60 * seconds)
                 if not passes(item, after(chosen, number)):
                     failed = item
                     break
