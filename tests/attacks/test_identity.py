@@ -13,6 +13,7 @@ from authz.admin import audit as trail
 from authz.admin import tenants
 from authz.resource_server import AccessError, KeysUnavailable, RemoteKeys, TokenVerifier
 from tests.support.client_keys import TYPE
+from tests.support.exchanges import REFRESH_TOKEN
 from tests.support.harness import RESOURCE, VERIFIER
 from tests.support.jwt_entries import Places, spell
 from tests.support.leaving import SESSION_REVOKED
@@ -66,6 +67,7 @@ def kinds(places):
         "client's own token": harness.token(client(**asked)).access_token,
         "userinfo token": places.sign_in(scope="openid", resource=None).access_token,
         "id token": person.json["id_token"],
+        "ID-JAG of ours": places.id_jag_of_ours(person.json["id_token"]),
         "introspection answer": answer.response.text,
         "audit checkpoint": trail.sign_checkpoint(ring, prepared, harness.clock()),
         "workload's token": places.platform.assertion(harness),
@@ -117,6 +119,9 @@ def consumers(places, bound):
         "code": as_grant("code", "authorization_code"),
         "refresh token": as_grant("refresh_token", "refresh_token"),
         "device code": as_grant("device_code", "urn:ietf:params:oauth:grant-type:device_code"),
+        "refresh token to exchange": lambda text: (
+            places.exchange_for_id_jag(text, REFRESH_TOKEN).accepted
+        ),
         "initial access token": with_bearer("POST", "/register"),
         "registration access token": with_bearer("GET", f"/register/{places.client_id}"),
         "pushed request": lambda text: (
@@ -134,11 +139,18 @@ RIGHT = {
     "security event": {"event at a stream"},
     # At the callback of its own sign-in alone, which has its nonce.
     "upstream ID token": set(),
-    "access token": {"token at /introspect", "token at /revoke", "token at an MCP server"},
-    "bound access token": {"token at /introspect", "token at /revoke"},
+    "access token": {
+        *("token at /introspect", "token at /revoke", "token at an MCP server"),
+        "token to exchange at /token",
+    },
+    # The client is the MCP server's as well here, and that one need not prove the key again.
+    "bound access token": {
+        *("token at /introspect", "token at /revoke", "token to exchange at /token"),
+    },
     "client's own token": {"token at /introspect", "token at /revoke", "token at an MCP server"},
     "userinfo token": {"token at /introspect", "token at /revoke", "token at /userinfo"},
-    "id token": set(),
+    "id token": {"ID token to exchange at /token"},
+    "ID-JAG of ours": set(),
     "introspection answer": set(),
     "audit checkpoint": set(),
     "workload's token": {"workload grant at /token"},
@@ -146,7 +158,10 @@ RIGHT = {
     "client assertion": ASSERTION_CONSUMERS,
     "proof at /token": {"proof at /token"},
     "proof at a server": {"proof at an MCP server"},
-    "refresh token": {"token at /introspect", "token at /revoke", "refresh token"},
+    "refresh token": {
+        *("token at /introspect", "token at /revoke", "refresh token"),
+        "refresh token to exchange",
+    },
     "code": {"code"},
 }
 

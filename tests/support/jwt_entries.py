@@ -17,10 +17,12 @@ from typing import Any
 from joserfc.jwk import Key
 from joserfc.jws import JWSRegistry
 
-from authz.admin import mappings, resources, roles
+from authz.admin import delegations, mappings, resources, roles, targets
+from authz.admin.scopes import NewScope
 from authz.errors import ConfigurationError
-from authz.keys import ACCESS_TOKEN
+from authz.keys import ACCESS_TOKEN, ID_TOKEN
 from authz.oauth.devices import DEVICE_GRANT
+from authz.oauth.token_types import ACCESS_TOKEN_TYPE, ID_JAG_TYPE, ID_TOKEN_TYPE
 from authz.resource_server import (
     AccessError,
     InvalidToken,
@@ -32,11 +34,13 @@ from authz.resource_server import (
 from tests.support.arrange import VERIFIER
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.dpop_keys import DpopKey
+from tests.support.exchanges import TOKEN_EXCHANGE
 from tests.support.harness import RESOURCE, Answer, Harness
 from tests.support.id_jags import JWT_BEARER, AssertingIdp
 from tests.support.leaving import SESSION_REVOKED, Provider
 from tests.support.workloads import Platform, ask
 
+VENDOR = "https://auth.vendor.example"
 _numbers = itertools.count(1)
 
 
@@ -92,14 +96,16 @@ def spell(header: Any, claims: Any, *, key: Any, algorithm: str | None = None) -
     return f"{signed}.{b64(signature)}"
 
 
-def signing_key(harness: Harness) -> tuple[Any, dict[str, Any]]:
-    """The tenant's own key for access tokens, as nobody outside has it, and the header it signs with."""
+def signing_key(
+    harness: Harness, purpose: str = ACCESS_TOKEN, typ: str = "at+jwt"
+) -> tuple[Any, dict[str, Any]]:
+    """The tenant's own key for a purpose, as nobody outside has it, and the header it signs with."""
     with harness.server.database.read() as tx:
         configuration = harness.server.services.configurations.find(tx, harness.slug)
     if configuration is None:
         raise ConfigurationError("the tenant is gone")
-    ring = configuration.keys.signer(ACCESS_TOKEN, "ES256", harness.clock())
-    return ring.private, {"typ": "at+jwt", "alg": "ES256", "kid": ring.life.key_id}
+    ring = configuration.keys.signer(purpose, "ES256", harness.clock())
+    return ring.private, {"typ": typ, "alg": "ES256", "kid": ring.life.key_id}
 
 
 class Places:
@@ -117,12 +123,15 @@ class Places:
                 "client_credentials",
                 DEVICE_GRANT,
                 JWT_BEARER,
+                TOKEN_EXCHANGE,
             ),
         )
         self.client_id = str(made.client.id)
         harness.change(roles.bind, role="developer", kind="client", holder=self.client_id)
         harness.change(resources.set_client, RESOURCE, self.client_id)
         self.own_key, self.own_header = signing_key(harness)
+        self.id_key, self.id_header = signing_key(harness, ID_TOKEN, "JWT")
+        self._lead_onward()
         self._browser = harness.browser()
         self.idp = AssertingIdp()
         self.idp.trust_at(harness)
@@ -165,6 +174,8 @@ class Places:
             Entry("token at /revoke", self.own_key, self._token, self._revoke),
             Entry("token at an MCP server", self.own_key, self._token, self._use),
             Entry("answer of the feed at an MCP server", self.own_key, self._news, self._follow),
+            Entry("token to exchange at /token", self.own_key, self._token, self._exchange),
+            Entry("ID token to exchange at /token", self.id_key, self._id_token, self._exchange_id),
             Entry("token at /userinfo", self.own_key, self._openid_token, self._ask_about_person),
         ]
 
@@ -227,6 +238,59 @@ class Places:
         page = self._browser.authorize(client_id=self.client_id, **request)
         fields = {"code": page.code, "code_verifier": VERIFIER}
         return self.harness.token(self.authenticated(grant_type="authorization_code", **fields))
+
+    def _lead_onward(self) -> None:
+        """Tokens of the server may be exchanged for narrower ones, and sign-ins for ID-JAGs."""
+        harness = self.harness
+        harness.change(
+            delegations.add,
+            client_id=self.client_id,
+            from_server=RESOURCE,
+            to_server=RESOURCE,
+            carries={"logs.read": ["logs.read"]},
+        )
+        harness.change(
+            targets.add,
+            slug="vendor",
+            issuer=VENDOR,
+            own_issuer=harness.issuer,
+            settings={"clients": {self.client_id: "theirs"}},
+        )
+        scope = NewScope(name="logs.read", description="Read", risk="read", is_default=True)
+        harness.add_resource(f"{VENDOR}/mcp", scopes=(scope,), issued_by="vendor")
+
+    def _exchange(self, text: str) -> Verdict:
+        fields = {"subject_token": text, "subject_token_type": ACCESS_TOKEN_TYPE}
+        return _granted(
+            self.harness.token(
+                self.authenticated(
+                    grant_type=TOKEN_EXCHANGE, resource=RESOURCE, scope="logs.read", **fields
+                )
+            )
+        )
+
+    def _id_token(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        answer = self.sign_in(scope="openid logs.read")
+        return dict(self.id_header), self.harness.claims(answer.json["id_token"], typ="JWT")
+
+    def _exchange_id(self, text: str) -> Verdict:
+        return self.exchange_for_id_jag(text, ID_TOKEN_TYPE)
+
+    def id_jag_of_ours(self, id_token: str) -> str:
+        """One that is issued here, for somebody else's server."""
+        return self._asked_for_id_jag(id_token, ID_TOKEN_TYPE).access_token
+
+    def exchange_for_id_jag(self, text: str, kind: str) -> Verdict:
+        """What becomes of a subject token of this kind."""
+        return _granted(self._asked_for_id_jag(text, kind))
+
+    def _asked_for_id_jag(self, text: str, kind: str) -> Answer:
+        fields = {"subject_token": text, "subject_token_type": kind, "audience": VENDOR}
+        return self.harness.token(
+            self.authenticated(
+                grant_type=TOKEN_EXCHANGE, requested_token_type=ID_JAG_TYPE, **fields
+            )
+        )
 
     def _openid_token(self) -> tuple[dict[str, Any], dict[str, Any]]:
         answer = self.sign_in(scope="openid", resource=None)
