@@ -222,8 +222,8 @@ def _end(
         revoked = forget(tx, operator, row)
         removed = ClientRemoved(client=row.id, because=because, revoked_grants=len(revoked))
         events += [*revoked, removed]
+    # Bumps the configuration version, once for all of them.
     cut_off_clients(tx, operator, tenant_id, ids)
-    bump(tx, tenant_id)
     operator.record(tx, tenant_id, *events)
 
 

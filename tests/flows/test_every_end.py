@@ -484,6 +484,10 @@ _KNOWN = {
     "oauth/rows/ends.py",  # says so
     # of other things than access, or only read:
     "admin/explain.py",
+    "oauth/issuing.py",  # a token's place in a status list
+    "oauth/rows/tokens.py",
+    "oauth/transmitting/requests.py",
+    "oauth/transmitting/streams.py",  # of a stream
     "scim/errors.py",
     "admin/client_trust.py",  # requests of people
     "admin/initial_tokens.py",
