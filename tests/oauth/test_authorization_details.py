@@ -140,6 +140,8 @@ def test_what_is_no_list_of_details_is_refused(text, reason):
         ({"arguments": {"service": "payments"}}, "details_arguments"),
         ({"arguments": {"service": []}}, "details_arguments"),
         ({"arguments": {"service": [1]}}, "details_arguments"),
+        ({"arguments": {"service": ["payments", 1]}}, "details_arguments"),
+        ({"arguments": {"service": ["payments"], "at": []}}, "details_arguments"),
         ({"arguments": {"service": [True]}}, "details_arguments"),
         ({"arguments": {"service": [""]}}, "details_arguments"),
         ({"arguments": {"service": ["x" * 257]}}, "details_arguments"),

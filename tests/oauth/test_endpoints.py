@@ -267,6 +267,14 @@ def test_a_token_is_looked_up_for_what_it_is(text, keys):
     assert (job.keys, job.is_reading) == (keys, keys == FactKeys())
 
 
+@pytest.mark.parametrize("kind", [introspection.Introspection, revocation.Revocation])
+def test_what_one_tenant_was_told_is_not_asked_for_another(kind):
+    """M1."""
+    tokens = OwnTokens()
+    kind(channel(), tokens, lambda: NOW)._prepare(caller({"token": ACCESS}, client=CONFIDENTIAL))
+    assert list(tokens._seen) == [(TENANT_ID, entropy.digest(ACCESS))]
+
+
 FACTS = Facts(families={"grt_1": FAMILY}, tokens={"at_1": ISSUED})
 
 

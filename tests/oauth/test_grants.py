@@ -11,13 +11,23 @@ from datetime import timedelta
 import pytest
 
 from authz import entropy
-from authz.audit.events import FamilyRevoked, TokenIssued, TokenRefused, TokenRevoked
+from authz.audit.events import CodeIssued, FamilyRevoked, TokenIssued, TokenRefused, TokenRevoked
 from authz.clients.trust import TrustPolicy
 from authz.errors import InvalidDpopProof, InvalidGrant, InvalidRequest, OAuthError
 from authz.jose import read_unverified
-from authz.oauth import bindings, introspection, issuing, refresh, revocation, silent
+from authz.oauth import (
+    authorization_details,
+    bindings,
+    introspection,
+    issuing,
+    refresh,
+    revocation,
+    silent,
+)
+from authz.oauth.asking import Asking
 from authz.oauth.authorization import FreshNames, IdTokenRequest, TokenRequest
 from authz.oauth.authorization_request import AuthorizationRequest, ReturnAddress
+from authz.oauth.authorize import FAPI_CODE_LIFETIME, new_code
 from authz.oauth.back_channel import Caller
 from authz.oauth.facts import (
     BrowserSession,
@@ -415,6 +425,7 @@ def test_a_refresh_token_is_spent_for_its_successor():
     assert (event.grant_type, event.retry, event.removed) == ("refresh_token", False, {})
     [token] = outcome.changes.tokens
     assert (token.family_id, token.issued_at) == ("grt_1", NOW)
+    assert (token.jti, token.tenant_id) == ("at_new", TENANT_ID)
 
 
 def test_idleness_is_bounded_by_the_authorization():
@@ -911,6 +922,12 @@ def test_everything_a_token_stands_on_is_asked(broken):
 def test_trust_is_asked_for_documents_alone():
     listed = replace(CONFIGURATION, trust=TrustPolicy("allow_list"))
     assert look(configuration=listed)["active"]
+    url = "https://app.example/client"
+    document = replace(ISSUED, client_kind="cimd", client_id=url)
+    naming = replace(CONFIGURATION, trust=TrustPolicy("allow_list", allow=frozenset({url})))
+    server = replace(CONFIDENTIAL, id="cli_server")
+    assert look(document, client=server, configuration=naming)["active"]
+    assert not look(document, client=server, configuration=listed)["active"]
     open_to_all = replace(ISSUED, client_kind="cimd")
     assert look(open_to_all)["active"]
 
@@ -1055,10 +1072,17 @@ WISH = AuthorizationRequest(
 
 
 def pass_silently(
-    wish=WISH, *, session=SESSION, consent=CONSENT, roles=DEVELOPER, client=CLIENT, now=NOW
+    wish=WISH,
+    *,
+    session=SESSION,
+    consent=CONSENT,
+    roles=DEVELOPER,
+    client=CLIENT,
+    now=NOW,
+    configuration=CONFIGURATION,
 ):
     asked = silent.SilentRequest(
-        configuration=CONFIGURATION,
+        configuration=configuration,
         client=client,
         request=wish,
         address=ReturnAddress(ISSUER, wish.redirect_uri, "s"),
@@ -1082,9 +1106,25 @@ def test_a_remembered_yes_is_a_code_at_once():
     assert made.digest == CODE.digest
     assert (made.scopes, made.requested, made.offline_access) == (BOTH, WISH.requested, True)
     assert (made.user_id, made.client_id, made.resource_id) == ("usr_1", CLIENT.id, RESOURCE.id)
-    assert made.expires_at == NOW + timedelta(seconds=60)
-    [event] = outcome.events
-    assert (event.by, event.scopes) == ("remembered", sorted(BOTH))
+    assert made == replace(
+        CODE,
+        offline_access=True,
+        acr=None,
+        session_digest="d1",
+        auth_time=SIGNED_IN.auth_time,
+        signed_in_at=SIGNED_IN.signed_in_at,
+        created_at=NOW,
+        expires_at=NOW + timedelta(seconds=60),
+    )
+    assert outcome.events == (
+        CodeIssued(
+            subject="usr_1",
+            client=CLIENT.id,
+            resource=RESOURCE.identifier,
+            scopes=sorted(BOTH),
+            by="remembered",
+        ),
+    )
 
 
 @pytest.mark.parametrize(
@@ -1112,6 +1152,55 @@ def test_a_remembered_yes_is_a_code_at_once():
 def test_anything_less_needs_the_page(broken):
     """MCP-AS-58, MCP-AS-72, ATK-13: and nothing is recorded or refused."""
     assert pass_silently(**broken) == silent.Outcome(None)
+
+
+def test_what_another_sign_in_would_bring_needs_the_page():
+    """S15: without one, all of it or a page."""
+    elsewhere = [Connection("con_1", "okta", True)]
+    minding = replace(CONFIGURATION, policy=policy(resources=[DEMANDING], connections=elsewhere))
+    wish = replace(WISH, resource=DEMANDING)
+    strong = replace(SESSION, signed_in=replace(SIGNED_IN, acr="1"))
+    asked = {"configuration": minding, "wish": wish}
+    assert pass_silently(**asked) == silent.Outcome(None)
+    assert pass_silently(session=strong, **asked).answer == "azc_1"
+    nowhere = {**asked, "configuration": MINDING}
+    assert pass_silently(**nowhere).changes.new_codes[0].scopes == {"logs.read"}
+
+
+def test_a_code_keeps_what_was_asked_for():
+    """RAR-03, OIDC-02, DPOP-03, FAPI-02: its scopes without OpenID's, and a shorter life under FAPI."""
+    limits = authorization_details.of_json([ROTATE, {**ROTATE, "tool": "undeclared"}])
+    wish = replace(
+        WISH,
+        resource=DEMANDING,
+        requested=frozenset({"logs.read"}),
+        openid=frozenset({"openid"}),
+        nonce="n",
+        dpop_jkt="k",
+        details=limits,
+    )
+    fapi = replace(CLIENT, metadata={"fapi": True})
+    asking = Asking(
+        configuration=MINDING,
+        client=fapi,
+        request=wish,
+        address=None,
+        signed_in=replace(SIGNED_IN, connection_id="con_1", upstream_expires_at=NOW, amr=("x",)),
+        query="",
+    )
+    lifetime = timedelta(minutes=10)
+    made = new_code(asking, frozenset({"logs.read", "openid"}), "azc_1", lifetime=lifetime, now=NOW)
+    assert (made.scopes, made.openid, made.nonce) == ({"logs.read"}, {"openid"}, "n")
+    assert made.authorization_details == [{**ROTATE, "tool": "undeclared"}]
+    assert (made.dpop_jkt, made.connection_id, made.amr) == ("k", "con_1", ("x",))
+    assert made.upstream_expires_at == NOW
+    assert made.expires_at == NOW + FAPI_CODE_LIFETIME
+    plain = replace(asking, client=CLIENT)
+    made = new_code(plain, frozenset({"logs.read"}), "azc_1", lifetime=lifetime, now=NOW)
+    assert (made.openid, made.expires_at) == (None, NOW + lifetime)
+    own = replace(asking, request=replace(wish, resource=replace(DEMANDING, is_builtin=True)))
+    made = new_code(own, frozenset({"openid"}), "azc_1", lifetime=lifetime, now=NOW)
+    assert made.scopes == {"openid"}
 
 
 def test_what_is_narrower_or_just_recent_enough_passes():

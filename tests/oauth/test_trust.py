@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from authz.errors import Invalid
+from authz.jose import ASYMMETRIC
 from authz.oauth.trust import Trust, Trusts, TrustSettings, check_settings, check_url, settings_of
 from tests.support.configured import fixed_key
 
@@ -104,6 +105,7 @@ def test_what_may_not_be_written(sentence, given):
         {"jwks_uri": "http://localhost:8/jwks"},
         {"jwks_uri": "http://127.0.0.1/jwks"},
         {"algorithms": ["EdDSA"]},
+        {"algorithms": list(ASYMMETRIC)},
     ],
 )
 def test_what_may_just_be_written(given):

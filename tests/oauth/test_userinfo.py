@@ -96,6 +96,7 @@ def test_whoever_signed_in_is_told_to_who_holds_the_token():
     job, replays = prepared(f"Bearer {signed()}")
     assert job.keys == FactKeys(tokens=frozenset({"at_1"}), people=frozenset({"usr_1"}))
     assert (job.client_id, job.is_reading, replays) == (CLIENT.id, True, ())
+    assert job.configuration is CONFIGURATION
     outcome = told()
     assert outcome.answer == {
         "sub": "usr_1",
@@ -139,13 +140,14 @@ ATH = urlsafe_b64encode(sha256(BOUND.encode()).digest()).rstrip(b"=").decode()
     ("reason", "header"),
     [
         ("token_unknown", "Bearer x"),
+        ("token_unknown", "Bearer x y"),
         ("token_audience", f"Bearer {signed(aud='https://mcp.example/mcp')}"),
         ("token_scheme", f"DPoP {signed()}"),
         ("token_scheme", f"Bearer {BOUND}"),
         ("token_bound_to_certificate", "Bearer " + signed(cnf={"x5t#S256": "c"})),
         ("dpop_proof_missing", f"DPoP {BOUND}"),
     ],
-    ids=["unknown", "other audience", "not bound", "bound", "certificate", "no proof"],
+    ids=["unknown", "two", "other audience", "not bound", "bound", "certificate", "no proof"],
 )
 def test_a_token_that_is_not_for_this(reason, header):
     """OIDC-03, DPOP-05: one sentence for every defect of a token."""
