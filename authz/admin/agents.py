@@ -11,10 +11,20 @@ from authz import entropy
 from authz.admin import clients, resources
 from authz.admin.operator import Operator
 from authz.admin.revocation import cut_off_clients, revoke_families
+from authz.admin.workload_access import workloads_of
 from authz.audit.events import Event
-from authz.db.models import Agent, AgentClient, IssuedToken, Resource, TokenFamily, User
+from authz.db.models import (
+    Agent,
+    AgentClient,
+    IssuedToken,
+    Resource,
+    TokenFamily,
+    TrustedIssuer,
+    User,
+)
 from authz.directory import users
 from authz.errors import Conflict, Invalid, NotFound
+from authz.oauth.workload_trust import is_workload
 from authz.policy.scopes import is_scope_name
 from authz.tenants import is_slug
 
@@ -101,11 +111,10 @@ def add(
     )
     tx.add(row)
     tx.flush()
-    for client_id in clients_:
-        _give(tx, row, client_id)
+    given = [_give(tx, row, it) for it in clients_]
     values = {
         "owner": person.id,
-        "clients": list(clients_),
+        "clients": given,
         "resources": row.resources,
         "scopes": row.scope_ceiling,
         "expires_at": None if expires_at is None else expires_at.isoformat(),
@@ -119,8 +128,8 @@ def give_client(
 ) -> AgentLine:
     """A client becomes the agent's: from now on what it holds is bounded, and says who acts."""
     row = load(tx, tenant_id, slug)
-    _give(tx, row, client_id)
-    operator.changed(tx, tenant_id, "agent.client", row.id, {"given": client_id}, client=client_id)
+    given = _give(tx, row, client_id)
+    operator.changed(tx, tenant_id, "agent.client", row.id, {"given": given}, client=given)
     return _line(tx, row, operator.now)
 
 
@@ -129,6 +138,8 @@ def take_client(
 ) -> AgentLine:
     """A client is the agent's no longer, and what it holds ends: it was granted to the agent."""
     row = load(tx, tenant_id, slug)
+    if "/" in client_id and "://" not in client_id:
+        client_id = _find(tx, tenant_id, client_id)
     held = tx.get(AgentClient, (tenant_id, client_id))
     if held is None or held.agent_id != row.id:
         raise NotFound(f"{client_id!r} is no client of the agent {slug}")
@@ -279,19 +290,33 @@ def _stop(tx: Session, operator: Operator, row: Agent, status: str, *, because: 
     return Killed(_line(tx, row, operator.now), len(ended))
 
 
-def _give(tx: Session, row: Agent, client_id: str) -> None:
-    client = clients.load(tx, row.tenant_id, client_id)
-    if client.metadata_.get("token_endpoint_auth_method", "none") == "none":
-        raise Invalid(
-            f"the client {client_id!r} does not authenticate, so anybody could be the agent; "
-            "use one with private_key_jwt"
-        )
+def _give(tx: Session, row: Agent, reference: str) -> str:
+    client_id = _find(tx, row.tenant_id, reference)
     held = tx.get(AgentClient, (row.tenant_id, client_id))
     if held is not None:
         other = tx.get_one(Agent, held.agent_id)
         raise Conflict(f"{client_id!r} is a client of the agent {other.slug} already")
     tx.add(AgentClient(tenant_id=row.tenant_id, client_id=client_id, agent_id=row.id))
     tx.flush()
+    return client_id
+
+
+def _find(tx: Session, tenant_id: str, reference: str) -> str:
+    """A client that authenticates; or a workload, as TRUST/RULE or by its id (`wkl_…`). Raises NotFound, Invalid."""
+    slug, slash, rule = reference.partition("/")
+    if is_workload(reference) or (slash and "://" not in reference):
+        for entry in tx.scalars(select(TrustedIssuer).where(TrustedIssuer.tenant_id == tenant_id)):
+            for workload_id, name in workloads_of(entry).items():
+                if reference == workload_id or (slug, rule) == (entry.slug, name):
+                    return workload_id
+        raise NotFound(f"no rule knows the workload {reference!r}; `authz trust show` has them")
+    client = clients.load(tx, tenant_id, reference)
+    if client.metadata_.get("token_endpoint_auth_method", "none") == "none":
+        raise Invalid(
+            f"the client {reference!r} does not authenticate, so anybody could be the agent; "
+            "use one with private_key_jwt"
+        )
+    return reference
 
 
 def _clients(tx: Session, row: Agent) -> list[str]:

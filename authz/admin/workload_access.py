@@ -14,6 +14,14 @@ Access = Mapping[str, frozenset[tuple[str, str, tuple[Condition, ...]]]]
 """Workload -> the servers it may get tokens for, each with whom its rule means."""
 
 
+def workloads_of(entry: TrustedIssuer) -> dict[str, str]:
+    """What tokens call the workloads of an entry -> the rule of each by name; nothing for one about people."""
+    if entry.kind != WORKLOAD:
+        return {}
+    trust = WorkloadTrust(entry.id, entry.slug, entry.issuer, settings_of(entry.settings))
+    return {trust.id_of(rule): rule.name for rule in trust.settings.rules}
+
+
 def access_of(entry: TrustedIssuer) -> Access:
     """As the entry is now; nothing for one that is switched off, or about people."""
     if entry.kind != WORKLOAD or entry.status != "active":

@@ -13,7 +13,9 @@ app = group("Agents: list, add, show, change, wake, kill.")
 client = group("The clients of an agent: add, remove.")
 app.add_typer(client, name="client")
 _Slug = Annotated[str, typer.Argument(help="Its short name or id (agt_…).", metavar="AGENT")]
-_Client = Annotated[str, typer.Argument(help="The client's id.", metavar="CLIENT")]
+_Client = Annotated[
+    str, typer.Argument(help="The client's id, or TRUST/RULE for a workload.", metavar="CLIENT")
+]
 _Servers = Annotated[
     list[str] | None,
     typer.Option("--server", help="An MCP server it may use; repeat for more.", metavar="SERVER"),

@@ -161,6 +161,9 @@ def is_standing(token: IssuedToken, configuration: TenantConfiguration, now: dat
     resource = policy.resources.get(token.resource_id)
     if resource is None or not resource.enabled:
         return False
+    agent = configuration.agents.of_client(token.client_id)
+    if agent is not None and not agent.is_live(now):
+        return False
     if is_workload(token.subject):
         # It stands on its rule, and on nothing else that has a row.
         rule = configuration.workloads.by_id.get(token.subject)
@@ -173,9 +176,6 @@ def is_standing(token: IssuedToken, configuration: TenantConfiguration, now: dat
         token.client_kind == "cimd"
         and configuration.trust.judge(token.client_id) is not Verdict.ADMITTED
     ):
-        return False
-    agent = configuration.agents.of_client(token.client_id)
-    if agent is not None and not agent.is_live(now):
         return False
     if token.subject == token.client_id:
         return True

@@ -289,3 +289,34 @@ def test_a_workload_is_no_person(harness):
     harness.change(resources.set_identity, RESOURCE, "user_required")
     refused = ask(harness, platform.assertion(harness))
     assert (refused.error, refused.reason) == ("unauthorized_client", "user_required")
+
+
+def test_a_workload_may_be_an_agents(harness):
+    """M6: bounded by the record and named by it, like any client of its own; and killed with it."""
+    platform = Platform()
+    platform.trust_at(harness)
+    rs = harness.add_client(auth_method="client_secret_post", name="Operations MCP")
+    harness.change(resources.set_client, RESOURCE, rs.client.id)
+    line = harness.change(
+        agents.add,
+        slug="triage",
+        purpose="Sorts incidents",
+        owner="sre@example.com",
+        servers=[RESOURCE],
+        clients_=["cluster/router"],
+        scopes=frozenset({"logs.read"}),
+    )
+    answer = ask(harness, platform.assertion(harness), scope="logs.read analytics.query")
+    assert answer.scopes == {"logs.read"}
+    claims = harness.claims(answer.access_token)
+    assert line.clients == [claims["client_id"]]
+    assert claims["act"] == {"sub": line.id}
+    assert _is_active(harness, rs, answer.access_token)
+    harness.change(agents.kill, "triage")
+    assert not _is_active(harness, rs, answer.access_token)
+    assert ask(harness, platform.assertion(harness)).error == "access_denied"
+    for reference in ("cluster/nobody", "nobody/router", "wkl_none"):
+        with pytest.raises(NotFound):
+            harness.change(agents.give_client, "triage", reference)
+    harness.change(agents.take_client, "triage", "cluster/router")
+    assert ask(harness, platform.assertion(harness)).ok

@@ -84,7 +84,7 @@ class WorkloadGrant:
             resource,
             client=found.id,
             requested=requested,
-            ceilings=(),
+            ceilings=request.configuration.ceilings(request.client, resource, now),
             now=now,
         )
         if not decision.granted and asked is not None:
