@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from joserfc import jws
 
 from authz.jose import (
     ASYMMETRIC,
@@ -16,6 +17,7 @@ from authz.jose import (
     import_private_key,
     read_unverified,
     sign_jwt,
+    verify_in_vain,
     verify_jwt,
 )
 from tests.support.client_keys import ClientKey
@@ -216,3 +218,26 @@ def test_a_longer_token_is_read_where_the_profile_says_so():
     assert verify_jwt(token, keys, wide, NOW)["groups"] == groups
     narrow = replace(PROFILE, max_chars=len(token) - 1)
     assert refused(lambda: verify_jwt(token, keys, narrow, NOW)) == "jwt_too_long"
+
+
+@pytest.mark.parametrize("algorithm", ASYMMETRIC)
+def test_a_check_in_vain_is_one_check(monkeypatch, algorithm):
+    """IDJAG-82: by the algorithm the token names, under a key of the right kind; it never says yes or raises."""
+    checked = []
+    named = jws.JWSRegistry.algorithms[algorithm]
+    verify = named.verify
+
+    def counted(*arguments):
+        checked.append(verify(*arguments))
+        return checked[-1]
+
+    monkeypatch.setattr(named, "verify", counted)
+    token = f"e30.e30.{'A' * 86}"
+    verify_in_vain(token, {"alg": algorithm, "kid": "any"})
+    assert checked == [False]
+
+
+@pytest.mark.parametrize("header", [{}, {"alg": "none"}, {"alg": "HS256"}, {"alg": ["ES256"]}])
+def test_nothing_is_done_for_an_algorithm_that_nobody_verifies(header):
+    verify_in_vain("e30.e30.", header)
+    verify_in_vain("no token")

@@ -8,7 +8,6 @@ Never decides what a token is good for: callers choose the profile and read the 
 """
 
 from authz.jose.compact import MAX_TOKEN_CHARS, JwtError, read_unverified
-from authz.jose.decoys import verify_in_vain
 from authz.jose.keys import ASYMMETRIC, Key, fitting, import_jwks, import_private_key
 from authz.jose.signing import sign_jwt
 from authz.jose.verification import (
@@ -17,6 +16,7 @@ from authz.jose.verification import (
     Profile,
     time_claim,
     verify_embedded,
+    verify_in_vain,
     verify_jwt,
     verify_signature,
 )

@@ -1,6 +1,7 @@
 """Every JWT that comes in, against the profile of its kind."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +12,8 @@ from joserfc.jwk import Key
 
 from authz.clock import numeric_date
 from authz.jose.compact import MAX_TOKEN_CHARS, JwtError, decode, read_unverified
-from authz.jose.keys import fitting, import_key
+from authz.jose.decoys import decoy
+from authz.jose.keys import ASYMMETRIC, fitting, import_key
 
 LEEWAY = timedelta(seconds=60)
 """How far two clocks may differ, when accepting and when remembering (ATK-53)."""
@@ -51,6 +53,19 @@ def verify_jwt(token: str, keys: Sequence[Key], profile: Profile, now: datetime)
     _check_signature(token, header, keys, profile.algorithms)
     _check_claims(claims, profile, now)
     return claims
+
+
+def verify_in_vain(token: str, header: Mapping[str, Any] | None = None) -> None:
+    """The work of `verify_jwt` up to a wrong signature, by the algorithm the token names; never says anything.
+
+    With the header of a token that `verify_jwt` has read already, what is left of that work.
+    """
+    with suppress(JwtError):
+        header = read_unverified(token)[0] if header is None else header
+        algorithm = header.get("alg")
+        if algorithm not in ASYMMETRIC:
+            return
+        _check_signature(token, {**header, "kid": None}, [decoy(algorithm)], ASYMMETRIC)
 
 
 def verify_signature(

@@ -37,11 +37,11 @@ _REMEMBERED, _MOST_REMEMBERED = timedelta(minutes=1), 10_000
 
 
 class _Refused(Exception):
-    """The assertion is not genuine, or of nobody we know; `is_early` if no signature was looked at."""
+    """The assertion is of nobody we know: no signature was looked at."""
 
-    def __init__(self, reason: str, *, is_early: bool = True) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(reason)
-        self.reason, self.is_early = reason, is_early
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,24 @@ class Assertions:
         self, configuration: TenantConfiguration, client: Client, text: str
     ) -> IdJag:
         """The assertion, if it is genuine and this client's. Raises InvalidGrant, UnauthorizedClient."""
-        slug = configuration.tenant.slug
-        try:
-            trust, claims = await self._verified(configuration, text)
-        except _Refused as refused:
-            if refused.is_early:
-                # As much work as for a wrong signature: whom a tenant trusts is not to be timed (IDJAG-82).
-                verify_in_vain(text)
-            raise InvalidGrant(REFUSED, reason=refused.reason) from refused.__cause__
-        return id_jag.check(claims, trust, client, slug=slug)
-
-    async def _verified(
-        self, configuration: TenantConfiguration, text: str
-    ) -> tuple[Trust, dict[str, Any]]:
+        tenant = configuration.tenant
+        header: dict[str, Any] = {}
         try:
             header, unverified = read_unverified(text)
             trust = _entry(configuration, header, unverified)
             keys = await self._keys(trust, header.get("kid"))
-            profile = id_jag.profile_of(trust, configuration.tenant.issuer)
-            return trust, verify_jwt(text, keys, profile, self.clock())
+            profile = id_jag.profile_of(trust, tenant.issuer)
+            claims = verify_jwt(text, keys, profile, self.clock())
         except JwtError as error:
-            is_early = error.reason in BEFORE_SIGNATURE
-            raise _Refused(error.reason, is_early=is_early) from None
+            if error.reason in BEFORE_SIGNATURE:
+                verify_in_vain(text, header)
+            raise InvalidGrant(REFUSED, reason=error.reason) from None
+        except _Refused as refused:
+            # As much work as for a wrong signature, which is read a second time to be checked: whom a tenant trusts is
+            # not to be timed (IDJAG-82).
+            verify_in_vain(text)
+            raise InvalidGrant(REFUSED, reason=refused.reason) from refused.__cause__
+        return id_jag.check(claims, trust, client, slug=tenant.slug)
 
     def exchangeable(
         self, configuration: TenantConfiguration, client: Client, params: Params
