@@ -20,6 +20,7 @@ from authz.oauth.facts import Approval, Changes, Device, FactKeys, Facts, Family
 from authz.oauth.grants import GRANTS
 from authz.oauth.grants.device_code import REFUSED
 from authz.oauth.params import Params
+from authz.policy.requirements import Requirement
 from authz.policy.snapshot import HeldRole, Scope
 from authz.settings import Tokens
 from tests.support.configured import CLIENT, NOW, RESOURCE, TENANT_ID, configuration, policy
@@ -110,6 +111,26 @@ def poll(device=ALLOWED, *, now=NOW, families=(), roles=DEVELOPER, fields=None, 
         return GRANTS[DEVICE_GRANT].decide(asked, facts, now)
     except OAuthError as error:
         return Outcome(error)
+
+
+@pytest.mark.parametrize(
+    ("changed", "scopes"),
+    [
+        ({}, BOTH),
+        ({"acr": "2"}, {"logs.read"}),
+        ({"auth_time": NOW - timedelta(days=1)}, {"logs.read"}),
+    ],
+)
+def test_how_the_person_signed_in_counts_for_their_device(changed, scopes):
+    """S15: what a scope demands of the sign-in is asked of the one that allowed the device."""
+    write = Scope("logs.write", requires=Requirement(frozenset({"1"}), 3600))
+    minded = replace(RESOURCE, scopes={**RESOURCE.scopes, "logs.write": write})
+    minding = replace(CONFIGURATION, policy=policy(resources=[minded]))
+    device = replace(ALLOWED, approval=replace(APPROVAL, **changed))
+    outcome = poll(device, configuration=minding)
+    assert outcome.answer.scopes == scopes
+    elsewhere = replace(ALLOWED, approval=replace(APPROVAL, connection_id="con_gone"))
+    assert poll(elsewhere).answer.reason == "nothing_granted"
 
 
 def test_what_a_poll_has_to_name():

@@ -41,6 +41,7 @@ from authz.oauth.facts import (
 )
 from authz.oauth.grants import GRANTS, authorization_code, refresh_token
 from authz.oauth.params import Params
+from authz.policy.agents import Agent, Agents
 from authz.policy.requirements import Requirement
 from authz.policy.snapshot import Connection, HeldRole, Scope
 from authz.settings import Tokens
@@ -648,6 +649,66 @@ def test_a_sign_in_that_does_not_do_for_a_scope_takes_it_away(outcome):
     assert outcome.events[0].removed["logs.write"] in ("acr_insufficient", "authentication_too_old")
 
 
+@pytest.mark.parametrize(("enabled", "expected"), [(True, None), (False, "nothing_granted")])
+def test_whose_word_a_grant_stands_on_still_counts_or_nothing_does(enabled, expected):
+    """ATK-29: of the connection they signed in with, whatever the grant."""
+    there = replace(
+        CONFIGURATION, policy=policy(connections=[Connection("con_1", "okta", enabled)])
+    )
+    code, family = replace(CODE, connection_id="con_1"), replace(FAMILY, connection_id="con_1")
+    assert reason(redeem(code, configuration=there)) == expected
+    assert reason(renew(family, configuration=there)) == expected
+
+
+def test_a_group_gives_what_its_role_gives():
+    """L3."""
+    grouped = replace(
+        CONFIGURATION.policy,
+        group_roles={"g1": (HeldRole("rol_dev"),)},
+        groups={"g1": "ops"},
+    )
+    facts = Facts(codes={CODE.digest: CODE}, groups={"usr_1": frozenset({"g1"})})
+    sent = {"code": "azc_1", "code_verifier": VERIFIER}
+    asked = request(
+        "authorization_code", sent, configuration=replace(CONFIGURATION, policy=grouped)
+    )
+    assert decided(asked, facts, "authorization_code").answer.scopes == BOTH
+    stranger = Facts(codes={CODE.digest: CODE}, groups={"usr_2": frozenset({"g1"})})
+    assert reason(decided(asked, stranger, "authorization_code")) == "nothing_granted"
+
+
+AGENT = Agent(
+    "agt_1", "bot", "usr_9", True, frozenset({RESOURCE.id}), frozenset({"logs.read"}), NOW + TICK
+)
+
+
+@pytest.mark.parametrize(
+    ("agent", "scopes"),
+    [
+        (AGENT, {"logs.read"}),
+        (replace(AGENT, scope_ceiling=None), BOTH),
+        (replace(AGENT, expires_at=NOW), None),
+        (replace(AGENT, enabled=False), None),
+        (replace(AGENT, resources=frozenset()), None),
+    ],
+    ids=["ceiling", "free", "over", "stopped", "elsewhere"],
+)
+def test_an_agent_bounds_what_its_client_gets(agent, scopes):
+    """M6: by code and at each refresh; and its end is the token's."""
+    bounded = replace(CONFIGURATION, agents=Agents({CLIENT.id: agent}))
+    for made in (redeem(configuration=bounded), renew(configuration=bounded)):
+        if scopes is None:
+            assert reason(made) == "nothing_granted"
+            continue
+        assert made.answer.scopes == scopes
+        assert made.answer.expires_at == NOW + TICK
+        assert made.events[0].agent == "agt_1"
+    others = replace(CONFIGURATION, agents=Agents({"cli_other": replace(agent, enabled=False)}))
+    assert redeem(configuration=others).answer.scopes == BOTH
+    standing = look(configuration=bounded)["active"]
+    assert standing is agent.is_live(NOW)
+
+
 ROTATE = {"type": "mcp_tool", "locations": [RESOURCE.identifier], "tool": "rotate"}
 NARROW = {**ROTATE, "arguments": {"service": ["a"]}}
 
@@ -682,7 +743,8 @@ def test_a_code_leaves_limits_of_scopes_that_are_not_granted():
 
 
 def test_more_than_the_grant_holds_is_told_as_such():
-    """O21-16: also where policy would give it now."""
+    """O21-16: also where policy would give it now; exactly what it holds is not more."""
+    assert renew(fields={"scope": "logs.read logs.write"}).answer.scopes == BOTH
     held = replace(FAMILY, scopes=frozenset({"logs.read"}), consent_scopes=BOTH)
     assert renew(held).answer.scopes == {"logs.read"}
     assert reason(renew(held, fields={"scope": "logs.write"})) == "scope_widened"
@@ -768,6 +830,18 @@ def test_a_client_is_limited_by_its_details():
         (
             "resource_missing",
             {"configuration": replace(WORKING, policy=policy(resources=[]))},
+        ),
+        (
+            "user_required",
+            {
+                "configuration": replace(
+                    WORKING,
+                    policy=policy(
+                        resources=[replace(RESOURCE, is_user_required=True)],
+                        client_roles=[(SERVICE.id, "rol_dev", None)],
+                    ),
+                )
+            },
         ),
     ],
 )
