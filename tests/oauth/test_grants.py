@@ -620,31 +620,38 @@ STRONG = replace(FAMILY, acr="1")
 
 @pytest.mark.parametrize(
     "outcome",
-    [redeem(configuration=MINDING), renew(STRONG, configuration=MINDING)],
+    [lambda: redeem(configuration=MINDING), lambda: renew(STRONG, configuration=MINDING)],
     ids=["code", "refresh"],
 )
 def test_the_stored_decision_names_everybody(outcome):
     """Item 4, S15: whose, through which client, and how they signed in."""
+    outcome = outcome()
     [token] = outcome.changes.tokens
     record = json.loads(token.decision)
     assert (record["subject"], record["client"]) == ("usr_1", CLIENT.id)
     assert (record["resource"], token.resource_id) == (RESOURCE.identifier, RESOURCE.id)
     assert record["granted"].keys() == BOTH
     assert (record["signed_in"]["acr"], record["signed_in"]["connection"]) == ("1", "local")
-    assert not outcome.answer.tells_resource
+    assert outcome.answer.tells_resource is outcome.answer.is_exchanged is False
+    body = issuing.response(outcome.answer, MINDING, algorithm="ES256")
+    assert body.keys() == {"access_token", "token_type", "expires_in", "scope", "refresh_token"}
+    assert outcome.events[0].retry is False
 
 
 @pytest.mark.parametrize(
     "outcome",
     [
-        redeem(replace(CODE, acr="2"), configuration=MINDING),
-        renew(replace(FAMILY, acr="2"), configuration=MINDING),
-        renew(replace(STRONG, auth_time=NOW - timedelta(days=7, seconds=1)), configuration=MINDING),
+        lambda: redeem(replace(CODE, acr="2"), configuration=MINDING),
+        lambda: renew(replace(FAMILY, acr="2"), configuration=MINDING),
+        lambda: renew(
+            replace(STRONG, auth_time=NOW - timedelta(days=7, seconds=1)), configuration=MINDING
+        ),
     ],
     ids=["code", "refresh", "old refresh"],
 )
 def test_a_sign_in_that_does_not_do_for_a_scope_takes_it_away(outcome):
     """S15, M7."""
+    outcome = outcome()
     assert outcome.answer.scopes == {"logs.read"}
     assert outcome.events[0].removed["logs.write"] in ("acr_insufficient", "authentication_too_old")
 

@@ -78,8 +78,10 @@ def signed(**changed):
 
 
 def prepared(*headers, dpop=(), nonce=False, method="GET"):
-    presented = Presented("acme", method, headers, dpop)
-    return endpoint(nonce=nonce)._prepare(presented, CONFIGURATION)
+    presented, asked = Presented("acme", method, headers, dpop), endpoint(nonce=nonce)
+    made = asked._prepare(presented, CONFIGURATION)
+    assert {tenant for tenant, _ in asked._tokens._seen} == {TENANT_ID}
+    return made
 
 
 def told(token=TOKEN, person=PERSON, *, now=NOW, **changed):
