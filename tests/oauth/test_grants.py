@@ -1266,7 +1266,9 @@ def test_a_code_keeps_what_was_asked_for():
         client=fapi,
         request=wish,
         address=None,
-        signed_in=replace(SIGNED_IN, connection_id="con_1", upstream_expires_at=NOW, amr=("x",)),
+        signed_in=replace(
+            SIGNED_IN, acr="2", connection_id="con_1", upstream_expires_at=NOW, amr=("x",)
+        ),
         query="",
     )
     lifetime = timedelta(minutes=10)
@@ -1274,6 +1276,7 @@ def test_a_code_keeps_what_was_asked_for():
     assert (made.scopes, made.openid, made.nonce) == ({"logs.read"}, {"openid"}, "n")
     assert made.authorization_details == [{**ROTATE, "tool": "undeclared"}]
     assert (made.dpop_jkt, made.connection_id, made.amr) == ("k", "con_1", ("x",))
+    assert made.acr == "2"
     assert made.upstream_expires_at == NOW
     assert made.expires_at == NOW + FAPI_CODE_LIFETIME
     plain = replace(asking, client=CLIENT)
