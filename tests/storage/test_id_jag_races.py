@@ -21,7 +21,7 @@ from authz.admin import clients, mappings, trust
 from authz.admin.client_metadata import Registration
 from authz.admin.operator import Operator
 from authz.clock import system_clock
-from authz.db.models import Identity, IssuedToken, ReplayKey, User
+from authz.db.models import AuditEvent, Identity, IssuedToken, User
 from tests.support.client_keys import ClientKey
 from tests.support.harness import ONE_ADDRESS
 from tests.support.id_jags import ISSUER, JWT_BEARER, TYP
@@ -175,9 +175,10 @@ def test_one_assertion_is_one_token_whatever_dies(installed, capsys):
         people = tx.scalar(select(func.count()).select_from(Identity))
         assert people == (ROUNDS + 1) // 2
         assert tx.scalar(select(func.count()).select_from(User)) == people + 1
-        assert tx.scalar(select(func.count()).select_from(ReplayKey)) == ROUNDS
-    assert issued(database) == before
-    assert len(before) == ROUNDS
+        # The trail forgets nothing; keys and records of tokens are cleared away during a long run.
+        told = select(func.count()).where(AuditEvent.kind == "token.issued")
+        assert tx.scalar(told) == ROUNDS
+    assert issued(database) <= before
     assert installed.verify().fault is None
     if "AUTHZ_TEST_REDEMPTION_ROUNDS" in os.environ:
         with capsys.disabled():
