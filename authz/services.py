@@ -12,7 +12,7 @@ from authz.clock import Clock, system_clock
 from authz.db import Database
 from authz.envelope import Envelope
 from authz.net import Documents, Network, NetworkConfig, Resolve
-from authz.oauth.configuration import Configurations
+from authz.oauth.configurations import Configurations
 from authz.settings import Settings
 
 

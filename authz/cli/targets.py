@@ -1,33 +1,19 @@
 """`authz targets`: authorization servers that ID-JAGs are issued for."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from authz.admin import targets
+from authz.cli import values
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
-from authz.cli.values import json_object, setting
 
 app = group("Authorization servers that ID-JAGs are issued for: list, add, show, change, clients.")
 client = group("Our clients there: add, remove.")
 app.add_typer(client, name="client")
 _Slug = Annotated[str, typer.Argument(help="Its short name.", metavar="TARGET")]
 _Client = Annotated[str, typer.Argument(help="The client's id here.", metavar="CLIENT")]
-_Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="A setting: NAME=VALUE; lists, numbers and true or false as in JSON. Repeatable.",
-        metavar="NAME=VALUE",
-        show_default=False,
-    ),
-]
-_File = Annotated[
-    Path | None,
-    typer.Option("--settings", help="A JSON file of settings.", metavar="FILE", show_default=False),
-]
 
 
 @command(app, "list")
@@ -48,8 +34,8 @@ def add(
         str,
         typer.Option("--issuer", help="Its issuer identifier, letter by letter.", metavar="URL"),
     ],
-    set_: _Set = None,
-    settings: _File = None,
+    set_: values.Settings = None,
+    settings: values.SettingsFile = None,
 ) -> Result:
     """Know an authorization server. Prints what it has to be told of this one."""
     with run.write() as (tx, operator, tenant_id):
@@ -60,7 +46,7 @@ def add(
             slug=slug,
             issuer=issuer,
             own_issuer=run.issuer,
-            settings=_settings(settings, set_),
+            settings=values.settings(settings, set_),
         )
     text = (
         f"ID-JAGs are issued for {line.issuer} as {line.slug}.\n"
@@ -77,15 +63,17 @@ def show(run: Run, slug: _Slug) -> Result:
     """One of them; what is not shown has its default."""
     with run.read() as (tx, tenant_id):
         line = targets.show(tx, tenant_id, slug)
-    values = {**vars(line), **line.settings}
-    return Result(line, fields((k, v) for k, v in values.items() if k != "settings"))
+    told = {**vars(line), **line.settings}
+    return Result(line, fields((k, v) for k, v in told.items() if k != "settings"))
 
 
 @command(app, "change")
-def change(run: Run, slug: _Slug, set_: _Set = None, settings: _File = None) -> Result:
+def change(
+    run: Run, slug: _Slug, set_: values.Settings = None, settings: values.SettingsFile = None
+) -> Result:
     """Change settings; `--set NAME=null` takes one back to its default."""
     with run.write() as (tx, operator, tenant_id):
-        line = targets.change(tx, operator, tenant_id, slug, _settings(settings, set_))
+        line = targets.change(tx, operator, tenant_id, slug, values.settings(settings, set_))
     return Result(line, f"Changed {slug}.")
 
 
@@ -132,11 +120,3 @@ def remove(run: Run, slug: _Slug) -> Result:
     with run.write() as (tx, operator, tenant_id):
         line = targets.remove(tx, operator, tenant_id, slug)
     return Result(line, f"Removed {slug}.")
-
-
-def _settings(file: Path | None, pairs: list[str] | None) -> dict[str, Any]:
-    found = {**(json_object(file) if file else {}), **dict(setting(it) for it in pairs or ())}
-    seconds = found.get("lifetime_seconds")
-    if isinstance(seconds, str) and seconds.isdecimal():
-        found["lifetime_seconds"] = int(seconds)
-    return found

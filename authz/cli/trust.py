@@ -1,16 +1,15 @@
 """`authz trust`: issuers whose assertions are redeemed for access tokens, about people (ID-JAG) or about workloads."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from authz.admin import trust, workload_trust
 from authz.admin.trust import TrustLine
+from authz.cli import values
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
-from authz.cli.values import json_object, setting
 from authz.oauth.workload_presets import PRESETS
 from authz.oauth.workload_trust import WORKLOAD
 
@@ -19,19 +18,6 @@ app = group(
     "allow, disallow, enable, disable, remove."
 )
 _Slug = Annotated[str, typer.Argument(help="Its short name.", metavar="TRUST")]
-_Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="A setting: NAME=VALUE; lists and true or false as in JSON. Repeatable.",
-        metavar="NAME=VALUE",
-        show_default=False,
-    ),
-]
-_File = Annotated[
-    Path | None,
-    typer.Option("--settings", help="A JSON file of settings.", metavar="FILE", show_default=False),
-]
 
 
 @command(app, "list")
@@ -89,11 +75,11 @@ def add(
         bool,
         typer.Option("--provision", help="Make accounts for people who are new (own connection)."),
     ] = False,
-    set_: _Set = None,
-    settings: _File = None,
+    set_: values.Settings = None,
+    settings: values.SettingsFile = None,
 ) -> Result:
     """Believe an issuer about people, or about workloads. Prints what it has to be told of this server."""
-    given = _settings(settings, set_) | ({"jwks_uri": jwks_uri} if jwks_uri else {})
+    given = values.settings(settings, set_) | ({"jwks_uri": jwks_uri} if jwks_uri else {})
     if workloads or preset is not None:
         if connection is not None or provision:
             raise typer.BadParameter("workloads are no people: leave out --connection, --provision")
@@ -125,9 +111,9 @@ def show(run: Run, slug: _Slug) -> Result:
     """One entry; what is not shown has its default."""
     with run.read() as (tx, tenant_id):
         line = trust.show(tx, tenant_id, slug)
-    values = {**vars(line), **line.settings}
+    told = {**vars(line), **line.settings}
     hidden = ("settings", "rules", "warnings")
-    text = fields((k, v) for k, v in values.items() if k not in hidden)
+    text = fields((k, v) for k, v in told.items() if k not in hidden)
     for rule in line.settings.get("rules", ()):
         text += (
             f"\nrule {rule['name']}: {json.dumps({k: v for k, v in rule.items() if k != 'name'})}"
@@ -136,12 +122,14 @@ def show(run: Run, slug: _Slug) -> Result:
 
 
 @command(app, "change")
-def change(run: Run, slug: _Slug, set_: _Set = None, settings: _File = None) -> Result:
+def change(
+    run: Run, slug: _Slug, set_: values.Settings = None, settings: values.SettingsFile = None
+) -> Result:
     """Change settings; `--set NAME=null` takes one back to its default."""
     with run.write() as (tx, operator, tenant_id):
         is_about_workloads = trust.show(tx, tenant_id, slug).kind == WORKLOAD
         changed = workload_trust.change if is_about_workloads else trust.change
-        line = changed(tx, operator, tenant_id, slug, _settings(settings, set_))
+        line = changed(tx, operator, tenant_id, slug, values.settings(settings, set_))
     return Result(line, f"Changed {slug}." + _warned(line))
 
 
@@ -179,7 +167,7 @@ def allow(
     rule = {
         "name": workload,
         "subject": subject,
-        "claims": dict(setting(it) for it in claim or ()),
+        "claims": dict(values.setting(it) for it in claim or ()),
         "resources": resource,
         "roles": role or [],
         "scopes": scope or [],
@@ -252,11 +240,3 @@ def _add_workloads(
 
 def _warned(line: TrustLine) -> str:
     return "".join(f"\nWarning: {text}." for text in line.warnings)
-
-
-def _settings(file: Path | None, pairs: list[str] | None) -> dict[str, Any]:
-    found = {**(json_object(file) if file else {}), **dict(setting(it) for it in pairs or ())}
-    seconds = found.get("max_lifetime_seconds")
-    if isinstance(seconds, str) and seconds.isdecimal():
-        found["max_lifetime_seconds"] = int(seconds)
-    return found

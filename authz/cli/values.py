@@ -54,6 +54,19 @@ RequiresConnection = Annotated[
 RequiresNothing = Annotated[
     bool, typer.Option("--requires-nothing", help="Any sign-in will do (again).")
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A setting: NAME=VALUE; lists and true or false as in JSON. Repeatable.",
+        metavar="NAME=VALUE",
+        show_default=False,
+    ),
+]
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", help="A JSON file of settings.", metavar="FILE", show_default=False),
+]
 _DURATION = re.compile(r"([0-9]{1,6})([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -168,6 +181,15 @@ def json_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Invalid(f"{path} holds no JSON object")
     return value
+
+
+def settings(file: Path | None, pairs: list[str] | None) -> dict[str, Any]:
+    """What a file and `--set` say together; a member in `_seconds` that is all digits is a number."""
+    found = {**(json_object(file) if file else {}), **dict(setting(it) for it in pairs or ())}
+    for name, value in found.items():
+        if name.endswith("_seconds") and isinstance(value, str) and value.isdecimal():
+            found[name] = int(value)
+    return found
 
 
 def text_of(path: Path) -> str:

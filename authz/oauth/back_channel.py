@@ -40,7 +40,8 @@ from authz.limits import Attempt
 from authz.oauth import dpop
 from authz.oauth.authorization import Outcome
 from authz.oauth.clients_in_use import ClientsInUse
-from authz.oauth.configuration import Configurations, TenantConfiguration
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.configurations import Configurations
 from authz.oauth.facts import Replay
 from authz.oauth.lane import Job, Result, Stale
 from authz.oauth.params import Params

@@ -22,7 +22,9 @@ from authz.db.models import AuditEvent, AuditHead
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
 from authz.errors import InvalidClient, OAuthError
 from authz.oauth.authorization import Outcome
-from authz.oauth.configuration import QUERIES, VERSIONS, Configurations, TenantConfiguration
+from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.configuration_queries import QUERIES, VERSIONS
+from authz.oauth.configurations import Configurations
 from authz.oauth.facts import FactKeys, Facts, Replay
 from authz.oauth.rows import read_calls, read_facts, write_calls
 

@@ -21,7 +21,7 @@ from authz.clock import Clock, numeric_date
 from authz.db import Database
 from authz.keys import INTROSPECTION
 from authz.oauth.back_channel import BackChannel
-from authz.oauth.configuration import Configurations
+from authz.oauth.configurations import Configurations
 from authz.oauth.introspection import SIGNING_ALGORITHM, is_standing
 from authz.oauth.rows.tokens import tokens_of_list
 from authz.oauth.status_slots import SIZE, uri_of
