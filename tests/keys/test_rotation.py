@@ -96,4 +96,4 @@ def test_unknown_algorithms_are_refused():
     for purpose, algorithm in (("access_token", "HS256"), (AUDIT, "RS256"), ("other", "ES256")):
         with pytest.raises(Invalid):
             generate_one(purpose, algorithm)
-    assert set(PURPOSES) == {"access_token", "audit", "id_token", "introspection"}
+    assert set(PURPOSES) == {"access_token", "audit", "id_jag", "id_token", "introspection"}

@@ -40,7 +40,7 @@ def test_no_reader_misses_an_entry_that_commits_late(harness):
         for n in range(each):
             with database.write() as tx:
                 # Not `switch_off` alone: it locks the tenant, and then nobody would overtake anybody.
-                tx.add(entry(tenant_id, f"{number}-{n}"))
+                tx.add(entry(tenant_id, f"{number}-{n}", harness.clock()))
                 tx.flush()
                 if not database.is_sqlite:
                     threading.Event().wait(seeded.random() * 0.03)
@@ -81,8 +81,7 @@ def test_no_reader_misses_an_entry_that_commits_late(harness):
     assert {value for _, value in seen} == expected
 
 
-def entry(tenant_id, value):
-    now = system_clock()
+def entry(tenant_id, value, now):
     return RevocationEntry(
         id=entropy.new_id("rev"),
         tenant_id=tenant_id,
@@ -114,7 +113,7 @@ def test_a_crowd_of_waiting_readers_is_told_everything_once(harness):
     def write():
         for value in expected:
             with database.write() as tx:
-                tx.add(entry(tenant_id, value))
+                tx.add(entry(tenant_id, value, harness.clock()))
 
     async def main():
         hubs = [FeedHub(database, harness.clock) for _ in range(2)]
