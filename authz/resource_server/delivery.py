@@ -11,12 +11,10 @@ from pathlib import Path
 import httpx2
 
 from authz.resource_server import strict_json
-from authz.resource_server.report_key import ReportKey, load_key
+from authz.resource_server.report_key import client_assertion, load_key
 from authz.resource_server.spool import Contents
 
 TYP = "tool-outcomes+jwt"
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_ASSERTION_LIFETIME = 60
 _PATIENCE = 10.0
 
 
@@ -75,8 +73,7 @@ class Delivery:
         except (OSError, ValueError) as error:
             return Answer(Verdict.LATER, f"the key cannot be read: {error}")
         form = {
-            "client_assertion_type": _ASSERTION_TYPE,
-            "client_assertion": self._assertion(key),
+            **client_assertion(key, self.client_id, self.issuer, self.clock()),
             "batch": key.sign(TYP, batch),
         }
         try:
@@ -97,18 +94,6 @@ class Delivery:
         """Let go of connections."""
         if self._http is not None:
             self._http.close()
-
-    def _assertion(self, key: ReportKey) -> str:
-        now = int(self.clock())
-        claims = {
-            "iss": self.client_id,
-            "sub": self.client_id,
-            "aud": self.issuer,
-            "iat": now,
-            "exp": now + _ASSERTION_LIFETIME,
-            "jti": secrets.token_urlsafe(16),
-        }
-        return key.sign("client-authentication+jwt", json.dumps(claims))
 
     def _client(self) -> httpx2.Client:
         if self._http is None:

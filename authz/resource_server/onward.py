@@ -6,8 +6,6 @@ which holds no more than a rule at the authorization server carries over, and ne
 
 import asyncio
 import hashlib
-import json
-import secrets  # noqa: TID251 - this package stands alone
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -20,13 +18,11 @@ import httpx2
 from authz.resource_server import strict_json
 from authz.resource_server.access_token import Exchange
 from authz.resource_server.errors import ExchangeRefusedError
-from authz.resource_server.report_key import load_key
+from authz.resource_server.report_key import client_assertion, load_key
 from authz.resource_server.verifier import system_clock
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_ASSERTION_LIFETIME = 60
 _PATIENCE = 10.0
 # A token that is nearly over is not handed out again.
 _MARGIN = 15
@@ -68,8 +64,7 @@ class Exchanger:
             "subject_token": token,
             "subject_token_type": TOKEN_TYPE,
             "resource": resource,
-            "client_assertion_type": _ASSERTION_TYPE,
-            "client_assertion": await asyncio.to_thread(self._assertion),
+            **await asyncio.to_thread(self._assertion),
         }
         if scope:
             form["scope"] = scope
@@ -97,22 +92,13 @@ class Exchanger:
         if http is not None:
             await http.aclose()
 
-    def _assertion(self) -> str:
+    def _assertion(self) -> dict[str, str]:
         try:
             # Read again each time: a key is replaced by replacing its file.
             key = load_key(self._key_file)
         except (OSError, ValueError) as error:
             raise ExchangeRefusedError("invalid_client", f"the key: {error}") from None
-        now = int(self._clock())
-        claims = {
-            "iss": self._client_id,
-            "sub": self._client_id,
-            "aud": self._issuer,
-            "iat": now,
-            "exp": now + _ASSERTION_LIFETIME,
-            "jti": secrets.token_urlsafe(16),
-        }
-        return key.sign("client-authentication+jwt", json.dumps(claims))
+        return client_assertion(key, self._client_id, self._issuer, self._clock())
 
     def _client(self) -> httpx2.AsyncClient:
         if self._http is None:

@@ -7,6 +7,7 @@ writes the private half to `reports.jwk` and prints the public half, which is re
 
 import json
 import os
+import secrets  # noqa: TID251 - this package stands alone
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from authz.resource_server.compact import encode
 
 # Kind of key -> the algorithm it signs with; RSA is left out: its assertions are several times as long.
 _ALGORITHMS = {("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "Ed25519"}
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ASSERTION_LIFETIME = 60
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,22 @@ class ReportKey:
         signed = f"{encode(json.dumps(header).encode())}.{encode(payload.encode())}"
         signature = JWSRegistry.algorithms[self.algorithm].sign(signed.encode(), self.key)
         return f"{signed}.{encode(signature)}"
+
+
+def client_assertion(key: ReportKey, client_id: str, issuer: str, now: float) -> dict[str, str]:
+    """The form fields with which a client authenticates by its key (RFC 7523 section 2.2)."""
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": issuer,
+        "iat": int(now),
+        "exp": int(now) + _ASSERTION_LIFETIME,
+        "jti": secrets.token_urlsafe(16),
+    }
+    return {
+        "client_assertion_type": _ASSERTION_TYPE,
+        "client_assertion": key.sign("client-authentication+jwt", json.dumps(claims)),
+    }
 
 
 def load_key(path: Path) -> ReportKey:
