@@ -16,6 +16,7 @@ Only the standard library is needed to start and stop a cluster.
 import argparse
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import secrets
@@ -283,12 +284,23 @@ def _check(
             raise PostgresUnavailableError(f"{program} failed: {output.read().strip()}")
 
 
+_FIRST_PORT, _PORTS = 10_240, 20_000
+_asked = itertools.count()
+
+
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of 127.0.0.1 that nobody listens on, and that nobody is given meanwhile.
+
+    It is below what the system gives to whoever asks for any port, and every process goes round from its own place.
+    """
+    for _ in range(_PORTS):
+        port = _FIRST_PORT + (os.getpid() * 613 + next(_asked)) % _PORTS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            # As servers do: a port whose last connections linger is free to them.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("every port of 127.0.0.1 that tests may have is in use")
 
 
 def _run(command: Sequence[str], settings: Mapping[str, str]) -> int:
