@@ -13,8 +13,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 Row = Sequence[Any]
 
 
+def spelled(moment: datetime) -> str:
+    """A moment in UTC as both engines read it."""
+    return moment.isoformat(timespec="microseconds")
+
+
 class Shape:
-    """Rows of one table that differ in a few text columns only."""
+    """Rows of one table that differ in a few columns only."""
 
     def __init__(
         self, table: Table, dialect: Dialect, varying: Sequence[str], constant: Mapping[str, Any]
@@ -29,11 +34,11 @@ class Shape:
             value = constant.get(column.name)
             value = value if render is None else render(value)
             # Spelled once here instead of once a row.
-            self._row.append(value.isoformat() if isinstance(value, datetime) else value)
+            self._row.append(spelled(value) if isinstance(value, datetime) else value)
         self._places = [self.names.index(name) for name in varying]
 
-    def row(self, *values: str) -> Row:
-        """One row; `values` in the order of `varying`."""
+    def row(self, *values: Any) -> Row:
+        """One row; `values` in the order of `varying`, as the database has them."""
         made = self._row.copy()
         for place, value in zip(self._places, values, strict=True):
             made[place] = value
