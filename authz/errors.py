@@ -5,6 +5,8 @@
       NotFound                      the named thing does not exist
       Conflict                      it exists already, or its state forbids the operation
       Invalid                       a value was refused
+      Forbidden                     whoever asks may not do this
+        StaleSignIn                 they may, after signing in again
 
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
@@ -42,6 +44,18 @@ class Conflict(AuthzError):
 
 class Invalid(AuthzError):
     """A value was refused."""
+
+
+class Forbidden(AuthzError):
+    """Whoever asks may not do this; `permission` is what it takes."""
+
+    def __init__(self, sentence: str, *, permission: str) -> None:
+        super().__init__(sentence)
+        self.permission = permission
+
+
+class StaleSignIn(Forbidden):
+    """They may, but signed in too long ago for it."""
 
 
 class OAuthError(Exception):

@@ -144,7 +144,7 @@ def wipe_gone_keys(services: Services, now: datetime) -> None:
         ).all()
     for tenant_id in tenants:
         with services.database.write() as tx:
-            operator = Operator("job", now, services.envelope)
+            operator = Operator.local("job", now, services.envelope)
             keys.wipe_gone(tx, operator, tenant_id)
 
 
@@ -154,7 +154,7 @@ def remove_unused_clients(services: Services, now: datetime) -> None:
     for tenant_id, _ in _tenants(services):
         while True:
             with services.database.write() as tx:
-                operator = Operator("job", now, services.envelope)
+                operator = Operator.local("job", now, services.envelope)
                 removed = registration.remove_unused(
                     tx, operator, tenant_id, before=before, at_most=_CLIENTS_AT_ONCE
                 )
@@ -171,7 +171,7 @@ def watch_agents(services: Services, now: datetime) -> None:
     for tenant_id in tenants:
         with services.database.write() as tx:
             agents.note_use(tx, tenant_id, now)
-            agents.put_to_sleep(tx, Operator("job", now, services.envelope), tenant_id)
+            agents.put_to_sleep(tx, Operator.local("job", now, services.envelope), tenant_id)
 
 
 def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
@@ -211,7 +211,7 @@ def renew_connections(services: Services, now: datetime) -> None:
                 continue
             with services.database.write() as tx:
                 connections.renew(
-                    tx, Operator("job", now, services.envelope), tenant_id, slug, found
+                    tx, Operator.local("job", now, services.envelope), tenant_id, slug, found
                 )
 
 

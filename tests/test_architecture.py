@@ -423,3 +423,61 @@ def test_a_package_without_words_is_found(tmp_path):
         "authz.web.csrf",
         "alembic/__init__.py",
     ]
+
+
+# Parts of operations, called with what the operation asked for already; and what protocol requests and the trail's own
+# check perform.
+WITHOUT_PERMISSION: frozenset[str] = frozenset(
+    {
+        "admins.guard",
+        "admins.guard_ceiling",
+        "admins.guard_client",
+        "agents.put_to_sleep",
+        "audit.verify",
+        "client_trust.cut_off_fallen",
+        "clients.forget",
+        "configured_clients.apply",
+        "keys.add_first_keys",
+        "keys.add_missing",
+        "keys.wipe_gone",
+        "leaving.end",
+        "registration.register",
+        "registration.remove",
+        "registration.remove_unused",
+        "registration.replace",
+        "revocation.cut_off_clients",
+        "revocation.end_sessions",
+        "revocation.revoke_families",
+        "workload_access.cut_off_fallen",
+    }
+)
+
+
+def operations() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for path in sorted((ROOT / "authz" / "admin").rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if not isinstance(node, ast.FunctionDef) or node.name.startswith("_"):
+                continue
+            if "operator" in [it.arg for it in node.args.args]:
+                yield f"{path.stem}.{node.name}", node
+
+
+def asks(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Call)
+        and ast.unparse(statement.value.func) == "operator.must"
+    )
+
+
+def test_every_operation_asks_for_a_permission_first():
+    """V3: whoever calls it, from the console, the API or the command line. One that is about a single server may look
+    up which before."""
+    found = dict(operations())
+    missing = [
+        name
+        for name, node in found.items()
+        if name not in WITHOUT_PERMISSION and not any(map(asks, node.body[1:3]))
+    ]
+    assert missing == [], "begin with operator.must(Permission.…), see authz.admin.operator"
+    assert found.keys() >= WITHOUT_PERMISSION

@@ -25,6 +25,7 @@ from authz.db.models import (
 from authz.directory import users
 from authz.errors import Conflict, Invalid, NotFound
 from authz.oauth.workload_trust import is_workload
+from authz.policy.administration import Permission
 from authz.policy.scopes import is_scope_name
 from authz.tenants import is_slug
 
@@ -78,6 +79,7 @@ def add(
     dormant_after_days: int = DEFAULT_DORMANT_DAYS,
 ) -> AgentLine:
     """A new agent. Raises Invalid naming the value, NotFound, Conflict."""
+    operator.must(Permission.CLIENTS_WRITE)
     if not is_slug(slug):
         raise Invalid(
             f"{slug!r} is not a name for an agent: lower-case letters, digits and inner hyphens, at most 63"
@@ -127,6 +129,7 @@ def give_client(
     tx: Session, operator: Operator, tenant_id: str, slug: str, client_id: str
 ) -> AgentLine:
     """A client becomes the agent's: from now on what it holds is bounded, and says who acts."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, slug)
     given = _give(tx, row, client_id)
     operator.changed(tx, tenant_id, "agent.client", row.id, {"given": given}, client=given)
@@ -137,6 +140,7 @@ def take_client(
     tx: Session, operator: Operator, tenant_id: str, slug: str, client_id: str
 ) -> AgentLine:
     """A client is the agent's no longer, and what it holds ends: it was granted to the agent."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, slug)
     if "/" in client_id and "://" not in client_id:
         client_id = _find(tx, tenant_id, client_id)
@@ -168,6 +172,7 @@ def change(
     dormant_after_days: int | None = None,
 ) -> AgentLine:
     """Change what is given. `any_scope` takes the ceiling away."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, slug)
     if owner is not None:
         row.owner_id = users.load(tx, tenant_id, owner).id
@@ -194,11 +199,13 @@ def change(
 
 def kill(tx: Session, operator: Operator, tenant_id: str, slug: str) -> Killed:
     """Switch it off everywhere, for good: its grants end now, and its own tokens count for nothing (M13)."""
+    operator.must(Permission.CLIENTS_WRITE)
     return _stop(tx, operator, load(tx, tenant_id, slug), KILLED, because="agent_killed")
 
 
 def wake(tx: Session, operator: Operator, tenant_id: str, slug: str) -> AgentLine:
     """Let a sleeping agent act again. One that was killed stays so."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, slug)
     if row.status != DORMANT:
         raise Conflict(f"the agent {slug} is {row.status}, not {DORMANT}")

@@ -12,6 +12,7 @@ from authz.admin.revocation import cut_off_clients
 from authz.clients.trust import TrustPolicy, Verdict
 from authz.db.models import Client, ClientRequest, ClientTrustRule, Tenant
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import Permission
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ def set_rule(
     tx: Session, operator: Operator, tenant_id: str, *, pattern: str, verdict: str
 ) -> RuleLine:
     """Allow or deny what the pattern covers; a rule for the same pattern is replaced. Deny wins over allow."""
+    operator.must(Permission.CLIENTS_WRITE)
     if verdict not in ("allow", "deny"):
         raise Invalid(f"verdict {verdict!r} is not allow or deny")
     before = trust_policy(tx, tenant_id)
@@ -50,6 +52,7 @@ def set_rule(
 
 def remove_rule(tx: Session, operator: Operator, tenant_id: str, pattern: str) -> str:
     """Take a line away; answers what it said."""
+    operator.must(Permission.CLIENTS_WRITE)
     rule = tx.get(ClientTrustRule, (tenant_id, pattern))
     if rule is None:
         raise NotFound(f"there is no rule for {pattern!r}; `authz clients rules` shows them")
@@ -82,6 +85,7 @@ def requests(tx: Session, tenant_id: str, *, status: str | None = "open") -> lis
 
 def approve(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> RequestLine:
     """Admit the client: an allow rule for exactly this URL, nothing wider."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = _load_request(tx, tenant_id, client_id)
     if row.status == "approved":
         raise Conflict(f"the request for {client_id!r} is approved already")
@@ -97,6 +101,7 @@ def approve(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> 
 
 def refuse(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> RequestLine:
     """Say no. The client stays unlisted; the person can be told by who runs this."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = _load_request(tx, tenant_id, client_id)
     if row.status == "approved":
         raise Conflict(

@@ -10,12 +10,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
+from authz.admin.admins import guard_ceiling, guard_client
 from authz.admin.client_metadata import SECRET_METHODS, Registration, checked_metadata
 from authz.admin.operator import Operator
 from authz.admin.revocation import cut_off_clients, revoke_families
 from authz.audit.events import Event
 from authz.db.models import AgentClient, Client, Consent, Delegation
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import Permission
 from authz.policy.scopes import is_scope_name
 
 RESERVED_PREFIXES = ("usr_", "agt_", "grp_", "wkl_")
@@ -66,6 +68,8 @@ def add(
     scope_ceiling: frozenset[str] | None = None,
 ) -> WithSecret:
     """Pre-register a client. Its identifier is generated unless the operator chooses one."""
+    operator.must(Permission.CLIENTS_WRITE)
+    guard_ceiling(operator, scope_ceiling)
     chosen = entropy.new_id("cli") if client_id is None else _check_id(client_id)
     if tx.get(Client, (tenant_id, chosen)) is not None:
         raise Conflict(f"there is a client {chosen!r} already")
@@ -101,7 +105,9 @@ def rotate_secret(
     tx: Session, operator: Operator, tenant_id: str, client_id: str, *, overlap: timedelta
 ) -> WithSecret:
     """A new secret; the ones before stay good for `overlap`, so that a deployment can follow."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, client_id)
+    guard_client(tx, operator, row)
     if row.kind != "registered" or _method(row) not in SECRET_METHODS:
         raise Conflict(f"the client {client_id!r} authenticates with {_method(row)}, not a secret")
     until = operator.now + overlap
@@ -122,6 +128,7 @@ def rotate_secret(
 
 def block(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
     """Refuse the client everywhere and revoke what it holds; answers how many grants ended."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, client_id)
     row.status, row.updated_at = "blocked", operator.now
     tx.flush()
@@ -138,6 +145,7 @@ def block(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> in
 
 def unblock(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> ClientLine:
     """Admit the client again: a registered one as before, another one as one that nobody has approved."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, client_id)
     if row.status != "blocked":
         raise Conflict(f"the client {client_id!r} is not blocked, it is {row.status}")
@@ -158,6 +166,7 @@ def is_self_registered(tx: Session, tenant_id: str, client_id: str) -> bool:
 
 def approve(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> ClientLine:
     """Vouch for a client that registered itself: people see it as reviewed, until it changes its registration."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, client_id)
     if row.kind != "dynamic":
         raise Conflict(f"the client {client_id!r} did not register itself; it is {row.kind}")
@@ -175,6 +184,8 @@ def set_ceiling(
     tx: Session, operator: Operator, tenant_id: str, client_id: str, scopes: frozenset[str] | None
 ) -> ClientDetails:
     """What the client may ever get, whatever a user's role says; None takes the bound away."""
+    operator.must(Permission.CLIENTS_WRITE)
+    guard_ceiling(operator, scopes)
     row = load(tx, tenant_id, client_id)
     row.scope_ceiling, row.updated_at = _check_ceiling(scopes), operator.now
     tx.flush()
@@ -187,6 +198,7 @@ def set_audience(
     tx: Session, operator: Operator, tenant_id: str, client_id: str, *, token_endpoint: bool
 ) -> ClientDetails:
     """Whether its assertions may name the token endpoint besides the issuer, while it migrates (JB-28)."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, client_id)
     if row.kind != "registered" or _method(row) != "private_key_jwt":
         raise Conflict(f"the client {client_id!r} was not registered here with private_key_jwt")
@@ -203,6 +215,7 @@ def set_audience(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
     """Forget the client and the consents for it, and revoke what it holds; answers how many grants ended."""
+    operator.must(Permission.CLIENTS_WRITE)
     revoked = forget(tx, operator, load(tx, tenant_id, client_id))
     cut_off_clients(tx, operator, tenant_id, [client_id])
     values = {"revoked_grants": len(revoked)}

@@ -15,6 +15,7 @@ from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.connections import ACTIVE
 from authz.federation.connector import Renewed
 from authz.federation.registry import CONNECTORS, Connectors
+from authz.policy.administration import Permission
 from authz.policy.requirements import LOCAL
 from authz.revocations.entries import CONNECTION, switch_off
 from authz.tenants import is_slug
@@ -68,6 +69,7 @@ def add(
     issuer: str,
 ) -> ConnectionDetails:
     """A new connection. Nothing of it is trusted beyond what its settings pin. Raises Invalid, Conflict."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     if not is_slug(slug) or slug == LOCAL:
         raise Invalid(
             f"{slug!r} is not a name for a connection: lower-case letters, digits and inner hyphens, at most 63, "
@@ -114,6 +116,7 @@ def change(
     issuer: str,
 ) -> ConnectionDetails:
     """Change what is given; `settings` are merged into the stored ones, a null takes a member out."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     row = load(tx, tenant_id, slug)
     values: dict[str, Any] = {}
     if settings is not None:
@@ -143,6 +146,7 @@ def renew(
     tx: Session, operator: Operator, tenant_id: str, slug: str, found: Renewed
 ) -> ConnectionLine:
     """Take over what the provider publishes of itself; `found` was fetched before, from the settings stored now."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     row = load(tx, tenant_id, slug)
     row.settings, row.updated_at = dict(found.settings), operator.now
     tx.flush()
@@ -154,6 +158,7 @@ def set_status(
     tx: Session, operator: Operator, tenant_id: str, slug: str, status: str
 ) -> ConnectionLine:
     """Switch it off or on. Off: nobody signs in through it, and nothing that came from it is good any more."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     if status not in (ACTIVE, "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
     row = load(tx, tenant_id, slug)
@@ -167,6 +172,7 @@ def set_status(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, slug: str) -> ConnectionLine:
     """Forget it, its links, domains and mappings. Accounts stay; whoever only came through it cannot sign in."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     row = load(tx, tenant_id, slug)
     line = _line(tx, row)
     _cut_off(tx, operator, row)

@@ -14,6 +14,7 @@ from authz.db.models import Delegation, Resource
 from authz.errors import Conflict, Invalid, NotFound
 from authz.oauth.delegations import MAX_DEPTH, check_carries, check_depth
 from authz.oauth.grants.token_exchange import TOKEN_EXCHANGE
+from authz.policy.administration import Permission
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def add(
     max_depth: int = MAX_DEPTH,
 ) -> DelegationLine:
     """Let a client exchange tokens. Raises NotFound, Invalid naming the value, Conflict."""
+    operator.must(Permission.TRUST_WRITE)
     client = clients.load(tx, tenant_id, client_id)
     if client.metadata_.get("token_endpoint_auth_method", "none") == "none":
         raise Invalid(
@@ -98,6 +100,7 @@ def add(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, delegation_id: str) -> DelegationLine:
     """Take a rule away; tokens that came of it end within their minutes."""
+    operator.must(Permission.TRUST_WRITE)
     row = tx.get(Delegation, delegation_id)
     if row is None or row.tenant_id != tenant_id:
         raise NotFound(

@@ -13,6 +13,7 @@ from authz.admin import connections
 from authz.admin.operator import Operator
 from authz.db.models import Connection, Domain
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import Permission
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?!\d+\Z){_LABEL}")
@@ -36,6 +37,7 @@ def add(
     tx: Session, operator: Operator, tenant_id: str, *, name: str, connection: str
 ) -> DomainLine:
     """Claim a domain for a connection. Until it is verified it leads nowhere and vouches for nothing."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     spelled = check_name(name)
     row = connections.load(tx, tenant_id, connection)
     if tx.get(Domain, (tenant_id, spelled)) is not None:
@@ -61,6 +63,7 @@ def verify(
     tx: Session, operator: Operator, tenant_id: str, name: str, found: Sequence[str]
 ) -> DomainLine:
     """Accept the proof; `found` are the texts at the record's name, looked up before. Raises Invalid without it."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     domain, slug = _load(tx, tenant_id, name)
     if domain.challenge not in found:
         line = _line(domain, slug)
@@ -78,6 +81,7 @@ def set_mandatory(
     tx: Session, operator: Operator, tenant_id: str, name: str, *, mandatory: bool
 ) -> DomainLine:
     """Whether people of the domain may sign in only through its connection; break-glass accounts stay possible."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     domain, slug = _load(tx, tenant_id, name)
     if mandatory and domain.verified_at is None:
         raise Invalid(f"the domain {domain.name} is not verified; nobody may be bound to it yet")
@@ -89,6 +93,7 @@ def set_mandatory(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, name: str) -> DomainLine:
     """Let it go; its people sign in as everybody else."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     domain, slug = _load(tx, tenant_id, name)
     line = _line(domain, slug)
     tx.delete(domain)

@@ -6,11 +6,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
+from authz.admin.admins import guard
 from authz.admin.operator import Operator
 from authz.db.models import Group, GroupMember, Role, RoleBinding
 from authz.db.models.user import LOCAL
 from authz.directory import groups, users
 from authz.errors import Conflict, NotFound
+from authz.policy.administration import Permission
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class GroupDetails:
 
 def add(tx: Session, operator: Operator, tenant_id: str, *, name: str) -> GroupLine:
     """A new, empty group."""
+    operator.must(Permission.PEOPLE_WRITE)
     spelled = groups.check_name(name)
     if groups.find(tx, tenant_id, spelled) is not None:
         raise Conflict(f"there is a group {spelled!r} already")
@@ -54,7 +57,9 @@ def add_member(
 
     What a connection or a provisioning client says of the group stays beside it.
     """
+    operator.must(Permission.PEOPLE_WRITE)
     row, person = groups.load(tx, tenant_id, group), users.load(tx, tenant_id, user)
+    guard(tx, operator, tenant_id, "group", row.id)
     if tx.get(GroupMember, (row.id, person.id, LOCAL)) is not None:
         raise Conflict(f"{person.login} is in the group {row.name!r} already")
     tx.add(GroupMember(group_id=row.id, user_id=person.id, tenant_id=tenant_id))
@@ -68,7 +73,9 @@ def remove_member(
     tx: Session, operator: Operator, tenant_id: str, *, group: str, user: str
 ) -> GroupDetails:
     """Take a person out of a group; their next token, and every refresh, is without its roles."""
+    operator.must(Permission.PEOPLE_WRITE)
     row, person = groups.load(tx, tenant_id, group), users.load(tx, tenant_id, user)
+    guard(tx, operator, tenant_id, "group", row.id)
     gone = tx.execute(
         delete(GroupMember)
         .where(

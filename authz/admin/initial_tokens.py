@@ -10,6 +10,7 @@ from authz import entropy
 from authz.admin.operator import Operator
 from authz.db.models import InitialAccessToken
 from authz.errors import Conflict, Invalid, InvalidToken, NotFound
+from authz.policy.administration import Permission
 
 MAX_NAME_CHARS = 200
 REFUSED = "the initial access token is not valid"
@@ -48,6 +49,7 @@ def add(
     lifetime: timedelta | None,
 ) -> NewToken:
     """A new token for `uses` registrations within `lifetime`; None is no limit."""
+    operator.must(Permission.CLIENTS_WRITE)
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise Invalid(f"the name of a token has 1 to {MAX_NAME_CHARS} printable characters")
     if uses is not None and not 1 <= uses < 2**31:
@@ -88,6 +90,7 @@ def list_(tx: Session, tenant_id: str) -> list[TokenLine]:
 
 def revoke(tx: Session, operator: Operator, tenant_id: str, token_id: str) -> TokenLine:
     """No more registrations with it; clients it let in stay."""
+    operator.must(Permission.CLIENTS_WRITE)
     row = tx.get(InitialAccessToken, token_id)
     if row is None or row.tenant_id != tenant_id:
         raise NotFound(

@@ -12,6 +12,7 @@ from authz.db.models import SigningKey, Tenant
 from authz.errors import Invalid
 from authz.keys import PURPOSES, NewKey, describe, generate, seal
 from authz.keys.rotation import KeyLife, succeed
+from authz.policy.administration import Permission
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def rotate(
     Keys it replaces sign until then and stay in the JWKS until their last token has expired. With
     `publish_ahead` of zero the successor signs at once: for a key that may be in wrong hands.
     """
+    operator.must(Permission.KEYS_WRITE)
     publish_at = at or operator.now
     activate_at = publish_at + publish_ahead
     successor = _store(tx, operator, tenant_id, new, publish_at=publish_at, activate_at=activate_at)

@@ -13,6 +13,7 @@ from authz.admin.operator import Operator
 from authz.db.models import Departure, User
 from authz.directory import leaving, users
 from authz.directory.leaving import Ended, Signal
+from authz.policy.administration import Permission
 
 SOURCE = "operator"
 
@@ -72,6 +73,7 @@ def end_access(
     tx: Session, operator: Operator, tenant_id: str, reference: str, *, disable: bool = False
 ) -> EndedAccess:
     """Every session, grant, code and token of a person. They may sign in again, unless the account is disabled too."""
+    operator.must(Permission.PEOPLE_CUT)
     row = users.load(tx, tenant_id, reference)
     because = "user_disabled" if disable else "access_ended"
     if disable:

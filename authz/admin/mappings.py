@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin import connections, roles
+from authz.admin.admins import guard
 from authz.admin.operator import Operator
 from authz.db.models import Connection, Group, GroupMapping, GroupMember, Role, RoleBinding
 from authz.directory import groups
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import Permission
 
 MAX_CHARS = 256
 
@@ -46,6 +48,7 @@ def add(
     role: str | None = None,
 ) -> MappingLine:
     """From claim and value to an existing group, or to a role. It counts from everybody's next sign-in on."""
+    operator.must(Permission.POLICY_WRITE)
     if (group is None) == (role is None):
         raise Invalid("a mapping leads to a group or to a role, to one of them")
     for what, text in (("claim", claim), ("value", value)):
@@ -57,6 +60,7 @@ def add(
         if group is not None
         else _group_of(tx, operator, tenant_id, row, claim, value)
     )
+    guard(tx, operator, tenant_id, "group", target.id)
     existing = tx.scalars(
         select(GroupMapping).where(
             GroupMapping.connection_id == row.id,
@@ -87,11 +91,13 @@ def add(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, mapping_id: str) -> MappingLine:
     """It ends at once for everybody it put into the group, unless another mapping does so too at their next sign-in."""
+    operator.must(Permission.POLICY_WRITE)
     mapping = tx.get(GroupMapping, mapping_id)
     if mapping is None or mapping.tenant_id != tenant_id:
         raise NotFound(f"there is no mapping {mapping_id!r}; `authz mappings list` shows them")
     row = tx.get_one(Connection, mapping.connection_id)
     target = tx.get_one(Group, mapping.group_id)
+    guard(tx, operator, tenant_id, "group", target.id)
     line = _line(tx, mapping, row.slug, target)
     tx.delete(mapping)
     tx.execute(

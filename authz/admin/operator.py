@@ -1,8 +1,12 @@
-"""Who performs an operation, and the one way to finish it: version bumped, event recorded."""
+"""Who performs an operation, whether they may, and the one way to finish it: version bumped, event recorded.
+
+Every operation that changes something begins with `operator.must(...)`, so console, API and command line have the same
+permission, and a page that forgets to ask opens nothing (V3). `tests/test_architecture.py` holds every operation to it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -13,8 +17,13 @@ from authz.audit.events import Changed, Event
 from authz.db.models import Tenant
 from authz.db.versions import bump
 from authz.envelope import Envelope
-from authz.errors import NotFound
+from authz.errors import Forbidden, NotFound, StaleSignIn
 from authz.oauth.configuration import derived_key
+from authz.policy.administration import ADMIN_ROLES, FRESH, Permission
+
+FRESH_FOR = timedelta(minutes=15)
+"""How long a sign-in is good for changes of trust, keys and roles."""
+EVERYTHING = frozenset(Permission)
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,48 @@ class Operator:
     name: str
     now: datetime
     envelope: Envelope
+    permissions: frozenset[Permission]
+    user_id: str | None = None
+    """The person, when it is one who signed in."""
+    login: str | None = None
+    home: str | None = None
+    """The tenant they administer, by its slug; None for the machine's own."""
+    owned: frozenset[str] = frozenset()
+    """The MCP servers they own, by id."""
+    authenticated_at: datetime | None = None
+    """When the person last proved who they are; None for programs, which prove it at every call."""
+
+    @classmethod
+    def local(cls, name: str, now: datetime, envelope: Envelope) -> "Operator":
+        """The server itself, or a shell on its machine: who reads the database and the keys has everything anyhow."""
+        return cls(name, now, envelope, EVERYTHING)
+
+    def may(self, permission: Permission, *, resource_id: str | None = None) -> bool:
+        """Whether they hold it, or own the MCP server that is all it is about."""
+        if permission in self.permissions:
+            return True
+        is_theirs = resource_id is not None and resource_id in self.owned
+        return is_theirs and Permission.SERVERS_OWN in self.permissions
+
+    def must(self, permission: Permission, *, resource_id: str | None = None) -> None:
+        """The first line of every operation. Raises Forbidden, or StaleSignIn."""
+        if not self.may(permission, resource_id=resource_id):
+            roles = [it.name for it in ADMIN_ROLES.values() if permission in it.permissions]
+            raise Forbidden(
+                f"this takes the permission {permission}, which the admin roles {', '.join(roles)} hold",
+                permission=permission,
+            )
+        if permission in FRESH and self.is_stale:
+            minutes = int(FRESH_FOR.total_seconds() // 60)
+            raise StaleSignIn(
+                f"this takes a sign-in of the last {minutes} minutes; sign in again",
+                permission=permission,
+            )
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether they signed in too long ago for changes of trust, keys and roles."""
+        return self.authenticated_at is not None and self.now - self.authenticated_at > FRESH_FOR
 
     def audit_key(self, tx: Session, tenant_id: str) -> bytes:
         """What the heads of the tenant's audit strands are sealed with."""

@@ -14,6 +14,7 @@ from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeLine, check_scope, scopes_of, store_scope
 from authz.db.models import Client, IssuedToken, Resource, Scope, TargetServer
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import Permission
 from authz.revocations.entries import RESOURCE, switch_off
 from authz.urls import UrlError, canonical_resource, read_url
 
@@ -75,6 +76,7 @@ def add(
 
     With `issued_by`, the slug of another authorization server, no token for it is issued here: only ID-JAGs are.
     """
+    operator.must(Permission.POLICY_WRITE)
     server = None if issued_by is None else load_target(tx, tenant_id, issued_by)
     if server is not None and is_default:
         raise Invalid("the default is a server that tokens are issued for here")
@@ -126,9 +128,10 @@ def set_identity(
     tx: Session, operator: Operator, tenant_id: str, reference: str, identity: str
 ) -> ResourceLine:
     """Whether there has to be a person behind every token for this server (M11)."""
+    row = load(tx, tenant_id, reference)
+    operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     if identity not in IDENTITIES:
         raise Invalid(f"identity {identity!r} is not one of {', '.join(IDENTITIES)}")
-    row = load(tx, tenant_id, reference)
     row.identity = identity
     tx.flush()
     operator.changed(tx, tenant_id, "resource.identity", row.id, {"identity": identity})
@@ -137,6 +140,7 @@ def set_identity(
 
 def set_default(tx: Session, operator: Operator, tenant_id: str, reference: str) -> ResourceLine:
     """The server that a request without `resource` is for (RI-04); the one before is it no longer."""
+    operator.must(Permission.POLICY_WRITE)
     row = load(tx, tenant_id, reference)
     if row.server_id is not None:
         raise Conflict(f"no tokens for {row.identifier} are issued here")
@@ -151,9 +155,10 @@ def set_status(
     tx: Session, operator: Operator, tenant_id: str, reference: str, status: str
 ) -> ResourceLine:
     """Switch a server off (no new tokens, refreshes fail, access tokens end) or on again."""
+    row = load(tx, tenant_id, reference)
+    operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
-    row = load(tx, tenant_id, reference)
     row.status = status
     tx.flush()
     if status == "disabled":
@@ -169,6 +174,7 @@ def set_owner(
     tx: Session, operator: Operator, tenant_id: str, reference: str, owner: str
 ) -> ResourceLine:
     """Who answers for the server: a team or an address, shown to people."""
+    operator.must(Permission.POLICY_WRITE)
     row = load(tx, tenant_id, reference)
     row.owner = _text("owner", owner)
     tx.flush()
@@ -182,6 +188,7 @@ def set_client(
 ) -> ResourceLine:
     """With which client the server asks about its tokens (RFC 7662); None: with none."""
     row = load(tx, tenant_id, reference)
+    operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     if client_id is not None:
         client = tx.get(Client, (tenant_id, client_id))
         if client is None:
@@ -202,6 +209,7 @@ def set_status_list(
 ) -> ResourceLine:
     """Whether tokens for the server have a place in a token status list from now on."""
     row = load(tx, tenant_id, reference)
+    operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     row.status_list = wanted
     tx.flush()
     operator.changed(tx, tenant_id, "resource.status_list", row.id, {"wanted": wanted})

@@ -23,6 +23,7 @@ from authz.db.models import (
 )
 from authz.directory import groups, users
 from authz.errors import Invalid, NotFound
+from authz.policy.administration import Permission
 from authz.policy.requirements import Requirement
 from authz.policy.roles_file import BindingEntry, RoleEntry, RolesFile
 from authz.policy.snapshot import ANY_RESOURCE
@@ -76,6 +77,7 @@ def bind(
     until: datetime | None = None,
 ) -> BindingLine:
     """Give a role to a user, group or client; an existing binding gets the new end."""
+    operator.must(Permission.POLICY_WRITE)
     if until is not None and until <= operator.now:
         raise Invalid(f"{until.isoformat()} is in the past; a binding ends in the future")
     role_row = load(tx, tenant_id, role)
@@ -102,6 +104,7 @@ def unbind(
     tx: Session, operator: Operator, tenant_id: str, *, role: str, kind: str, holder: str
 ) -> BindingLine:
     """Take a role from its holder; the next token and refresh is without it."""
+    operator.must(Permission.POLICY_WRITE)
     role_row = load(tx, tenant_id, role)
     subject_id, name = _subject(tx, tenant_id, kind, holder)
     row = _find_binding(tx, role_row.id, kind, subject_id)
@@ -119,6 +122,7 @@ def require(
     tx: Session, operator: Operator, tenant_id: str, *, role: str, required: Requirement
 ) -> Requirement | None:
     """Say how whoever holds a role must have signed in for it to count; `ANY_SIGN_IN` takes that away."""
+    operator.must(Permission.POLICY_WRITE)
     row = load(tx, tenant_id, role)
     check_connections(tx, tenant_id, required)
     row.requires = stored(required)

@@ -21,6 +21,7 @@ from authz.db.models import (
     Tenant,
 )
 from authz.errors import NotFound
+from authz.policy.administration import Permission
 from authz.policy.roles_file import RoleEntry, RolesFile
 from authz.policy.snapshot import ANY_RESOURCE
 from authz.urls import canonical_resource
@@ -59,6 +60,7 @@ def import_file(tx: Session, operator: Operator, tenant_id: str, file: RolesFile
 
     Raises NotFound for a server, connection, user or group that does not exist: nothing is changed then.
     """
+    operator.must(Permission.POLICY_WRITE)
     # Two imports at once would each compare with what the other is about to replace.
     tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
     resources = dict(

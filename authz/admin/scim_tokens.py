@@ -11,6 +11,7 @@ from authz.admin import connections
 from authz.admin.operator import Operator
 from authz.db.models import Connection, ScimToken
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import Permission
 from authz.scim.tokens import PREFIX
 
 MAX_NAME_CHARS = 200
@@ -51,6 +52,7 @@ def add(
     lifetime: timedelta | None,
 ) -> NewToken:
     """A new token, for the people of a connection or for everybody; a lifetime of None is for ever."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise Invalid(f"the name of a token has 1 to {MAX_NAME_CHARS} printable characters")
     if lifetime is not None and lifetime <= timedelta(0):
@@ -92,6 +94,7 @@ def list_(tx: Session, tenant_id: str) -> list[TokenLine]:
 
 def revoke(tx: Session, operator: Operator, tenant_id: str, token_id: str) -> TokenLine:
     """Nothing is provisioned with it any more; what was stays."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     row = tx.get(ScimToken, token_id)
     if row is None or row.tenant_id != tenant_id:
         raise NotFound(

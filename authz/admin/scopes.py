@@ -8,8 +8,9 @@ from sqlalchemy.orm import Session
 
 from authz.admin.conditions import check_connections, requirement_of, stored
 from authz.admin.operator import Operator
-from authz.db.models import Role, RoleScope, Scope
+from authz.db.models import Resource, Role, RoleScope, Scope
 from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import ADMIN_PREFIX, Permission
 from authz.policy.requirements import Requirement
 from authz.policy.scopes import is_scope_name
 from authz.policy.snapshot import ANY_RESOURCE
@@ -65,6 +66,8 @@ def check_scope(scope: NewScope) -> None:
             f"{scope.name!r} cannot name a scope of a server: letters, digits and ._:/- (128 at most), no "
             "wildcard, and none of the names OAuth and OpenID Connect use themselves"
         )
+    if scope.name.startswith(ADMIN_PREFIX):
+        raise Invalid(f"{scope.name!r} begins like the scopes of administration, {ADMIN_PREFIX}")
     if scope.risk not in RISKS:
         raise Invalid(f"risk {scope.risk!r} of {scope.name} is not one of {', '.join(RISKS)}")
     if len(scope.description) > MAX_DESCRIPTION_CHARS or not scope.description.isprintable():
@@ -98,6 +101,8 @@ def add_scope(
     tx: Session, operator: Operator, tenant_id: str, resource_id: str, scope: NewScope
 ) -> ScopeLine:
     """Declare one more scope."""
+    operator.must(Permission.POLICY_WRITE, resource_id=resource_id)
+    _check_server(tx, tenant_id, resource_id)
     check_scope(scope)
     check_connections(tx, tenant_id, scope.requires)
     if tx.get(Scope, (resource_id, scope.name)) is not None:
@@ -119,7 +124,8 @@ def edit_scope(
     change: ScopeChange,
 ) -> ScopeLine:
     """Change what a scope says; its name stays, because tokens and roles carry it."""
-    row = _load(tx, resource_id, name)
+    operator.must(Permission.POLICY_WRITE, resource_id=resource_id)
+    row = _load(tx, tenant_id, resource_id, name)
     edited = NewScope(
         name=row.name,
         description=row.description,
@@ -147,7 +153,8 @@ def remove_scope(
 
     Answers the roles that still name it: they would hold it again if it came back.
     """
-    row = _load(tx, resource_id, name)
+    operator.must(Permission.POLICY_WRITE, resource_id=resource_id)
+    row = _load(tx, tenant_id, resource_id, name)
     tx.delete(row)
     tx.flush()
     operator.changed(tx, tenant_id, "scope.remove", resource_id, {"scope": name})
@@ -172,7 +179,15 @@ def scopes_of(tx: Session, resource_id: str) -> list[ScopeLine]:
     return [_line(row) for row in rows]
 
 
-def _load(tx: Session, resource_id: str, name: str) -> Scope:
+def _check_server(tx: Session, tenant_id: str, resource_id: str) -> None:
+    """The id may come from a stranger to this tenant."""
+    row = tx.get(Resource, resource_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(f"there is no MCP server {resource_id!r}; `authz resources list` shows them")
+
+
+def _load(tx: Session, tenant_id: str, resource_id: str, name: str) -> Scope:
+    _check_server(tx, tenant_id, resource_id)
     row = tx.get(Scope, (resource_id, name))
     if row is None:
         declared = ", ".join(line.name for line in scopes_of(tx, resource_id)) or "none"

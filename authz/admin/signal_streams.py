@@ -12,6 +12,7 @@ from authz.admin.operator import Operator
 from authz.db.models import Connection, SignalStream
 from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.streams import ACTIVE, POLL, PUSH
+from authz.policy.administration import Permission
 from authz.secretstores import STORES
 from authz.tenants import is_slug
 from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
@@ -66,6 +67,7 @@ def add(
     tx: Session, operator: Operator, tenant_id: str, new: NewStream, *, development: bool
 ) -> Made:
     """A new stream. Raises Invalid, Conflict, NotFound."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     connection = connections.load(tx, tenant_id, new.connection)
     _check(new, development=development)
     if _find(tx, tenant_id, new.slug) is not None:
@@ -103,6 +105,7 @@ def add(
 
 def rotate_token(tx: Session, operator: Operator, tenant_id: str, slug: str) -> Made:
     """A new token to push with; the old one is good no longer."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     row, connection = _load(tx, tenant_id, slug)
     if row.delivery != PUSH:
         raise Conflict(f"the stream {slug!r} is polled; its token is the transmitter's")
@@ -117,6 +120,7 @@ def set_status(
     tx: Session, operator: Operator, tenant_id: str, slug: str, status: str
 ) -> StreamLine:
     """Switch it off or on. What a transmitter says meanwhile is refused, so that it says it again."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     if status not in (ACTIVE, "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
     row, connection = _load(tx, tenant_id, slug)
@@ -128,6 +132,7 @@ def set_status(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, slug: str) -> StreamLine:
     """Forget it. What it ended stays ended."""
+    operator.must(Permission.CONNECTIONS_WRITE)
     row, connection = _load(tx, tenant_id, slug)
     line = _line(row, connection)
     tx.delete(row)

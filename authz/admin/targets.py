@@ -15,6 +15,7 @@ from authz.admin.resources import load_target
 from authz.db.models import Resource, TargetServer
 from authz.errors import Conflict, Invalid
 from authz.oauth.targets import TargetSettings, check_issuer, check_settings
+from authz.policy.administration import Permission
 from authz.tenants import is_slug
 
 
@@ -43,6 +44,7 @@ def add(
     settings: Mapping[str, Any],
 ) -> TargetLine:
     """Know an authorization server. Raises Invalid naming the member, Conflict."""
+    operator.must(Permission.TRUST_WRITE)
     if not is_slug(slug):
         raise Invalid(
             f"{slug!r} is not a name for an authorization server: lower-case letters, digits and inner hyphens, "
@@ -83,6 +85,7 @@ def change(
     tx: Session, operator: Operator, tenant_id: str, slug: str, settings: Mapping[str, Any]
 ) -> TargetLine:
     """Change what is given; a null takes a member back to its default."""
+    operator.must(Permission.TRUST_WRITE)
     row = load_target(tx, tenant_id, slug)
     merged = {**row.settings, **settings}
     checked = _checked(tx, tenant_id, {k: v for k, v in merged.items() if v is not None})
@@ -96,6 +99,7 @@ def map_client(
     tx: Session, operator: Operator, tenant_id: str, slug: str, client_id: str, there: str | None
 ) -> TargetLine:
     """What a client of ours is called there; None: it is not known there (any more)."""
+    operator.must(Permission.TRUST_WRITE)
     row = load_target(tx, tenant_id, slug)
     mapped = dict(row.settings.get("clients", {}))
     if there is None:
@@ -109,6 +113,7 @@ def set_status(
     tx: Session, operator: Operator, tenant_id: str, slug: str, status: str
 ) -> TargetLine:
     """Issue for it again, or no longer; what was issued is good for its minutes."""
+    operator.must(Permission.TRUST_WRITE)
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
     row = load_target(tx, tenant_id, slug)
@@ -120,6 +125,7 @@ def set_status(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, slug: str) -> TargetLine:
     """Forget it. Raises Conflict while MCP servers of its own are registered."""
+    operator.must(Permission.TRUST_WRITE)
     row = load_target(tx, tenant_id, slug)
     line = _line(tx, row)
     if line.servers:

@@ -14,6 +14,7 @@ from authz.clients.trust import MODES
 from authz.db.models import IssuedToken, Tenant
 from authz.errors import Conflict, Invalid
 from authz.keys import NewKey
+from authz.policy.administration import Permission
 from authz.revocations.entries import TENANT, switch_off
 from authz.tenants import DEFAULT_SLUG, REGISTRATION_MODES, is_slug, issuer_of
 
@@ -46,6 +47,7 @@ def create(
 
     Raises Invalid for a bad slug or trust mode, Conflict when the slug is taken.
     """
+    operator.must(Permission.TENANTS_WRITE)
     if slug != DEFAULT_SLUG and not is_slug(slug):
         raise Invalid(
             f"{slug!r} is not a slug: lower-case letters, digits and inner hyphens, at most 63"
@@ -102,6 +104,7 @@ def list_(tx: Session, base: str) -> list[TenantLine]:
 
 def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> None:
     """Switch a whole tenant off or on; a disabled issuer answers 404 everywhere."""
+    operator.must(Permission.TENANTS_WRITE)
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
     row = load_tenant(tx, slug)
@@ -115,6 +118,7 @@ def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> No
 
 def rename(tx: Session, operator: Operator, *, slug: str, name: str) -> None:
     """What people read at the top of every page; the issuer stays what it is."""
+    operator.must(_settings_of(operator, slug))
     _check_name(name)
     row = load_tenant(tx, slug)
     row.name = name
@@ -123,6 +127,7 @@ def rename(tx: Session, operator: Operator, *, slug: str, name: str) -> None:
 
 def set_client_trust(tx: Session, operator: Operator, *, slug: str, mode: str) -> None:
     """What a metadata document needs to be used here: `open`, `allow_list` or `deny_list`."""
+    operator.must(_settings_of(operator, slug))
     if mode not in MODES:
         raise Invalid(f"client trust {mode!r} is not one of {', '.join(MODES)}")
     row = load_tenant(tx, slug)
@@ -138,6 +143,7 @@ def set_registration(tx: Session, operator: Operator, *, slug: str, mode: str) -
 
     Clients that registered while it was on go on working; `clients.remove` and `clients.block` end them.
     """
+    operator.must(_settings_of(operator, slug))
     if mode not in REGISTRATION_MODES:
         raise Invalid(f"registration {mode!r} is not one of {', '.join(REGISTRATION_MODES)}")
     row = load_tenant(tx, slug)
@@ -148,3 +154,8 @@ def set_registration(tx: Session, operator: Operator, *, slug: str, mode: str) -
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise Invalid(f"the name of a tenant has 1 to {MAX_NAME_CHARS} printable characters")
+
+
+def _settings_of(operator: Operator, slug: str) -> Permission:
+    """The settings of one's own tenant, or another tenant's."""
+    return Permission.SETTINGS_WRITE if operator.home == slug else Permission.TENANTS_WRITE

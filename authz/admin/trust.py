@@ -21,6 +21,7 @@ from authz.oauth.assertion_subjects import check_names
 from authz.oauth.trust import ID_JAG, TrustSettings, check_settings, check_url, settings_of
 from authz.oauth.workload_trust import WORKLOAD, warnings_of
 from authz.oauth.workload_trust import settings_of as settings_of_workloads
+from authz.policy.administration import Permission
 from authz.tenants import is_slug
 
 ASSERTING = "asserts"
@@ -59,6 +60,7 @@ def add(
 
     Raises Invalid naming the member, Conflict.
     """
+    operator.must(Permission.TRUST_WRITE)
     check_slug(tx, tenant_id, slug)
     checked = _checked(tx, tenant_id, settings)
     _check_issuer(tx, tenant_id, issuer, checked)
@@ -91,6 +93,7 @@ def change(
     tx: Session, operator: Operator, tenant_id: str, slug: str, settings: Mapping[str, Any]
 ) -> TrustLine:
     """Change what is given; a null takes a member back to its default."""
+    operator.must(Permission.TRUST_WRITE)
     entry, connection = load(tx, tenant_id, slug)
     if entry.kind != ID_JAG:
         raise Conflict(f"{slug} is trusted about workloads")
@@ -108,6 +111,7 @@ def set_status(
     tx: Session, operator: Operator, tenant_id: str, slug: str, status: str
 ) -> TrustLine:
     """Believe it again, or no longer. Tokens of workloads end; what was redeemed for people lives on for minutes."""
+    operator.must(Permission.TRUST_WRITE)
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
     entry, connection = load(tx, tenant_id, slug)
@@ -121,6 +125,7 @@ def set_status(
 
 def remove(tx: Session, operator: Operator, tenant_id: str, slug: str) -> TrustLine:
     """Forget an entry; its connection and people stay."""
+    operator.must(Permission.TRUST_WRITE)
     entry, connection = load(tx, tenant_id, slug)
     line = line_of(entry, connection)
     before = access_of(entry)

@@ -8,11 +8,13 @@ from sqlalchemy.orm import Session
 
 from authz import entropy, passwords
 from authz.admin import leaving
+from authz.admin.admins import guard
 from authz.admin.operator import Operator
 from authz.admin.revocation import end_sessions
 from authz.db.models import Role, RoleBinding, ScimRecord, TokenFamily, User
 from authz.directory import groups, users
 from authz.errors import Conflict, Invalid
+from authz.policy.administration import Permission
 
 MIN_PASSWORD_CHARS = 8
 MAX_NAME_CHARS = 200
@@ -72,6 +74,7 @@ def add(
     password_hash: str | None,
 ) -> UserLine:
     """A new person. Without a hash they cannot sign in with a password."""
+    operator.must(Permission.PEOPLE_WRITE)
     spelled = users.check_login(login)
     if len(name) > MAX_NAME_CHARS or not name.isprintable():
         raise Invalid(f"the name has {MAX_NAME_CHARS} printable characters at most")
@@ -98,7 +101,9 @@ def set_break_glass(
     tx: Session, operator: Operator, tenant_id: str, reference: str, *, allowed: bool
 ) -> UserLine:
     """Let an account in by password although its domain has to use its identity provider, or no longer."""
+    operator.must(Permission.PEOPLE_WRITE)
     row = users.load(tx, tenant_id, reference)
+    guard(tx, operator, tenant_id, "user", row.id)
     if allowed and row.password_hash is None:
         raise Invalid(f"{row.login} has no password; `authz users password {row.login}` gives one")
     row.is_break_glass, row.updated_at = allowed, operator.now
@@ -113,7 +118,9 @@ def set_password(
     tx: Session, operator: Operator, tenant_id: str, reference: str, password_hash: str
 ) -> UserLine:
     """Replace the password and sign the person out everywhere: the old one may be in wrong hands."""
+    operator.must(Permission.PEOPLE_WRITE)
     row = users.load(tx, tenant_id, reference)
+    guard(tx, operator, tenant_id, "user", row.id)
     row.password_hash, row.updated_at = password_hash, operator.now
     tx.flush()
     ended = end_sessions(tx, operator, tenant_id, row.id)
@@ -124,7 +131,8 @@ def set_password(
 
 def disable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> Disabled:
     """Close the account: every grant, browser, code and live access token of the person ends."""
-    row = _own(tx, tenant_id, reference)
+    operator.must(Permission.PEOPLE_WRITE)
+    row = _own(tx, operator, tenant_id, reference)
     row.status, row.updated_at = "disabled", operator.now
     ended = leaving.end(tx, operator, row, "user_disabled")
     values = {
@@ -140,7 +148,8 @@ def disable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> 
 
 def enable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> UserLine:
     """Open the account again; what was revoked stays revoked."""
-    row = _own(tx, tenant_id, reference)
+    operator.must(Permission.PEOPLE_WRITE)
+    row = _own(tx, operator, tenant_id, reference)
     row.status, row.updated_at = "active", operator.now
     tx.flush()
     values = {"status": "active"}
@@ -186,9 +195,10 @@ def show(tx: Session, tenant_id: str, reference: str, now: datetime) -> UserDeta
     )
 
 
-def _own(tx: Session, tenant_id: str, reference: str) -> User:
+def _own(tx: Session, operator: Operator, tenant_id: str, reference: str) -> User:
     """An account that an operator opens or closes: from now on that is theirs to say, not a provisioning client's."""
     row = users.load(tx, tenant_id, reference)
+    guard(tx, operator, tenant_id, "user", row.id)
     if row.status == "deleted":
         raise Conflict(f"{row.login} was deleted by provisioning, for good")
     tx.execute(update(ScimRecord).where(ScimRecord.id == row.id).values(may_reopen=False))

@@ -23,6 +23,7 @@ from authz.oauth.workload_trust import (
     check_settings,
     settings_of,
 )
+from authz.policy.administration import Permission
 
 
 def add(
@@ -36,6 +37,7 @@ def add(
     preset: str | None = None,
 ) -> TrustLine:
     """Believe an issuer about workloads; what they may do are its rules. Raises Invalid naming the member, Conflict."""
+    operator.must(Permission.TRUST_WRITE)
     check_slug(tx, tenant_id, slug)
     given = dict(settings)
     if preset is not None:
@@ -73,6 +75,7 @@ def change(
     tx: Session, operator: Operator, tenant_id: str, slug: str, settings: Mapping[str, Any]
 ) -> TrustLine:
     """Change what is given; a null takes a member back to its default."""
+    operator.must(Permission.TRUST_WRITE)
     entry = _load(tx, tenant_id, slug)
     merged = {**entry.settings, **settings}
     given = {name: value for name, value in merged.items() if value is not None}
@@ -83,6 +86,7 @@ def allow(
     tx: Session, operator: Operator, tenant_id: str, slug: str, rule: Mapping[str, Any]
 ) -> TrustLine:
     """Add a rule, or put it in the place of the one with its name: the workload stays the same."""
+    operator.must(Permission.TRUST_WRITE)
     entry = _load(tx, tenant_id, slug)
     others = [it for it in entry.settings.get("rules", []) if it["name"] != rule.get("name")]
     given = {**entry.settings, "rules": [*others, dict(rule)]}
@@ -95,6 +99,7 @@ def disallow(
     tx: Session, operator: Operator, tenant_id: str, slug: str, workload: str
 ) -> TrustLine:
     """Take a rule away, and end the access tokens of the workload it let in."""
+    operator.must(Permission.TRUST_WRITE)
     entry = _load(tx, tenant_id, slug)
     settings = settings_of(entry.settings)
     kept = tuple(rule for rule in settings.rules if rule.name != workload)

@@ -105,7 +105,7 @@ def _arrange(
     method: str,
     change: Callable[[Session, Operator, str], None] | None,
 ) -> Target:
-    operator = Operator("lab", services.clock(), services.envelope)
+    operator = Operator.local("lab", services.clock(), services.envelope)
     first_keys = keys.generate_first()
     with services.database.write() as tx:
         tenant = tenants.create(

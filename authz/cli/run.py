@@ -90,7 +90,7 @@ class Run:
         """Who is named in the audit trail, and the present."""
         from authz.admin.operator import Operator
 
-        return Operator(f"cli:{_account()}", self.services.clock(), self.services.envelope)
+        return Operator.local(f"cli:{_account()}", self.services.clock(), self.services.envelope)
 
     @contextmanager
     def read(self) -> "Iterator[tuple[Session, str]]":

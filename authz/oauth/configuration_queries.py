@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import select
 
-from authz.db.models import Agent as AgentRow
 from authz.db.models import (
+    AdminBinding,
     AgentClient,
     ClientTrustRule,
     Connection,
@@ -19,6 +19,7 @@ from authz.db.models import (
     TargetServer,
     TrustedIssuer,
 )
+from authz.db.models import Agent as AgentRow
 from authz.db.models import Delegation as DelegationRow
 from authz.db.models import Resource as ResourceRow
 from authz.db.models import Scope as ScopeRow
@@ -98,6 +99,18 @@ QUERIES: Mapping[str, Query] = {
         )
         .where(RoleBinding.subject_kind == "client")
         .where(AnyOf(RoleBinding.tenant_id, _TENANTS))
+    ),
+    "administrators": Query(
+        select(
+            AdminBinding.tenant_id,
+            AdminBinding.subject_kind,
+            AdminBinding.subject_id,
+            AdminBinding.role_id,
+            AdminBinding.expires_at,
+            Group.name,
+        )
+        .outerjoin(Group, Group.id == AdminBinding.subject_id)
+        .where(AnyOf(AdminBinding.tenant_id, _TENANTS))
     ),
     "connections": Query(
         select(Connection.tenant_id, Connection.id, Connection.slug, Connection.status).where(

@@ -17,11 +17,12 @@ from authz.oauth.workload_trust import Workloads, WorkloadTrust
 from authz.oauth.workload_trust import settings_of as workload_settings_of
 from authz.policy import requirements
 from authz.policy import snapshot as policy_snapshot
+from authz.policy.administration import admin_roles, administration_resource
 from authz.policy.agents import Agent, Agents
 from authz.policy.openid import userinfo_resource
 from authz.policy.signals import ssf_resource
 from authz.policy.snapshot import Resource, Scope, build
-from authz.tenants import Tenant, issuer_of
+from authz.tenants import DEFAULT_SLUG, Tenant, issuer_of
 
 
 def build_all(
@@ -76,6 +77,11 @@ def build_all(
                     userinfo_resource(issuer_of(issuer, slug)),
                     ssf_resource(issuer_of(issuer, slug)),
                 ],
+                administration=administration_resource(
+                    issuer_of(issuer, slug), is_default_tenant=slug == DEFAULT_SLUG
+                ),
+                admin_roles=admin_roles(),
+                administrators=[row[1:] for row in _of(rows["administrators"], id_)],
             ),
             keys=unseal(
                 (

@@ -66,7 +66,12 @@ class Ceiling:
 
 
 def client_ceiling(scopes: frozenset[str] | None, resource: Resource) -> Ceiling:
-    """What an operator set for a client, as far as it is about this resource."""
+    """What an operator set for a client, as far as it is about this resource.
+
+    Without one a client administers nothing: the ceiling has to name what it may.
+    """
+    if resource.is_administration:
+        return Ceiling(Reason.CLIENT_CEILING, scopes or frozenset())
     return Ceiling(Reason.CLIENT_CEILING, None if resource.is_builtin else scopes)
 
 
@@ -151,7 +156,9 @@ def decide(
     sources: dict[str, str] = {}
     removed: dict[str, Reason] = {}
     mattered: dict[str, Requirement] = {}
-    held = tuple(_held(policy, subject))
+    held = tuple(
+        _administering(policy, subject) if resource.is_administration else _held(policy, subject)
+    )
     for scope in sorted(asked):
         reason, source, required = _decide_one(policy, subject, resource, scope, held, now)
         if reason is None or required is not None:
@@ -244,6 +251,16 @@ def _held(policy: Policy, subject: Subject) -> Iterable[tuple[HeldRole, str]]:
         yield binding, ""
     for group in sorted(subject.groups):
         for binding in policy.group_roles.get(group, ()):
+            yield binding, policy.groups[group]
+
+
+def _administering(policy: Policy, subject: Subject) -> Iterable[tuple[HeldRole, str]]:
+    """The same of admin roles. Whoever did not sign in is a client, and is not taken for a person of that id."""
+    kind = "client" if subject.authentication is None else "user"
+    for binding in policy.administrators.get((kind, subject.id), ()):
+        yield binding, ""
+    for group in sorted(subject.groups):
+        for binding in policy.administrators.get(("group", group), ()):
             yield binding, policy.groups[group]
 
 

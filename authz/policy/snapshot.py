@@ -52,6 +52,8 @@ class Resource:
     """Its tokens have a place in a token status list."""
     is_builtin: bool = False
     """Part of this server rather than an MCP server: no role holds its scopes, every enabled person does."""
+    is_administration: bool = False
+    """The tenant's own administration: admin roles alone hold its scopes (`policy.administration`)."""
 
 
 Place = tuple[str, str]
@@ -110,6 +112,8 @@ class Policy:
     by_canonical: Mapping[str, Resource]
     client_roles: Mapping[str, tuple[HeldRole, ...]] = field(default_factory=dict)
     """By client, of clients that act on their own behalf."""
+    administrators: Mapping[tuple[str, str], tuple[HeldRole, ...]] = field(default_factory=dict)
+    """By kind (`user`, `group`, `client`) and id: the admin roles they hold. They are few."""
     connections: Mapping[str, Connection] = field(default_factory=dict)
     """By id."""
     mappings: Mapping[str, tuple[tuple[str, str, str], ...]] = field(default_factory=dict)
@@ -162,7 +166,7 @@ class Policy:
     @property
     def default_resource(self) -> Resource | None:
         """The only enabled resource, or the one marked as default (RI-04, MCP-AS-68)."""
-        enabled = [r for r in self.by_canonical.values() if r.enabled]
+        enabled = [r for r in self.by_canonical.values() if r.enabled and not r.is_administration]
         marked = [r for r in enabled if r.is_default]
         if len(marked) == 1:
             return marked[0]
@@ -182,13 +186,17 @@ def build(
     connections: Iterable[Connection] = (),
     mappings: Iterable[tuple[str, str, str, str]] = (),
     builtin: Iterable[Resource] = (),
+    administration: Resource | None = None,
+    admin_roles: Mapping[str, Role] = MappingProxyType({}),
+    administrators: Iterable[tuple[str, str, str, datetime | None, str | None]] = (),
 ) -> Policy:
     """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role), group_roles
     (group id, group name, role id, expiry), client_roles (client, role id, expiry); `role_requires` is by role.
     Inclusion cycles, refused when written, end here too. `builtin` resources have no `resource` value that a request
-    could name.
+    could name; the administration has one. `administrators` is (kind, id, admin role, expiry,
+    name of the group).
     """
-    named = list(resources)
+    named = [*resources, *([] if administration is None else [administration])]
     by_id = {r.id: r for r in (*named, *builtin)}
     names = dict(roles)
     own: dict[str, list[Place]] = {}
@@ -205,6 +213,11 @@ def build(
     own_roles: dict[str, list[HeldRole]] = {}
     for client_id, role_id, expires_at in client_roles:
         own_roles.setdefault(client_id, []).append(HeldRole(role_id, expires_at))
+    administering: dict[tuple[str, str], list[HeldRole]] = {}
+    for kind, subject_id, role_id, expires_at, group_name in administrators:
+        administering.setdefault((kind, subject_id), []).append(HeldRole(role_id, expires_at))
+        if kind == "group" and group_name is not None:
+            group_names[subject_id] = group_name
     mapped: dict[str, list[tuple[str, str, str]]] = {}
     for connection_id, *rule in mappings:
         mapped.setdefault(connection_id, []).append((rule[0], rule[1], rule[2]))
@@ -219,10 +232,12 @@ def build(
                 )
                 for id_, name in names.items()
             }
+            | dict(admin_roles)
         ),
         group_roles=MappingProxyType({id_: tuple(roles) for id_, roles in held.items()}),
         groups=MappingProxyType(group_names),
         client_roles=MappingProxyType({id_: tuple(it) for id_, it in own_roles.items()}),
+        administrators=MappingProxyType({who: tuple(it) for who, it in administering.items()}),
         connections=MappingProxyType({it.id: it for it in connections}),
         mappings=MappingProxyType({id_: tuple(it) for id_, it in mapped.items()}),
     )

@@ -64,7 +64,7 @@ def _add_reader(installed: Installation) -> Revocations:
 
 
 def _operator(installed: Installation) -> Operator:
-    return Operator("bench", system_clock(), installed.services.envelope)
+    return Operator.local("bench", system_clock(), installed.services.envelope)
 
 
 def _end_access(installed: Installation) -> None:

@@ -75,7 +75,7 @@ def _world(services: Services, supplies: Supplies) -> World:
     with services.database.write() as tx:
         tenant_id = tenants.create(
             tx,
-            Operator("bench", now, services.envelope),
+            Operator.local("bench", now, services.envelope),
             slug=DEFAULT_SLUG,
             name="Bench",
             client_trust="open",
@@ -83,7 +83,7 @@ def _world(services: Services, supplies: Supplies) -> World:
         ).id
         resource_id, role_id = _add_server(tx, tenant_id, now)
         digest = _add_clients(tx, tenant_id, supplies, now)
-        operator = Operator("bench", now, services.envelope)
+        operator = Operator.local("bench", now, services.envelope)
         _add_idp(tx, operator, tenant_id, role_id, supplies)
         supplies.scim_token = scim_tokens.add(
             tx, operator, tenant_id, name="bench", connection=None, lifetime=None

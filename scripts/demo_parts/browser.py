@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from types import TracebackType
 from typing import Self
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx2
 
@@ -109,7 +109,7 @@ class Browser:
         place = urlsplit(page.url)
         response = self._http.post(
             urljoin(page.url, form.action),
-            content=str(httpx2.QueryParams(pairs)),
+            content=urlencode(pairs),
             headers={
                 "Content-Type": "application/x-www-form-urlencoded",
                 "Origin": f"{place.scheme}://{place.netloc}",

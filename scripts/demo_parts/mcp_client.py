@@ -17,6 +17,7 @@ from mcp.shared.auth import (
     OAuthClientMetadata,
     OAuthToken,
 )
+from pydantic import AnyUrl
 
 from scripts.demo_parts.browser import Browser, Page
 
@@ -136,7 +137,7 @@ async def connected(
                 server_url=url,
                 client_metadata=OAuthClientMetadata(
                     client_name="Terminal agent",
-                    redirect_uris=[redirect_uri],
+                    redirect_uris=[AnyUrl(redirect_uri)],
                     grant_types=["authorization_code", "refresh_token"],
                     token_endpoint_auth_method="none",
                 ),

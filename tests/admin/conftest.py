@@ -34,7 +34,7 @@ class Desk:
 
     @property
     def operator(self):
-        return Operator("test:operator", self.now, self.services.envelope)
+        return Operator.local("test:operator", self.now, self.services.envelope)
 
     @property
     def issuer(self):
@@ -133,12 +133,22 @@ def services(request, tmp_path_factory):
 
 
 @pytest.fixture
-def desk(services):
-    slug = f"t{next(_numbers)}"
-    first = [keys.generate_one("access_token", "ES256"), keys.generate_one("audit", "ES256")]
-    with services.database.write() as tx:
-        operator = Operator("test:setup", START, services.envelope)
-        row = tenants.create(
-            tx, operator, slug=slug, name=slug, client_trust="allow_list", keys=first
-        )
-        return Desk(services, row.id, slug)
+def make_desk(services):
+    """Another tenant in the same database at every call."""
+
+    def made():
+        slug = f"t{next(_numbers)}"
+        first = [keys.generate_one("access_token", "ES256"), keys.generate_one("audit", "ES256")]
+        with services.database.write() as tx:
+            operator = Operator.local("test:setup", START, services.envelope)
+            row = tenants.create(
+                tx, operator, slug=slug, name=slug, client_trust="allow_list", keys=first
+            )
+            return Desk(services, row.id, slug)
+
+    return made
+
+
+@pytest.fixture
+def desk(make_desk):
+    return make_desk()

@@ -239,7 +239,7 @@ def two(engine, worker, tmp_path):
         registration = Registration(
             name="Keyed", redirect_uris=(REDIRECT,), auth_method="private_key_jwt", jwks=key.jwks
         )
-        operator = Operator("test", system_clock(), installed.services.envelope)
+        operator = Operator.local("test", system_clock(), installed.services.envelope)
         with installed.services.database.write() as tx:
             made = clients.add(tx, operator, installed.tenant_id, registration)
         processes = [ServerProcess(installed.config) for _ in range(2)]

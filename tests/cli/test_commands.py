@@ -145,7 +145,7 @@ def test_a_client_that_registered_itself_is_vouched_for_by_name(cli):
     settings = load(cli.config, environment={})
     body = {"redirect_uris": ["https://app.example/cb"], "client_name": "App"}
     with open_services(settings) as services, services.database.write() as tx:
-        operator = Operator("test", services.clock(), services.envelope)
+        operator = Operator.local("test", services.clock(), services.envelope)
         tenant_id = load_tenant(tx, cli.tenant).id
         client_id = registration.register(
             tx,

@@ -186,14 +186,14 @@ def scene(folder: Path, database: str) -> Iterator[Scene]:
             for answer in _run_all(installation, commands)
             if answer.get("client_secret")
         ]
-        tenants = [
+        root, path = [
             replace(tenant, mcp_url=url, secret=secret, desk_secret=desk)
             for tenant, url, secret, desk in zip(
                 (root, path), urls, secrets[::2], secrets[1::2], strict=True
             )
         ]
         stack.enter_context(installation.serving())
-        yield Scene(installation, host, *tenants, service_key, idp_key, ci_key)
+        yield Scene(installation, host, root, path, service_key, idp_key, ci_key)
 
 
 def _confidential(name: str, client_id: str) -> list[str]:

@@ -222,7 +222,7 @@ def test_a_client_is_blocked_while_it_gets_tokens(harness):
 def test_what_ends_at_one_node_is_read_at_the_other(installed):
     """Clients give tokens back at both nodes; a reader of each is told of every one of them."""
     services, tenant_id = installed.services, installed.tenant_id
-    operator = Operator("test", system_clock(), services.envelope)
+    operator = Operator.local("test", system_clock(), services.envelope)
     registration = Registration(
         name="MCP",
         redirect_uris=(),

@@ -42,7 +42,7 @@ class Company:
         limits = [*ONE_ADDRESS, "failures_per_client_and_address", "failures_per_client"]
         with installed.config.open("a") as config:
             config.write("[limits]\n" + "".join(f"{name} = 0\n" for name in limits))
-        operator = Operator("test", system_clock(), installed.services.envelope)
+        operator = Operator.local("test", system_clock(), installed.services.envelope)
         registration = Registration(
             name="Agent",
             redirect_uris=(),

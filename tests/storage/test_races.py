@@ -237,7 +237,7 @@ def test_one_token_of_a_workload_at_two_processes(installed, two):
         for reuse, platform in platforms.items():
             workload_trust.add(
                 tx,
-                Operator("test", system_clock(), services.envelope),
+                Operator.local("test", system_clock(), services.envelope),
                 installed.tenant_id,
                 slug=platform.issuer[8:11],
                 issuer=platform.issuer,
@@ -283,7 +283,7 @@ def test_a_change_is_seen_by_both_at_once(installed, two):
     token = answer.json()["refresh_token"]
     for n, scopes in enumerate([{"logs.read"}, {"analytics.query"}, {"logs.read"}]):
         with installed.services.database.write() as tx:
-            operator = Operator("test", system_clock(), installed.services.envelope)
+            operator = Operator.local("test", system_clock(), installed.services.envelope)
             clients.set_ceiling(
                 tx, operator, installed.tenant_id, installed.client_id, frozenset(scopes)
             )

@@ -204,7 +204,7 @@ class RunningServer:
 
     def operator(self, name: str = "test") -> Operator:
         """Someone who may do everything, now."""
-        return Operator(name, self.clock(), self.services.envelope)
+        return Operator.local(name, self.clock(), self.services.envelope)
 
     def add_tenant(self, slug: str, new_keys: Sequence[Any], trust: str = "open") -> str:
         """A tenant; answers its id."""

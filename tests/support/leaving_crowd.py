@@ -146,7 +146,7 @@ def crowd(
     try:
         with installation(folder, url) as made:
             database, now = made.services.database, system_clock()
-            operator = Operator("crowd", now, made.services.envelope)
+            operator = Operator.local("crowd", now, made.services.envelope)
             row = connection(made.tenant_id, "corp", now)
             (folder / "poll-token").write_text("x")
             polled = {

@@ -131,7 +131,7 @@ class Installation:
 
 
 def _operator(services: Services) -> Operator:
-    return Operator("test", system_clock(), services.envelope)
+    return Operator.local("test", system_clock(), services.envelope)
 
 
 @contextmanager

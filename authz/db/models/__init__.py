@@ -5,6 +5,7 @@ Every row carries its tenant. Identifiers of 128 random bits are unique over all
 themselves and the tenant is checked on use; names that people choose are unique within their tenant.
 """
 
+from authz.db.models.admin import AdminBinding
 from authz.db.models.audit import AuditCheckpoint, AuditEvent, AuditHead
 from authz.db.models.authorization import (
     AuthorizationCode,
@@ -42,6 +43,7 @@ from authz.db.models.trust import TrustedIssuer
 from authz.db.models.user import Group, GroupMember, User
 
 __all__ = [
+    "AdminBinding",
     "Agent",
     "AgentClient",
     "AuditCheckpoint",

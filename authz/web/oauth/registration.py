@@ -184,7 +184,7 @@ class _Desk:
         )
 
     def _operator(self, name: str) -> Operator:
-        return Operator(name, self._services.clock(), self._services.envelope)
+        return Operator.local(name, self._services.clock(), self._services.envelope)
 
     @staticmethod
     def _told(
