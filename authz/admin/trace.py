@@ -7,8 +7,9 @@ because it is the sign-in, consent or code that the grant came from.
 Decisions:
 - Whatever names an id of another grant in its detail joins the two: a token that was exchanged tells of both, so the
   hop after belongs to the story of the one before, whatever grant type made it.
-- The trail is read over a span of time, not by an index of ids: such an index would be a row for every id of every
-  event, written by whom the token endpoint waits for, so that a question asked once a month is quick.
+- The trail is read by the people whose grants they are, who have an index, and else over a span of time; not by an
+  index of ids: such an index would be a row for every id of every event, written by whom the token endpoint waits for,
+  so that a question asked once a month is quick.
 - Outcomes are marked where the token was not on record for the server that tells of it. They are shown: who looks into
   an incident has to see that somebody invented one.
 """
@@ -29,7 +30,6 @@ from authz.db.models import (
     Resource,
     TokenFamily,
     ToolOutcome,
-    User,
 )
 from authz.directory import users
 from authz.errors import NotFound
@@ -69,7 +69,8 @@ def tell(
     for _ in range(_MAX_HOPS):
         families = _families(tx, tenant_id, cast)
         first = since or _first(tx, tenant_id, cast, families, begin)
-        events = events_of(trail, cast, families, first - BEFORE)
+        owners = _owners(tx, tenant_id, cast, families)
+        events = events_of(trail, cast, families, owners, first - BEFORE)
         entries = [*events, *_outcomes(tx, tenant_id, cast, begin)]
         wider = _widened(tx, tenant_id, cast, entries)
         if wider == cast:
@@ -83,14 +84,9 @@ def tell(
     # Of what happened at once, the cause is written first: the order of the trail, then of the reports.
     told = sorted(entries, key=lambda it: (it.at, it.verified is not None))
     people = {name for it in told for name in (it.subject, it.actor) if name is not None}
-    return Story(reference, kind, told[:MOST], len(told) <= MOST, _logins(tx, tenant_id, people))
-
-
-def _logins(tx: Session, tenant_id: str, ids: set[str]) -> Mapping[str, str]:
-    rows = tx.execute(
-        select(User.id, User.login).where(User.tenant_id == tenant_id, among(tx, User.id, ids))
+    return Story(
+        reference, kind, told[:MOST], len(told) <= MOST, users.logins(tx, tenant_id, people)
     )
-    return {row.id: row.login for row in rows}
 
 
 def _cast(tx: Session, tenant_id: str, reference: str) -> tuple[str, Cast]:
@@ -155,6 +151,26 @@ def _families(tx: Session, tenant_id: str, cast: Cast) -> Sequence[Family]:
         .where(TokenFamily.tenant_id == tenant_id, among(tx, TokenFamily.id, cast.grants))
     )
     return [Family(*row) for row in rows]
+
+
+def _owners(
+    tx: Session, tenant_id: str, cast: Cast, families: Sequence[Family]
+) -> frozenset[str] | None:
+    """Whom every event of the story is about; None where that cannot be said."""
+    # Of a trace, anybody's; and a grant that is not on record any more may have been somebody else's.
+    if cast.trace is not None:
+        return None
+    known = {it.id: it.user_id for it in families}
+    without = cast.grants - known.keys()
+    if without:
+        tokens = select(IssuedToken.family_id, IssuedToken.subject).where(
+            IssuedToken.tenant_id == tenant_id, among(tx, IssuedToken.family_id, without)
+        )
+        known.update((row.family_id, row.subject) for row in tx.execute(tokens))
+    if not cast.grants <= known.keys():
+        return None
+    people = set(known.values()) | ({cast.person} if cast.person is not None else set())
+    return frozenset(people) or None
 
 
 def _first(

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from authz.audit.chain import MAIN_STRAND
+from authz.db.lists import among
 from authz.db.models import AuditEvent
 
 BEFORE = timedelta(seconds=2)
@@ -77,22 +78,30 @@ class Trail:
         self._tx = tx
         self._tenant_id = tenant_id
         self._now = now
-        self._asked: tuple[frozenset[str], datetime] | None = None
+        self._asked: tuple[bool, frozenset[str], datetime] | None = None
         self._found: Sequence[Found] = ()
 
-    def naming(self, names: frozenset[str], since: datetime) -> Sequence[Found]:
-        """Events that hold one of the names anywhere, causes first."""
-        if self._asked != (names, since):
-            self._asked, self._found = (names, since), self._read(names, since)
+    def read(
+        self, names: frozenset[str], people: frozenset[str] | None, since: datetime
+    ) -> Sequence[Found]:
+        """Events about or by the people where it is known whose story it is, else those that hold a name anywhere.
+
+        Causes first.
+        """
+        by_people = people is not None
+        asked = (by_people, names if people is None else people, since)
+        if self._asked != asked:
+            those = or_(*map(self._holds, sorted(names))) if people is None else self._of(people)
+            self._asked, self._found = asked, self._read(those, since)
         return self._found
 
-    def _read(self, names: frozenset[str], since: datetime) -> Sequence[Found]:
+    def _read(self, those: ColumnElement[bool], since: datetime) -> Sequence[Found]:
         query = (
             select(AuditEvent.strand, AuditEvent.position, AuditEvent.at, AuditEvent.body)
             .where(
                 AuditEvent.tenant_id == self._tenant_id,
                 AuditEvent.at.between(since, self._now),
-                or_(*map(self._holds, sorted(names))),
+                those,
             )
             # What people do is written in the main strand, and what comes of it in those of the token lane.
             .order_by(
@@ -104,7 +113,12 @@ class Trail:
             .execution_options(yield_per=1000)
         )
         with self._tx.execute(query) as rows:
-            return [(row.at, json.loads(row.body), f"{row.strand} #{row.position}") for row in rows]
+            return [(row.at, json.loads(row.body), place(row.strand, row.position)) for row in rows]
+
+    def _of(self, people: frozenset[str]) -> ColumnElement[bool]:
+        return among(self._tx, AuditEvent.subject, people) | among(
+            self._tx, AuditEvent.actor, people
+        )
 
     def _holds(self, name: str) -> ColumnElement[bool]:
         # Each engine's quicker way: LIKE takes PostgreSQL six times as long, and SQLite half.
@@ -114,18 +128,22 @@ class Trail:
 
 
 def events_of(
-    trail: Trail, cast: Cast, families: Sequence[Family], since: datetime
+    trail: Trail,
+    cast: Cast,
+    families: Sequence[Family],
+    owners: frozenset[str] | None,
+    since: datetime,
 ) -> Iterator[Entry]:
-    """Those of the story, causes first."""
+    """Those of the story, causes first. `owners` are whom all of it is about, where that is known."""
     people = [it.user_id for it in families]
     named = [it for it in (cast.person, cast.trace) if it is not None]
     # Every event about a token names whose it is, so its own name is asked for only where nobody is known.
     tokens = () if people else cast.tokens
-    found = trail.naming(frozenset({*cast.grants, *tokens, *people, *named}), since)
+    found = trail.read(frozenset({*cast.grants, *tokens, *people, *named}), owners, since)
     before = _beginnings(found, families)
     for number, (at, body, source) in enumerate(found):
         if number in before or _belongs(body, cast, families):
-            yield _entry(at, body, source)
+            yield entry_of(at, source, body)
 
 
 def _belongs(body: Mapping[str, Any], cast: Cast, families: Sequence[Family]) -> bool:
@@ -181,7 +199,13 @@ def ids_in(value: object) -> frozenset[str]:
     return frozenset()
 
 
-def _entry(at: datetime, body: Mapping[str, Any], source: str) -> Entry:
+def place(strand: str, position: int) -> str:
+    """Where an event is written, as people are told."""
+    return f"{strand} #{position}"
+
+
+def entry_of(at: datetime, source: str, body: Mapping[str, Any]) -> Entry:
+    """The event that was found at a place."""
     detail = body["detail"]
     return Entry(
         at=at,

@@ -6,6 +6,8 @@ Decisions:
 - A tenant's chain has strands. The plain lane writes the strand `main`, serialised by its head row; every process of
   the token lane writes a strand of its own, so no row is shared by two processes where it would cost throughput.
 - Signed checkpoints tie the heads of all strands together, and the opening of a strand is an event in `main`.
+- What is searched by is copied into columns when an event is appended, and `verification` compares the copies. Only the
+  person and the actor have an index: each one is a write that the token endpoint waits for.
 - What strangers cause before a client is identified goes to metrics and rate-limited logs, so nobody can fill the disk.
 """
 
@@ -46,16 +48,5 @@ def record(tx: Session, tenant_id: str, *events: Event, key: bytes, now: datetim
         )
     else:
         row.position, row.hash, row.mac = head.position, head.hash, mac
-    rows = [
-        {
-            "tenant_id": tenant_id,
-            "strand": MAIN_STRAND,
-            "position": link.position,
-            "at": link.at,
-            "kind": link.kind,
-            "body": link.body,
-            "hash": link.hash,
-        }
-        for link in links
-    ]
+    rows = [{"tenant_id": tenant_id, "strand": MAIN_STRAND, **vars(link)} for link in links]
     insert_all(tx, AuditEvent, rows)

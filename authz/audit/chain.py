@@ -36,6 +36,12 @@ class Link:
     kind: str
     body: str
     hash: str
+    # Copies out of the body, for searching.
+    subject: str | None
+    actor: str | None
+    client: str | None
+    resource: str | None
+    reason: str | None
 
 
 def link(event: Event, head: Head, *, tenant_id: str, strand: str, at: datetime) -> Link:
@@ -53,6 +59,7 @@ def _link(
     position = head.position + 1
     # Most requests belong to no trace that anybody told of.
     trace = {} if event.trace is None else {"trace": event.trace}
+    detail = event.detail()
     body = canonical_json(
         {
             "v": 1,
@@ -65,11 +72,22 @@ def _link(
             "client": event.client,
             "agent": event.agent,
             "actor": event.actor,
-            "detail": event.detail(),
+            "detail": detail,
             **trace,
         }
     )
-    return Link(position, at, event.kind, body, chained(head.hash, body))
+    return Link(
+        position,
+        at,
+        event.kind,
+        body,
+        chained(head.hash, body),
+        event.subject,
+        event.actor,
+        event.client,
+        detail.get("resource"),
+        detail.get("reason"),
+    )
 
 
 def chained(previous: str, body: str) -> str:

@@ -17,6 +17,13 @@ from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
 from authz.jose import JwtError, read_unverified
 
 CHECKPOINT_TYP = "audit-checkpoint+jwt"
+_SEARCHED = (
+    AuditEvent.subject,
+    AuditEvent.actor,
+    AuditEvent.client,
+    AuditEvent.resource,
+    AuditEvent.reason,
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,7 @@ def _links(tx: Session, tenant_id: str, strand: str) -> Iterator[tuple[int, str,
             type_coerce(AuditEvent.at, Text),  # as stored: SQLite keeps any text in the column
             AuditEvent.body,
             AuditEvent.hash,
+            *_SEARCHED,
         )
         .where(AuditEvent.tenant_id == tenant_id, AuditEvent.strand == strand)
         .order_by(AuditEvent.position)
@@ -106,8 +114,16 @@ def _links(tx: Session, tenant_id: str, strand: str) -> Iterator[tuple[int, str,
             # The columns are copies for searching; an edited copy would lead a reader astray.
             body = _object(text)
             copied = (body.get("kind"), body.get("position"), body.get("at"))
-            honest = copied == (kind, position, _spelled(row[2]))
+            honest = copied == (kind, position, _spelled(row[2])) and _searched(body) == tuple(
+                row[5:]
+            )
             yield position, text if honest else "", hash_
+
+
+def _searched(body: Mapping[str, Any]) -> tuple[Any, ...]:
+    detail = body.get("detail")
+    own = detail if isinstance(detail, dict) else {}
+    return (*map(body.get, ("subject", "actor", "client")), own.get("resource"), own.get("reason"))
 
 
 def _spelled(stored_at: Any) -> Any:

@@ -10,10 +10,11 @@ from authz.admin.trace import tell
 from authz.cli import values
 from authz.cli.output import as_json_value, cell, table
 from authz.cli.run import REFUSED, Result, Run, command, group
-from authz.cli.story import told
+from authz.cli.story import listed, told
+from authz.directory import users
 from authz.errors import ConfigurationError
 
-app = group("The audit trail: verify, export, checkpoint, trace, reporters.")
+app = group("The audit trail: verify, search, trace, export, checkpoint, reporters.")
 
 
 @command(app, "verify")
@@ -41,6 +42,56 @@ def verify(run: Run) -> Result:
         f"({counted}).\nCompare with an export or a backup from before; keep the database as it is."
     )
     return Result(value, text, REFUSED)
+
+
+@command(app, "search")
+def search(
+    run: Run,
+    user: Annotated[
+        str | None,
+        typer.Option(help="About this person or by them: a login or an id.", show_default=False),
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="About this id: a user, client or workload.")
+    ] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Done by: cli:NAME, scim:NAME, a user's id …")
+    ] = None,
+    client: Annotated[str | None, typer.Option(help="Through this client.")] = None,
+    resource: Annotated[str | None, typer.Option(help="At this MCP server (its URL).")] = None,
+    kind: Annotated[str | None, typer.Option(help="Of this kind: token.refused …")] = None,
+    reason: Annotated[str | None, typer.Option(help="For this reason: code_spent …")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: 2026-12-31T00:00:00Z.", show_default=False)
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before that.", show_default=False)] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Go on where a page ended (`next`).", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+) -> Result:
+    """Events that answer to every option given, newest first."""
+    begin, end = (None if it is None else values.moment(it) for it in (since, until))
+    with run.read() as (tx, tenant_id):
+        page = audit.search(
+            tx,
+            tenant_id,
+            person=None if user is None else users.load(tx, tenant_id, user).id,
+            subject=subject,
+            actor=actor,
+            client=client,
+            resource=resource,
+            kind=kind,
+            reason=reason,
+            since=begin,
+            until=end,
+            after=after,
+            limit=limit,
+        )
+    text = listed(page.entries, page.names, empty="No event answers to all of that.")
+    if page.next is not None:
+        text += f"\nThere is more: --after {page.next}"
+    return Result(page, text)
 
 
 @command(app, "trace")

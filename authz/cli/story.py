@@ -1,6 +1,6 @@
 """How a story is told to people: one line a thing, in order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from authz.admin.trace import Story
@@ -17,8 +17,7 @@ _SHOWN = (
 
 def told(story: Story) -> str:
     """The whole table, and what is to be known about it."""
-    rows = [_row(entry, story.names) for entry in story.entries]
-    lines = [table(_HEADINGS, rows, empty="Nothing.")]
+    lines = [listed(story.entries, story.names, empty="Nothing.")]
     unverified = sum(entry.verified is False for entry in story.entries)
     if unverified:
         lines.append(
@@ -28,6 +27,11 @@ def told(story: Story) -> str:
     if not story.is_whole:
         lines.append("The story goes on; ask about a part of it, or with --since.")
     return "\n".join(lines)
+
+
+def listed(entries: Sequence[Entry], names: Mapping[str, str], *, empty: str) -> str:
+    """One line a thing; `names` are the logins of people by id."""
+    return table(_HEADINGS, [_row(entry, names) for entry in entries], empty=empty)
 
 
 def _row(entry: Entry, names: Mapping[str, str]) -> tuple[str, ...]:

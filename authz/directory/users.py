@@ -1,11 +1,13 @@
 """People by login name and by id."""
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.db.lists import among
 from authz.db.models import User
 from authz.errors import Invalid, NotFound
 
@@ -49,6 +51,14 @@ def find(tx: Session, tenant_id: str, user_id: str) -> User | None:
     return tx.scalars(
         select(User).where(User.tenant_id == tenant_id, User.id == user_id)
     ).one_or_none()
+
+
+def logins(tx: Session, tenant_id: str, ids: Iterable[str]) -> dict[str, str]:
+    """What the people among the ids sign in as."""
+    rows = tx.execute(
+        select(User.id, User.login).where(User.tenant_id == tenant_id, among(tx, User.id, ids))
+    )
+    return {row.id: row.login for row in rows}
 
 
 def load(tx: Session, tenant_id: str, reference: str) -> User:

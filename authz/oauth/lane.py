@@ -223,7 +223,10 @@ class _Trail:
 
 
 def _event_row(tenant_id: str, strand: str, link: Link) -> Row:
-    return (tenant_id, strand, link.position, link.at, link.kind, link.body, link.hash)
+    return (
+        *(tenant_id, strand, link.position, link.at, link.kind, link.body, link.hash),
+        *(link.subject, link.actor, link.client, link.resource, link.reason),
+    )
 
 
 def _decide(

@@ -91,7 +91,8 @@ def edit_body(desk):
 
 def edit_body_and_hash(desk):
     body = event(desk, 3).body.replace("test:operator", "test:somebody")
-    change(desk, 3, body=body, hash=chain.chained(event(desk, 2).hash, body))
+    actor = "test:somebody"
+    change(desk, 3, body=body, actor=actor, hash=chain.chained(event(desk, 2).hash, body))
 
 
 def reorder(desk):
@@ -128,6 +129,11 @@ def remove_strand(desk):
         (edit_body, Fault("main", 3, "altered")),
         (edit_body_and_hash, Fault("main", 4, "altered")),
         (lambda d: change(d, 3, kind="login.failed"), Fault("main", 3, "altered")),
+        (lambda d: change(d, 3, subject="usr_x"), Fault("main", 3, "altered")),
+        (lambda d: change(d, 3, actor="test:somebody"), Fault("main", 3, "altered")),
+        (lambda d: change(d, 3, client="cli_x"), Fault("main", 3, "altered")),
+        (lambda d: change(d, 3, resource="https://mcp.example/mcp"), Fault("main", 3, "altered")),
+        (lambda d: change(d, 2, reason=None, strand=SIDE), Fault(SIDE, 2, "altered")),
         (lambda d: drop(d, 1), Fault("main", 1, "missing")),
         (lambda d: drop(d, 3), Fault("main", 3, "missing")),
         (reorder, Fault("main", 3, "altered")),

@@ -430,3 +430,23 @@ def test_every_command_is_in_the_guide():
             for option in options:
                 if option.startswith("--"):
                     assert option in guide, (path, option)
+
+
+def test_the_trail_is_searched(cli):
+    cli.run("users", "add", "ada@corp.example")
+    for name in ("a", "b"):
+        cli.run("groups", "add", name)
+    page = cli.json("audit", "search", "--user", "ada@corp.example", "--kind", "admin.changed")
+    assert [entry["detail"]["what"] for entry in page["entries"]] == ["user.add"]
+    assert (page["next"], list(page["names"].values())) == (None, ["ada@corp.example"])
+    shown = cli.run("audit", "search", "--user", "ada@corp.example").out
+    assert "ada@corp.example by cli:" in shown
+    first = cli.json("audit", "search", "--limit", "2", "--since", "2026-01-01T00:00:00Z")
+    assert f"--after {first['next']}" in cli.run("audit", "search", "--limit", "2").out
+    rest = cli.json("audit", "search", "--after", first["next"])
+    whole = cli.json("audit", "search")
+    assert [*first["entries"], *rest["entries"]] == whole["entries"]
+    assert [it["detail"]["what"] for it in first["entries"]] == ["group.add", "group.add"]
+    assert "No event answers" in cli.run("audit", "search", "--actor", "nobody").out
+    refused = cli.run("audit", "search", "--after", "here", code=1)
+    assert "not where a page of the trail ends" in refused.err

@@ -1,12 +1,16 @@
 """Migrations: from nothing to head, models equal to head, and two that start at once."""
 
+import json
 import threading
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from authz import data_dir
 from authz.db import Database, migrate
 from authz.db.models import Base
 from authz.errors import ConfigurationError
@@ -55,6 +59,42 @@ def test_the_models_are_what_the_migrations_make(database):
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, Base.metadata) == []
+
+
+def test_events_from_before_can_be_searched(database):
+    """0012, in more than one step; what somebody wrote over an event stops no upgrade."""
+    revise(database, "0011")
+    said = {"subject": "usr_1", "client": "cli_1", "actor": None, "detail": {"reason": "x"}}
+    bodies = {number: json.dumps(said) for number in range(1, 5003)}
+    bodies |= {1: "{", 2: '"text"', 3: '{"subject": 1, "detail": []}'}
+    bodies[5001] = json.dumps({**said, "actor": "cli:root", "detail": {"resource": "https://mcp"}})
+    place = {"tenant_id": "ten_1", "strand": "main", "kind": "k", "hash": "h"}
+    rows = [{**place, "position": number, "body": body} for number, body in bodies.items()]
+    insert = (
+        "INSERT INTO audit_events (tenant_id, strand, position, at, kind, body, hash) "
+        "VALUES (:tenant_id, :strand, :position, '2026-01-01 00:00:00+00:00', :kind, :body, :hash)"
+    )
+    with database.write() as tx:
+        tx.execute(text(insert), rows)
+    migrate.upgrade(database)
+    with database.read() as tx:
+        columns = "position, subject, actor, client, resource, reason"
+        found = tx.execute(text(f"SELECT {columns} FROM audit_events ORDER BY position")).all()
+    told = ("usr_1", None, "cli_1", None, "x")
+    changed = dict.fromkeys((1, 2, 3), (None,) * 5)
+    changed[5001] = ("usr_1", "cli:root", "cli_1", "https://mcp", None)
+    assert [tuple(row) for row in found] == [
+        (number, *changed.get(number, told)) for number in range(1, 5003)
+    ]
+
+
+def revise(database, revision):
+    config = Config()
+    config.set_main_option("script_location", str(data_dir("alembic")))
+    options = {"authz_begin": "IMMEDIATE"} if database.is_sqlite else {}
+    with database.engine.connect().execution_options(**options) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def test_every_constraint_has_a_name(database):
