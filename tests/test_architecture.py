@@ -425,8 +425,8 @@ def test_a_package_without_words_is_found(tmp_path):
     ]
 
 
-# Parts of operations, called with what the operation asked for already; and what protocol requests and the trail's own
-# check perform.
+# Parts of operations, called with what the operation asked for already; what protocol requests and the trail's own
+# check perform; and what calls operations by name, which ask.
 WITHOUT_PERMISSION: frozenset[str] = frozenset(
     {
         "admins.guard",
@@ -441,6 +441,8 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "keys.add_missing",
         "keys.wipe_gone",
         "leaving.end",
+        "operations.perform",
+        "operations.supply",
         "registration.register",
         "registration.remove",
         "registration.remove_unused",

@@ -49,7 +49,7 @@ def _read(body: bytes, max_parts: int = _MAX_PARTS) -> Any:
     except ValueError:
         # Not chained: the original quotes the document.
         raise NotStrict("is not JSON in UTF-8 without BOM") from None
-    _check_values(found)
+    check_text_in(found)
     return found
 
 
@@ -87,7 +87,8 @@ def _check_depth(body: bytes, max_parts: int) -> None:
             raise NotStrict("is nested too deeply")
 
 
-def _check_values(root: Any) -> None:
+def check_text_in(root: Any) -> None:
+    """Of JSON that was read by something else: names and values are Unicode without NUL. Raises NotStrict."""
     pending: list[Any] = [root]
     while pending:
         value = pending.pop()
