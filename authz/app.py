@@ -18,6 +18,7 @@ from authz.jobs import JobRunner
 from authz.services import open_services
 from authz.telemetry.logging import configure
 from authz.web import health, scim, signals, ssf
+from authz.web.console import serving as console
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
 from authz.web.login import federation
@@ -121,6 +122,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         device_pages,
         userinfo,
         scim,
+        console,
     )
     for module in modules:
         for prefix in prefixes:

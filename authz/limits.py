@@ -255,6 +255,7 @@ class Limits:
             "login": pages,
             "logo": pages,
             "approval": pages,
+            "console": pages,
             "device": pages,
             "scim": provisioning,
         }

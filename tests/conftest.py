@@ -71,6 +71,14 @@ def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
+def other_harness(server: RunningServer) -> Iterator[Harness]:
+    """Another tenant of the same server."""
+    made = Harness(server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def harness(server: RunningServer) -> Iterator[Harness]:
     """A tenant of its own for each test."""
     made = Harness(server)

@@ -54,7 +54,7 @@ def enter_console(
     if not decision.granted:
         return None
     operator = Operator(
-        name=f"{CONSOLE}:{signed_in.login}",
+        name=f"{CONSOLE}:{signed_in.user_id}",
         now=now,
         envelope=envelope,
         permissions=frozenset(map(Permission, decision.granted)),
@@ -87,7 +87,7 @@ def enter_api(
         login = tx.scalar(select(User.login).where(User.id == subject))
     auth_time = claims.get("auth_time")
     return Operator(
-        name=f"api:{login} through {client_id}" if is_person else f"api:{client_id}",
+        name=f"api:{subject}" if is_person else f"api:{client_id}",
         now=now,
         envelope=envelope,
         permissions=frozenset(it for it in Permission if it in scopes),

@@ -59,17 +59,18 @@ class Operator:
     def must(self, permission: Permission, *, resource_id: str | None = None) -> None:
         """The first line of every operation. Raises Forbidden, or StaleSignIn."""
         if not self.may(permission, resource_id=resource_id):
-            roles = [it.name for it in ADMIN_ROLES.values() if permission in it.permissions]
-            raise Forbidden(
-                f"this takes the permission {permission}, which the admin roles {', '.join(roles)} hold",
-                permission=permission,
-            )
+            raise Forbidden(_takes(permission), permission=permission)
         if permission in FRESH and self.is_stale:
             minutes = int(FRESH_FOR.total_seconds() // 60)
             raise StaleSignIn(
                 f"this takes a sign-in of the last {minutes} minutes; sign in again",
                 permission=permission,
             )
+
+    def must_see(self, permission: Permission) -> None:
+        """As `must`, for reading: no fresh sign-in. Raises Forbidden."""
+        if not self.may(permission):
+            raise Forbidden(_takes(permission), permission=permission)
 
     @property
     def is_stale(self) -> bool:
@@ -119,3 +120,8 @@ def load_tenant(tx: Session, slug: str) -> Tenant:
     if row is None:
         raise NotFound(f"there is no tenant {slug!r}; `authz tenants list` shows them")
     return row
+
+
+def _takes(permission: Permission) -> str:
+    roles = ", ".join(it.name for it in ADMIN_ROLES.values() if permission in it.permissions)
+    return f"this takes the permission {permission}, which the admin roles {roles} hold"

@@ -26,7 +26,7 @@ def seed(wish: Wish) -> None:
         bulk(str(services.settings.database.url)) as target,
     ):
         migrate.check(services.database)
-        operator = Operator("seed", system_clock(), services.envelope)
+        operator = Operator.local("seed", system_clock(), services.envelope)
         with services.database.read() as tx:
             tenant_id = load_tenant(tx, wish.tenant).id
             if tx.scalars(select(Group.id).where(Group.tenant_id == tenant_id)).first():

@@ -42,7 +42,7 @@ def seeded(engine, worker, tmp_path_factory):
             services = run.services
             with services.database.read() as tx:
                 tenant_id = load_tenant(tx, "default").id
-                operator = Operator("test", services.clock(), services.envelope)
+                operator = Operator.local("test", services.clock(), services.envelope)
                 configuration = services.configurations.load(tx, tenant_id)
                 yield SimpleNamespace(
                     tx=tx,

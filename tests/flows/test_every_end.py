@@ -19,6 +19,7 @@ from authz.admin import (
     client_trust,
     clients,
     connections,
+    grants,
     leaving,
     mappings,
     resources,
@@ -237,6 +238,13 @@ def a_person_leaves_who_was_only_asserted(scene):
     user_id = harness.claims(answer.access_token)["sub"]
     scene.change(leaving.end_access, user_id)
     return answer.access_token
+
+
+@way
+def an_administrator_ends_one_grant(scene):
+    _, grant = scene.grant()
+    scene.change(grants.end, scene.harness.claims(grant.access_token)["grant_id"])
+    return grant.access_token
 
 
 # -- something is switched off ----------------------------------------------------------------------------
@@ -467,6 +475,7 @@ _KNOWN = {
     "admin/agents.py",
     "admin/clients.py",  # block, unblock, approve
     "admin/connections.py",
+    "admin/grants.py",
     "admin/leaving.py",
     "admin/registration.py",  # an approval ends with the metadata it was given to
     "admin/resources.py",

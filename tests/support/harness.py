@@ -499,6 +499,11 @@ class Harness:
         with self.server.database.write() as tx:
             return operation(tx, self.server.operator(), self.tenant_id, *arguments, **values)
 
+    def ask(self, question: Any, *arguments: Any, **values: Any) -> Any:
+        """Ask `authz.admin` something about the tenant."""
+        with self.server.database.read() as tx:
+            return question(tx, self.tenant_id, *arguments, **values)
+
     def add_rsa_keys(self) -> None:
         """Those the tenant of this harness does without until a test needs them."""
         self.change(keys.add_missing, keys.generate_first())

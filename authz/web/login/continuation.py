@@ -3,6 +3,7 @@
 It goes through the browser, so it is a name of one of our pages and a query, and both are judged anew (ATK-07).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,11 +19,13 @@ from authz.oauth.devices import shown_user_code
 from authz.oauth.params import Params
 from authz.web.forms import MAX_QUERY_CHARS, params_of
 
-AUTHORIZE, DEVICE, HOME = "authorize", "device", "home"
+AUTHORIZE, DEVICE, HOME, CONSOLE, ACCOUNT = "authorize", "device", "home", "console", "account"
 """The pages that ask people to sign in and go on with them afterwards."""
 NOTHING_NEEDED = Needed()
 _MAX_ACR_VALUES = 10
 _MAX_DIGITS = 10
+_PLACE = re.compile(r"[a-z0-9_/-]{0,200}(\?[A-Za-z0-9_.~%&=+:@/-]{0,2000})?")
+"""Where in the console: no scheme, no authority and no dot, so it leads nowhere else (ATK-07)."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class Continuation:
         if self.then == DEVICE:
             user_code = shown_user_code(params_of(self.query).find("user_code") or "")
             return f"{path}/device?user_code={user_code}" if user_code else f"{path}/device"
+        if self.then == ACCOUNT:
+            return f"{path}/account"
+        if self.then == CONSOLE:
+            place = params_of(self.query).find("to") or ""
+            if not _PLACE.fullmatch(place) or place.startswith("/"):
+                place = ""
+            return f"{path}/console/{place}".rstrip("/")
         query = "" if self.then == HOME else _satisfied(self.query, mark)
         return f"{path}/authorize?{query}" if query else path or "/"
 
@@ -59,7 +69,7 @@ def read_continuation(fields: Mapping[str, Any]) -> Continuation:
     if len(query) > MAX_QUERY_CHARS:
         raise InvalidRequest("the query is too long", reason="query_too_long")
     params_of(query)
-    if then not in (AUTHORIZE, DEVICE, HOME):
+    if then not in (AUTHORIZE, DEVICE, HOME, CONSOLE, ACCOUNT):
         raise InvalidRequest("the form is not ours", reason="continuation_unknown")
     return Continuation(then, query, _needed(fields.get("needed", "")))
 

@@ -1,0 +1,164 @@
+"""Who holds live grants: through which client, for which server, since when; and how one of them is ended (L7, M13).
+
+Those of a client that acts for itself have no record: they are its tokens, and end with the client.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz.admin.operator import Operator
+from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
+from authz.audit.events import FamilyRevoked
+from authz.db.models import Client, IssuedToken, Resource, TokenFamily, User
+from authz.errors import NotFound
+from authz.policy.administration import Permission
+from authz.revocations.entries import end_tokens
+
+ENDED = "grant_ended"
+
+
+@dataclass(frozen=True)
+class GrantLine:
+    """One live grant."""
+
+    id: str
+    user_id: str
+    login: str | None
+    client_id: str
+    client_name: str | None
+    server: str | None
+    """Its identifier; None for what is no MCP server, such as the userinfo endpoint."""
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    connection_id: str | None
+
+
+def page(
+    tx: Session,
+    tenant_id: str,
+    now: datetime,
+    *,
+    user_id: str | None = None,
+    client_id: str | None = None,
+    resource_id: str | None = None,
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Slice[GrantLine]:
+    """Live grants, the youngest first."""
+    check_limit(limit)
+    query = (
+        select(TokenFamily, User.login, Client.name, Resource.identifier)
+        .outerjoin(User, User.id == TokenFamily.user_id)
+        .outerjoin(
+            Client,
+            (Client.tenant_id == TokenFamily.tenant_id) & (Client.id == TokenFamily.client_id),
+        )
+        .outerjoin(Resource, Resource.id == TokenFamily.resource_id)
+        .where(
+            TokenFamily.tenant_id == tenant_id,
+            TokenFamily.revoked_at.is_(None),
+            TokenFamily.expires_at > now,
+            TokenFamily.idle_expires_at > now,
+            *behind(after, TokenFamily.created_at, TokenFamily.id, descending=True),
+        )
+        .order_by(TokenFamily.created_at.desc(), TokenFamily.id.desc())
+        .limit(limit + 1)
+    )
+    if user_id is not None:
+        query = query.where(TokenFamily.user_id == user_id)
+    if client_id is not None:
+        query = query.where(TokenFamily.client_id == client_id)
+    if resource_id is not None:
+        query = query.where(TokenFamily.resource_id == resource_id)
+    rows = tx.execute(query).all()
+    lines = [_line(*row) for row in rows]
+    return sliced(lines, limit, [cursor_of(it.created_at, it.id) for it in lines])
+
+
+def show(tx: Session, tenant_id: str, grant_id: str, now: datetime) -> GrantLine:
+    """One live grant. Raises NotFound."""
+    row = _find(tx, tenant_id, grant_id, now)
+    user, client = tx.get(User, row.user_id), tx.get(Client, (tenant_id, row.client_id))
+    server = tx.get(Resource, row.resource_id)
+    return _line(
+        row,
+        None if user is None else user.login,
+        None if client is None else client.name,
+        None if server is None else server.identifier,
+    )
+
+
+def end(tx: Session, operator: Operator, tenant_id: str, grant_id: str) -> GrantLine:
+    """End one grant with every token of it, for good. The person may grant anew."""
+    operator.must(Permission.PEOPLE_CUT)
+    return end_own(tx, operator, tenant_id, grant_id, because=ENDED)
+
+
+def end_own(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    grant_id: str,
+    *,
+    because: str,
+    user_id: str | None = None,
+) -> GrantLine:
+    """The same for whoever may by being the person, `user_id`: somebody else's grant is not there."""
+    line = show(tx, tenant_id, grant_id, operator.now)
+    # Locked and looked at again: what the token lane is minting meanwhile comes before us or finds it ended.
+    row = tx.scalars(
+        select(TokenFamily)
+        .where(TokenFamily.id == grant_id, TokenFamily.tenant_id == tenant_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    if row.revoked_at is not None or (user_id is not None and row.user_id != user_id):
+        raise _unknown(grant_id)
+    row.revoked_at, row.revoked_because = operator.now, because
+    tx.flush()
+    end_tokens(tx, tenant_id, IssuedToken.family_id == grant_id, operator.now)
+    event = FamilyRevoked(
+        grant_id=grant_id,
+        reason=because,
+        subject=row.user_id,
+        client=row.client_id,
+        actor=operator.name,
+    )
+    operator.record(tx, tenant_id, event)
+    return line
+
+
+def _find(tx: Session, tenant_id: str, grant_id: str, now: datetime) -> TokenFamily:
+    row = tx.get(TokenFamily, grant_id)
+    if row is None or row.tenant_id != tenant_id or row.revoked_at is not None:
+        raise _unknown(grant_id)
+    if min(row.expires_at, row.idle_expires_at) <= now:
+        raise _unknown(grant_id)
+    return row
+
+
+def _unknown(grant_id: str) -> NotFound:
+    return NotFound(f"there is no live grant {grant_id!r}; it may have ended meanwhile")
+
+
+def _line(
+    row: TokenFamily, login: str | None, client_name: str | None, server: str | None
+) -> GrantLine:
+    return GrantLine(
+        id=row.id,
+        user_id=row.user_id,
+        login=login,
+        client_id=row.client_id,
+        client_name=client_name,
+        server=server,
+        scopes=sorted(row.scopes),
+        created_at=row.created_at,
+        last_used_at=row.rotated_at,
+        expires_at=min(row.expires_at, row.idle_expires_at),
+        connection_id=row.connection_id,
+    )

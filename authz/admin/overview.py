@@ -1,0 +1,161 @@
+"""What an administrator should know at a glance: what is live, what was denied and why, what runs out."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authz.audit.events import TokenIssued, TokenRefused
+from authz.db.models import (
+    AdminBinding,
+    Agent,
+    AuditEvent,
+    Client,
+    ClientRequest,
+    Resource,
+    Role,
+    RoleBinding,
+    ScimToken,
+    TokenFamily,
+    User,
+)
+from authz.db.models import Session as BrowserSession
+
+HOUR = timedelta(hours=1)
+SOON = timedelta(days=14)
+_MOST_DENIALS = 5_000
+"""Read for the reasons of an hour."""
+_MOST_EXPIRING = 20
+
+
+@dataclass(frozen=True)
+class Expiring:
+    """Something that ends by itself soon."""
+
+    what: str
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Of one tenant at one moment."""
+
+    grants: int
+    sessions: int
+    people: int
+    clients: int
+    servers: int
+    open_requests: int
+    minutes: list[tuple[datetime, int]]
+    """Tokens issued in each minute of the last hour, the oldest first."""
+    denials: list[tuple[str, int]]
+    """Reasons of refused token requests of the last hour, the most frequent first."""
+    expiring: list[Expiring]
+    ownerless: list[str]
+    """MCP servers that nobody is recorded to own (S17)."""
+
+    @property
+    def issued(self) -> int:
+        """In the last hour."""
+        return sum(count for _, count in self.minutes)
+
+    @property
+    def denied(self) -> int:
+        """In the last hour."""
+        return sum(count for _, count in self.denials)
+
+
+def load(tx: Session, tenant_id: str, now: datetime) -> Overview:
+    """Read it."""
+
+    def count(model: type, *conditions: object) -> int:
+        query = select(func.count()).select_from(model).where(*conditions)  # type: ignore[arg-type]
+        return tx.scalars(query).one()
+
+    return Overview(
+        grants=count(
+            TokenFamily,
+            TokenFamily.tenant_id == tenant_id,
+            TokenFamily.revoked_at.is_(None),
+            TokenFamily.expires_at > now,
+            TokenFamily.idle_expires_at > now,
+        ),
+        sessions=count(
+            BrowserSession,
+            BrowserSession.tenant_id == tenant_id,
+            BrowserSession.ended_at.is_(None),
+            BrowserSession.expires_at > now,
+        ),
+        people=count(User, User.tenant_id == tenant_id, User.status == "active"),
+        clients=count(Client, Client.tenant_id == tenant_id, Client.status != "blocked"),
+        servers=count(Resource, Resource.tenant_id == tenant_id, Resource.status == "active"),
+        open_requests=count(
+            ClientRequest, ClientRequest.tenant_id == tenant_id, ClientRequest.status == "open"
+        ),
+        minutes=_minutes(tx, tenant_id, now),
+        denials=_denials(tx, tenant_id, now),
+        expiring=_expiring(tx, tenant_id, now),
+        ownerless=list(
+            tx.scalars(
+                select(Resource.identifier)
+                .where(
+                    Resource.tenant_id == tenant_id,
+                    Resource.status == "active",
+                    Resource.owner == "",
+                )
+                .order_by(Resource.identifier)
+            )
+        ),
+    )
+
+
+def _minutes(tx: Session, tenant_id: str, now: datetime) -> list[tuple[datetime, int]]:
+    start = now.replace(second=0, microsecond=0) - HOUR + timedelta(minutes=1)
+    moments = tx.scalars(
+        select(AuditEvent.at).where(
+            AuditEvent.tenant_id == tenant_id,
+            AuditEvent.kind == TokenIssued.kind,
+            AuditEvent.at >= start,
+        )
+    )
+    found = Counter(at.replace(second=0, microsecond=0) for at in moments)
+    minutes = [start + timedelta(minutes=number) for number in range(60)]
+    return [(minute, found[minute]) for minute in minutes]
+
+
+def _denials(tx: Session, tenant_id: str, now: datetime) -> list[tuple[str, int]]:
+    bodies = tx.scalars(
+        select(AuditEvent.body)
+        .where(
+            AuditEvent.tenant_id == tenant_id,
+            AuditEvent.kind == TokenRefused.kind,
+            AuditEvent.at >= now - HOUR,
+        )
+        .limit(_MOST_DENIALS)
+    )
+    reasons = Counter(json.loads(body)["detail"]["reason"] for body in bodies)
+    return reasons.most_common(10)
+
+
+def _expiring(tx: Session, tenant_id: str, now: datetime) -> list[Expiring]:
+    bindings = select(Role.name, RoleBinding.expires_at).join(Role, Role.id == RoleBinding.role_id)
+    queries = (
+        ("Role binding", bindings, RoleBinding),
+        ("Administrator", select(AdminBinding.role_id, AdminBinding.expires_at), AdminBinding),
+        ("Agent", select(Agent.slug, Agent.expires_at), Agent),
+        ("SCIM token", select(ScimToken.name, ScimToken.expires_at), ScimToken),
+    )
+    found: list[Expiring] = []
+    for what, query, model in queries:
+        soon = query.where(
+            model.tenant_id == tenant_id,
+            model.expires_at > now,
+            model.expires_at <= now + SOON,
+        )
+        rows = tx.execute(soon.order_by(model.expires_at).limit(_MOST_EXPIRING))
+        found += [Expiring(what, name, at) for name, at in rows if at is not None]
+    return sorted(found, key=lambda it: it.at)[:_MOST_EXPIRING]

@@ -1,0 +1,37 @@
+"""The registry of the console: one line for each page, in the order of the navigation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from authz.web.console import overview, servers
+from authz.web.console.visit import Page, Visit
+
+PAGES: Sequence[Page] = (
+    overview.PAGE,
+    servers.PAGE,
+    servers.ONE,
+)
+
+SECTIONS = ("", "Policy", "People", "Clients", "Access", "Trust", "System")
+"""Of the navigation, in order; the first has no heading."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the navigation."""
+
+    title: str
+    pages: Sequence[Page]
+
+
+def navigation(visit: Visit) -> list[Section]:
+    """What this administrator may see."""
+    found = [
+        Section(title, [it for it in PAGES if it.section == title and _is_entry(it, visit)])
+        for title in SECTIONS
+    ]
+    return [it for it in found if it.pages]
+
+
+def _is_entry(page: Page, visit: Visit) -> bool:
+    return page.is_listed and visit.may(page.permission)

@@ -1,0 +1,193 @@
+"""Somebody is at a page: who, with what in hand, and what can be answered."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from authz.admin.operator import Operator
+from authz.errors import AuthzError, Invalid
+from authz.oauth.configuration import TenantConfiguration
+from authz.policy import Decision
+from authz.policy.administration import Permission
+from authz.web.edge import Edge
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request of an administrator."""
+
+    edge: Edge
+    configuration: TenantConfiguration
+    operator: Operator
+    decision: Decision
+    """By which admin role they may what."""
+    path: Mapping[str, str]
+    """What the address names, such as `id`."""
+    query: Mapping[str, str]
+    form: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What was posted; empty for a GET."""
+
+    @property
+    def tenant_id(self) -> str:
+        """Of the tenant they administer, and no other."""
+        return self.configuration.tenant.id
+
+    @property
+    def now(self) -> datetime:
+        """One moment for the whole request."""
+        return self.operator.now
+
+    def asked(self, name: str) -> str:
+        """A parameter of the query, or the empty text."""
+        return self.query.get(name, "").strip()
+
+    def given(self, name: str) -> str:
+        """A field of the form, or the empty text."""
+        values = self.form.get(name, ())
+        return values[0].strip() if values else ""
+
+    def all_given(self, name: str) -> Sequence[str]:
+        """All values of a field that may be there more than once."""
+        return self.form.get(name, ())
+
+    def needed(self, name: str, label: str) -> str:
+        """A field that has to be filled in. Raises Invalid."""
+        value = self.given(name)
+        if not value:
+            raise FieldError(name, f"{label} is empty; fill it in")
+        return value
+
+    def kept(self, names: Sequence[str]) -> dict[str, str]:
+        """The parameters of a search that its next page needs as well."""
+        return {name: self.query[name] for name in names if self.query.get(name)}
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the question of a destructive act was answered."""
+        return self.given("sure") == "yes"
+
+    def may(self, permission: Permission, *, resource_id: str | None = None) -> bool:
+        """Whether to offer something. The operation asks again."""
+        return self.operator.may(permission, resource_id=resource_id)
+
+    def url(self, page: str, **query: str | None) -> str:
+        """Of a page of the console."""
+        text = urlencode({name: value for name, value in query.items() if value})
+        base = f"{self.configuration.tenant.path}/console"
+        return f"{base}/{page}".rstrip("/") + (f"?{text}" if text else "")
+
+    def read(self, question: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Ask something of the form (tx, tenant_id, …)."""
+        with self.edge.services.database.read() as tx:
+            return question(tx, self.tenant_id, *args, **named)
+
+    def look(self, work: Callable[[Session], Any]) -> Any:
+        """Several questions in one transaction."""
+        with self.edge.services.database.read() as tx:
+            return work(tx)
+
+    def change(self, operation: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Perform an operation of the form (tx, operator, tenant_id, …)."""
+        with self.edge.services.database.write() as tx:
+            return operation(tx, self.operator, self.tenant_id, *args, **named)
+
+
+class FieldError(Invalid):
+    """What is wrong with one field of a form; it is said beside it."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.name = name
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A page to render: a template below `console/` and what it needs."""
+
+    template: str
+    context: Mapping[str, Any]
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Done:
+    """A change was made: where to go on, and the key of what to say there."""
+
+    url: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Sure:
+    """Ask before a destructive act: what it is, what it affects, and the form to send again."""
+
+    title: str
+    act: str
+    """On the button."""
+    affects: Sequence[str]
+    back: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A list to download."""
+
+    name: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+    def as_csv(self) -> str:
+        """RFC 4180. A cell that a spreadsheet would take for a formula is told to be text (CSV injection)."""
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(self.headings)
+        writer.writerows([[_cell(it) for it in row] for row in self.rows])
+        return text.getvalue()
+
+
+Answer = Screen | Done | Sure | Sheet | Response
+
+
+@dataclass(frozen=True)
+class Act:
+    """A form of a page: posted to the page's address and its name."""
+
+    name: str
+    run: Callable[[Visit], Answer]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page, or one kind of pages with an `{id}` in the path."""
+
+    path: str
+    title: str
+    permission: Permission
+    """To see it; an act asks for what its operation takes."""
+    show: Callable[[Visit], Answer]
+    acts: Sequence[Act] = ()
+    section: str = ""
+    """Of the navigation."""
+    is_listed: bool = True
+    """In the navigation; others are reached from a page that is."""
+    done: Mapping[str, str] = field(default_factory=dict)
+    """What to say after a change, by key."""
+
+
+def told(error: AuthzError) -> str:
+    """For people at a screen, who have no command line."""
+    return str(error).partition("; `authz ")[0]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list | tuple | set | frozenset):
+        value = " ".join(map(str, value))
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

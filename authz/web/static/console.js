@@ -1,0 +1,36 @@
+// Makes lists of the console answer while one types. Without it, the button of the same form does the same.
+
+const WAIT = 250;
+
+for (const form of document.querySelectorAll("form[data-live]")) {
+  let timer;
+  let latest = 0;
+  const search = async () => {
+    const query = new URLSearchParams(new FormData(form));
+    const url = `${form.getAttribute("action")}?${query}`;
+    const mine = ++latest;
+    const response = await fetch(url, { headers: { accept: "text/html" } });
+    // The session may have ended meanwhile: then the whole page is asked for, and says so.
+    if (!response.ok) return location.assign(url);
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (mine !== latest) return;
+    const found = page.querySelector("[data-live-region]");
+    const shown = document.querySelector("[data-live-region]");
+    if (!found || !shown) return location.assign(url);
+    shown.replaceChildren(...found.childNodes);
+    history.replaceState(null, "", url);
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(search, WAIT);
+  });
+}
+
+// On a wide screen the menu is always there; a phone keeps it folded.
+const wide = matchMedia("(min-width: 60rem)");
+const menu = document.querySelector("details.menu");
+const unfold = () => {
+  if (menu && wide.matches) menu.open = true;
+};
+wide.addEventListener("change", unfold);
+unfold();

@@ -1,0 +1,235 @@
+"""The console: who gets in, what they see, and that nothing happens to them unasked (issue 6, parts 1 and 2)."""
+
+import re
+
+import pytest
+
+from authz.admin import admins, resources, users
+from authz.admin.scopes import NewScope
+from authz.policy.administration import ADMIN_ROLES, Permission
+from authz.web.console import pages
+from tests.support.harness import PASSWORD, RESOURCE
+
+EVIL = "\"><script>alert(1)</script>'"
+
+
+def administrator(harness, role="owner", login="dev@example.com"):
+    """Somebody with an admin role, signed in at the console."""
+    if role is not None:
+        harness.change(admins.grant, role=role, kind="user", holder=login)
+    browser = harness.browser(login)
+    page = browser.get(f"{harness.issuer}/console")
+    browser.landed = browser.sign_in(page)
+    return browser
+
+
+def addresses(harness):
+    """Every page, with something that is there where the path names something."""
+    known = {"servers/{id}": f"servers/{harness.resource.id}"}
+    return [
+        (page, f"{harness.issuer}/console/{known.get(page.path, page.path)}".rstrip("/"))
+        for page in pages.PAGES
+        if "{" not in page.path or page.path in known
+    ]
+
+
+def test_the_console_asks_who_it_is_and_goes_on_where_one_was_going(harness):
+    harness.change(admins.grant, role="owner", kind="user", holder="dev@example.com")
+    browser = harness.browser()
+    asked = browser.get(f"{harness.issuer}/console/servers?q=mcp&status=active")
+    assert asked.status == 200
+    assert "Sign in" in asked.text
+    landed = browser.sign_in(asked)
+    assert landed.status == 200
+    assert str(landed.response.url).endswith("/console/servers?q=mcp&status=active")
+    assert RESOURCE in landed.text
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["//evil.example/", "https://evil.example", "..//x", "servers#x", "\\evil.example", "a b"],
+)
+def test_signing_in_leads_nowhere_but_the_console(harness, place):
+    """ATK-07: the place goes through the browser."""
+    harness.change(admins.grant, role="owner", kind="user", holder="dev@example.com")
+    browser = harness.browser()
+    posted = browser.post(
+        f"{harness.issuer}/login",
+        {
+            "login": "dev@example.com",
+            "password": PASSWORD,
+            "then": "console",
+            "continue": f"to={place.replace('#', '%23')}",
+        },
+    )
+    assert posted.status == 303
+    assert posted.location == f"/t/{harness.slug}/console"
+
+
+def test_whoever_administers_nothing_is_told_so(harness):
+    browser = administrator(harness, role=None)
+    assert browser.landed.status == 403
+    assert "You do not administer anything here" in browser.landed.text
+    assert browser.landed.reason == "no_admin_role"
+
+
+def test_who_is_unbound_is_out_with_the_next_request(harness):
+    browser = administrator(harness)
+    assert browser.get(f"{harness.issuer}/console").status == 200
+    harness.change(admins.revoke, role="owner", kind="user", holder="dev@example.com")
+    assert browser.get(f"{harness.issuer}/console").status == 403
+
+
+def test_who_is_disabled_is_asked_who_they_are(harness):
+    browser = administrator(harness)
+    harness.change(users.disable, "dev@example.com")
+    assert "Sign in" in browser.get(f"{harness.issuer}/console").text
+
+
+@pytest.mark.parametrize("role", ADMIN_ROLES)
+def test_a_page_is_for_whoever_may_see_it(harness, role):
+    browser = administrator(harness, role)
+    for page, address in addresses(harness):
+        expected = 200 if page.permission in ADMIN_ROLES[role].permissions else 403
+        assert browser.get(address).status == expected, address
+
+
+def test_the_navigation_has_what_one_may_see(harness):
+    browser = administrator(harness, "key-custodian")
+    shown = re.findall(r'href="[^"]*/console/([a-z-]+)"', browser.landed.text)
+    allowed = ADMIN_ROLES["key-custodian"].permissions
+    expected = {it.path for it in pages.PAGES if it.is_listed and it.permission in allowed}
+    assert set(shown) <= expected
+    assert expected - {""} <= set(shown)
+
+
+def posts(harness):
+    """Every form there is."""
+    for page, address in addresses(harness):
+        for act in page.acts:
+            yield f"{address}/{act.name}"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+)
+def test_a_form_of_another_site_changes_nothing(harness, headers):
+    """ATK-14, on every form there is."""
+    browser = administrator(harness)
+    before = harness.tenant().config_version
+    found = list(posts(harness))
+    assert found
+    for address in found:
+        answer = browser.post(address, {"sure": "yes"}, **headers)
+        assert (answer.status, answer.reason) == (403, "foreign_form"), address
+    assert harness.tenant().config_version == before
+
+
+def test_a_form_without_its_origin_changes_nothing(harness):
+    browser = administrator(harness)
+    for address in posts(harness):
+        response = browser.http.post(address, data={"sure": "yes"})
+        assert response.status_code == 403, address
+
+
+def test_a_change_that_was_not_permitted_is_refused_by_the_operation(harness):
+    browser = administrator(harness, "auditor")
+    before = harness.ask(resources.list_)
+    answer = browser.post(
+        f"{harness.issuer}/console/servers/add", {"identifier": "https://other.example/mcp"}
+    )
+    assert answer.status == 403
+    assert str(Permission.POLICY_WRITE) in answer.text
+    assert harness.ask(resources.list_) == before
+
+
+def test_a_change_takes_a_fresh_sign_in(harness):
+    browser = administrator(harness)
+    harness.clock.advance(minutes=16)
+    assert "ask you to sign in again" in browser.get(f"{harness.issuer}/console/servers").text
+    form = {"identifier": "https://other.example/mcp"}
+    asked = browser.post(f"{harness.issuer}/console/servers/add", form)
+    assert "Sign in" in asked.text
+    assert len(harness.ask(resources.list_)) == 1
+    back = browser.sign_in(asked)
+    assert str(back.response.url).endswith("/console/servers")
+    assert browser.post(f"{harness.issuer}/console/servers/add", form).status == 303
+
+
+def test_a_mistake_is_said_beside_what_was_typed(harness):
+    browser = administrator(harness)
+    answer = browser.post(
+        f"{harness.issuer}/console/servers/add", {"identifier": "not a url", "name": "Mine"}
+    )
+    assert answer.status == 400
+    assert 'role="alert"' in answer.text
+    assert 'value="not a url"' in answer.text
+    assert 'value="Mine"' in answer.text
+    missing = browser.post(f"{harness.issuer}/console/servers/add", {"name": "Mine"})
+    assert 'aria-invalid="true"' in missing.text
+    assert "The address is empty; fill it in" in missing.text
+
+
+def test_a_destructive_act_asks_and_says_what_it_affects(harness):
+    browser = administrator(harness)
+    address = f"{harness.issuer}/console/servers/{harness.resource.id}"
+    asked = browser.post(f"{address}/status", {"status": "disabled"})
+    assert asked.status == 200
+    assert "Every access token for" in asked.text
+    assert harness.ask(resources.list_)[0].status == "active"
+    done = browser.post(f"{address}/status", {"status": "disabled", "sure": "yes"})
+    assert done.status == 303
+    assert harness.ask(resources.list_)[0].status == "disabled"
+    assert (
+        "switched off and its tokens ended" in browser.get(harness.server.base + done.location).text
+    )
+
+
+def test_what_strangers_wrote_is_text(harness):
+    """Stored XSS, in each field of what a page shows."""
+    made = harness.change(
+        resources.add,
+        identifier="https://evil.example/mcp",
+        name=EVIL,
+        owner=EVIL,
+        scopes=[NewScope(name="x.read", description=EVIL, tools=(EVIL,))],
+    )
+    browser = administrator(harness)
+    for address in ("servers", f"servers/{made.id}"):
+        page = browser.get(f"{harness.issuer}/console/{address}")
+        assert page.status == 200
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert" in page.text
+
+
+def test_another_tenants_server_is_not_there(harness, other_harness):
+    browser = administrator(harness)
+    for address in (other_harness.resource.id, "res_nothing"):
+        page = browser.get(f"{harness.issuer}/console/servers/{address}")
+        assert page.status == 404
+    elsewhere = browser.get(f"{other_harness.issuer}/console")
+    assert "Sign in" in elsewhere.text
+
+
+def test_a_list_is_exported_without_formulas(harness):
+    harness.change(
+        resources.add, identifier="https://evil.example/mcp", name="=1+1", owner="", scopes=[]
+    )
+    browser = administrator(harness)
+    sheet = browser.get(f"{harness.issuer}/console/servers?format=csv")
+    assert sheet.response.headers["content-type"].startswith("text/csv")
+    assert "https://evil.example/mcp,'=1+1," in sheet.text
+
+
+def test_pages_load_from_here_alone(harness):
+    browser = administrator(harness)
+    headers = browser.landed.response.headers
+    assert "script-src 'self'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+    assert not re.search(r"<script(?![^>]*src=)|\son[a-z]+=", browser.landed.text)
