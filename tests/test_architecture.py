@@ -437,6 +437,7 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "client_trust.cut_off_fallen",
         "clients.forget",
         "configured_clients.apply",
+        "grants.end_own",
         "keys.add_first_keys",
         "keys.add_missing",
         "keys.wipe_gone",
