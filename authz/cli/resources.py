@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from authz.admin import resources, scopes
+from authz.admin import resources, rollouts, scopes
 from authz.admin.discovery import discover
 from authz.admin.scopes import DEFAULT_RISK, NewScope, ScopeChange
 from authz.cli import values
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
+from authz.policy.rollout import STATES
 
 app = group("MCP servers and their scopes.")
 scope = group("The scopes of an MCP server: add, edit, remove.")
@@ -205,6 +206,47 @@ def status_list(
         line = resources.set_status_list(tx, operator, tenant_id, server, wanted=wanted)
     told = "have a place in a status list" if wanted else "have no place in a status list"
     return Result(line, f"Tokens for {line.identifier} {told}.")
+
+
+@command(app, "rollout")
+def rollout(
+    run: Run,
+    server: _Resource,
+    state: Annotated[
+        str | None, typer.Argument(help="; ".join(STATES), metavar="[STATE]", show_default=False)
+    ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", help="In a canary: whose members are in.", show_default=False),
+    ] = None,
+    percent: Annotated[
+        int, typer.Option(help="In a canary: how many of all others are in.", min=0, max=100)
+    ] = 0,
+    cut_now: Annotated[
+        bool, typer.Option("--cut-now", help="End the access tokens for the server at once.")
+    ] = False,
+) -> Result:
+    """How far a server is rolled out and what happened meanwhile; with STATE, move it on or back."""
+    if state is None:
+        with run.read() as (tx, tenant_id):
+            line = rollouts.show(tx, tenant_id, server, run.services.clock())
+    else:
+        with run.write() as (tx, operator, tenant_id):
+            line = rollouts.set_rollout(
+                tx, operator, tenant_id, server,
+                state=state, groups=group or (), percent=percent, cut_now=cut_now,
+            )  # fmt: skip
+    seen = line.evidence
+    shown = {
+        "server": line.identifier,
+        "owner": line.owner or "nobody",
+        "state": line.state,
+        "groups": line.groups,
+        "percent": line.percent,
+        "since": seen.since,
+        "calls": f"{seen.calls} by {seen.people} people, {seen.denied} denied, {seen.failed} failed",
+    }
+    return Result(line, fields(shown.items()))
 
 
 @command(scope, "add")

@@ -56,6 +56,7 @@ QUERIES: Mapping[str, Query] = {
             ResourceRow.identity,
             ResourceRow.server_id,
             ResourceRow.status_list,
+            ResourceRow.rollout,
         ).where(AnyOf(ResourceRow.tenant_id, _TENANTS))
     ),
     "scopes": Query(

@@ -15,7 +15,7 @@ from authz.oauth.targets import Target, Targets
 from authz.oauth.trust import Trust, Trusts, settings_of
 from authz.oauth.workload_trust import Workloads, WorkloadTrust
 from authz.oauth.workload_trust import settings_of as workload_settings_of
-from authz.policy import requirements
+from authz.policy import requirements, rollout
 from authz.policy import snapshot as policy_snapshot
 from authz.policy.administration import admin_roles, administration_resource
 from authz.policy.agents import Agent, Agents
@@ -153,6 +153,7 @@ def _resource(row: Row, scopes: Mapping[str, Scope]) -> tuple[Resource, str | No
         identity,
         server_id,
         status_list,
+        stored_rollout,
     ) = row
     resource = Resource(
         id=id_,
@@ -166,6 +167,7 @@ def _resource(row: Row, scopes: Mapping[str, Scope]) -> tuple[Resource, str | No
         client_id=client_id,
         is_user_required=identity == "user_required",
         status_list=bool(status_list),
+        rollout=rollout.of_json(stored_rollout),
     )
     return resource, server_id
 

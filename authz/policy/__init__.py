@@ -3,7 +3,8 @@
 `decide` is pure. Every grant type, the consent page, `explain` and the tests call this same function, so they cannot
 disagree (L9). It owns the intersection and its reasons; it never reads a row, a clock or a request.
 
-    granted = requested ∩ declared by the resource ∩ held through a role ∩ every ceiling ∩ met by the sign-in
+    granted = requested ∩ declared by the resource ∩ rolled out to them ∩ held through a role ∩ every ceiling
+              ∩ met by the sign-in
 
 Decisions:
 - A role or scope may require something of the sign-in (`policy.requirements`). Every requirement on a way to a scope
@@ -21,6 +22,7 @@ from typing import Any
 from authz.directory.assurance import UNKNOWN_TIME, Authentication
 from authz.policy.reasons import OF_AUTHENTICATION, RANKS, SENTENCES, Reason
 from authz.policy.requirements import Requirement, as_json, both, unmet
+from authz.policy.rollout import READ
 from authz.policy.snapshot import ANY_RESOURCE, HeldRole, Policy, Resource
 
 __all__ = [
@@ -205,6 +207,10 @@ def _decide_one(
         return Reason.SCOPE_UNKNOWN, "", None
     if resource.is_builtin:
         return None, EVERYONE, None
+    if declared.risk != READ and not resource.rollout.admits(
+        resource.id, subject.id, subject.groups
+    ):
+        return Reason.ROLLOUT, "", None
     best, lacking = Reason.ROLE_MISSING, None
     if scope in subject.scopes:
         required = declared.requires

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     CONNECTION_DISABLED = "connection_disabled"
     RESOURCE_DISABLED = "resource_disabled"
     SCOPE_UNKNOWN = "scope_unknown"
+    ROLLOUT = "rollout"
     ROLE_MISSING = "role_missing"
     ROLE_EXPIRED = "role_expired"
     ASSERTION_CEILING = "assertion_ceiling"
@@ -46,6 +47,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.CONNECTION_DISABLED: "the identity provider they signed in with is switched off here",
     Reason.RESOURCE_DISABLED: "the MCP server is disabled here",
     Reason.SCOPE_UNKNOWN: "the MCP server does not declare this scope",
+    Reason.ROLLOUT: "the MCP server is being rolled out, and they only read there so far",
     Reason.ROLE_MISSING: "no role of this person holds it",
     Reason.ROLE_EXPIRED: "the role that holds it has expired",
     Reason.ASSERTION_CEILING: "the identity provider did not allow it",

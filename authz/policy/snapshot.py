@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from authz.directory.assurance import Authentication
 from authz.policy.requirements import LOCAL, Requirement, both, is_implied
+from authz.policy.rollout import FULL, Rollout
 
 ANY_RESOURCE = "*"
 """In a role: the scope at every resource that declares it (the short YAML form)."""
@@ -52,6 +53,8 @@ class Resource:
     """Its tokens have a place in a token status list."""
     is_builtin: bool = False
     """Part of this server rather than an MCP server: no role holds its scopes, every enabled person does."""
+    rollout: Rollout = FULL
+    """How far it is rolled out, and to whom."""
     is_administration: bool = False
     """The tenant's own administration: admin roles alone hold its scopes (`policy.administration`)."""
 

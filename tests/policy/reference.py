@@ -31,6 +31,18 @@ def lacks(world, demands):
     return None
 
 
+IN_FROM = 60
+"""The first percentage that the person `usr_1` is in with at `res_1`."""
+
+
+def is_in(world):
+    """Whether the server is rolled out to the person."""
+    rollout = world["rollout"]
+    if rollout is None or rollout == "read_only":
+        return rollout is None
+    return rollout in world["groups"] if isinstance(rollout, str) else rollout >= IN_FROM
+
+
 def reason(world, scope):
     """None when granted, else why not; the first that applies."""
     if not world["user_enabled"]:
@@ -42,6 +54,8 @@ def reason(world, scope):
         return "resource_disabled"
     if scope not in world["declared"]:
         return "scope_unknown"
+    if scope not in world["reading"] and not is_in(world):
+        return "rollout"
     bindings = list(world["user_roles"])
     bindings += [(r, until) for g, r, until in world["group_roles"] if g in world["groups"]]
     holding = [

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from authz.directory.assurance import UNKNOWN_TIME, Authentication
 from authz.policy import OF_AUTHENTICATION, SENTENCES, Ceiling, Reason, Subject, decide
 from authz.policy.requirements import Requirement, as_json, parse
+from authz.policy.rollout import FULL, Rollout
 from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, build, cycle_in
 from tests.policy import reference
 
@@ -58,6 +59,8 @@ worlds = st.fixed_dictionaries(
         "requires": st.dictionaries(st.sampled_from([*ROLES, *SCOPES]), requirements, max_size=4),
         "resource_enabled": st.sampled_from([True, True, True, False]),
         "declared": scope_sets,
+        "rollout": st.sampled_from([None, None, "read_only", "g1", "g2", 30, 59, 60, 100]),
+        "reading": scope_sets,
         "defaults": scope_sets,
         "requested": st.none() | st.frozensets(st.sampled_from([*SCOPES, "unheard.of"])),
         "includes": st.sets(st.tuples(st.sampled_from(ROLES), st.sampled_from(ROLES)), max_size=5),
@@ -94,8 +97,14 @@ def policy_of(world):
             canonical=f"https://{id_}.example",
             name=id_,
             enabled=world["resource_enabled"] if id_ == "res_1" else True,
+            rollout=rollout_of(world),
             scopes={
-                s: Scope(s, is_default=s in world["defaults"], requires=required_by(world, s))
+                s: Scope(
+                    s,
+                    risk="read" if s in world["reading"] else "write",
+                    is_default=s in world["defaults"],
+                    requires=required_by(world, s),
+                )
                 for s in (world["declared"] if id_ == "res_1" else SCOPES)
             },
         )
@@ -113,6 +122,18 @@ def policy_of(world):
             Connection(f"con_{slug}", slug, slug in world["connections"]) for slug in CONNECTIONS
         ],
     )
+
+
+def rollout_of(world):
+    match world["rollout"]:
+        case None:
+            return FULL
+        case "read_only":
+            return Rollout("read_only")
+        case str(group):
+            return Rollout("canary", groups=frozenset({group}))
+        case percent:
+            return Rollout("canary", percent=percent)
 
 
 def required_by(world, name):
@@ -212,6 +233,8 @@ GOOD = {
     "user_enabled": True,
     "signed_in": (NOW, "mfa", "okta"),
     "connections": {"okta"},
+    "rollout": None,
+    "reading": frozenset(),
     "requires": {},
     "resource_enabled": True,
     "declared": frozenset({"a.read", "a.write"}),
@@ -238,6 +261,7 @@ BREAKS = [
     ("connection_disabled", {"signed_in": (NOW, "mfa", "old")}),
     ("resource_disabled", {"resource_enabled": False}),
     ("scope_unknown", {"declared": frozenset()}),
+    ("rollout", {"rollout": "read_only"}),
     ("role_missing", {"user_roles": []}),
     ("role_expired", {"user_roles": [("r1", NOW)]}),
     ("assertion_ceiling", {"assertion_ceiling": frozenset()}),

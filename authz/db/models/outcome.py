@@ -47,6 +47,7 @@ class ToolOutcome(Base):
         Index(None, "grant_id"),
         Index(None, "trace_id"),
         Index(None, "tenant_id", "subject", "at"),
+        Index(None, "resource_id", "at"),
     )
 
     batch_id: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -35,6 +35,8 @@ class Resource(Base):
     """The authorization server that issues its tokens, if that is not this one."""
     status_list: Mapped[bool] = mapped_column(Boolean, default=False)
     """Whether its tokens have a place in a token status list (TSL-04)."""
+    rollout: Mapped[dict[str, Any] | None]
+    """`policy.rollout`, with `since`; NULL is `full`."""
     created_at: Mapped[Moment]
 
 

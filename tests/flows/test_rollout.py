@@ -1,0 +1,82 @@
+"""Read-only rollout as a switch (features.md item 10), seen in tokens."""
+
+import pytest
+
+from authz.admin import groups, resources, rollouts
+from authz.errors import Conflict
+from authz.policy import Subject, decide
+from authz.policy.snapshot import HeldRole
+from tests.support.harness import RESOURCE
+
+
+@pytest.fixture
+def owned(harness):
+    harness.change(resources.set_owner, RESOURCE, "sre@example.com")
+    return harness
+
+
+def scopes_of(harness, login="sre@example.com"):
+    asked = "logs.read logs.debug.write incidents.trigger"
+    return harness.tokens(login, scope=asked).scopes
+
+
+def test_nobody_writes_at_a_server_that_is_read_only(owned):
+    owned.change(rollouts.set_rollout, RESOURCE, state="read_only")
+    assert scopes_of(owned) == {"logs.read"}
+    [issued] = owned.events("token.issued")
+    assert issued["detail"]["removed"] == {
+        "incidents.trigger": "rollout",
+        "logs.debug.write": "rollout",
+    }
+
+
+def test_a_canary_has_what_its_roles_hold(owned):
+    owned.change(groups.add, name="pilots")
+    owned.change(rollouts.set_rollout, RESOURCE, state="canary", groups=["pilots"])
+    assert scopes_of(owned) == {"logs.read"}
+    owned.change(groups.add_member, group="pilots", user="sre@example.com")
+    assert scopes_of(owned) == {"logs.read", "logs.debug.write", "incidents.trigger"}
+
+
+def test_going_back_narrows_the_next_refresh(owned):
+    first = owned.tokens("sre@example.com", scope="logs.read incidents.trigger offline_access")
+    assert "incidents.trigger" in first.scopes
+    owned.change(rollouts.set_rollout, RESOURCE, state="read_only")
+    assert owned.refresh(first.refresh_token).scopes == {"logs.read"}
+
+
+def test_a_server_without_an_owner_goes_no_further(harness):
+    harness.change(rollouts.set_rollout, RESOURCE, state="read_only")
+    with pytest.raises(Conflict, match="nobody is recorded to own"):
+        harness.change(rollouts.set_rollout, RESOURCE, state="full")
+    harness.change(resources.set_owner, RESOURCE, "sre@example.com")
+    harness.change(rollouts.set_rollout, RESOURCE, state="full")
+    assert scopes_of(harness) == {"logs.read", "logs.debug.write", "incidents.trigger"}
+
+
+def test_the_step_is_recorded_with_what_was_observed(owned):
+    owned.change(rollouts.set_rollout, RESOURCE, state="read_only")
+    owned.clock.advance(days=3)
+    line = owned.change(rollouts.set_rollout, RESOURCE, state="canary", percent=10)
+    assert (line.state, line.percent, line.evidence.days) == ("canary", 10, 0)
+    changed = [
+        it for it in owned.events("admin.changed") if it["detail"]["what"] == "resource.rollout"
+    ]
+    values = changed[-1]["detail"]["values"]
+    assert (values["before"], values["days"], values["calls"]) == ("read_only", 3, 0)
+
+
+def test_in_read_only_no_way_leads_to_writing(owned):
+    """Every person and client of the tenant, every scope: decided as for a token."""
+    owned.change(rollouts.set_rollout, RESOURCE, state="read_only")
+    with owned.server.database.read() as tx:
+        policy = owned.server.services.configurations.load(tx, owned.tenant_id).policy
+    resource = policy.resources[owned.resource.id]
+    roles = tuple(HeldRole(it) for it in policy.roles)
+    subject = Subject("usr_all", roles=roles, groups=frozenset(policy.group_roles))
+    decision = decide(
+        policy, subject, resource,
+        client="any", requested=frozenset(resource.scopes), ceilings=(), now=owned.clock(),
+    )  # fmt: skip
+    assert decision.granted
+    assert {resource.scopes[it].risk for it in decision.granted} == {"read"}

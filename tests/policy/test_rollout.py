@@ -1,0 +1,66 @@
+"""Read-only rollout (features.md item 10): states, groups, percentages."""
+
+import itertools
+
+import pytest
+
+from authz.errors import Invalid
+from authz.policy.rollout import CANARY, FULL, READ_ONLY, STATES, Rollout, check, of_json
+
+PEOPLE = [f"usr_{number}" for number in range(2000)]
+
+
+def admitted(rollout, groups=frozenset()):
+    return {it for it in PEOPLE if rollout.admits("res_1", it, groups)}
+
+
+def test_the_way_goes_from_reading_to_everything():
+    assert [Rollout(state).rank for state in STATES] == [0, 1, 2]
+    assert admitted(Rollout(READ_ONLY)) == set()
+    assert admitted(FULL) == set(PEOPLE)
+
+
+@pytest.mark.parametrize("percent", [1, 10, 50, 99])
+def test_a_percentage_is_of_the_people(percent):
+    found = len(admitted(Rollout(CANARY, percent=percent))) / len(PEOPLE) * 100
+    assert abs(found - percent) < 4
+
+
+def test_who_is_in_stays_in_when_it_grows():
+    shares = [admitted(Rollout(CANARY, percent=percent)) for percent in range(0, 101, 10)]
+    assert all(fewer <= more for fewer, more in itertools.pairwise(shares))
+    assert (shares[0], shares[-1]) == (set(), set(PEOPLE))
+
+
+def test_servers_try_different_people():
+    one = admitted(Rollout(CANARY, percent=20))
+    other = {it for it in PEOPLE if Rollout(CANARY, percent=20).admits("res_2", it, frozenset())}
+    assert one != other
+
+
+def test_a_group_is_in_whole():
+    rollout = Rollout(CANARY, groups=frozenset({"grp_pilots"}))
+    assert admitted(rollout) == set()
+    assert admitted(rollout, frozenset({"grp_pilots"})) == set(PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (Rollout("half"), "is not one of"),
+        (Rollout(CANARY), "names groups or a percentage"),
+        (Rollout(CANARY, percent=101), "not a percentage"),
+        (Rollout(CANARY, percent=-1), "not a percentage"),
+        (Rollout(READ_ONLY, percent=5), "belong to canary"),
+        (Rollout("full", frozenset({"grp_1"})), "belong to canary"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong, why):
+    with pytest.raises(Invalid, match=why):
+        check(wrong)
+
+
+def test_nothing_stored_is_everything():
+    assert of_json(None) is FULL
+    stored = {"state": CANARY, "groups": ["g"], "percent": 5, "since": "2026-01-01"}
+    assert of_json(stored) == Rollout(CANARY, frozenset({"g"}), 5)
