@@ -15,8 +15,8 @@ from authz.db.models import Resource as ResourceRow
 from authz.db.models import User
 from authz.directory.sessions import SignedIn
 from authz.envelope import Envelope
-from authz.oauth.authorize import load_subject
 from authz.oauth.configuration import TenantConfiguration
+from authz.oauth.subjects import load_subject
 from authz.policy import Decision, decide
 from authz.policy.administration import ADMIN_ID, Permission
 
@@ -44,7 +44,7 @@ def enter_console(
     resource = configuration.policy.resources[ADMIN_ID]
     decision = decide(
         configuration.policy,
-        load_subject(tx, signed_in),
+        load_subject(tx, signed_in.user_id, authentication=signed_in.authentication),
         resource,
         client=CONSOLE,
         requested=frozenset(resource.scopes),

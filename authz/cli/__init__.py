@@ -68,6 +68,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Streams of security events: list, add, rotate-token, enable, disable, remove.",
     ),
     "offboarding": ("authz.cli.offboarding:app", "How long the end of access takes."),
+    "simulate": (
+        "authz.cli.simulate:app",
+        "What a person or a client will get at an MCP server, and why not the rest.",
+    ),
     "explain": ("authz.cli.explain:app", "Why an access token holds what it holds."),
     "doctor": ("authz.cli.doctor:app", "What keeps MCP clients from connecting to a server."),
     "lab": ("authz.cli.lab:app", "Whether a server is right about identity assertions (ID-JAG)."),

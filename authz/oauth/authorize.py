@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz import audit, entropy
@@ -19,7 +18,7 @@ from authz.audit.events import (
     ConsentRefused,
     Event,
 )
-from authz.db.models import AuthorizationCode, GroupMember, RoleBinding
+from authz.db.models import AuthorizationCode
 from authz.directory.sessions import SignedIn, hold
 from authz.errors import (
     AccessDenied,
@@ -45,9 +44,9 @@ from authz.oauth.step_up import (
     refused_for_lack,
     refused_silently,
 )
-from authz.policy import Decision, Reason, Subject, decide
+from authz.oauth.subjects import load_subject
+from authz.policy import Decision, Reason, decide
 from authz.policy.scopes import OPENID, OPENID_SCOPES
-from authz.policy.snapshot import HeldRole
 from authz.urls import redirect_host
 
 FAPI_CODE_LIFETIME = timedelta(seconds=60)
@@ -133,29 +132,12 @@ def decide_for(tx: Session, asking: Asking, now: datetime) -> Decision:
     """What policy leaves of the request for this person through this client."""
     return decide(
         asking.configuration.policy,
-        load_subject(tx, asking.signed_in),
+        load_subject(tx, asking.signed_in.user_id, authentication=asking.signed_in.authentication),
         asking.request.resource,
         client=asking.client.id,
         requested=asking.request.requested,
         ceilings=asking.configuration.ceilings(asking.client, asking.request.resource, now),
         now=now,
-    )
-
-
-def load_subject(tx: Session, signed_in: SignedIn) -> Subject:
-    """An active person with roles and groups, as they signed in."""
-    user_id = signed_in.user_id
-    roles = tx.execute(
-        select(RoleBinding.role_id, RoleBinding.expires_at).where(
-            RoleBinding.subject_kind == "user", RoleBinding.subject_id == user_id
-        )
-    )
-    groups = tx.scalars(select(GroupMember.group_id).where(GroupMember.user_id == user_id))
-    return Subject(
-        id=user_id,
-        authentication=signed_in.authentication,
-        roles=tuple(HeldRole(role_id, expires_at) for role_id, expires_at in roles),
-        groups=frozenset(groups),
     )
 
 

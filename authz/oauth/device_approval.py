@@ -20,10 +20,10 @@ from authz.clients.resolution import ClientRefused, usable_row
 from authz.db.models import DeviceCode
 from authz.directory.sessions import SignedIn
 from authz.errors import UnauthorizedClient
-from authz.oauth.authorize import load_subject
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import store_consent
 from authz.oauth.devices import APPROVED, DENIED, PENDING, ceiling, check_client
+from authz.oauth.subjects import load_subject
 from authz.policy import Decision, decide
 from authz.policy.snapshot import Resource
 
@@ -106,7 +106,7 @@ def decide_for(
     """What policy leaves of the request for this person through this client on another device."""
     return decide(
         configuration.policy,
-        load_subject(tx, signed_in),
+        load_subject(tx, signed_in.user_id, authentication=signed_in.authentication),
         device.resource,
         client=device.client.id,
         requested=device.requested,

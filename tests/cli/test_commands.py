@@ -450,3 +450,26 @@ def test_the_trail_is_searched(cli):
     assert "No event answers" in cli.run("audit", "search", "--actor", "nobody").out
     refused = cli.run("audit", "search", "--after", "here", code=1)
     assert "not where a page of the trail ends" in refused.err
+
+
+def test_a_token_is_foreseen(cli):
+    """Item 4: as `explain` tells it afterwards."""
+    cli.json("users", "add", "x@x", "--password-stdin", stdin="12345678\n")
+    cli.run("resources", "add", URL, "--scope", "a,default,tool=look", "--scope", "b,risk=write")
+    cli.run("roles", "import", "-", stdin="roles: {one: [a], two: [b]}")
+    cli.run("roles", "bind", "one", "--user", "x@x")
+    found = cli.json("simulate", "x@x", "--server", URL)
+    assert [it["scope"] for it in found["granted"]] == ["a"]
+    assert [(it["scope"], it["roles"]) for it in found["refused"]] == [("b", ["two"])]
+    assert found["is_token"]
+    assert found["claims"]["scope"] == "a"
+    told = cli.run("simulate", "x@x", "--server", URL, "--signed-in-ago", "1h").out
+    assert "a: role one; tools: look" in told
+    assert "b: no role of this person holds it; these roles do: two" in told
+    assert "as asked: at " in told
+    assert cli.json("simulate", "x@x", "--server", URL, "--defaults")["requested"] is None
+    unmet = cli.run("simulate", "x@x", "--server", URL, "--scope", "nope").out
+    assert "No token at all: the resource has none of these scopes." in unmet
+    cli.run("simulate", "x@x", code=2)
+    cli.run("simulate", "x@x", "--server", URL, "--defaults", "--scope", "a", code=2)
+    cli.run("simulate", "--server", URL, code=1)

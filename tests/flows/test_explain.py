@@ -9,7 +9,7 @@ from sqlalchemy import select
 from authz.admin import clients, explain, roles, users
 from authz.db.models import IssuedToken
 from authz.errors import NotFound
-from authz.oauth.authorize import load_subject
+from authz.oauth.subjects import load_subject
 from authz.policy import Ceiling, Reason, decide
 from tests.support.harness import RESOURCE, SCOPES, Harness
 from tests.support.signed_in import signed_in
@@ -101,7 +101,8 @@ def test_a_stored_decision_replays_to_itself(harness):
         tokens = list(
             tx.scalars(select(IssuedToken).where(IssuedToken.tenant_id == harness.tenant_id))
         )
-        subject = load_subject(tx, signed_in("", harness.users["sre"], harness.clock()))
+        session = signed_in("", harness.users["sre"], harness.clock())
+        subject = load_subject(tx, session.user_id, authentication=session.authentication)
     assert len(tokens) == 2
     for token in tokens:
         stored = json.loads(token.decision)

@@ -17,7 +17,8 @@ from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.grants.shared import refuse_without_person
 from authz.oauth.issuing import Grounds, mint
-from authz.policy import Subject, decide
+from authz.oauth.subjects import client_subject
+from authz.policy import decide
 from authz.policy.signals import SSF_ID
 from authz.policy.snapshot import Resource
 
@@ -53,7 +54,7 @@ class ClientCredentialsGrant:
             requested = authorization_details.scopes_of(details, resource)
         decision = decide(
             policy,
-            Subject(id=client.id, roles=policy.client_roles.get(client.id, ())),
+            client_subject(policy, client.id),
             resource,
             client=client.id,
             requested=requested,

@@ -6,6 +6,7 @@ from authz.db.models import GroupMember, RoleBinding
 from authz.db.statements import Query, Row
 from authz.db.types import UTCDateTime
 from authz.oauth.facts import Facts
+from authz.oauth.subjects import in_order
 from authz.policy.snapshot import HeldRole
 
 
@@ -36,6 +37,7 @@ def learn_holdings(facts: Facts, rows: list[Row]) -> None:
         else:
             member.setdefault(user_id, set()).add(id_)
     for user_id, roles in held.items():
-        facts.roles[user_id] = tuple(dict.fromkeys([*facts.roles.get(user_id, ()), *roles]))
+        known = [*facts.roles.get(user_id, ()), *roles]
+        facts.roles[user_id] = in_order(known)
     for user_id, groups in member.items():
         facts.groups[user_id] = facts.groups.get(user_id, frozenset()) | groups
