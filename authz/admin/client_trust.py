@@ -80,7 +80,25 @@ def requests(tx: Session, tenant_id: str, *, status: str | None = "open") -> lis
     if status is not None:
         query = query.where(ClientRequest.status == status)
     rows = tx.scalars(query.order_by(ClientRequest.created_at, ClientRequest.client_id))
-    return [_line(row) for row in rows]
+    return [request_line(row) for row in rows]
+
+
+def find_request(tx: Session, tenant_id: str, client_id: str) -> RequestLine | None:
+    """What was asked for this client, if anything was."""
+    row = tx.get(ClientRequest, (tenant_id, client_id))
+    return None if row is None else request_line(row)
+
+
+def request_line(row: ClientRequest) -> RequestLine:
+    """Of a row."""
+    return RequestLine(
+        client_id=row.client_id,
+        user_id=row.user_id,
+        status=row.status,
+        created_at=row.created_at,
+        decided_at=row.decided_at,
+        decided_by=row.decided_by,
+    )
 
 
 def approve(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> RequestLine:
@@ -147,7 +165,7 @@ def _decide(tx: Session, operator: Operator, row: ClientRequest, status: str) ->
         subject=row.user_id,
         client=row.client_id,
     )
-    return _line(row)
+    return request_line(row)
 
 
 def _upsert(
@@ -169,14 +187,3 @@ def _load_request(tx: Session, tenant_id: str, client_id: str) -> ClientRequest:
     if row is None:
         raise NotFound(f"nobody asked for {client_id!r}; `authz clients requests` shows who asked")
     return row
-
-
-def _line(row: ClientRequest) -> RequestLine:
-    return RequestLine(
-        client_id=row.client_id,
-        user_id=row.user_id,
-        status=row.status,
-        created_at=row.created_at,
-        decided_at=row.decided_at,
-        decided_by=row.decided_by,
-    )

@@ -98,7 +98,7 @@ def add(
         "token_endpoint_audience": registration.token_endpoint_audience,
     }
     operator.changed(tx, tenant_id, "client.add", chosen, values, client=chosen)
-    return WithSecret(_line(row), secret)
+    return WithSecret(line(row), secret)
 
 
 def rotate_secret(
@@ -123,7 +123,7 @@ def rotate_secret(
     tx.flush()
     values = {"others_until": until.isoformat() if kept else None}
     operator.changed(tx, tenant_id, "client.rotate_secret", client_id, values, client=client_id)
-    return WithSecret(_line(row), secret)
+    return WithSecret(line(row), secret)
 
 
 def block(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
@@ -155,7 +155,7 @@ def unblock(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> 
     operator.changed(
         tx, tenant_id, "client.status", client_id, {"status": row.status}, client=client_id
     )
-    return _line(row)
+    return line(row)
 
 
 def is_self_registered(tx: Session, tenant_id: str, client_id: str) -> bool:
@@ -172,12 +172,12 @@ def approve(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> 
         raise Conflict(f"the client {client_id!r} did not register itself; it is {row.kind}")
     if row.status != "known":
         raise Conflict(f"the client {client_id!r} is {row.status}, not waiting for approval")
-    row.status, row.updated_at = "active", operator.now
+    row.status, row.accepted, row.updated_at = "active", None, operator.now
     tx.flush()
     operator.changed(
         tx, tenant_id, "client.approve", client_id, {"name": row.name}, client=client_id
     )
-    return _line(row)
+    return line(row)
 
 
 def set_ceiling(
@@ -191,7 +191,7 @@ def set_ceiling(
     tx.flush()
     values = {"scopes": None if scopes is None else sorted(scopes)}
     operator.changed(tx, tenant_id, "client.ceiling", client_id, values, client=client_id)
-    return _details(row)
+    return details(row)
 
 
 def set_audience(
@@ -210,7 +210,7 @@ def set_audience(
     tx.flush()
     values = {"token_endpoint": token_endpoint}
     operator.changed(tx, tenant_id, "client.audience", client_id, values, client=client_id)
-    return _details(row)
+    return details(row)
 
 
 def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
@@ -250,12 +250,12 @@ def list_(tx: Session, tenant_id: str) -> list[ClientLine]:
     rows = tx.scalars(
         select(Client).where(Client.tenant_id == tenant_id).order_by(Client.name, Client.id)
     )
-    return [_line(row) for row in rows]
+    return [line(row) for row in rows]
 
 
 def show(tx: Session, tenant_id: str, client_id: str) -> ClientDetails:
     """One client."""
-    return _details(load(tx, tenant_id, client_id))
+    return details(load(tx, tenant_id, client_id))
 
 
 def load(tx: Session, tenant_id: str, client_id: str) -> Client:
@@ -264,6 +264,22 @@ def load(tx: Session, tenant_id: str, client_id: str) -> Client:
     if row is None:
         raise NotFound(f"there is no client {client_id!r}; `authz clients list` shows them")
     return row
+
+
+def line(row: Client) -> ClientLine:
+    """As in a list."""
+    return ClientLine(row.id, row.name, row.kind, row.status, _method(row), row.created_at)
+
+
+def details(row: Client) -> ClientDetails:
+    """With its rules."""
+    expiries: Sequence[str | None] = [stored["expires_at"] for stored in row.secrets]
+    return ClientDetails(
+        **vars(line(row)),
+        metadata=row.metadata_,
+        scope_ceiling=row.scope_ceiling,
+        secrets=list(expiries),
+    )
 
 
 def _check_id(text: str) -> str:
@@ -292,17 +308,3 @@ def _stored(secret: str, expires_at: datetime | None) -> dict[str, Any]:
 
 def _method(row: Client) -> str:
     return str(row.metadata_.get("token_endpoint_auth_method", "client_secret_basic"))
-
-
-def _line(row: Client) -> ClientLine:
-    return ClientLine(row.id, row.name, row.kind, row.status, _method(row), row.created_at)
-
-
-def _details(row: Client) -> ClientDetails:
-    expiries: Sequence[str | None] = [stored["expires_at"] for stored in row.secrets]
-    return ClientDetails(
-        **vars(_line(row)),
-        metadata=row.metadata_,
-        scope_ceiling=row.scope_ceiling,
-        secrets=list(expiries),
-    )

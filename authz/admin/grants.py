@@ -6,7 +6,7 @@ Those of a client that acts for itself have no record: they are its tokens, and 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
@@ -38,6 +38,43 @@ class GrantLine:
     connection_id: str | None
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How much live access something reaches: what would end with it."""
+
+    grants: int
+    people: int
+
+
+def is_live(tenant_id: str, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """The conditions for a grant of the tenant that holds now."""
+    return (
+        TokenFamily.tenant_id == tenant_id,
+        TokenFamily.revoked_at.is_(None),
+        TokenFamily.expires_at > now,
+        TokenFamily.idle_expires_at > now,
+    )
+
+
+def extent(
+    tx: Session,
+    tenant_id: str,
+    now: datetime,
+    *,
+    client_id: str | None = None,
+    user_id: str | None = None,
+) -> Extent:
+    """Live grants of a client or a person, and of how many people."""
+    query = select(func.count(), func.count(TokenFamily.user_id.distinct())).where(
+        *is_live(tenant_id, now)
+    )
+    if client_id is not None:
+        query = query.where(TokenFamily.client_id == client_id)
+    if user_id is not None:
+        query = query.where(TokenFamily.user_id == user_id)
+    return Extent(*tx.execute(query).one())
+
+
 def page(
     tx: Session,
     tenant_id: str,
@@ -60,10 +97,7 @@ def page(
         )
         .outerjoin(Resource, Resource.id == TokenFamily.resource_id)
         .where(
-            TokenFamily.tenant_id == tenant_id,
-            TokenFamily.revoked_at.is_(None),
-            TokenFamily.expires_at > now,
-            TokenFamily.idle_expires_at > now,
+            *is_live(tenant_id, now),
             *behind(after, TokenFamily.created_at, TokenFamily.id, descending=True),
         )
         .order_by(TokenFamily.created_at.desc(), TokenFamily.id.desc())

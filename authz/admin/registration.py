@@ -156,6 +156,8 @@ def replace(
     if not changed:
         return read(row, token)
     _check_owner(token)
+    if row.accepted is None:
+        row.accepted = dict(row.metadata_)
     secret = None
     if not uses_secret(metadata):
         row.secrets = []

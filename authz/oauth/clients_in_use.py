@@ -241,6 +241,8 @@ def store_document(
     changed = changed_members(row.metadata_, fetched.document)
     row.fetched_at, row.fresh_until = fetched.fetched_at, fetched.fresh_until
     if changed:
+        if row.accepted is None:
+            row.accepted = dict(row.metadata_)
         row.name, row.metadata_, row.updated_at = client.name, dict(fetched.document), now
         bump(tx, tenant_id)
         event = ClientDocumentChanged(client=client.id, changed=changed)

@@ -8,24 +8,16 @@ from authz.admin import admins, resources, users
 from authz.admin.scopes import NewScope
 from authz.policy.administration import ADMIN_ROLES, Permission
 from authz.web.console import pages
+from tests.support.console import EVIL, administrator
 from tests.support.harness import PASSWORD, RESOURCE
-
-EVIL = "\"><script>alert(1)</script>'"
-
-
-def administrator(harness, role="owner", login="dev@example.com"):
-    """Somebody with an admin role, signed in at the console."""
-    if role is not None:
-        harness.change(admins.grant, role=role, kind="user", holder=login)
-    browser = harness.browser(login)
-    page = browser.get(f"{harness.issuer}/console")
-    browser.landed = browser.sign_in(page)
-    return browser
 
 
 def addresses(harness):
     """Every page, with something that is there where the path names something."""
-    known = {"servers/{id}": f"servers/{harness.resource.id}"}
+    known = {
+        "servers/{id}": f"servers/{harness.resource.id}",
+        "clients/one": f"clients/one?id={harness.client_id}",
+    }
     return [
         (page, f"{harness.issuer}/console/{known.get(page.path, page.path)}".rstrip("/"))
         for page in pages.PAGES
@@ -107,7 +99,8 @@ def posts(harness):
     """Every form there is."""
     for page, address in addresses(harness):
         for act in page.acts:
-            yield f"{address}/{act.name}"
+            path, mark, query = address.partition("?")
+            yield f"{path}/{act.name}{mark}{query}"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ class Client(Base):
     name: Mapped[str]
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
     """RFC 7591 members, validated. For `cimd` the last accepted document."""
+    accepted: Mapped[dict[str, Any] | None]
+    """The metadata before the first change of it that no administrator has looked at; NULL when there is none."""
     secrets: Mapped[list[dict[str, Any]]]
     """`{"digest": …, "expires_at": … | null}`; two while a rotation overlaps."""
     scope_ceiling: Mapped[frozenset[str] | None]

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from authz.web.console import overview, servers
+from authz.web.console import client, clients, overview, servers
 from authz.web.console.visit import Page, Visit
 
 PAGES: Sequence[Page] = (
     overview.PAGE,
     servers.PAGE,
     servers.ONE,
+    clients.PAGE,
+    client.PAGE,
 )
 
 SECTIONS = ("", "Policy", "People", "Clients", "Access", "Trust", "System")

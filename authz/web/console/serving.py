@@ -28,7 +28,18 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.console import pages
-from authz.web.console.visit import Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit, told
+from authz.web.console.visit import (
+    Answer,
+    Clashed,
+    Done,
+    FieldError,
+    Page,
+    Screen,
+    Sheet,
+    Sure,
+    Visit,
+    told,
+)
 from authz.web.cookies import read_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
@@ -123,7 +134,7 @@ def _place(request: Request) -> str:
     """Where to come back to after signing in: the page below `console/`, and for a GET its query."""
     below = request.url.path.partition("/console")[2].strip("/")
     if request.method != "GET":
-        return below.rpartition("/")[0]
+        below = below.rpartition("/")[0]
     return f"{below}?{request.url.query}" if request.url.query else below
 
 
@@ -208,6 +219,10 @@ class _Call:
         """A form is shown again with what was typed and what is wrong; anything else says so on a page."""
         status = _STATUS.get(type(error), 400)
         log.info("console.refused", page=self.page.path, error=type(error).__name__)
+        if isinstance(error, Clashed):
+            fields = [(k, v) for k, values in visit.form.items() for v in values]
+            clashed = {"clashes": error.clashes, "fields": fields}
+            return self._page(visit, "merge.html", "Changed meanwhile", clashed, status)
         if visit.form and not isinstance(error, Forbidden | NotFound):
             try:
                 again = self.page.show(visit)
@@ -267,6 +282,7 @@ _STATUS: dict[type[AuthzError], int] = {
     Forbidden: 403,
     NotFound: 404,
     Conflict: 409,
+    Clashed: 409,
 }
 
 

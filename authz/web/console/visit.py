@@ -11,12 +11,18 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from authz.admin import operations
 from authz.admin.operator import Operator
-from authz.errors import AuthzError, Invalid
+from authz.admin.paging import MAX_LIMIT, Slice
+from authz.admin.supplies import Surroundings
+from authz.errors import AuthzError, Conflict, Invalid
 from authz.oauth.configuration import TenantConfiguration
 from authz.policy import Decision
 from authz.policy.administration import Permission
 from authz.web.edge import Edge
+
+MOST_EXPORTED = 10_000
+"""Rows of a list that is downloaded; whoever needs more of it asks the API."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,73 @@ class Visit:
         """Perform an operation of the form (tx, operator, tenant_id, …)."""
         with self.edge.services.database.write() as tx:
             return operation(tx, self.operator, self.tenant_id, *args, **named)
+
+    def perform(self, name: str, /, **arguments: Any) -> Any:
+        """Perform an operation by its name, with what it needs besides JSON arguments: fetched, hashed, generated."""
+        services = self.edge.services
+        around = Surroundings(
+            tenant_id=self.tenant_id,
+            issuer=self.configuration.tenant.issuer,
+            settings=services.settings,
+            database=services.database,
+            connectors=self.edge.connectors,
+            now=self.now,
+        )
+        supplied = operations.supply(self.operator, name, arguments, around)
+        with services.database.write() as tx:
+            return operations.perform(tx, self.operator, self.tenant_id, name, arguments, supplied)
+
+    def edit(
+        self,
+        labels: Mapping[str, str],
+        now: Callable[[Session], Mapping[str, str]],
+        operation: Callable[..., Any],
+        *args: Any,
+        **named: Any,
+    ) -> Any:
+        """As `change`, if the fields of `labels` still are what the form showed as `was_FIELD`. Raises Clashed."""
+        with self.edge.services.database.write() as tx:
+            found = now(tx)
+            clashes = [
+                Clash(name, label, self.given(f"was_{name}"), found[name], self.given(name))
+                for name, label in labels.items()
+                if f"was_{name}" in self.form and self.given(f"was_{name}") != found[name]
+            ]
+            if clashes:
+                raise Clashed(clashes)
+            return operation(tx, self.operator, self.tenant_id, *args, **named)
+
+    def gather(self, load: Callable[[Session, str | None, int], Slice[Any]]) -> list[Any]:
+        """All of a paged list, for a download: up to `MOST_EXPORTED` rows."""
+        found: list[Any] = []
+        after: str | None = None
+        with self.edge.services.database.read() as tx:
+            while len(found) < MOST_EXPORTED:
+                part = load(tx, after, MAX_LIMIT)
+                found += part.rows
+                after = part.next
+                if after is None:
+                    break
+        return found
+
+
+@dataclass(frozen=True)
+class Clash:
+    """A field that somebody else changed while one was typing."""
+
+    name: str
+    label: str
+    was: str
+    theirs: str
+    yours: str
+
+
+class Clashed(Conflict):
+    """Two people changed the same thing at once."""
+
+    def __init__(self, clashes: Sequence[Clash]) -> None:
+        super().__init__("somebody else changed this while you were typing")
+        self.clashes = clashes
 
 
 class FieldError(Invalid):

@@ -1,0 +1,199 @@
+"""One client: what it says of itself, what it may get, what it holds, and the switch that ends all of it."""
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from authz import entropy
+from authz.admin import client_trust, client_view, clients
+from authz.admin.client_view import View
+from authz.db.types import canonical_json
+from authz.errors import Conflict
+from authz.policy.administration import Permission
+from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
+from authz.web.console.words import GRANT_NAMES, KIND_NAMES, counted
+
+_HOURS = ("0", "1", "24", "168")
+
+
+def show(visit: Visit) -> Answer:
+    """GET /console/clients/one?id=CLIENT: an identifier may be a URL."""
+    found = _found(visit)
+    return Screen(
+        "client.html",
+        {
+            "client": found,
+            "kind": KIND_NAMES.get(found.details.kind, found.details.kind),
+            "grant_names": GRANT_NAMES,
+            "version": _version(found),
+            "ceiling": _ceiling(found.details.scope_ceiling),
+            "here_id": found.details.id,
+        },
+    )
+
+
+def approve(visit: Visit) -> Answer:
+    """POST …/approve: by the request for it, by a rule for exactly its document, or as one that registered itself."""
+    found = _found(visit)
+    client_id = found.details.id
+    if found.details.kind == "dynamic":
+        visit.change(clients.approve, client_id)
+    elif found.request is not None and found.request.status != "approved":
+        visit.change(client_trust.approve, client_id)
+    else:
+        visit.change(client_trust.set_rule, pattern=client_id, verdict="allow")
+    return Done(_address(client_id, visit), "approved")
+
+
+def refuse(visit: Visit) -> Answer:
+    """POST …/refuse: a rule that denies exactly this document."""
+    found = _found(visit)
+    client_id = found.details.id
+    if not visit.is_sure:
+        affected = [
+            _ends(found),
+            "People who want to use it read that an administrator refused it.",
+        ]
+        return Sure("Refuse this client?", "Refuse it", affected, _address(client_id, visit))
+    visit.change(client_trust.set_rule, pattern=client_id, verdict="deny")
+    return Done(_address(client_id, visit), "refused")
+
+
+def accept(visit: Visit) -> Answer:
+    """POST …/accept: what changed was looked at."""
+    client_id = visit.asked("id")
+    visit.change(client_view.accept, client_id, visit.given("digest"))
+    return Done(_address(client_id, visit), "accepted")
+
+
+def block(visit: Visit) -> Answer:
+    """POST …/block: the kill switch."""
+    found = _found(visit)
+    client_id = found.details.id
+    if not visit.is_sure:
+        affected = [_ends(found), "It is refused everywhere until somebody unblocks it."]
+        return Sure(
+            f"Block {found.details.name}?", "Block it", affected, _address(client_id, visit)
+        )
+    visit.change(clients.block, client_id)
+    return Done(_address(client_id, visit), "blocked")
+
+
+def unblock(visit: Visit) -> Answer:
+    """POST …/unblock."""
+    client_id = visit.asked("id")
+    visit.change(clients.unblock, client_id)
+    return Done(_address(client_id, visit), "unblocked")
+
+
+def remove(visit: Visit) -> Answer:
+    """POST …/remove."""
+    found = _found(visit)
+    client_id = found.details.id
+    if not visit.is_sure:
+        affected = [
+            _ends(found),
+            "What people allowed it is forgotten, and so are its secrets and its bound.",
+        ]
+        if found.details.kind == "cimd":
+            affected.append("It comes back when a person uses it again. Block it to keep it out.")
+        return Sure(
+            f"Remove {found.details.name}?", "Remove it", affected, _address(client_id, visit)
+        )
+    visit.change(clients.remove, client_id)
+    return Done(visit.url("clients"), "removed")
+
+
+def set_ceiling(visit: Visit) -> Answer:
+    """POST …/ceiling."""
+    client_id, text = visit.asked("id"), visit.given("ceiling")
+    wanted = None if visit.given("bound") != "yes" else frozenset(text.split())
+    if wanted is not None and not wanted:
+        raise FieldError("ceiling", "Name at least one scope, or take the bound away")
+
+    def now(tx: Session) -> dict[str, str]:
+        return {"ceiling": _ceiling(clients.load(tx, visit.tenant_id, client_id).scope_ceiling)}
+
+    visit.edit({"ceiling": "Scopes it may ever get"}, now, clients.set_ceiling, client_id, wanted)
+    return Done(_address(client_id, visit), "ceiling")
+
+
+def rotate(visit: Visit) -> Answer:
+    """POST …/rotate: the new secret is shown this once. Sent again by a reload, it is refused."""
+    found = _found(visit)
+    client_id = found.details.id
+    if visit.given("version") != _version(found):
+        raise Conflict("the secrets of this client changed meanwhile; nothing was rotated")
+    hours = visit.given("overlap")
+    if hours not in _HOURS:
+        raise FieldError("overlap", "Choose how long the secrets before it stay good")
+    overlap = timedelta(hours=int(hours))
+    made = visit.change(clients.rotate_secret, client_id, overlap=overlap)
+    return Screen(
+        "secret.html",
+        {
+            "title": f"New secret of {found.details.name}",
+            "shown": [("Client identifier", client_id), ("Secret", made.secret)],
+            "notes": [
+                "The secrets before it are over."
+                if not overlap
+                else f"The secrets before it stay good for {counted(int(hours), 'hour')}."
+            ],
+            "back": _address(client_id, visit),
+        },
+    )
+
+
+def _found(visit: Visit) -> View:
+    found: View = visit.read(client_view.show, visit.asked("id"), visit.now)
+    return found
+
+
+def _address(client_id: str, visit: Visit) -> str:
+    return visit.url("clients/one", id=client_id)
+
+
+def _ends(found: View) -> str:
+    grants, people = found.extent.grants, found.extent.people
+    if not grants:
+        return "It holds no live grant. Tokens it got for itself end at once."
+    return f"Ends {counted(grants, 'grant')} of {counted(people, 'person', 'people')}, with every token of them."
+
+
+def _ceiling(scopes: frozenset[str] | None) -> str:
+    return "" if scopes is None else " ".join(sorted(scopes))
+
+
+def _version(found: View) -> str:
+    values: list[Any] = [found.details.secrets, found.details.id]
+    return entropy.digest(canonical_json(values))
+
+
+PAGE = Page(
+    "clients/one",
+    "Client",
+    Permission.READ,
+    show,
+    (
+        Act("approve", approve),
+        Act("refuse", refuse),
+        Act("accept", accept),
+        Act("block", block),
+        Act("unblock", unblock),
+        Act("remove", remove),
+        Act("ceiling", set_ceiling),
+        Act("rotate", rotate),
+    ),
+    section="Clients",
+    is_listed=False,
+    done={
+        "added": "The client is registered.",
+        "approved": "The client is approved.",
+        "refused": "The client is refused from now on.",
+        "accepted": "The change is marked as looked at.",
+        "blocked": "The client is blocked, and what it held has ended.",
+        "unblocked": "The client may be used again. People have to allow it anew.",
+        "ceiling": "The bound holds from the next token on.",
+    },
+)

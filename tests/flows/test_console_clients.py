@@ -1,0 +1,235 @@
+"""Clients in the console: approve, block, bound, and look at what changed (issue 6; features item 6)."""
+
+from datetime import timedelta
+from urllib.parse import quote
+
+import pytest
+
+from authz.admin import client_trust, clients
+from authz.clients.resolution import FLOOR
+from tests.support.console import EVIL, administrator, at
+
+
+def one(client_id, act=""):
+    """The address of one client, or of a form there."""
+    return f"clients/one{act and f'/{act}'}?id={quote(client_id, safe='')}"
+
+
+def test_a_list_of_clients_is_searched_filtered_and_exported(harness):
+    harness.add_client(name="Zebra", client_id="zebra")
+    blocked = harness.add_client(name="Ape").client.id
+    harness.change(clients.block, blocked)
+    browser = administrator(harness)
+    assert {"Zebra", "Ape"} <= set(_names(at(browser, "clients")))
+    assert _names(at(browser, "clients?q=ZEB")) == ["Zebra"]
+    assert _names(at(browser, "clients?status=blocked")) == ["Ape"]
+    assert _names(at(browser, "clients?kind=dynamic")) == []
+    sheet = at(browser, "clients?format=csv&q=zebra")
+    assert "Zebra,zebra,registered,approved,0," in sheet.text
+
+
+def _names(page):
+    assert page.status == 200
+    import re
+
+    return re.findall(r'<th scope="row"><a [^>]*><bdi>([^<]*)', page.text)
+
+
+def test_long_lists_go_on_where_they_ended(harness):
+    for number in range(60):
+        harness.add_client(name=f"Client {number:03}")
+    browser = administrator(harness)
+    first = at(browser, "clients?q=client+0")
+    following = first.text.partition('rel="next" href="')[2].partition('"')[0]
+    second = browser.get(harness.server.base + following.replace("&amp;", "&"))
+    assert len(_names(first)) == 50
+    assert _names(second) == [f"Client {number:03}" for number in range(50, 60)]
+
+
+def test_a_status_that_is_none_is_refused(harness):
+    answer = at(administrator(harness), "clients?status=strange")
+    assert answer.status == 400
+
+
+def test_a_client_with_a_secret_is_registered_and_its_secret_shown_once(harness):
+    browser = administrator(harness)
+    made = at(
+        browser,
+        "clients/add",
+        name="Batch",
+        auth_method="client_secret_basic",
+        grant_types="client_credentials",
+        ceiling="logs.read",
+        client_id="batch",
+    )
+    assert made.status == 200
+    assert made.response.headers["cache-control"] == "no-store"
+    secret = made.text.partition("<code>cls_")[2].partition("<")[0]
+    assert len(secret) > 30
+    page = at(browser, one("batch"))
+    assert page.status == 200
+    assert secret not in page.text
+    assert "<code>logs.read</code>" in page.text
+    again = at(
+        browser,
+        "clients/add",
+        name="Batch",
+        auth_method="client_secret_basic",
+        grant_types="client_credentials",
+        client_id="batch",
+    )
+    assert again.status == 409
+    assert 'value="batch"' in again.text
+
+
+def test_a_public_client_is_registered(harness):
+    browser = administrator(harness)
+    form = {"name": "Editor", "auth_method": "none", "grant_types": "authorization_code"}
+    refused = at(browser, "clients/add", **form, redirect_uris="javascript:alert(1)")
+    assert refused.status == 400
+    made = at(browser, "clients/add", **form, redirect_uris="https://editor.example/cb")
+    assert made.status == 303
+    assert harness.ask(clients.list_)[0].name == "Editor"
+
+
+def test_a_secret_is_rotated_once_whatever_the_browser_sends_again(harness):
+    made = harness.add_client(name="Batch", auth_method="client_secret_basic")
+    browser = administrator(harness)
+    page = at(browser, one(made.client.id))
+    form = {"version": page.field("version"), "overlap": "24"}
+    rotated = at(browser, one(made.client.id, "rotate"), **form)
+    assert rotated.status == 200
+    assert "stay good for 24 hours" in rotated.text
+    again = at(browser, one(made.client.id, "rotate"), **form)
+    assert again.status == 409
+    assert len(harness.ask(clients.show, made.client.id).secrets) == 2
+
+
+def test_blocking_says_how_many_grants_of_how_many_people_end(harness):
+    tokens = [harness.tokens(), harness.tokens("sre@example.com")]
+    browser = administrator(harness)
+    asked = at(browser, one(harness.client_id, "block"), sent="1")
+    assert asked.status == 200
+    assert "Ends 2 grants of 2 people" in asked.text
+    assert harness.refresh(tokens[0].refresh_token).ok
+    done = at(browser, one(harness.client_id, "block"), sure="yes")
+    assert done.status == 303
+    assert harness.refresh(tokens[1].refresh_token).reason == "client_blocked"
+    page = browser.get(harness.server.base + done.location)
+    assert "what it held has ended" in page.text
+    assert at(browser, one(harness.client_id, "unblock"), sent="1").status == 303
+    assert harness.ask(clients.show, harness.client_id).status == "active"
+
+
+def test_a_client_is_removed_after_asking(harness):
+    browser = administrator(harness)
+    asked = at(browser, one(harness.client_id, "remove"), sent="1")
+    assert "It holds no live grant" in asked.text
+    assert at(browser, one(harness.client_id, "remove"), sure="yes").status == 303
+    assert at(browser, one(harness.client_id)).status == 404
+
+
+def test_a_bound_is_set_and_taken_away(harness):
+    browser = administrator(harness)
+    address = one(harness.client_id, "ceiling")
+    assert at(browser, address, was_ceiling="", bound="yes", ceiling="logs.read").status == 303
+    assert harness.ask(clients.show, harness.client_id).scope_ceiling == {"logs.read"}
+    empty = at(browser, address, was_ceiling="logs.read", bound="yes", ceiling="")
+    assert empty.status == 400
+    assert 'aria-invalid="true"' in empty.text
+    assert at(browser, address, was_ceiling="logs.read", bound="no").status == 303
+    assert harness.ask(clients.show, harness.client_id).scope_ceiling is None
+
+
+def test_two_administrators_do_not_write_over_each_other(harness):
+    browser = administrator(harness)
+    harness.change(clients.set_ceiling, harness.client_id, frozenset({"logs.read"}))
+    address = one(harness.client_id, "ceiling")
+    form = {"bound": "yes", "ceiling": "analytics.query"}
+    clash = at(browser, address, was_ceiling="", **form)
+    assert clash.status == 409
+    assert "Somebody else changed this meanwhile" in clash.text
+    assert "logs.read" in clash.text
+    assert "analytics.query" in clash.text
+    assert harness.ask(clients.show, harness.client_id).scope_ceiling == {"logs.read"}
+    assert clash.field("was_ceiling") == "logs.read"
+    assert at(browser, address, was_ceiling="logs.read", **form).status == 303
+
+
+def test_a_request_is_approved_from_the_page_of_the_client(harness):
+    """CIMD-31, S6."""
+    url = harness.serve_document()
+    harness.tokens(client_id=url)
+    harness.set_trust("allow_list")
+    browser = administrator(harness)
+    page = at(browser, one(url))
+    assert "nobody allowed it" in page.text
+    assert "refused" in page.text
+    assert at(browser, one(url, "approve"), sent="1").status == 303
+    assert "it may be used" in at(browser, one(url)).text
+    assert "Approve" not in at(browser, one(url)).text.partition("<main")[2]
+    assert _names(at(browser, "clients?status=approved")) != []
+
+
+def test_a_document_is_refused_by_a_rule_for_exactly_it(harness):
+    url = harness.serve_document()
+    harness.tokens(client_id=url)
+    browser = administrator(harness)
+    asked = at(browser, one(url, "refuse"), sent="1")
+    assert "Ends 1 grant of 1 person" in asked.text
+    assert at(browser, one(url, "refuse"), sure="yes").status == 303
+    assert [it.verdict for it in harness.ask(client_trust.rules)] == ["deny"]
+
+
+def test_what_a_document_changed_is_shown_until_somebody_looked(harness):
+    """CIMD-28: what was accepted beside what it is now."""
+    url = harness.serve_document(client_name="Before")
+    harness.tokens(client_id=url)
+    harness.serve_document(
+        client_name="After", redirect_uris=[harness.request["redirect_uri"], EVIL_URI]
+    )
+    harness.clock.advance(seconds=(FLOOR + timedelta(days=2)).total_seconds())
+    harness.browser().authorize(client_id=url)
+    browser = administrator(harness)
+    assert ">changed<" in at(browser, "clients").text
+    page = at(browser, one(url))
+    assert "Before" in page.text
+    assert "After" in page.text
+    assert EVIL_URI in page.text
+    stale = at(browser, one(url, "accept"), digest="0" * 64)
+    assert stale.status == 409
+    assert at(browser, one(url, "accept"), digest=page.field("digest")).status == 303
+    assert ">changed<" not in at(browser, "clients").text
+    assert at(browser, one(url, "accept"), digest=page.field("digest")).status == 409
+
+
+EVIL_URI = "https://elsewhere.example/cb"
+
+
+def test_what_a_client_says_of_itself_is_text(harness):
+    url = harness.serve_document(client_name=EVIL, path="/x/client.json")
+    harness.browser().authorize(client_id=url)
+    harness.add_client(name=EVIL)
+    browser = administrator(harness)
+    for address in ("clients", one(url)):
+        page = at(browser, address)
+        assert page.status == 200
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert" in page.text
+
+
+def test_a_client_of_another_tenant_is_not_there(harness, other_harness):
+    browser = administrator(harness)
+    for act in ("", "approve", "refuse", "accept", "block", "unblock", "remove", "rotate"):
+        fields = {"sure": "yes"} if act else {}
+        assert at(browser, one(other_harness.client_id, act), **fields).status == 404
+    fields = {"bound": "no", "was_ceiling": ""}
+    assert at(browser, one(other_harness.client_id, "ceiling"), **fields).status == 404
+
+
+@pytest.mark.parametrize("act", ["block", "remove", "approve"])
+def test_clients_are_changed_by_whoever_may(harness, act):
+    browser = administrator(harness, "auditor")
+    assert "Block" not in at(browser, one(harness.client_id)).text
+    assert at(browser, one(harness.client_id, act), sure="yes").status == 403
+    assert harness.ask(clients.show, harness.client_id).status == "active"
