@@ -155,6 +155,42 @@ def accept(
     operator.changed(tx, tenant_id, "client.accept", client_id, values, client=client_id)
 
 
+@dataclass(frozen=True)
+class Fallout:
+    """Whom a change of the trust rules would keep out."""
+
+    clients: Sequence[str]
+    extent: Extent
+
+
+def fallout(
+    tx: Session,
+    tenant_id: str,
+    now: datetime,
+    *,
+    mode: str | None = None,
+    rule: tuple[str, str | None] | None = None,
+) -> Fallout:
+    """Of another mode, or of a rule: a pattern and its verdict, None for a rule that goes."""
+    before = client_trust.trust_policy(tx, tenant_id)
+    after = TrustPolicy(mode or before.mode, before.allow, before.deny)
+    if rule is not None:
+        pattern, verdict = rule
+        own = {"allow": before.allow - {pattern}, "deny": before.deny - {pattern}}
+        if verdict in own:
+            own[verdict] |= {pattern}
+        after = TrustPolicy(after.mode, **own)
+    known = tx.scalars(
+        select(Client.id).where(Client.tenant_id == tenant_id, Client.kind == "cimd")
+    )
+    fallen = [
+        it
+        for it in known
+        if before.judge(it) is Verdict.ADMITTED and after.judge(it) is not Verdict.ADMITTED
+    ]
+    return Fallout(fallen, grants.extent(tx, tenant_id, now, client_ids=fallen))
+
+
 def _changes(was: Mapping[str, Any] | None, now: Mapping[str, Any]) -> list[Change]:
     if was is None:
         return []
@@ -210,6 +246,7 @@ def requests_page(
     tenant_id: str,
     *,
     status: str = "open",
+    q: str = "",
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[tuple[RequestLine, str | None]]:
@@ -226,6 +263,10 @@ def requests_page(
     )
     if status:
         query = query.where(ClientRequest.status == status)
+    if q:
+        query = query.where(
+            func.lower(ClientRequest.client_id).contains(q.lower(), autoescape=True)
+        )
     lines = [client_trust.request_line(row) for row in tx.scalars(query)]
     names = users.logins(tx, tenant_id, {it.user_id for it in lines})
     told = [(it, names.get(it.user_id)) for it in lines]

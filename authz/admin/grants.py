@@ -3,6 +3,7 @@
 Those of a client that acts for itself have no record: they are its tokens, and end with the client.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.audit.events import FamilyRevoked
+from authz.db.lists import among
 from authz.db.models import Client, IssuedToken, Resource, TokenFamily, User
 from authz.errors import NotFound
 from authz.policy.administration import Permission
@@ -62,14 +64,17 @@ def extent(
     now: datetime,
     *,
     client_id: str | None = None,
+    client_ids: Iterable[str] | None = None,
     user_id: str | None = None,
 ) -> Extent:
-    """Live grants of a client or a person, and of how many people."""
+    """Live grants of a client, of several or of a person, and of how many people."""
     query = select(func.count(), func.count(TokenFamily.user_id.distinct())).where(
         *is_live(tenant_id, now)
     )
     if client_id is not None:
         query = query.where(TokenFamily.client_id == client_id)
+    if client_ids is not None:
+        query = query.where(among(tx, TokenFamily.client_id, client_ids))
     if user_id is not None:
         query = query.where(TokenFamily.user_id == user_id)
     return Extent(*tx.execute(query).one())

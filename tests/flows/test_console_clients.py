@@ -1,11 +1,12 @@
 """Clients in the console: approve, block, bound, and look at what changed (issue 6; features item 6)."""
 
+import re
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 
-from authz.admin import client_trust, clients
+from authz.admin import client_trust, clients, initial_tokens
 from authz.clients.resolution import FLOOR
 from tests.support.console import EVIL, administrator, at
 
@@ -30,8 +31,6 @@ def test_a_list_of_clients_is_searched_filtered_and_exported(harness):
 
 def _names(page):
     assert page.status == 200
-    import re
-
     return re.findall(r'<th scope="row"><a [^>]*><bdi>([^<]*)', page.text)
 
 
@@ -233,3 +232,101 @@ def test_clients_are_changed_by_whoever_may(harness, act):
     assert "Block" not in at(browser, one(harness.client_id)).text
     assert at(browser, one(harness.client_id, act), sure="yes").status == 403
     assert harness.ask(clients.show, harness.client_id).status == "active"
+
+
+def requested(harness):
+    """A person asked for a client that no rule lets in."""
+    harness.set_trust("allow_list")
+    url = harness.serve_document()
+    browser = harness.browser()
+    page = browser.start(client_id=url)
+    page = browser.sign_in(page) if page.is_login else page
+    asked = browser.post(
+        f"{harness.issuer}/clients/request", {"request_id": page.field("request_id")}
+    )
+    assert asked.status == 200
+    return url
+
+
+def test_a_request_is_decided(harness):
+    """S6: the person asks, an administrator decides, the person goes on."""
+    url = requested(harness)
+    browser = administrator(harness)
+    page = at(browser, "client-requests")
+    assert url in page.text
+    assert "dev@example.com" in page.text
+    assert "1 client waits for a decision" in at(browser, "clients").text
+    assert at(browser, "client-requests/refuse", client_id=url).status == 303
+    assert url not in at(browser, "client-requests").text
+    assert url in at(browser, "client-requests?status=refused").text
+    assert at(browser, "client-requests/approve", client_id=url).status == 303
+    assert harness.browser().authorize(client_id=url).code
+    assert at(browser, "client-requests/approve", client_id=url).status == 409
+    assert at(browser, "client-requests/approve", client_id="https://no.example/x").status == 404
+    assert f"{url},dev@example.com," in at(browser, "client-requests?format=csv&status=all").text
+
+
+def test_rules_are_set_and_removed_and_say_whom_they_keep_out(harness):
+    url = harness.serve_document()
+    harness.tokens(client_id=url)
+    browser = administrator(harness)
+    rule = {"pattern": harness.host, "verdict": "deny"}
+    asked = at(browser, "client-trust/set", **rule)
+    assert "Keeps out 1 client" in asked.text
+    assert "1 grant of 1 person" in asked.text
+    assert harness.ask(client_trust.rules) == []
+    assert at(browser, "client-trust/set", **rule, sure="yes").status == 303
+    assert harness.host in at(browser, "client-trust?verdict=deny").text
+    assert at(browser, "client-trust/remove", pattern=harness.host).status == 303
+    assert harness.ask(client_trust.rules) == []
+    wrong = at(browser, "client-trust/set", pattern="*.example", verdict="allow")
+    assert wrong.status == 400
+    assert 'value="*.example"' in wrong.text
+
+
+def test_a_narrower_mode_is_asked_about(harness):
+    url = harness.serve_document()
+    harness.tokens(client_id=url)
+    browser = administrator(harness)
+    asked = at(browser, "client-trust/mode", mode="allow_list")
+    assert "Keeps out 1 client" in asked.text
+    assert at(browser, "client-trust/mode", mode="allow_list", sure="yes").status == 303
+    assert "only those a rule allows" in at(browser, "client-trust").text
+    assert at(browser, "client-trust/mode", mode="open").status == 303
+    assert at(browser, "client-trust/mode", mode="strange").status == 400
+
+
+def test_tokens_for_registration_are_made_and_revoked(harness):
+    browser = administrator(harness)
+    assert at(browser, "client-registration/mode", mode="token").status == 303
+    assert harness.tenant().registration == "token"
+    made = at(browser, "client-registration/add", name=EVIL, uses="2", days="7")
+    assert made.status == 200
+    assert "<code>iat_" in made.text
+    line = harness.ask(initial_tokens.list_)[0]
+    assert line.remaining == 2
+    assert "<script>alert" not in at(browser, "client-registration").text
+    assert "Revoke" in at(browser, "client-registration").text
+    asked = at(browser, "client-registration/revoke", id=line.id)
+    assert "Nothing registers with this token" in asked.text
+    assert at(browser, "client-registration/revoke", id=line.id, sure="yes").status == 303
+    assert at(browser, "client-registration/revoke", id=line.id, sure="yes").status == 409
+    wrong = at(browser, "client-registration/add", name="x", uses="many", days="7")
+    assert wrong.status == 400
+    assert 'aria-invalid="true"' in wrong.text
+
+
+def test_another_tenants_rules_requests_and_tokens_are_not_there(harness, other_harness):
+    other_harness.change(client_trust.set_rule, pattern="theirs.example", verdict="allow")
+    token = other_harness.change(initial_tokens.add, name="theirs", uses=1, lifetime=None)
+    url = requested(other_harness)
+    browser = administrator(harness)
+    for address in ("client-trust", "client-requests?status=all", "client-registration"):
+        page = at(browser, address)
+        assert page.status == 200
+        assert "theirs" not in page.text
+        assert url not in page.text
+    assert at(browser, "client-trust/remove", pattern="theirs.example").status == 404
+    assert at(browser, "client-requests/approve", client_id=url).status == 404
+    revoked = at(browser, "client-registration/revoke", id=token.line.id, sure="yes")
+    assert revoked.status == 404

@@ -3,7 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from authz.web.console import client, clients, overview, servers
+from authz.web.console import (
+    client,
+    client_registration,
+    client_requests,
+    client_rules,
+    clients,
+    overview,
+    servers,
+)
 from authz.web.console.visit import Page, Visit
 
 PAGES: Sequence[Page] = (
@@ -12,6 +20,9 @@ PAGES: Sequence[Page] = (
     servers.ONE,
     clients.PAGE,
     client.PAGE,
+    client_requests.PAGE,
+    client_rules.PAGE,
+    client_registration.PAGE,
 )
 
 SECTIONS = ("", "Policy", "People", "Clients", "Access", "Trust", "System")
