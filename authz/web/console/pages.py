@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from authz.web.console import (
+    audit,
     client,
     client_registration,
     client_requests,
@@ -23,6 +24,9 @@ PAGES: Sequence[Page] = (
     client_requests.PAGE,
     client_rules.PAGE,
     client_registration.PAGE,
+    audit.PAGE,
+    audit.EVENT,
+    audit.STORY,
 )
 
 SECTIONS = ("", "Policy", "People", "Clients", "Access", "Trust", "System")
