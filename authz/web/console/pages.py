@@ -10,8 +10,10 @@ from authz.web.console import (
     client_requests,
     client_rules,
     clients,
+    explain,
     overview,
     servers,
+    simulator,
 )
 from authz.web.console.visit import Page, Visit
 
@@ -19,6 +21,8 @@ PAGES: Sequence[Page] = (
     overview.PAGE,
     servers.PAGE,
     servers.ONE,
+    simulator.PAGE,
+    explain.PAGE,
     clients.PAGE,
     client.PAGE,
     client_requests.PAGE,
