@@ -7,6 +7,7 @@
       Invalid                       a value was refused
       Forbidden                     whoever asks may not do this
         StaleSignIn                 they may, after signing in again
+        NeedsApproval               they may ask for it, and somebody else approves it
 
     OAuthError                      for clients: an RFC error code; the class is the code
       InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
@@ -56,6 +57,10 @@ class Forbidden(AuthzError):
 
 class StaleSignIn(Forbidden):
     """They may, but signed in too long ago for it."""
+
+
+class NeedsApproval(Forbidden):
+    """They may ask for it; this tenant has somebody else approve it."""
 
 
 class OAuthError(Exception):

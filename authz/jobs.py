@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authz import entropy, secretstores
-from authz.admin import agents, audit, connections, keys, outcomes, registration
+from authz.admin import agents, audit, changes, connections, keys, outcomes, registration
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
@@ -215,8 +215,18 @@ def renew_connections(services: Services, now: datetime) -> None:
                 )
 
 
+def apply_changes(services: Services, now: datetime) -> None:
+    """Make the changes of policy whose moment has come."""
+    for tenant_id, _ in _tenants(services):
+        with services.database.write() as tx:
+            done = changes.apply_due(tx, Operator.local("job", now, services.envelope), tenant_id)
+        for change in done:
+            log.info("change.due", tenant=tenant_id, change=change.id, status=change.status)
+
+
 JOBS: dict[str, Job] = {
     "agents": Job(timedelta(hours=1), watch_agents),
+    "apply-changes": Job(timedelta(seconds=15), apply_changes),
     "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
     "connections": Job(timedelta(days=1), renew_connections),
     "poll-signals": Job(timedelta(seconds=15), poll_signals),

@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 DEFAULT_SLUG = "default"
 REGISTRATION_MODES = ("off", "token", "open")
 """Who may register a client (RFC 7591): nobody, holders of an initial access token, or anybody."""
+OFF, TWO_PERSON = "off", "two_person"
+CHANGE_CONTROL_MODES = (OFF, TWO_PERSON)
+"""Whether a change of policy takes a second person (features.md S17)."""
 SLUG_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -28,6 +31,8 @@ class Tenant:
     client_trust: str
     registration: str
     """One of `REGISTRATION_MODES`."""
+    change_control: str = OFF
+    """One of `CHANGE_CONTROL_MODES`."""
 
     @property
     def path(self) -> str:

@@ -34,7 +34,7 @@ from authz.policy import requirements, roles_file
 from authz.policy.requirements import Requirement
 from authz.policy.roles_file import RolesFile
 
-_GIVEN = frozenset({"tx", "operator", "tenant_id"})
+GIVEN = frozenset({"tx", "operator", "tenant_id"})
 _MAX_SECONDS = 100 * 366 * 24 * 3600
 _SHOWN = 80
 
@@ -67,7 +67,7 @@ class Signature:
         parameters = inspect.signature(function).parameters
         for name, parameter in parameters.items():
             kind = hints[name]
-            if name in _GIVEN:
+            if name in GIVEN:
                 continue
             if _is_record(kind) and name not in supplied:
                 made[name] = kind
@@ -76,6 +76,17 @@ class Signature:
                 default = parameter.default
                 members[name] = (kind, ... if default is inspect.Parameter.empty else default)
         return cls("tenant_id" in parameters, members, made)
+
+    def arguments_of(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """JSON arguments, from what the operation was called with by name; the way back of `call_values`."""
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            if name in self.made:
+                parts = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+                found |= {_alias(f): _written(part) for f, part in parts.items()}
+            else:
+                found[_alias(name)] = _written(value)
+        return found
 
     def call_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Keyword arguments, from members."""
@@ -137,6 +148,27 @@ class Reader:
         shown = repr(first["input"])
         shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
         return f"`{place}` is {shown}: {said}"
+
+
+def _written(value: Any) -> Any:
+    """As the reader reads it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    if isinstance(value, Requirement):
+        return requirements.as_json(value)
+    if isinstance(value, RolesFile):
+        return roles_file.dump(value)
+    if dataclasses.is_dataclass(value):
+        return {_alias(f.name): _written(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _written(it) for name, it in value.items()}
+    if isinstance(value, frozenset | set):
+        return sorted(map(_written, value))
+    if isinstance(value, list | tuple):
+        return [_written(it) for it in value]
+    return value
 
 
 def _is_record(kind: Any) -> bool:

@@ -19,6 +19,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.subjects import load_subject
 from authz.policy import Decision, decide
 from authz.policy.administration import ADMIN_ID, Permission
+from authz.tenants import TWO_PERSON
 
 CONSOLE = "console"
 """What stands for the client in decisions about the console."""
@@ -61,6 +62,7 @@ def enter_console(
         user_id=signed_in.user_id,
         login=signed_in.login,
         home=configuration.tenant.slug,
+        needs_second=configuration.tenant.change_control == TWO_PERSON,
         owned=_owned(tx, configuration.tenant.id, signed_in.login),
         authenticated_at=signed_in.auth_time,
     )
@@ -94,6 +96,7 @@ def enter_api(
         user_id=subject if is_person else None,
         login=login,
         home=configuration.tenant.slug,
+        needs_second=configuration.tenant.change_control == TWO_PERSON,
         owned=frozenset() if login is None else _owned(tx, configuration.tenant.id, login),
         # A person of whose sign-in nobody told the time did not sign in lately.
         authenticated_at=datetime.fromtimestamp(auth_time or 0, UTC) if is_person else None,

@@ -9,7 +9,8 @@ arguments, and performed later.
 `supply` is for operations that have one; the others are performed at once. Those of policy never have one.
 """
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -46,7 +47,7 @@ from authz.admin import (
     users,
     workload_trust,
 )
-from authz.admin.arguments import Reader, Signature
+from authz.admin.arguments import GIVEN, Reader, Signature
 from authz.admin.operator import Operator
 from authz.admin.supplies import Supply, Surroundings, Values
 from authz.errors import NotFound
@@ -128,6 +129,16 @@ def perform(
         read = {n: value for n, value in read.items() if n not in taken} | dict(supplied)
     where = {"tenant_id": tenant_id} if operation.signature.takes_tenant else {}
     return operation.function(tx, operator, **where, **operation.signature.call_values(read))
+
+
+def name_and_arguments(
+    function: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """What a call of an operation is as something to keep; `args` come after `tx`, `operator` and `tenant_id`."""
+    name, operation = next((n, it) for n, it in OPERATIONS.items() if it.function is function)
+    bound = inspect.signature(function).bind(None, None, None, *args, **named)
+    given = {n: value for n, value in bound.arguments.items() if n not in GIVEN}
+    return name, operation.signature.arguments_of(given)
 
 
 def load(name: str) -> Operation:
@@ -247,5 +258,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "tenants.rename": Operation(tenants.rename, _P.SETTINGS_WRITE),
     "tenants.set_client_trust": Operation(tenants.set_client_trust, _P.SETTINGS_WRITE),
     "tenants.set_registration": Operation(tenants.set_registration, _P.SETTINGS_WRITE),
+    "tenants.set_change_control": Operation(tenants.set_change_control, _P.ADMINS_WRITE),
 }
 """By name, area first."""

@@ -17,7 +17,7 @@ from authz.audit.events import Changed, Event
 from authz.db.models import Tenant
 from authz.db.versions import bump
 from authz.envelope import Envelope
-from authz.errors import Forbidden, NotFound, StaleSignIn
+from authz.errors import Forbidden, NeedsApproval, NotFound, StaleSignIn
 from authz.oauth.configuration import derived_key
 from authz.policy.administration import ADMIN_ROLES, FRESH, Permission
 
@@ -41,6 +41,8 @@ class Operator:
     """The tenant they administer, by its slug; None for the machine's own."""
     owned: frozenset[str] = frozenset()
     """The MCP servers they own, by id."""
+    needs_second: bool = False
+    """Whether changes of policy have to be approved by somebody else (`admin.changes`)."""
     authenticated_at: datetime | None = None
     """When the person last proved who they are; None for programs, which prove it at every call."""
 
@@ -64,6 +66,11 @@ class Operator:
             minutes = int(FRESH_FOR.total_seconds() // 60)
             raise StaleSignIn(
                 f"this takes a sign-in of the last {minutes} minutes; sign in again",
+                permission=permission,
+            )
+        if self.needs_second and permission is Permission.POLICY_WRITE:
+            raise NeedsApproval(
+                "changes of policy are approved by a second person here; ask for this one, with a reason",
                 permission=permission,
             )
 

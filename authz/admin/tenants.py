@@ -16,7 +16,7 @@ from authz.errors import Conflict, Invalid
 from authz.keys import NewKey
 from authz.policy.administration import Permission
 from authz.revocations.entries import TENANT, switch_off
-from authz.tenants import DEFAULT_SLUG, REGISTRATION_MODES, is_slug, issuer_of
+from authz.tenants import CHANGE_CONTROL_MODES, DEFAULT_SLUG, REGISTRATION_MODES, is_slug, issuer_of
 
 MAX_NAME_CHARS = 100
 
@@ -32,6 +32,7 @@ class TenantLine:
     status: str
     client_trust: str
     registration: str
+    change_control: str
 
 
 def create(
@@ -97,6 +98,7 @@ def list_(tx: Session, base: str) -> list[TenantLine]:
             status=row.status,
             client_trust=row.client_trust,
             registration=row.registration,
+            change_control=row.change_control,
         )
         for row in tx.scalars(select(Tenant).order_by(Tenant.slug))
     ]
@@ -154,6 +156,21 @@ def set_registration(tx: Session, operator: Operator, *, slug: str, mode: str) -
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
         raise Invalid(f"the name of a tenant has 1 to {MAX_NAME_CHARS} printable characters")
+
+
+def set_change_control(tx: Session, operator: Operator, *, slug: str, mode: str) -> None:
+    """Whether changes of policy take a second person from now on.
+
+    An owner decides this alone, also to switch it off: without one nobody could, and the trail tells of it.
+    """
+    operator.must(Permission.ADMINS_WRITE)
+    if mode not in CHANGE_CONTROL_MODES:
+        raise Invalid(f"change control {mode!r} is not one of {', '.join(CHANGE_CONTROL_MODES)}")
+    if operator.home not in (None, slug):
+        operator.must(Permission.TENANTS_WRITE)
+    row = load_tenant(tx, slug)
+    row.change_control = mode
+    operator.changed(tx, row.id, "tenant.change_control", slug, {"mode": mode})
 
 
 def _settings_of(operator: Operator, slug: str) -> Permission:

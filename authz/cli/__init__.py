@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "db": ("authz.cli.db:app", "Upgrade or check the database."),
     "tenants": (
         "authz.cli.tenants:app",
-        "Issuers: list, add, rename, disable, enable, trust, registration.",
+        "Issuers: list, add, rename, disable, enable, trust, registration, change-control.",
     ),
     "users": (
         "authz.cli.users:app",
@@ -62,6 +62,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "admins": ("authz.cli.admins:app", "Who administers: list, roles, grant, revoke."),
     "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),
+    "changes": (
+        "authz.cli.changes:app",
+        "Changes of policy that wait for somebody: list, show, propose, approve, refuse.",
+    ),
     "keys": ("authz.cli.keys:app", "Signing keys: list, rotate."),
     "signals": (
         "authz.cli.signals:app",

@@ -9,7 +9,7 @@ from authz.cli.output import table
 from authz.cli.run import Result, Run, command, group
 from authz.tenants import issuer_of
 
-app = group("Issuers: list, add, rename, disable, enable, trust, registration.")
+app = group("Issuers: list, add, rename, disable, enable, trust, registration, change-control.")
 _Slug = Annotated[str, typer.Argument(help="The tenant's slug.", metavar="SLUG")]
 _TRUST = (
     "What a client's metadata document needs to be used: allow_list (an allow rule), "
@@ -109,6 +109,20 @@ def registration(
     if mode == "token":
         text += f"\nNext: authz clients tokens add NAME --tenant {slug}"
     return Result({"slug": slug, "registration": mode}, text)
+
+
+@command(app, "change-control", tenant=False)
+def change_control(
+    run: Run,
+    slug: _Slug,
+    mode: Annotated[
+        str, typer.Argument(help="two_person; off (whoever may does it alone).", metavar="MODE")
+    ],
+) -> Result:
+    """Set whether changes of policy by administrators take a second person."""
+    with run.services.database.write() as tx:
+        tenants.set_change_control(tx, run.operator, slug=slug, mode=mode)
+    return Result({"slug": slug, "change_control": mode}, f"Change control at {slug!r} is {mode}.")
 
 
 def _status(run: Run, slug: str, status: str, sentence: str) -> Result:

@@ -39,6 +39,7 @@ QUERIES: Mapping[str, Query] = {
             TenantRow.config_version,
             TenantRow.client_trust,
             TenantRow.registration,
+            TenantRow.change_control,
             TenantRow.token_secret,
         ).where(AnyOf(TenantRow.id, _TENANTS))
     ),

@@ -40,7 +40,9 @@ def build_all(
             None if requires is None else requirements.parse(requires),
         )
     built = {}
-    for id_, slug, name, status, version, client_trust, registration, sealed in rows["tenant"]:
+    for id_, slug, name, status, version, client_trust, registration, changes, sealed in rows[
+        "tenant"
+    ]:
         secret = envelope.open(bytes(sealed), "token_secret", id_)
         rules = [(pattern, verdict) for _, pattern, verdict in _of(rows["trust"], id_)]
         own, elsewhere = _resources(_of(rows["resources"], id_), scopes)
@@ -54,6 +56,7 @@ def build_all(
                 version=version,
                 client_trust=client_trust,
                 registration=registration,
+                change_control=changes,
             ),
             policy=build(
                 version,

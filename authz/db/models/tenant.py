@@ -27,6 +27,8 @@ class Tenant(Base):
     """What a Client ID Metadata Document needs to be used: `open`, `allow_list` or `deny_list`."""
     registration: Mapped[str] = mapped_column(String(16))
     """Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open`."""
+    change_control: Mapped[str] = mapped_column(String(16), server_default="off", default="off")
+    """`two_person`: changes of policy take a second person; `off`."""
     token_secret: Mapped[bytes] = mapped_column(LargeBinary)
     """Encrypted. Keys the MAC of this tenant's refresh tokens."""
     created_at: Mapped[Moment]

@@ -1,5 +1,6 @@
 """From a request to a page: session, permission, form, and errors that say what to do."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +33,9 @@ from authz.web.console.visit import (
     Answer,
     Clashed,
     Done,
-    Download,
     FieldError,
     Page,
+    Proposed,
     Screen,
     Sheet,
     Sure,
@@ -175,6 +176,13 @@ class _Call:
         try:
             visit.operator.must_see(self.page.permission)
             return self._rendered(visit, self.handler(visit))
+        except Proposed as proposed:
+            context = {
+                "operation": proposed.operation,
+                "arguments": proposed.arguments,
+                "as_json": json.dumps(proposed.arguments),
+            }
+            return self._page(visit, "propose.html", "Ask for this change", context)
         except StaleSignIn:
             return self._sign_in(configuration, max_age=int(FRESH_FOR.total_seconds()))
         except AuthzError as error:
@@ -184,9 +192,6 @@ class _Call:
         if isinstance(answer, Done):
             return see_other(f"{answer.url}{'&' if '?' in answer.url else '?'}done={answer.said}")
         if isinstance(answer, Sheet):
-            csv = Download(f"{answer.name}.csv", "text/csv; charset=utf-8", answer.as_csv())
-            return _download(csv)
-        if isinstance(answer, Download):
             return _download(answer)
         if isinstance(answer, Sure):
             fields = [(k, v) for k, values in visit.form.items() for v in values if k != "sure"]
@@ -302,9 +307,9 @@ def _foreign(edge: Edge) -> Response:
     )
 
 
-def _download(file: Download) -> Response:
+def _download(sheet: Sheet) -> Response:
     headers = {
         **CONSOLE_HEADERS,
-        "Content-Disposition": f'attachment; filename="{file.name}"',
+        "Content-Disposition": f'attachment; filename="{sheet.name}.csv"',
     }
-    return Response(file.text, media_type=file.media_type, headers=headers)
+    return Response(sheet.as_csv(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -15,7 +15,7 @@ from authz.admin import operations
 from authz.admin.operator import Operator
 from authz.admin.paging import MAX_LIMIT, Slice
 from authz.admin.supplies import Surroundings
-from authz.errors import AuthzError, Conflict, Invalid
+from authz.errors import AuthzError, Conflict, Invalid, NeedsApproval
 from authz.oauth.configuration import TenantConfiguration
 from authz.policy import Decision
 from authz.policy.administration import Permission
@@ -99,10 +99,19 @@ class Visit:
         with self.edge.services.database.read() as tx:
             return work(tx)
 
-    def change(self, operation: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    def change(self, operation: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
         """Perform an operation of the form (tx, operator, tenant_id, …)."""
-        with self.edge.services.database.write() as tx:
-            return operation(tx, self.operator, self.tenant_id, *args, **named)
+        try:
+            with self.edge.services.database.write() as tx:
+                return operation(tx, self.operator, self.tenant_id, *args, **named)
+        except NeedsApproval:
+            raise self._proposed(operation, args, named) from None
+
+    @staticmethod
+    def _proposed(
+        operation: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]
+    ) -> "Proposed":
+        return Proposed(*operations.name_and_arguments(operation, args, named))
 
     def perform(self, name: str, /, **arguments: Any) -> Any:
         """Perform an operation by its name, with what it needs besides JSON arguments: fetched, hashed, generated."""
@@ -115,7 +124,10 @@ class Visit:
             connectors=self.edge.connectors,
             now=self.now,
         )
-        supplied = operations.supply(self.operator, name, arguments, around)
+        try:
+            supplied = operations.supply(self.operator, name, arguments, around)
+        except NeedsApproval:
+            raise Proposed(name, arguments) from None
         with services.database.write() as tx:
             return operations.perform(tx, self.operator, self.tenant_id, name, arguments, supplied)
 
@@ -137,7 +149,10 @@ class Visit:
             ]
             if clashes:
                 raise Clashed(clashes)
-            return operation(tx, self.operator, self.tenant_id, *args, **named)
+            try:
+                return operation(tx, self.operator, self.tenant_id, *args, **named)
+            except NeedsApproval:
+                raise self._proposed(operation, args, named) from None
 
     def gather(self, load: Callable[[Session, str | None, int], Slice[Any]]) -> list[Any]:
         """All of a paged list, for a download: up to `MOST_EXPORTED` rows."""
@@ -170,6 +185,15 @@ class Clashed(Conflict):
     def __init__(self, clashes: Sequence[Clash]) -> None:
         super().__init__("somebody else changed this while you were typing")
         self.clashes = clashes
+
+
+class Proposed(Exception):
+    """A change that somebody else has to approve: it is asked for instead."""
+
+    def __init__(self, operation: str, arguments: Mapping[str, Any]) -> None:
+        super().__init__(operation)
+        self.operation = operation
+        self.arguments = arguments
 
 
 class FieldError(Invalid):
@@ -225,16 +249,7 @@ class Sheet:
         return text.getvalue()
 
 
-@dataclass(frozen=True)
-class Download:
-    """A file that is not a table."""
-
-    name: str
-    media_type: str
-    text: str
-
-
-Answer = Screen | Done | Sure | Sheet | Download | Response
+Answer = Screen | Done | Sure | Sheet | Response
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,297 @@
+"""Change control: where a tenant demands two people, one asks for a change of policy and another approves it.
+
+Owns requests for changes: proposed, approved, refused, withdrawn, and applied at their moment. What a change does is
+its operation's, called with the stored arguments by `operations.perform`.
+
+Decisions:
+- The demand is enforced by `Operator.must`, so no page, API or script of somebody who administers goes round it. Who
+  has the machine's shell has the database, and needs nobody.
+- A change is tried before it is asked for, and rolled back: what could not be applied is refused to its author, now.
+- It is applied with the permission its operation takes and no other, whatever its author may by then. Who approves is
+  never who asked, whichever roles they hold (V3).
+- Anybody who may approve can stop what is scheduled until its moment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz import entropy
+from authz.admin import operations
+from authz.admin.operator import Operator
+from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
+from authz.db.models import ChangeRequest, Tenant, User
+from authz.errors import AuthzError, Conflict, Forbidden, Invalid, NotFound
+from authz.policy.administration import Permission
+
+OPEN, SCHEDULED, APPLIED = "open", "scheduled", "applied"
+REFUSED, WITHDRAWN, FAILED = "refused", "withdrawn", "failed"
+STATUSES = (OPEN, SCHEDULED, APPLIED, REFUSED, WITHDRAWN, FAILED)
+MAX_REASON_CHARS = 1000
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True)
+class ChangeLine:
+    """One request."""
+
+    id: str
+    operation: str
+    arguments: Mapping[str, Any]
+    reason: str
+    status: str
+    author: str
+    author_login: str | None
+    version: int
+    activate_at: datetime | None
+    created_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    note: str
+    applied_at: datetime | None
+
+
+def propose(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    *,
+    operation: str,
+    arguments: Mapping[str, Any],
+    reason: str,
+    activate_at: datetime | None = None,
+) -> ChangeLine:
+    """Ask for a change of policy. Raises what the change itself would raise.
+
+    Where the tenant demands nobody's approval, it is applied at once, or at its moment.
+    """
+    known = operations.load(operation)
+    if not known.is_policy:
+        raise Invalid(f"{operation} is no change of policy; it is done at once, by who may")
+    said = _reason(reason)
+    if activate_at is not None and activate_at <= operator.now:
+        raise Invalid(f"{activate_at.isoformat()} is in the past; leave it out for now")
+    trial = tx.begin_nested()
+    try:
+        operations.perform(
+            tx, replace(operator, needs_second=False), tenant_id, operation, arguments
+        )
+    finally:
+        trial.rollback()
+    row = ChangeRequest(
+        id=entropy.new_id("chg"),
+        tenant_id=tenant_id,
+        operation=operation,
+        arguments=dict(arguments),
+        reason=said,
+        status=OPEN if operator.needs_second else SCHEDULED,
+        author=operator.name,
+        author_id=operator.user_id,
+        version=tx.scalars(select(Tenant.config_version).where(Tenant.id == tenant_id)).one(),
+        activate_at=activate_at,
+        created_at=operator.now,
+        note="",
+    )
+    tx.add(row)
+    tx.flush()
+    values = {"operation": operation, "reason": said}
+    operator.changed(tx, tenant_id, "change.propose", row.id, values)
+    if row.status == SCHEDULED and activate_at is None:
+        _apply(tx, operator, row)
+    return _line(tx, row)
+
+
+def approve(
+    tx: Session, operator: Operator, tenant_id: str, change_id: str, *, note: str = ""
+) -> ChangeLine:
+    """Let it happen: now, or at its moment. Raises Forbidden for whoever asked for it."""
+    operator.must(Permission.POLICY_APPROVE)
+    row = _locked(tx, tenant_id, change_id)
+    if row.status != OPEN:
+        raise Conflict(f"the change {change_id} is {row.status} already")
+    if _is_own(row, operator):
+        raise Forbidden(
+            "whoever asked for a change cannot approve it; somebody else has to",
+            permission=Permission.POLICY_APPROVE,
+        )
+    row.decided_by, row.decided_at, row.note = operator.name, operator.now, _note(note)
+    row.status = SCHEDULED
+    tx.flush()
+    values = {"operation": row.operation, "author": row.author}
+    operator.changed(tx, tenant_id, "change.approve", row.id, values)
+    if row.activate_at is None or row.activate_at <= operator.now:
+        _apply(tx, operator, row)
+    return _line(tx, row)
+
+
+def refuse(
+    tx: Session, operator: Operator, tenant_id: str, change_id: str, *, note: str = ""
+) -> ChangeLine:
+    """Stop it, also one that is approved and waits for its moment."""
+    operator.must(Permission.POLICY_APPROVE)
+    return _end(tx, operator, tenant_id, change_id, REFUSED, note)
+
+
+def withdraw(
+    tx: Session, operator: Operator, tenant_id: str, change_id: str, *, note: str = ""
+) -> ChangeLine:
+    """Take back what one asked for oneself."""
+    operator.must_see(Permission.READ)
+    if not _is_own(_find(tx, tenant_id, change_id), operator):
+        raise Forbidden(
+            "only whoever asked for a change withdraws it; an approver refuses it",
+            permission=Permission.POLICY_APPROVE,
+        )
+    return _end(tx, operator, tenant_id, change_id, WITHDRAWN, note)
+
+
+def apply_due(tx: Session, operator: Operator, tenant_id: str) -> list[ChangeLine]:
+    """Apply what is approved and whose moment has come. One that fails by now says why, and stops no other."""
+    ids = tx.scalars(
+        select(ChangeRequest.id)
+        .where(
+            ChangeRequest.tenant_id == tenant_id,
+            ChangeRequest.status == SCHEDULED,
+            ChangeRequest.activate_at <= operator.now,
+        )
+        .order_by(ChangeRequest.activate_at, ChangeRequest.id)
+        .limit(_AT_ONCE)
+    ).all()
+    done = []
+    for change_id in ids:
+        row = _locked(tx, tenant_id, change_id)
+        if row.status != SCHEDULED:
+            continue
+        attempt = tx.begin_nested()
+        try:
+            _apply(tx, operator, row)
+        except AuthzError as error:
+            attempt.rollback()
+            row.status, row.note, row.applied_at = FAILED, str(error), operator.now
+            tx.flush()
+            operator.changed(tx, tenant_id, "change.fail", change_id, {"operation": row.operation})
+        else:
+            attempt.commit()
+        done.append(_line(tx, row))
+    return done
+
+
+def page(
+    tx: Session,
+    tenant_id: str,
+    *,
+    statuses: Sequence[str] = STATUSES,
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Slice[ChangeLine]:
+    """The youngest first."""
+    check_limit(limit)
+    rows = tx.scalars(
+        select(ChangeRequest)
+        .where(
+            ChangeRequest.tenant_id == tenant_id,
+            ChangeRequest.status.in_(statuses),
+            *behind(after, ChangeRequest.created_at, ChangeRequest.id, descending=True),
+        )
+        .order_by(ChangeRequest.created_at.desc(), ChangeRequest.id.desc())
+        .limit(limit + 1)
+    ).all()
+    lines = [_line(tx, row) for row in rows]
+    return sliced(lines, limit, [cursor_of(it.created_at, it.id) for it in lines])
+
+
+def show(tx: Session, tenant_id: str, change_id: str) -> ChangeLine:
+    """Raises NotFound."""
+    return _line(tx, _find(tx, tenant_id, change_id))
+
+
+def _apply(tx: Session, operator: Operator, row: ChangeRequest) -> None:
+    permission = operations.load(row.operation).permission
+    author = Operator(
+        name=row.author,
+        now=operator.now,
+        envelope=operator.envelope,
+        permissions=frozenset({permission}),
+        user_id=row.author_id,
+    )
+    operations.perform(tx, author, row.tenant_id, row.operation, row.arguments)
+    row.status, row.applied_at = APPLIED, operator.now
+    tx.flush()
+    values = {"operation": row.operation, "author": row.author, "approver": row.decided_by}
+    operator.changed(tx, row.tenant_id, "change.apply", row.id, values)
+
+
+def _end(
+    tx: Session, operator: Operator, tenant_id: str, change_id: str, status: str, note: str
+) -> ChangeLine:
+    row = _locked(tx, tenant_id, change_id)
+    if row.status not in (OPEN, SCHEDULED):
+        raise Conflict(f"the change {change_id} is {row.status} already")
+    row.status, row.note = status, _note(note)
+    row.decided_by, row.decided_at = operator.name, operator.now
+    tx.flush()
+    values = {"operation": row.operation, "author": row.author}
+    operator.changed(tx, tenant_id, f"change.{status}", row.id, values)
+    return _line(tx, row)
+
+
+def _is_own(row: ChangeRequest, operator: Operator) -> bool:
+    """By person as well as by name: somebody at the console and through the API is one person."""
+    is_same_person = operator.user_id is not None and row.author_id == operator.user_id
+    return is_same_person or row.author == operator.name
+
+
+def _find(tx: Session, tenant_id: str, change_id: str) -> ChangeRequest:
+    row = tx.get(ChangeRequest, change_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(f"there is no change {change_id!r}; `authz changes list` shows them")
+    return row
+
+
+def _locked(tx: Session, tenant_id: str, change_id: str) -> ChangeRequest:
+    """Two who decide at once wait for each other, and the second finds it decided."""
+    row = _find(tx, tenant_id, change_id)
+    tx.refresh(row, with_for_update=True)
+    return row
+
+
+def _reason(text: str) -> str:
+    said = text.strip()
+    if not said:
+        raise Invalid("say why: whoever approves it and whoever reads it later needs the reason")
+    return _note(said)
+
+
+def _note(text: str) -> str:
+    said = text.strip()
+    if len(said) > MAX_REASON_CHARS:
+        raise Invalid(f"the text has {len(said)} characters, more than {MAX_REASON_CHARS}")
+    if "\x00" in said:
+        raise Invalid("the text has a NUL character")
+    return said
+
+
+def _line(tx: Session, row: ChangeRequest) -> ChangeLine:
+    login = None
+    if row.author_id is not None:
+        login = tx.scalar(select(User.login).where(User.id == row.author_id))
+    return ChangeLine(
+        id=row.id,
+        operation=row.operation,
+        arguments=row.arguments,
+        reason=row.reason,
+        status=row.status,
+        author=row.author,
+        author_login=login,
+        version=row.version,
+        activate_at=row.activate_at,
+        created_at=row.created_at,
+        decided_by=row.decided_by,
+        decided_at=row.decided_at,
+        note=row.note,
+        applied_at=row.applied_at,
+    )

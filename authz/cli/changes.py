@@ -1,0 +1,84 @@
+"""`authz changes`: changes of policy that wait for a second person or for their moment."""
+
+from typing import Annotated
+
+import typer
+
+from authz.admin import changes
+from authz.cli import values
+from authz.cli.output import fields, table
+from authz.cli.run import Result, Run, command, group
+from authz.errors import Invalid
+from authz.net import strict_json
+
+app = group("Changes of policy that wait for somebody: list, show, propose, approve, refuse.")
+_Change = Annotated[str, typer.Argument(help="Its id (chg_…).", metavar="CHANGE")]
+_Note = Annotated[str, typer.Option(help="What to say about it.")]
+
+
+@command(app, "list")
+def list_(
+    run: Run,
+    all_: Annotated[bool, typer.Option("--all", help="Also what is over.")] = False,
+) -> Result:
+    """What waits, the youngest first; with --all the last two hundred."""
+    wanted = changes.STATUSES if all_ else (changes.OPEN, changes.SCHEDULED)
+    with run.read() as (tx, tenant_id):
+        lines = changes.page(tx, tenant_id, statuses=wanted, limit=200).rows
+    rows = [
+        (it.id, it.operation, it.author_login or it.author, it.status, it.activate_at, it.reason)
+        for it in lines
+    ]
+    headings = ("ID", "OPERATION", "ASKED BY", "STATUS", "BEGINS", "REASON")
+    return Result(lines, table(headings, rows, empty="Nothing waits."))
+
+
+@command(app, "show")
+def show(run: Run, change: _Change) -> Result:
+    """One change with its arguments."""
+    with run.read() as (tx, tenant_id):
+        line = changes.show(tx, tenant_id, change)
+    return Result(line, fields(vars(line).items()))
+
+
+@command(app, "propose")
+def propose(
+    run: Run,
+    operation: Annotated[str, typer.Argument(help="Such as roles.bind.", metavar="OPERATION")],
+    arguments: Annotated[
+        str, typer.Argument(help="Its arguments, one JSON object.", metavar="JSON")
+    ],
+    reason: Annotated[str, typer.Option(help="Why.", show_default=False)],
+    at: Annotated[
+        str | None,
+        typer.Option(help="Not before, such as 2026-12-31T00:00:00Z.", show_default=False),
+    ] = None,
+) -> Result:
+    """Make a change of policy with a reason, or have it begin at a moment."""
+    try:
+        given = strict_json.read_object(arguments.encode())
+    except strict_json.NotStrict as error:
+        raise Invalid(f"the arguments: {error}") from None
+    moment = None if at is None else values.moment(at)
+    with run.write() as (tx, operator, tenant_id):
+        line = changes.propose(
+            tx, operator, tenant_id,
+            operation=operation, arguments=given, reason=reason, activate_at=moment,
+        )  # fmt: skip
+    return Result(line, f"The change {line.id} is {line.status}.")
+
+
+@command(app, "approve")
+def approve(run: Run, change: _Change, note: _Note = "") -> Result:
+    """Let a change happen: now, or at its moment."""
+    with run.write() as (tx, operator, tenant_id):
+        line = changes.approve(tx, operator, tenant_id, change, note=note)
+    return Result(line, f"The change {line.id} is {line.status}.")
+
+
+@command(app, "refuse")
+def refuse(run: Run, change: _Change, note: _Note = "") -> Result:
+    """Stop a change, also one that is approved and waits for its moment."""
+    with run.write() as (tx, operator, tenant_id):
+        line = changes.refuse(tx, operator, tenant_id, change, note=note)
+    return Result(line, f"The change {line.id} is refused.")

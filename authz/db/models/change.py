@@ -1,0 +1,37 @@
+"""Changes of policy that wait for somebody or for their moment."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authz.db.models.base import Base, Id, Moment, OptionalMoment, TenantId
+
+
+class ChangeRequest(Base):
+    """An operation somebody asked for, as its name and JSON arguments."""
+
+    __tablename__ = "change_requests"
+    __table_args__ = (Index(None, "tenant_id", "status"),)
+
+    id: Mapped[Id]
+    tenant_id: Mapped[TenantId]
+    operation: Mapped[str] = mapped_column(String(64))
+    arguments: Mapped[dict[str, Any]]
+    reason: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16))
+    """`open`; `scheduled`; or at its end `applied`, `refused`, `withdrawn` or `failed`."""
+    author: Mapped[str] = mapped_column(Text)
+    """As the audit trail names who asked."""
+    author_id: Mapped[str | None] = mapped_column(String(64))
+    """The person, if it was one."""
+    version: Mapped[int] = mapped_column(BigInteger)
+    """The tenant's `config_version` when it was asked for."""
+    activate_at: Mapped[OptionalMoment]
+    """Not before; NULL is as soon as it is approved."""
+    created_at: Mapped[Moment]
+    decided_by: Mapped[str | None] = mapped_column(Text)
+    decided_at: Mapped[OptionalMoment]
+    note: Mapped[str] = mapped_column(Text)
+    """What whoever decided said, or why it failed."""
+    applied_at: Mapped[OptionalMoment]

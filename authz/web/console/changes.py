@@ -1,0 +1,110 @@
+"""Changes of policy that wait for a second person or for their moment, and what became of them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from authz.admin import changes
+from authz.admin.changes import OPEN, SCHEDULED, STATUSES
+from authz.net import strict_json
+from authz.policy.administration import Permission
+from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Visit
+
+HEADINGS = ("Change", "Reason", "Asked by", "Asked at", "Status", "Begins")
+
+
+def show(visit: Visit) -> Answer:
+    """GET /console/changes: those that wait, or of one status."""
+    status = visit.asked("status")
+    if status == "all":
+        wanted: tuple[str, ...] = STATUSES
+    else:
+        wanted = (status,) if status in STATUSES else (OPEN, SCHEDULED)
+    found = visit.read(changes.page, statuses=wanted, after=visit.asked("after") or None)
+    if visit.asked("format") == "csv":
+        rows = [
+            (it.operation, it.reason, it.author_login or it.author, it.created_at, it.status, it.activate_at)
+            for it in found.rows
+        ]  # fmt: skip
+        return Sheet("changes", HEADINGS, rows)
+    return Screen("changes.html", {"changes": found, "headings": HEADINGS, "statuses": STATUSES})
+
+
+def propose(visit: Visit) -> Answer:
+    """POST …/propose: ask for what a page was about to do."""
+    made = visit.change(
+        changes.propose,
+        operation=visit.given("operation"),
+        arguments=_arguments(visit.given("arguments")),
+        reason=visit.given("reason"),
+        activate_at=_moment(visit.given("activate_at")),
+    )
+    return Done(visit.url(f"changes/{made.id}"), "asked")
+
+
+def show_one(visit: Visit) -> Answer:
+    """GET /console/changes/ID."""
+    found = visit.read(changes.show, visit.path["id"])
+    return Screen("change.html", {"change": found, "is_own": _is_own(visit, found.author)})
+
+
+def approve(visit: Visit) -> Answer:
+    """POST …/approve."""
+    made = visit.change(changes.approve, visit.path["id"], note=visit.given("note"))
+    return Done(visit.url(f"changes/{made.id}"), made.status)
+
+
+def refuse(visit: Visit) -> Answer:
+    """POST …/refuse."""
+    made = visit.change(changes.refuse, visit.path["id"], note=visit.given("note"))
+    return Done(visit.url(f"changes/{made.id}"), made.status)
+
+
+def withdraw(visit: Visit) -> Answer:
+    """POST …/withdraw."""
+    made = visit.change(changes.withdraw, visit.path["id"], note=visit.given("note"))
+    return Done(visit.url(f"changes/{made.id}"), made.status)
+
+
+def _is_own(visit: Visit, author: str) -> bool:
+    return author == visit.operator.name
+
+
+def _arguments(text: str) -> Mapping[str, Any]:
+    """They went through the browser; the operation reads them as strictly as from anybody."""
+    try:
+        return strict_json.read_object(text.encode())
+    except strict_json.NotStrict as error:
+        raise FieldError("arguments", f"the change {error}") from None
+
+
+def _moment(text: str) -> datetime | None:
+    """What `datetime-local` sends, in UTC; empty is at once."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        raise FieldError("activate_at", f"{text!r} is no time; write 2026-12-31T08:00") from None
+
+
+_DONE = {
+    "asked": "The change is asked for.",
+    "applied": "The change is made.",
+    "scheduled": "The change is approved and begins at its moment.",
+    "refused": "The change is refused.",
+    "withdrawn": "The change is withdrawn.",
+}
+PAGE = Page(
+    "changes", "Changes", Permission.READ, show, (Act("propose", propose),), section="Policy"
+)
+ONE = Page(
+    "changes/{id}",
+    "Change",
+    Permission.READ,
+    show_one,
+    (Act("approve", approve), Act("refuse", refuse), Act("withdraw", withdraw)),
+    section="Policy",
+    is_listed=False,
+    done=_DONE,
+)

@@ -1,0 +1,300 @@
+"""Change control: two people, a moment, and nobody round it (features S17, V3; issue 6, part 6)."""
+
+import json
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from authz.admin import admins, changes, operations, resources, roles, tenants
+from authz.admin.operator import Operator
+from authz.admin.scopes import NewScope, add_scope
+from authz.errors import Conflict, Forbidden, Invalid, NeedsApproval, NotFound
+from authz.policy.administration import ADMIN_ROLES
+from tests.support.console import administrator, at
+from tests.support.harness import RESOURCE
+
+BIND = {"role": "sre", "kind": "user", "holder": "dev@example.com"}
+
+
+@pytest.fixture
+def guarded(harness):
+    """A tenant that demands two people."""
+    with harness.server.database.write() as tx:
+        tenants.set_change_control(
+            tx, harness.server.operator(), slug=harness.slug, mode="two_person"
+        )
+    return harness
+
+
+def acting(harness, role, user_id="usr_author", **more):
+    now = harness.clock()
+    return Operator(
+        f"console:{user_id}",
+        now,
+        harness.server.services.envelope,
+        ADMIN_ROLES[role].permissions,
+        user_id=user_id,
+        home=harness.slug,
+        needs_second=True,
+        authenticated_at=now,
+        **more,
+    )
+
+
+def do_as(harness, operator, run, /, *args, **named):
+    with harness.server.database.write() as tx:
+        return run(tx, replace(operator, now=harness.clock()), harness.tenant_id, *args, **named)
+
+
+def proposed(harness, operator=None, **more):
+    given = {"operation": "roles.bind", "arguments": BIND, "reason": "on call", **more}
+    return do_as(harness, operator or acting(harness, "policy-author"), changes.propose, **given)
+
+
+def holders(harness):
+    return next(it.users for it in harness.ask(roles.list_) if it.name == "sre")
+
+
+def test_what_two_have_to_agree_on_is_done_by_no_one_alone(guarded):
+    for role in ("policy-author", "owner"):
+        with pytest.raises(NeedsApproval, match="approved by a second person"):
+            do_as(guarded, acting(guarded, role), roles.bind, **BIND)
+    assert holders(guarded) == ["sre@example.com"]
+
+
+@pytest.mark.parametrize("name", [n for n, it in operations.OPERATIONS.items() if it.is_policy])
+def test_every_operation_of_policy_is_held_to_it(guarded, name):
+    with pytest.raises(NeedsApproval):
+        operations.load(name).admit(acting(guarded, "owner"))
+
+
+def test_one_asks_and_another_lets_it_happen(guarded):
+    asked = proposed(guarded)
+    assert (asked.status, holders(guarded)) == ("open", ["sre@example.com"])
+    done = do_as(guarded, acting(guarded, "approver", "usr_second"), changes.approve, asked.id)
+    assert done.status == "applied"
+    assert holders(guarded) == ["dev@example.com", "sre@example.com"]
+    told = [
+        (it["detail"]["what"], it["actor"])
+        for it in guarded.events("admin.changed")
+        if it["actor"].startswith("console:")
+    ]
+    assert told == [
+        ("change.propose", "console:usr_author"),
+        ("change.approve", "console:usr_second"),
+        ("role.bind", "console:usr_author"),
+        ("change.apply", "console:usr_second"),
+    ]
+
+
+def test_nobody_approves_what_they_asked_for(guarded):
+    """V3: not by another face of the same person either."""
+    asked = proposed(guarded, acting(guarded, "owner", "usr_one"))
+    elsewhere = replace(acting(guarded, "owner", "usr_one"), name="api:usr_one")
+    for operator in (acting(guarded, "owner", "usr_one"), elsewhere):
+        with pytest.raises(Forbidden, match="cannot approve it"):
+            do_as(guarded, operator, changes.approve, asked.id)
+    assert holders(guarded) == ["sre@example.com"]
+
+
+@pytest.mark.parametrize("role", [r for r in ADMIN_ROLES if r not in ("owner", "approver")])
+def test_whoever_may_not_approve_does_not(guarded, role):
+    asked = proposed(guarded)
+    for decide in (changes.approve, changes.refuse):
+        with pytest.raises(Forbidden):
+            do_as(guarded, acting(guarded, role, "usr_second"), decide, asked.id)
+    assert guarded.ask(changes.show, asked.id).status == "open"
+
+
+@pytest.mark.parametrize("role", ["auditor", "approver", "help-desk", "key-custodian", "operator"])
+def test_whoever_may_not_write_policy_asks_for_nothing(guarded, role):
+    with pytest.raises(Forbidden):
+        proposed(guarded, acting(guarded, role))
+
+
+def test_what_could_not_be_done_is_not_asked_for(guarded):
+    with pytest.raises(NotFound, match="no role 'king'"):
+        proposed(guarded, arguments={**BIND, "role": "king"})
+    with pytest.raises(Invalid, match="knows no `surprise`"):
+        proposed(guarded, arguments={**BIND, "surprise": 1})
+    with pytest.raises(Invalid, match="no change of policy"):
+        proposed(guarded, operation="users.disable", arguments={"reference": "dev@example.com"})
+    with pytest.raises(Invalid, match="say why"):
+        proposed(guarded, reason=" ")
+    with pytest.raises(Invalid, match="in the past"):
+        proposed(guarded, activate_at=guarded.clock())
+    assert guarded.ask(changes.page).rows == []
+
+
+def test_trying_it_leaves_nothing_behind(guarded):
+    before = guarded.ask(roles.export)
+    proposed(guarded)
+    assert guarded.ask(roles.export) == before
+    assert [it["detail"]["what"] for it in guarded.events("admin.changed")][-1] == "change.propose"
+
+
+def test_it_begins_at_its_moment(guarded):
+    at_ = guarded.clock() + timedelta(hours=2)
+    asked = proposed(guarded, activate_at=at_)
+    second = acting(guarded, "approver", "usr_second")
+    assert do_as(guarded, second, changes.approve, asked.id).status == "scheduled"
+    house = guarded.server.operator("job")
+    assert do_as(guarded, house, changes.apply_due) == []
+    assert holders(guarded) == ["sre@example.com"]
+    guarded.clock.advance(hours=2)
+    [done] = do_as(guarded, house, changes.apply_due)
+    assert (done.id, done.status) == (asked.id, "applied")
+    assert "dev@example.com" in holders(guarded)
+    assert do_as(guarded, house, changes.apply_due) == []
+
+
+def test_what_is_scheduled_can_be_stopped(guarded):
+    asked = proposed(guarded, activate_at=guarded.clock() + timedelta(hours=1))
+    second = acting(guarded, "approver", "usr_second")
+    do_as(guarded, second, changes.approve, asked.id)
+    assert do_as(guarded, second, changes.refuse, asked.id, note="not now").status == "refused"
+    guarded.clock.advance(hours=1)
+    assert do_as(guarded, guarded.server.operator("job"), changes.apply_due) == []
+    assert holders(guarded) == ["sre@example.com"]
+
+
+def test_what_became_impossible_says_so_and_stops_no_other(guarded):
+    at_ = guarded.clock() + timedelta(hours=1)
+    second = acting(guarded, "approver", "usr_second")
+    gone = proposed(
+        guarded,
+        operation="roles.unbind",
+        arguments={**BIND, "holder": "sre@example.com"},
+        activate_at=at_,
+    )
+    good = proposed(guarded, activate_at=at_)
+    for it in (gone, good):
+        do_as(guarded, second, changes.approve, it.id)
+    guarded.change(roles.unbind, role="sre", kind="user", holder="sre@example.com")
+    guarded.clock.advance(hours=1)
+    done = do_as(guarded, guarded.server.operator("job"), changes.apply_due)
+    assert {it.id: it.status for it in done} == {gone.id: "failed", good.id: "applied"}
+    assert "does not hold the role" in guarded.ask(changes.show, gone.id).note
+    assert holders(guarded) == ["dev@example.com"]
+
+
+def test_who_asked_may_take_it_back(guarded):
+    asked = proposed(guarded)
+    with pytest.raises(Forbidden, match="only whoever asked"):
+        do_as(guarded, acting(guarded, "owner", "usr_other"), changes.withdraw, asked.id)
+    assert (
+        do_as(guarded, acting(guarded, "policy-author"), changes.withdraw, asked.id).status
+        == "withdrawn"
+    )
+    with pytest.raises(Conflict, match="withdrawn already"):
+        do_as(guarded, acting(guarded, "approver", "usr_second"), changes.approve, asked.id)
+
+
+def test_where_nobody_is_demanded_a_reason_and_a_moment_still_are_possible(harness):
+    alone = replace(acting(harness, "policy-author"), needs_second=False)
+    assert proposed(harness, alone).status == "applied"
+    later = proposed(
+        harness,
+        alone,
+        operation="roles.unbind",
+        activate_at=harness.clock() + timedelta(hours=1),
+    )
+    assert later.status == "scheduled"
+
+
+def test_the_owner_of_a_server_asks_for_theirs(guarded):
+    owner = acting(guarded, "server-owner", owned=frozenset({guarded.resource.id}))
+    arguments = {"resource_id": guarded.resource.id, "name": "logs.tail", "risk": "read"}
+    asked = proposed(guarded, owner, operation="scopes.add", arguments=arguments)
+    assert asked.status == "open"
+    with pytest.raises(Forbidden):
+        proposed(guarded, replace(owner, owned=frozenset()), operation="scopes.add", arguments=arguments)  # fmt: skip
+
+
+def test_another_tenants_change_is_not_there(guarded, other_harness):
+    asked = proposed(guarded)
+    for decide in (changes.approve, changes.refuse, changes.withdraw):
+        with pytest.raises(NotFound):
+            do_as(other_harness, acting(other_harness, "owner", "usr_second"), decide, asked.id)
+
+
+def test_two_who_decide_at_once_decide_once(guarded):
+    asked = proposed(guarded)
+    outcomes = []
+
+    def decide(number, what):
+        try:
+            made = do_as(guarded, acting(guarded, "approver", f"usr_{number}"), what, asked.id)
+            outcomes.append(made.status)
+        except Conflict:
+            outcomes.append("late")
+
+    threads = [
+        threading.Thread(target=decide, args=(n, changes.approve if n % 2 else changes.refuse))
+        for n in range(6)
+    ]
+    for it in threads:
+        it.start()
+    for it in threads:
+        it.join()
+    assert len(outcomes) == 6
+    assert outcomes.count("late") == 5
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "named"),
+    [
+        (roles.bind, (), BIND),
+        (resources.set_status, (RESOURCE, "disabled"), {}),
+        (add_scope, ("res_1", NewScope(name="a.read", risk="read", tools=("x", "y"))), {}),
+    ],
+)
+def test_a_call_is_kept_as_what_its_operation_reads(function, args, named):
+    name, arguments = operations.name_and_arguments(function, args, named)
+    kept = json.loads(json.dumps(arguments))
+    operation = operations.load(name)
+    read = operation.signature.call_values(operation.reader.read(kept))
+    again, whole = operations.name_and_arguments(function, (), read)
+    assert again == name
+    assert whole.items() >= arguments.items()
+
+
+# -- at the console -----------------------------------------------------------------------------------------
+
+
+def test_the_console_asks_instead_of_doing_and_a_second_person_approves(guarded):
+    author = administrator(guarded, "policy-author")
+    form = {"identifier": "https://new.example/mcp", "name": "New", "owner": "dev@example.com"}
+    asked = at(author, "servers/add", **form)
+    assert asked.status == 200
+    assert "a second person approves" in asked.text
+    sent = at(
+        author,
+        "changes/propose",
+        operation=asked.field("operation"),
+        arguments=asked.field("arguments"),
+        reason="a new <b>team</b>",
+    )
+    assert sent.status == 303
+    page = author.get(guarded.server.base + sent.location)
+    assert "somebody else approves it" in page.text
+    assert "<b>team" not in page.text
+    place = sent.location.partition("/console/")[2].partition("?")[0]
+    assert at(author, f"{place}/approve", note="me").status == 403
+    second = administrator(guarded, "approver", "sre@example.com")
+    assert "https://new.example/mcp" in at(second, place).text
+    assert at(second, f"{place}/approve", note="fine").status == 303
+    assert len(guarded.ask(resources.list_)) == 2
+    assert place in at(second, "changes?status=applied").text
+
+
+def test_switching_it_off_takes_an_owner(guarded):
+    for role in ("operator", "policy-author", "approver"):
+        with guarded.server.database.write() as tx, pytest.raises(Forbidden):
+            tenants.set_change_control(tx, acting(guarded, role), slug=guarded.slug, mode="off")
+    guarded.change(admins.grant, role="owner", kind="user", holder="dev@example.com")
+    with guarded.server.database.write() as tx:
+        tenants.set_change_control(tx, acting(guarded, "owner"), slug=guarded.slug, mode="off")
+    assert guarded.tenant().change_control == "off"
