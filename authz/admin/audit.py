@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -127,8 +127,8 @@ def search(
         asked.append(AuditEvent.at < until)
     if after is not None:
         asked.append(_Place.parse(after).is_before())
-    # Two questions, each of which has an index: to one about either, the planner would read the trail instead.
-    either = [[AuditEvent.subject == person], [AuditEvent.actor == person]] if person else [[]]
+    # Questions that each have an index: to one about either, the planner would read the trail instead.
+    either = [[it] for it in _about(person)] if person else [[]]
     found = {
         at: entry
         for also in either
@@ -139,9 +139,22 @@ def search(
     people = {name for it in entries for name in (it.subject, it.actor) if name is not None}
     return Page(
         entries,
-        users.logins(tx, tenant_id, people),
+        names_of(tx, tenant_id, people),
         str(places[-1]) if len(found) > limit else None,
     )
+
+
+def names_of(tx: Session, tenant_id: str, actors: Iterable[str]) -> dict[str, str]:
+    """Logins of the people among them, also of those who came through the console or the API."""
+    ids = {it: it.rpartition(":")[2] for it in actors}
+    logins = users.logins(tx, tenant_id, ids.values())
+    return {it: logins[person] for it, person in ids.items() if person in logins}
+
+
+def _about(person: str) -> list[ColumnElement[bool]]:
+    """It is about them, or they did it: as themselves, at the console or through the API."""
+    by = [AuditEvent.actor == name for name in (person, f"console:{person}", f"api:{person}")]
+    return [AuditEvent.subject == person, *by]
 
 
 def _newest(

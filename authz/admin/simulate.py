@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.admin.prediction import (
@@ -34,9 +35,19 @@ from authz.policy.scopes import is_scope_name
 from authz.policy.snapshot import Resource
 from authz.urls import UrlError, canonical_resource, is_client_id_url
 
-__all__ = ["ANY_CLIENT", "Question", "Simulation", "Way", "simulate", "subject_at"]
+__all__ = [
+    "ANY_CLIENT",
+    "Question",
+    "Simulation",
+    "Way",
+    "offered_clients",
+    "servers",
+    "simulate",
+    "subject_at",
+]
 
 _MAX_SCOPES = 200
+_MAX_OFFERED = 100
 _MAX_AGE = timedelta(days=3660)
 ANY_CLIENT = "any"
 """Instead of one: a client that nothing is known of and nothing bounds."""
@@ -127,7 +138,7 @@ def subject_at(
     )
     client = _any_client(configuration)
     found = []
-    for resource in sorted(_servers(configuration), key=lambda it: it.identifier):
+    for resource in servers(configuration):
         case = Case(subject, client, resource, frozenset(resource.scopes), Way.BROWSER, sign_in)
         made = predict(configuration, case, now)
         if made.granted:
@@ -138,7 +149,7 @@ def subject_at(
 def find_server(configuration: TenantConfiguration, reference: str) -> Resource:
     """An MCP server that policy knows, by id or address. Raises NotFound."""
     by_id = configuration.policy.resources.get(reference)
-    if by_id is not None and by_id in _servers(configuration):
+    if by_id is not None and by_id in servers(configuration):
         return by_id
     try:
         found = configuration.policy.find_resource(canonical_resource(reference))
@@ -151,12 +162,25 @@ def find_server(configuration: TenantConfiguration, reference: str) -> Resource:
     return found
 
 
-def _servers(configuration: TenantConfiguration) -> list[Resource]:
-    return [
+def servers(configuration: TenantConfiguration) -> list[Resource]:
+    """The MCP servers that policy knows, by address."""
+    found = [
         it
         for it in configuration.policy.resources.values()
         if not it.is_builtin and not it.is_administration
     ]
+    return sorted(found, key=lambda it: it.identifier)
+
+
+def offered_clients(tx: Session, tenant_id: str) -> list[tuple[str, str]]:
+    """Id and name of some clients to choose from; any other may be named."""
+    rows = tx.execute(
+        select(ClientRow.id, ClientRow.name)
+        .where(ClientRow.tenant_id == tenant_id, ClientRow.status != "blocked")
+        .order_by(ClientRow.tenant_id, ClientRow.id)
+        .limit(_MAX_OFFERED)
+    )
+    return [(id_, name) for id_, name in rows]
 
 
 def _requested(question: Question, resource: Resource) -> frozenset[str] | None:

@@ -17,6 +17,7 @@ def addresses(harness):
     known = {
         "servers/{id}": f"servers/{harness.resource.id}",
         "clients/one": f"clients/one?id={harness.client_id}",
+        "audit/event": "audit/event?strand=main&position=1",
     }
     return [
         (page, f"{harness.issuer}/console/{known.get(page.path, page.path)}".rstrip("/"))

@@ -8,7 +8,7 @@ from authz.tenants import REGISTRATION_MODES
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Name", "Registrations left", "Made", "Ends", "State")
-_DAYS = ("1", "7", "30", "90", "")
+_DAYS = ("1", "7", "30", "90", "0")
 
 
 def show(visit: Visit) -> Answer:
@@ -41,7 +41,7 @@ def add(visit: Visit) -> Answer:
         initial_tokens.add,
         name=visit.needed("name", "The name"),
         uses=int(uses) if uses else None,
-        lifetime=timedelta(days=int(days)) if days else None,
+        lifetime=timedelta(days=int(days)) if days != "0" else None,
     )
     return Screen(
         "secret.html",

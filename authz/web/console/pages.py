@@ -4,14 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from authz.web.console import (
+    audit,
     changes,
     client,
     client_registration,
     client_requests,
     client_rules,
     clients,
+    explain,
     overview,
     servers,
+    simulator,
 )
 from authz.web.console.visit import Page, Visit
 
@@ -19,6 +22,8 @@ PAGES: Sequence[Page] = (
     overview.PAGE,
     servers.PAGE,
     servers.ONE,
+    simulator.PAGE,
+    explain.PAGE,
     changes.PAGE,
     changes.ONE,
     clients.PAGE,
@@ -26,6 +31,9 @@ PAGES: Sequence[Page] = (
     client_requests.PAGE,
     client_rules.PAGE,
     client_registration.PAGE,
+    audit.PAGE,
+    audit.EVENT,
+    audit.STORY,
 )
 
 SECTIONS = ("", "Policy", "People", "Clients", "Access", "Trust", "System")

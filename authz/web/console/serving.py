@@ -33,6 +33,7 @@ from authz.web.console.visit import (
     Answer,
     Clashed,
     Done,
+    Download,
     FieldError,
     Page,
     Proposed,
@@ -192,6 +193,9 @@ class _Call:
         if isinstance(answer, Done):
             return see_other(f"{answer.url}{'&' if '?' in answer.url else '?'}done={answer.said}")
         if isinstance(answer, Sheet):
+            csv = Download(f"{answer.name}.csv", "text/csv; charset=utf-8", answer.as_csv())
+            return _download(csv)
+        if isinstance(answer, Download):
             return _download(answer)
         if isinstance(answer, Sure):
             fields = [(k, v) for k, values in visit.form.items() for v in values if k != "sure"]
@@ -307,9 +311,9 @@ def _foreign(edge: Edge) -> Response:
     )
 
 
-def _download(sheet: Sheet) -> Response:
+def _download(file: Download) -> Response:
     headers = {
         **CONSOLE_HEADERS,
-        "Content-Disposition": f'attachment; filename="{sheet.name}.csv"',
+        "Content-Disposition": f'attachment; filename="{file.name}"',
     }
-    return Response(sheet.as_csv(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(file.text, media_type=file.media_type, headers=headers)

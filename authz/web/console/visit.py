@@ -249,7 +249,16 @@ class Sheet:
         return text.getvalue()
 
 
-Answer = Screen | Done | Sure | Sheet | Response
+@dataclass(frozen=True)
+class Download:
+    """A file that is not a table."""
+
+    name: str
+    media_type: str
+    text: str
+
+
+Answer = Screen | Done | Sure | Sheet | Download | Response
 
 
 @dataclass(frozen=True)
