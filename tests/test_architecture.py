@@ -454,6 +454,7 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "revocation.cut_off_clients",
         "revocation.end_sessions",
         "revocation.revoke_families",
+        "sessions.end_own",
         "workload_access.cut_off_fallen",
     }
 )

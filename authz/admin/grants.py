@@ -119,6 +119,16 @@ def page(
     return sliced(lines, limit, [cursor_of(it.created_at, it.id) for it in lines])
 
 
+def latest_tokens(tx: Session, tenant_id: str, grant_ids: Iterable[str]) -> dict[str, str]:
+    """Grant -> the `jti` of the access token that was issued for it last."""
+    rows = tx.execute(
+        select(IssuedToken.family_id, IssuedToken.jti)
+        .where(IssuedToken.tenant_id == tenant_id, among(tx, IssuedToken.family_id, grant_ids))
+        .order_by(IssuedToken.issued_at)
+    )
+    return {row.family_id: row.jti for row in rows}
+
+
 def show(tx: Session, tenant_id: str, grant_id: str, now: datetime) -> GrantLine:
     """One live grant. Raises NotFound."""
     row = _find(tx, tenant_id, grant_id, now)

@@ -11,7 +11,7 @@ from authz.db.models import Session, User
 from authz.directory.assurance import Authentication
 from authz.directory.users import may_act
 
-_MARK_CHARS = 16
+MARK_CHARS = 16
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class SignedIn:
     @property
     def mark(self) -> str:
         """Names the session in a URL of ours; good for nothing else."""
-        return self.digest[:_MARK_CHARS]
+        return self.digest[:MARK_CHARS]
 
 
 def mark_of(token: str) -> str:
     """The mark of the session behind this cookie."""
-    return entropy.digest(token)[:_MARK_CHARS]
+    return entropy.digest(token)[:MARK_CHARS]
 
 
 def open_session(

@@ -11,9 +11,12 @@ from authz.web.console import (
     client_requests,
     client_rules,
     clients,
+    cut_off,
     explain,
+    grants,
     overview,
     servers,
+    sessions,
     simulator,
 )
 from authz.web.console.visit import Page, Visit
@@ -31,6 +34,10 @@ PAGES: Sequence[Page] = (
     client_requests.PAGE,
     client_rules.PAGE,
     client_registration.PAGE,
+    grants.PAGE,
+    sessions.PAGE,
+    cut_off.PAGE,
+    cut_off.CLOCK,
     audit.PAGE,
     audit.EVENT,
     audit.STORY,
