@@ -39,7 +39,7 @@ from authz.urls import UrlError, canonical_resource
 
 _ROLE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _TIME = "tag:yaml.org,2002:timestamp"
-_MAX_DESCRIPTION = 500
+MAX_DESCRIPTION = 500
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ class RolesFile:
     bindings: tuple[BindingEntry, ...] | None = None
 
 
+def is_role_name(text: str) -> bool:
+    """Whether a role may be called this."""
+    return _ROLE_NAME.fullmatch(text) is not None
+
+
 def parse(text: str) -> RolesFile:
     """Read a file. Raises Invalid naming the line, what stands there and what is expected."""
     root = compose(text, "the roles file")
@@ -105,7 +110,7 @@ def dump(file: RolesFile) -> str:
 
 
 def _role(key: Node, name: str, node: Node) -> RoleEntry:
-    if not _ROLE_NAME.fullmatch(name):
+    if not is_role_name(name):
         raise wrong(key, f"{name!r} cannot name a role: letters, digits and ._:/@-, 128 at most")
     what = f"the role {name!r}"
     if isinstance(node, SequenceNode):
@@ -127,8 +132,8 @@ def _role(key: Node, name: str, node: Node) -> RoleEntry:
             if not at[url]:
                 raise wrong(key_node, f"{what} names no scope at {url}; leave the line out")
     description = text_of(members["description"], what).strip() if "description" in members else ""
-    if len(description) > _MAX_DESCRIPTION:
-        raise wrong(node, f"the description of {what} has {_MAX_DESCRIPTION} characters at most")
+    if len(description) > MAX_DESCRIPTION:
+        raise wrong(node, f"the description of {what} has {MAX_DESCRIPTION} characters at most")
     if not description.isprintable():
         raise wrong(
             node, f"the description of {what} has a character that is not printed; use one line"

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from authz.admin import admins, resources, users
+from authz.admin import admins, resources, roles, users
 from authz.admin.scopes import NewScope
 from authz.policy.administration import ADMIN_ROLES, Permission
 from authz.web.console import pages
@@ -17,6 +17,7 @@ def addresses(harness):
     known = {
         "servers/{id}": f"servers/{harness.resource.id}",
         "clients/one": f"clients/one?id={harness.client_id}",
+        "roles/{id}": f"roles/{harness.ask(roles.list_)[0].id}",
         "audit/event": "audit/event?strand=main&position=1",
     }
     return [
