@@ -15,7 +15,16 @@ from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from authz import entropy, secretstores
-from authz.admin import agents, audit, changes, connections, keys, outcomes, registration
+from authz.admin import (
+    agents,
+    audit,
+    changes,
+    connections,
+    keys,
+    outcomes,
+    registration,
+    reviews,
+)
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
@@ -224,11 +233,22 @@ def apply_changes(services: Services, now: datetime) -> None:
             log.info("change.due", tenant=tenant_id, change=change.id, status=change.status)
 
 
+def expire_reviews(services: Services, now: datetime) -> None:
+    """End what nobody answered for in access reviews that are due."""
+    for tenant_id, _ in _tenants(services):
+        with services.database.write() as tx:
+            operator = Operator.local("job", now, services.envelope)
+            ended = reviews.expire_overdue(tx, operator, tenant_id)
+        if ended:
+            log.info("review.overdue", tenant=tenant_id, ended=ended)
+
+
 JOBS: dict[str, Job] = {
     "agents": Job(timedelta(hours=1), watch_agents),
     "apply-changes": Job(timedelta(seconds=15), apply_changes),
     "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
     "connections": Job(timedelta(days=1), renew_connections),
+    "overdue-reviews": Job(timedelta(minutes=5), expire_reviews),
     "poll-signals": Job(timedelta(seconds=15), poll_signals),
     "retention": Job(timedelta(hours=1), remove_expired),
     "unused-clients": Job(timedelta(hours=1), remove_unused_clients),

@@ -451,6 +451,7 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "registration.remove",
         "registration.remove_unused",
         "registration.replace",
+        "reviews.expire_overdue",
         "revocation.cut_off_clients",
         "revocation.end_sessions",
         "revocation.revoke_families",
@@ -473,7 +474,7 @@ def asks(statement: ast.stmt) -> bool:
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Call)
-        and ast.unparse(statement.value.func) == "operator.must"
+        and ast.unparse(statement.value.func) in ("operator.must", "operator.must_narrow")
     )
 
 

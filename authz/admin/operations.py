@@ -34,6 +34,7 @@ from authz.admin import (
     leaving,
     mappings,
     resources,
+    reviews,
     role_changes,
     roles,
     roles_import,
@@ -67,6 +68,8 @@ class Operation:
     """What it asks for. Some ask for more about administrators (`admins.guard`)."""
     is_policy: bool = False
     """Whether it changes who may call what: where a tenant demands two people, these need the second."""
+    narrows: bool = False
+    """Whether it can only take access away: then it takes no second person."""
     by_owner: bool = False
     """Whether the owner of the MCP server it is about may as well."""
     shows_secret: bool = False
@@ -98,7 +101,10 @@ class Operation:
         """
         if self.by_owner and operator.owned and _P.SERVERS_OWN in operator.permissions:
             return
-        operator.must(self.permission)
+        if self.narrows:
+            operator.must_narrow(self.permission)
+        else:
+            operator.must(self.permission)
 
 
 def supply(
@@ -230,6 +236,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "roles.require": _policy(roles.require),
     "roles.bind": _policy(roles.bind),
     "roles.unbind": _policy(roles.unbind),
+    "reviews.start": Operation(reviews.start, _P.POLICY_APPROVE),
+    "reviews.keep": Operation(reviews.keep, _P.POLICY_WRITE, narrows=True, by_owner=True),
+    "reviews.remove": Operation(reviews.remove, _P.POLICY_WRITE, narrows=True, by_owner=True),
     "mappings.add": _policy(mappings.add),
     "mappings.remove": _policy(mappings.remove),
     "connections.add": Operation(

@@ -59,18 +59,22 @@ class Operator:
         return is_theirs and Permission.SERVERS_OWN in self.permissions
 
     def must(self, permission: Permission, *, resource_id: str | None = None) -> None:
-        """The first line of every operation. Raises Forbidden, or StaleSignIn."""
+        """The first line of every operation. Raises Forbidden, StaleSignIn, or NeedsApproval."""
+        self.must_narrow(permission, resource_id=resource_id)
+        if self.needs_second and permission is Permission.POLICY_WRITE:
+            raise NeedsApproval(
+                "changes of policy are approved by a second person here; ask for this one, with a reason",
+                permission=permission,
+            )
+
+    def must_narrow(self, permission: Permission, *, resource_id: str | None = None) -> None:
+        """The same for what can only take access away, which takes nobody else. Raises Forbidden, or StaleSignIn."""
         if not self.may(permission, resource_id=resource_id):
             raise Forbidden(_takes(permission), permission=permission)
         if permission in FRESH and self.is_stale:
             minutes = int(FRESH_FOR.total_seconds() // 60)
             raise StaleSignIn(
                 f"this takes a sign-in of the last {minutes} minutes; sign in again",
-                permission=permission,
-            )
-        if self.needs_second and permission is Permission.POLICY_WRITE:
-            raise NeedsApproval(
-                "changes of policy are approved by a second person here; ask for this one, with a reason",
                 permission=permission,
             )
 

@@ -66,6 +66,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "authz.cli.changes:app",
         "Changes of policy that wait for somebody: list, show, propose, approve, refuse.",
     ),
+    "reviews": ("authz.cli.reviews:app", "Access reviews: list, start, show, keep, remove."),
     "keys": ("authz.cli.keys:app", "Signing keys: list, rotate."),
     "signals": (
         "authz.cli.signals:app",

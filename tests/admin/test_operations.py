@@ -64,7 +64,8 @@ def asked_for(function):
     call = next(
         it
         for it in ast.walk(tree)
-        if isinstance(it, ast.Call) and ast.unparse(it.func) == "operator.must"
+        if isinstance(it, ast.Call)
+        and ast.unparse(it.func) in ("operator.must", "operator.must_narrow")
     )
     return ast.unparse(call.args[0]), any(it.arg == "resource_id" for it in call.keywords)
 
@@ -91,7 +92,9 @@ def test_the_permission_of_a_name_is_what_its_function_asks_for(name):
 
 def test_what_two_people_have_to_agree_on_is_policy_and_can_be_kept_as_json():
     for name, operation in OPERATIONS.items():
-        assert operation.is_policy is (operation.permission is Permission.POLICY_WRITE), name
+        assert operation.is_policy is (
+            operation.permission is Permission.POLICY_WRITE and not operation.narrows
+        ), name
         if operation.is_policy:
             assert operation.supply is None, name
             assert not operation.shows_secret, name

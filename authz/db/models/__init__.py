@@ -33,6 +33,7 @@ from authz.db.models.lease import Lease
 from authz.db.models.outcome import OutcomeBatch, ToolOutcome
 from authz.db.models.replay import ReplayKey
 from authz.db.models.resource import Resource, Scope
+from authz.db.models.review import Review, ReviewItem
 from authz.db.models.revocation import RevocationEntry, RevocationHead, StatusEntry
 from authz.db.models.role import Role, RoleBinding, RoleParent, RoleScope
 from authz.db.models.session import Session
@@ -75,6 +76,8 @@ __all__ = [
     "PushedRequest",
     "ReplayKey",
     "Resource",
+    "Review",
+    "ReviewItem",
     "RevocationEntry",
     "RevocationHead",
     "Role",

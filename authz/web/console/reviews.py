@@ -1,0 +1,91 @@
+"""Access reviews: the campaigns, and one with what is to be answered for."""
+
+from datetime import UTC, datetime
+
+from authz.admin import resources, reviews
+from authz.admin.reviews import EXPIRED, GONE, KEPT, OPEN, REMOVED
+from authz.policy.administration import Permission
+from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
+
+HEADINGS = ("Review", "Due", "Open", "Kept", "Removed")
+_ITEMS = ("What", "Owner", "Decision", "By", "At")
+
+
+def show(visit: Visit) -> Answer:
+    """GET /console/reviews."""
+    found = visit.read(reviews.list_)
+    if visit.asked("format") == "csv":
+        rows = [(it.name, it.due_at, it.open, it.kept, it.removed) for it in found]
+        return Sheet("reviews", HEADINGS, rows)
+    servers = [(it.id, it.identifier) for it in visit.read(resources.list_)]
+    return Screen("reviews.html", {"reviews": found, "headings": HEADINGS, "servers": servers})
+
+
+def start(visit: Visit) -> Answer:
+    """POST …/start."""
+    made = visit.change(
+        reviews.start,
+        name=visit.needed("name", "The name"),
+        due_at=_day(visit.needed("due_at", "The day it is due")),
+        server=visit.given("server") or None,
+    )
+    return Done(visit.url(f"reviews/{made.id}"), "started")
+
+
+def show_one(visit: Visit) -> Answer:
+    """GET /console/reviews/ID: what is open, or what was decided."""
+    review_id = visit.path["id"]
+    found = visit.read(reviews.show, review_id)
+    wanted = (KEPT, REMOVED, EXPIRED, GONE) if visit.asked("show") == "decided" else (OPEN,)
+    items = visit.read(
+        reviews.page, review_id, decisions=wanted, after=visit.asked("after") or None
+    )
+    if visit.asked("format") == "csv":
+        rows = [
+            (it.label, it.owner, it.decision, it.decided_by, it.decided_at) for it in items.rows
+        ]
+        return Sheet("review", _ITEMS, rows)
+    return Screen("review.html", {"review": found, "items": items})
+
+
+def keep(visit: Visit) -> Answer:
+    """POST …/keep."""
+    visit.change(reviews.keep, visit.given("item"))
+    return Done(visit.url(f"reviews/{visit.path['id']}"), "kept")
+
+
+def remove(visit: Visit) -> Answer:
+    """POST …/remove."""
+    back = visit.url(f"reviews/{visit.path['id']}")
+    if not visit.is_sure:
+        affected = ["Whoever has it by this alone is without it from the next refresh on."]
+        return Sure("Remove this access?", "Remove", affected, back)
+    visit.change(reviews.remove, visit.given("item"))
+    return Done(back, "removed")
+
+
+def _day(text: str) -> datetime:
+    """What `date` sends: due at the end of that day, in UTC."""
+    try:
+        return datetime.fromisoformat(text).replace(hour=23, minute=59, second=59, tzinfo=UTC)
+    except ValueError:
+        raise FieldError("due_at", f"{text!r} is no day; write 2026-12-31") from None
+
+
+PAGE = Page(
+    "reviews", "Access reviews", Permission.READ, show, (Act("start", start),), section="Policy"
+)
+ONE = Page(
+    "reviews/{id}",
+    "Access review",
+    Permission.READ,
+    show_one,
+    (Act("keep", keep), Act("remove", remove)),
+    section="Policy",
+    is_listed=False,
+    done={
+        "started": "The review has begun. Whatever nobody answers for is removed when it is due.",
+        "kept": "Kept.",
+        "removed": "Removed.",
+    },
+)
