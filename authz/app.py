@@ -17,7 +17,7 @@ from authz import __version__, entropy, settings
 from authz.jobs import JobRunner
 from authz.services import open_services
 from authz.telemetry.logging import configure
-from authz.web import health, scim, signals, ssf
+from authz.web import account, health, scim, signals, ssf
 from authz.web.console import serving as console
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
@@ -123,6 +123,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         userinfo,
         scim,
         console,
+        account,
     )
     for module in modules:
         for prefix in prefixes:

@@ -256,6 +256,7 @@ class Limits:
             "logo": pages,
             "approval": pages,
             "console": pages,
+            "account": pages,
             "device": pages,
             "scim": provisioning,
         }

@@ -447,6 +447,8 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "leaving.end",
         "operations.perform",
         "operations.supply",
+        "own.disconnect",
+        "own.sign_out_elsewhere",
         "registration.register",
         "registration.remove",
         "registration.remove_unused",

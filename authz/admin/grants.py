@@ -31,6 +31,7 @@ class GrantLine:
     login: str | None
     client_id: str
     client_name: str | None
+    resource_id: str
     server: str | None
     """Its identifier; None for what is no MCP server, such as the userinfo endpoint."""
     scopes: list[str]
@@ -204,6 +205,7 @@ def _line(
         login=login,
         client_id=row.client_id,
         client_name=client_name,
+        resource_id=row.resource_id,
         server=server,
         scopes=sorted(row.scopes),
         created_at=row.created_at,

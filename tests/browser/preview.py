@@ -220,7 +220,11 @@ CHOOSE: dict[str, Any] = {
     "has_password": True,
 }
 
-SIGNED_OUT: dict[str, Any] = {**FRAME, "page_title": "Signed out"}
+SIGNED_OUT: dict[str, Any] = {
+    **FRAME,
+    "page_title": "Signed out",
+    "account_url": "/t/main/account",
+}
 
 INDEX: dict[str, Any] = {
     **FRAME,
@@ -228,6 +232,7 @@ INDEX: dict[str, Any] = {
     "issuer": "https://auth.northwind.example/t/main",
     "metadata_url": "https://auth.northwind.example/.well-known/oauth-authorization-server/t/main",
     "jwks_url": "https://auth.northwind.example/t/main/jwks.json",
+    "account_url": "/t/main/account",
 }
 
 FORTY_SCOPES = [

@@ -219,6 +219,7 @@ def _logout(edge: Edge, slug: str, cookie: str | None) -> Response:
         page_title="Signed out",
         static=f"{edge.base_path}/static",
         support_id=None,
+        account_url=f"{tenant.path}/account",
     )
     drop_session(edge, slug, response)
     return response
@@ -238,6 +239,7 @@ def _index(edge: Edge, slug: str) -> Response:
         issuer=tenant.issuer,
         metadata_url=f"{tenant.origin}/.well-known/{WELL_KNOWN[0]}{tenant.path}",
         jwks_url=f"{tenant.issuer}/jwks",
+        account_url=f"{tenant.path}/account",
     )
 
 
