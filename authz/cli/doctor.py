@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from authz.admin.readiness import judge as judge_readiness
 from authz.cli.output import cell, table
 from authz.cli.run import DONE, REFUSED, Result, Run, command, group
 from authz.doctor.checks import Report, judge
@@ -29,10 +30,13 @@ _HEADLINES = {
 _WAYS = {"document": "metadata document", "registers": "registers itself", "by hand": "id by hand"}
 
 
-@command(app, "doctor", tenant=False)
+@command(app, "doctor")
 def doctor(
     run: Run,
-    url: Annotated[str, typer.Argument(help="The MCP server.", metavar="MCP_URL")],
+    url: Annotated[
+        str | None,
+        typer.Argument(help="The MCP server.", metavar="[MCP_URL]", show_default=False),
+    ] = None,
     client: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,6 +45,10 @@ def doctor(
             show_default=False,
         ),
     ] = None,
+    readiness: Annotated[
+        bool,
+        typer.Option("--readiness", help="Instead: is this tenant ready for a company?"),
+    ] = False,
     ca_file: Annotated[
         Path | None,
         typer.Option(
@@ -54,8 +62,13 @@ def doctor(
 ) -> Result:
     """Walk discovery as each known client does; exit code 1 when one of them cannot connect.
 
-    Nobody signs in, nothing is registered, no token is needed.
+    Nobody signs in, nothing is registered, no token is needed. With --readiness eight questions about this installation
+    are answered with evidence instead; exit code 1 when one is not well.
     """
+    if readiness == (url is not None):
+        raise typer.BadParameter("name an MCP server, or ask for --readiness")
+    if url is None:
+        return _readiness(run)
     clients = _chosen(client or [])
     network = Network(_network(run, url, ca_file))
     try:
@@ -64,6 +77,26 @@ def doctor(
         network.close()
     code = DONE if report.is_well else REFUSED
     return Result(_value(report), _told(report), code)
+
+
+def _readiness(run: Run) -> Result:
+    with run.read() as (tx, tenant_id):
+        report = judge_readiness(tx, tenant_id, run.services.clock())
+    lines = []
+    for part in report.parts:
+        lines.append(f"{'pass' if part.passed else 'FAIL'}  {part.name}: {part.question}")
+        for check in part.checks:
+            lines.append(f"      {'+' if check.passed else '-'} {check.evidence}")
+            if not check.passed:
+                lines.append(f"        way out: {check.way_out}")
+    well = sum(part.passed for part in report.parts)
+    lines += ["", f"{well} of {len(report.parts)} parts are well."]
+    value = {
+        "at": report.at,
+        "passed": report.passed,
+        "parts": [{**vars(part), "passed": part.passed} for part in report.parts],
+    }
+    return Result(value, "\n".join(lines), DONE if report.passed else REFUSED)
 
 
 def _chosen(names: list[str]) -> Mapping[str, ClientProfile]:

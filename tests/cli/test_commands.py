@@ -473,3 +473,14 @@ def test_a_token_is_foreseen(cli):
     cli.run("simulate", "x@x", code=2)
     cli.run("simulate", "x@x", "--server", URL, "--defaults", "--scope", "a", code=2)
     cli.run("simulate", "--server", URL, code=1)
+
+
+def test_readiness_is_told_with_a_way_out(cli):
+    told = cli.run("doctor", "--readiness", code=1).out
+    assert "FAIL  Identity: " in told
+    assert "way out: " in told
+    assert "of 8 parts are well." in told
+    value = cli.json("doctor", "--readiness", code=1)
+    assert (value["passed"], len(value["parts"])) == (False, 8)
+    cli.run("doctor", code=2)
+    cli.run("doctor", "https://mcp.example", "--readiness", code=2)

@@ -16,6 +16,7 @@ from authz.web.console import (
     grants,
     matrix,
     overview,
+    readiness,
     reviews,
     role,
     roles,
@@ -50,6 +51,7 @@ PAGES: Sequence[Page] = (
     audit.PAGE,
     audit.EVENT,
     audit.STORY,
+    readiness.PAGE,
 )
 
 SECTIONS = ("", "Policy", "People", "Clients", "Access", "Trust", "System")
