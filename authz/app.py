@@ -18,6 +18,7 @@ from authz.jobs import JobRunner
 from authz.services import open_services
 from authz.telemetry.logging import configure
 from authz.web import account, health, scim, signals, ssf
+from authz.web.api import serving as api
 from authz.web.console import serving as console
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
@@ -124,6 +125,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         scim,
         console,
         account,
+        api,
     )
     for module in modules:
         for prefix in prefixes:

@@ -33,6 +33,7 @@ from authz.db.models import (
     AuthorizationRequest,
     Departure,
     DeviceCode,
+    IdempotencyKey,
     IssuedToken,
     OutcomeBatch,
     PushedRequest,
@@ -101,6 +102,7 @@ def remove_expired(services: Services, now: datetime) -> None:
     expired: list[tuple[InstrumentedAttribute[str], ColumnElement[bool]]] = [
         (AuthorizationRequest.digest, AuthorizationRequest.expires_at < now),
         (PushedRequest.digest, PushedRequest.expires_at < now),
+        (IdempotencyKey.key, IdempotencyKey.expires_at < now),
         (SignInAttempt.digest, SignInAttempt.expires_at < now),
         (AuthorizationCode.digest, AuthorizationCode.expires_at < now - TOMBSTONES),
         (DeviceCode.digest, DeviceCode.expires_at < now - TOMBSTONES),

@@ -247,6 +247,7 @@ class Limits:
             "status_list": busy,
             "ssf": busy,
             "userinfo": busy,
+            "admin_api": busy,
             "outcomes": busy,
             "par": pushes,
             "device_authorization": pushes,

@@ -78,9 +78,7 @@ def revoke(
     operator.must(Permission.ADMINS_WRITE)
     wanted = find_role(role)
     holder_id, name = _holder(tx, tenant_id, kind, holder)
-    row = _find(tx, tenant_id, wanted, kind, holder_id)
-    if row is None:
-        raise NotFound(f"the {kind} {name!r} does not hold the admin role {wanted.name!r} directly")
+    row = _load(tx, tenant_id, wanted, kind, holder_id, name)
     if wanted.id == _OWNER and operator.user_id is not None:
         # Locked, or two owners who take it from each other at once would both succeed.
         owners = tx.scalars(
@@ -109,6 +107,13 @@ def list_(tx: Session, tenant_id: str) -> list[AdminLine]:
         .order_by(AdminBinding.role_id, AdminBinding.subject_id)
     )
     return [_line(row, login or group or row.subject_id) for row, login, group in rows]
+
+
+def show(tx: Session, tenant_id: str, *, role: str, kind: str, holder: str) -> AdminLine:
+    """One binding. Raises NotFound."""
+    wanted = find_role(role)
+    holder_id, name = _holder(tx, tenant_id, kind, holder)
+    return _line(_load(tx, tenant_id, wanted, kind, holder_id, name), name)
 
 
 def find_role(name: str) -> AdminRole:
@@ -159,6 +164,15 @@ def _find(
             AdminBinding.subject_id == holder_id,
         )
     ).one_or_none()
+
+
+def _load(
+    tx: Session, tenant_id: str, role: AdminRole, kind: str, holder_id: str, name: str
+) -> AdminBinding:
+    row = _find(tx, tenant_id, role, kind, holder_id)
+    if row is None:
+        raise NotFound(f"the {kind} {name!r} does not hold the admin role {role.name!r} directly")
+    return row
 
 
 def _holder(tx: Session, tenant_id: str, kind: str, holder: str) -> tuple[str, str]:

@@ -74,6 +74,19 @@ def rules(tx: Session, tenant_id: str) -> list[RuleLine]:
     return [RuleLine(row.pattern, row.verdict, row.created_at) for row in rows]
 
 
+def show_rule(tx: Session, tenant_id: str, pattern: str) -> RuleLine:
+    """One line. Raises NotFound."""
+    row = tx.get(ClientTrustRule, (tenant_id, pattern))
+    if row is None:
+        raise NotFound(f"there is no rule for {pattern!r}; `authz clients rules` shows them")
+    return RuleLine(row.pattern, row.verdict, row.created_at)
+
+
+def show_request(tx: Session, tenant_id: str, client_id: str) -> RequestLine:
+    """What somebody asked for. Raises NotFound."""
+    return request_line(_load_request(tx, tenant_id, client_id))
+
+
 def requests(tx: Session, tenant_id: str, *, status: str | None = "open") -> list[RequestLine]:
     """What people asked for, oldest first; `status=None` shows decided ones too."""
     query = select(ClientRequest).where(ClientRequest.tenant_id == tenant_id)

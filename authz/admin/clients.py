@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin.admins import guard_ceiling, guard_client
 from authz.admin.client_metadata import SECRET_METHODS, Registration, checked_metadata
 from authz.admin.operator import Operator
+from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.admin.revocation import cut_off_clients, revoke_families
 from authz.audit.events import Event
 from authz.db.models import AgentClient, Client, Consent, Delegation
@@ -251,6 +252,33 @@ def list_(tx: Session, tenant_id: str) -> list[ClientLine]:
         select(Client).where(Client.tenant_id == tenant_id).order_by(Client.name, Client.id)
     )
     return [line(row) for row in rows]
+
+
+def page(
+    tx: Session,
+    tenant_id: str,
+    *,
+    matching: str = "",
+    status: str | None = None,
+    kind: str | None = None,
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Slice[ClientLine]:
+    """The same, a part at a time; those whose identifier or name holds `matching`."""
+    check_limit(limit)
+    query = select(Client).where(
+        Client.tenant_id == tenant_id, *behind(after, Client.name, Client.id)
+    )
+    if matching:
+        held = [it.contains(matching, autoescape=True) for it in (Client.id, Client.name)]
+        query = query.where(or_(*held))
+    if status is not None:
+        query = query.where(Client.status == status)
+    if kind is not None:
+        query = query.where(Client.kind == kind)
+    rows = tx.scalars(query.order_by(Client.name, Client.id).limit(limit + 1))
+    lines = [line(row) for row in rows]
+    return sliced(lines, limit, [cursor_of(it.name, it.id) for it in lines])
 
 
 def show(tx: Session, tenant_id: str, client_id: str) -> ClientDetails:

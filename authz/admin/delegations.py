@@ -101,11 +101,7 @@ def add(
 def remove(tx: Session, operator: Operator, tenant_id: str, delegation_id: str) -> DelegationLine:
     """Take a rule away; tokens that came of it end within their minutes."""
     operator.must(Permission.TRUST_WRITE)
-    row = tx.get(Delegation, delegation_id)
-    if row is None or row.tenant_id != tenant_id:
-        raise NotFound(
-            f"there is no delegation {delegation_id!r}; `authz delegations list` shows them"
-        )
+    row = _load(tx, tenant_id, delegation_id)
     line = _line(row, _identifiers(tx, tenant_id))
     tx.delete(row)
     tx.flush()
@@ -114,12 +110,26 @@ def remove(tx: Session, operator: Operator, tenant_id: str, delegation_id: str) 
     return line
 
 
+def show(tx: Session, tenant_id: str, delegation_id: str) -> DelegationLine:
+    """One rule. Raises NotFound."""
+    return _line(_load(tx, tenant_id, delegation_id), _identifiers(tx, tenant_id))
+
+
 def list_(tx: Session, tenant_id: str) -> list[DelegationLine]:
     """All rules, by client and servers."""
     names = _identifiers(tx, tenant_id)
     rows = tx.scalars(select(Delegation).where(Delegation.tenant_id == tenant_id))
     lines = [_line(row, names) for row in rows]
     return sorted(lines, key=lambda it: (it.client_id, it.from_server, it.to_server))
+
+
+def _load(tx: Session, tenant_id: str, delegation_id: str) -> Delegation:
+    row = tx.get(Delegation, delegation_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(
+            f"there is no delegation {delegation_id!r}; `authz delegations list` shows them"
+        )
+    return row
 
 
 def _check_declared(

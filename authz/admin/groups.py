@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin.admins import guard
 from authz.admin.operator import Operator
-from authz.db.models import Group, GroupMember, Role, RoleBinding
+from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
+from authz.db.models import Group, GroupMember, Role, RoleBinding, User
 from authz.db.models.user import LOCAL
 from authz.directory import groups, users
 from authz.errors import Conflict, NotFound
@@ -22,6 +23,23 @@ class GroupLine:
     id: str
     name: str
     members: int
+
+
+@dataclass(frozen=True)
+class GroupHead(GroupLine):
+    """A group with the roles it holds; its people are many."""
+
+    roles: list[str]
+
+
+@dataclass(frozen=True)
+class MemberLine:
+    """Somebody in a group."""
+
+    user_id: str
+    login: str
+    is_local: bool
+    """Whether an administrator put them there. What a directory or a provider says is changed there."""
 
 
 @dataclass(frozen=True)
@@ -107,17 +125,92 @@ def list_(tx: Session, tenant_id: str) -> list[GroupLine]:
     return [GroupLine(*row) for row in rows]
 
 
+def page(
+    tx: Session,
+    tenant_id: str,
+    *,
+    matching: str = "",
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Slice[GroupLine]:
+    """The same, a part at a time; those whose name holds `matching`."""
+    check_limit(limit)
+    query = select(Group).where(Group.tenant_id == tenant_id, *behind(after, Group.name))
+    if matching:
+        query = query.where(Group.name.contains(matching, autoescape=True))
+    rows = tx.scalars(query.order_by(Group.name).limit(limit + 1)).all()
+    lines = [GroupLine(row.id, row.name, _count(tx, row.id)) for row in rows]
+    return sliced(lines, limit, [cursor_of(it.name) for it in lines])
+
+
+def head(tx: Session, tenant_id: str, reference: str) -> GroupHead:
+    """One group, without its people."""
+    row = groups.load(tx, tenant_id, reference)
+    return GroupHead(row.id, row.name, _count(tx, row.id), _roles(tx, row))
+
+
+def members(
+    tx: Session,
+    tenant_id: str,
+    reference: str,
+    *,
+    matching: str = "",
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Slice[MemberLine]:
+    """Its people by login, a part at a time."""
+    check_limit(limit)
+    row = groups.load(tx, tenant_id, reference)
+    query = (
+        select(User.id, User.login, _is_local())
+        .join(GroupMember, GroupMember.user_id == User.id)
+        .where(GroupMember.group_id == row.id, *behind(after, User.login))
+        .group_by(User.id, User.login)
+        .order_by(User.login)
+        .limit(limit + 1)
+    )
+    if matching:
+        wanted = users.normal_login(matching)
+        query = query.where(User.login.contains(wanted, autoescape=True))
+    lines = [MemberLine(it.id, it.login, bool(it[2])) for it in tx.execute(query)]
+    return sliced(lines, limit, [cursor_of(it.login) for it in lines])
+
+
+def member(tx: Session, tenant_id: str, group: str, user: str) -> MemberLine:
+    """Somebody in it. Raises NotFound."""
+    row, person = groups.load(tx, tenant_id, group), users.load(tx, tenant_id, user)
+    is_local = tx.execute(
+        select(_is_local()).where(GroupMember.group_id == row.id, GroupMember.user_id == person.id)
+    ).scalar()
+    if is_local is None:
+        raise NotFound(f"{person.login} is not in the group {row.name!r}")
+    return MemberLine(person.id, person.login, bool(is_local))
+
+
 def show(tx: Session, tenant_id: str, reference: str) -> GroupDetails:
     """One group."""
     return _details(tx, groups.load(tx, tenant_id, reference))
 
 
 def _details(tx: Session, row: Group) -> GroupDetails:
+    people = [person.login for person in groups.members(tx, row.id)]
+    return GroupDetails(row.id, row.name, people, _roles(tx, row))
+
+
+def _roles(tx: Session, row: Group) -> list[str]:
     roles = tx.scalars(
         select(Role.name)
         .join(RoleBinding, RoleBinding.role_id == Role.id)
         .where(RoleBinding.subject_kind == "group", RoleBinding.subject_id == row.id)
         .order_by(Role.name)
     )
-    people = [person.login for person in groups.members(tx, row.id)]
-    return GroupDetails(row.id, row.name, people, list(roles))
+    return list(roles)
+
+
+def _count(tx: Session, group_id: str) -> int:
+    people = select(func.count(GroupMember.user_id.distinct()))
+    return tx.scalars(people.where(GroupMember.group_id == group_id)).one()
+
+
+def _is_local() -> ColumnElement[int]:
+    return func.max(case((GroupMember.source == LOCAL, 1), else_=0))

@@ -88,14 +88,15 @@ def list_(tx: Session, tenant_id: str) -> list[TokenLine]:
     return [_line(row) for row in rows]
 
 
+def show(tx: Session, tenant_id: str, token_id: str) -> TokenLine:
+    """One of them. Raises NotFound."""
+    return _line(_load(tx, tenant_id, token_id))
+
+
 def revoke(tx: Session, operator: Operator, tenant_id: str, token_id: str) -> TokenLine:
     """No more registrations with it; clients it let in stay."""
     operator.must(Permission.CLIENTS_WRITE)
-    row = tx.get(InitialAccessToken, token_id)
-    if row is None or row.tenant_id != tenant_id:
-        raise NotFound(
-            f"there is no initial access token {token_id!r}; `authz clients tokens list` shows them"
-        )
+    row = _load(tx, tenant_id, token_id)
     if row.revoked_at is not None:
         raise Conflict(f"the initial access token {token_id!r} is revoked already")
     row.revoked_at = operator.now
@@ -136,6 +137,15 @@ def _is_good(tenant_id: str, token: str, now: datetime) -> ColumnElement[bool]:
         or_(row.expires_at.is_(None), row.expires_at > now),
         or_(row.remaining.is_(None), row.remaining > 0),
     )
+
+
+def _load(tx: Session, tenant_id: str, token_id: str) -> InitialAccessToken:
+    row = tx.get(InitialAccessToken, token_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(
+            f"there is no initial access token {token_id!r}; `authz clients tokens list` shows them"
+        )
+    return row
 
 
 def _line(row: InitialAccessToken) -> TokenLine:

@@ -92,9 +92,7 @@ def add(
 def remove(tx: Session, operator: Operator, tenant_id: str, mapping_id: str) -> MappingLine:
     """It ends at once for everybody it put into the group, unless another mapping does so too at their next sign-in."""
     operator.must(Permission.POLICY_WRITE)
-    mapping = tx.get(GroupMapping, mapping_id)
-    if mapping is None or mapping.tenant_id != tenant_id:
-        raise NotFound(f"there is no mapping {mapping_id!r}; `authz mappings list` shows them")
+    mapping = _load(tx, tenant_id, mapping_id)
     row = tx.get_one(Connection, mapping.connection_id)
     target = tx.get_one(Group, mapping.group_id)
     guard(tx, operator, tenant_id, "group", target.id)
@@ -109,6 +107,13 @@ def remove(tx: Session, operator: Operator, tenant_id: str, mapping_id: str) -> 
     return line
 
 
+def show(tx: Session, tenant_id: str, mapping_id: str) -> MappingLine:
+    """One of them. Raises NotFound."""
+    mapping = _load(tx, tenant_id, mapping_id)
+    row = tx.get_one(Connection, mapping.connection_id)
+    return _line(tx, mapping, row.slug, tx.get_one(Group, mapping.group_id))
+
+
 def list_(tx: Session, tenant_id: str) -> list[MappingLine]:
     """All of them, by connection, claim and value."""
     rows = tx.execute(
@@ -119,6 +124,13 @@ def list_(tx: Session, tenant_id: str) -> list[MappingLine]:
         .order_by(Connection.slug, GroupMapping.claim, GroupMapping.value, Group.name)
     )
     return [_line(tx, mapping, slug, group) for mapping, slug, group in rows]
+
+
+def _load(tx: Session, tenant_id: str, mapping_id: str) -> GroupMapping:
+    mapping = tx.get(GroupMapping, mapping_id)
+    if mapping is None or mapping.tenant_id != tenant_id:
+        raise NotFound(f"there is no mapping {mapping_id!r}; `authz mappings list` shows them")
+    return mapping
 
 
 def _group_of(

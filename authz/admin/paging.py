@@ -3,14 +3,15 @@
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from sqlalchemy import ColumnElement, tuple_
+from sqlalchemy import ColumnElement, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
+from authz.db.types import UTCDateTime
 from authz.errors import Invalid
 
 T = TypeVar("T")
@@ -50,28 +51,38 @@ def behind(
     if cursor is None:
         return []
     key = _read(cursor, len(columns))
-    try:
-        values = [
-            datetime.fromisoformat(text) if column.type.python_type is datetime else text
-            for text, column in zip(key, columns, strict=True)
-        ]
-    except ValueError:
-        raise Invalid(_NOT_OURS) from None
-    ours, theirs = tuple_(*columns), tuple_(*values)
+    values = [_value(text, it) for text, it in zip(key, columns, strict=True)]
+    # In the type of its column: an engine without moments would compare a moment with the text of one.
+    typed = [literal(value, it.type) for value, it in zip(values, columns, strict=True)]
+    ours, theirs = tuple_(*columns), tuple_(*typed)
     return [ours < theirs if descending else ours > theirs]
+
+
+def _value(
+    text: str, column: InstrumentedAttribute[str] | InstrumentedAttribute[datetime]
+) -> str | datetime:
+    if not isinstance(column.type, UTCDateTime):
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise Invalid(_NOT_OURS)
 
 
 _NOT_OURS = "the cursor is not one that a page of this list gave; begin without one"
 
 
-def _read(cursor: str, parts: int) -> list[str]:
+def _read(cursor: str, parts: int | None) -> list[str]:
     if len(cursor) > _MAX_CURSOR_CHARS:
         raise Invalid(_NOT_OURS)
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
         raise Invalid(_NOT_OURS) from None
-    if not isinstance(found, list) or len(found) != parts:
+    if not isinstance(found, list) or len(found) != (len(found) if parts is None else parts):
         raise Invalid(_NOT_OURS)
     if not all(isinstance(it, str) and "\x00" not in it for it in found):
         raise Invalid(_NOT_OURS)
@@ -83,3 +94,30 @@ def sliced(rows: Sequence[T], limit: int, cursors: Sequence[str]) -> Slice[T]:
     if len(rows) <= limit:
         return Slice(rows, None)
     return Slice(rows[:limit], cursors[limit - 1])
+
+
+def part_of(
+    rows: Iterable[T], key: Callable[[T], tuple[str, ...]], *, after: str | None, limit: int
+) -> Slice[T]:
+    """Of a list that is small enough to be read whole: in the order of the key. Raises Invalid."""
+    check_limit(limit)
+    ordered = sorted(rows, key=key)
+    if after is not None:
+        size = len(key(ordered[0])) if ordered else None
+        place = tuple(_read(after, size))
+        ordered = [it for it in ordered if key(it) > place]
+    return sliced(ordered[: limit + 1], limit, [cursor_of(*key(it)) for it in ordered[:limit]])
+
+
+def holding(rows: Iterable[T], text: str) -> list[T]:
+    """Those of which a member holds the text, however it is capitalised."""
+    wanted = text.casefold()
+    return [it for it in rows if any(wanted in said.casefold() for said in _texts(it))]
+
+
+def _texts(row: object) -> Iterator[str]:
+    for value in vars(row).values():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (list, tuple, frozenset)):
+            yield from (it for it in value if isinstance(it, str))

@@ -52,6 +52,9 @@ class ResourceDetails:
     is_default: bool
     identity: str
     issued_by: str | None
+    client_id: str | None
+    """The client with which it asks about its tokens."""
+    status_list: bool
     created_at: datetime
     scopes: list[ScopeLine]
     metadata_url: str
@@ -245,6 +248,8 @@ def show(tx: Session, tenant_id: str, reference: str, *, issuer: str) -> Resourc
         is_default=row.is_default,
         identity=row.identity,
         issued_by=_slugs(tx, tenant_id).get(row.server_id or ""),
+        client_id=row.client_id,
+        status_list=row.status_list,
         created_at=row.created_at,
         scopes=scopes,
         metadata_url=metadata_url(row.identifier),

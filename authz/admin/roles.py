@@ -37,8 +37,8 @@ HOLDERS = (
 
 
 @dataclass(frozen=True)
-class RoleLine:
-    """A role in a list."""
+class RoleHead:
+    """A role without its holders, who may be many (`admin.bindings`)."""
 
     id: str
     name: str
@@ -47,6 +47,12 @@ class RoleLine:
     scopes: list[str]
     """Its own; `scope at URL` for those of one server only."""
     requires: Requirement | None
+
+
+@dataclass(frozen=True)
+class RoleLine(RoleHead):
+    """A role in a list."""
+
     users: list[str]
     groups: list[str]
     clients: list[str]
@@ -135,9 +141,22 @@ def require(
 def list_(tx: Session, tenant_id: str) -> list[RoleLine]:
     """All roles by name, with their holders."""
     file = export(tx, tenant_id)
-    ids = {row.name: row.id for row in _roles(tx, tenant_id)}
     return [
         RoleLine(
+            **vars(head),
+            users=_holders(b.users for b in file.bindings or () if b.role == head.name),
+            groups=_holders(b.groups for b in file.bindings or () if b.role == head.name),
+            clients=_holders(b.clients for b in file.bindings or () if b.role == head.name),
+        )
+        for head in heads(tx, tenant_id)
+    ]
+
+
+def heads(tx: Session, tenant_id: str) -> list[RoleHead]:
+    """All roles by name, without their holders."""
+    ids = {row.name: row.id for row in _roles(tx, tenant_id)}
+    return [
+        RoleHead(
             id=ids[name],
             name=name,
             description=role.description,
@@ -145,16 +164,24 @@ def list_(tx: Session, tenant_id: str) -> list[RoleLine]:
             scopes=sorted(role.scopes)
             + [f"{scope} at {url}" for url in sorted(role.at) for scope in sorted(role.at[url])],
             requires=role.requires,
-            users=_holders(b.users for b in file.bindings or () if b.role == name),
-            groups=_holders(b.groups for b in file.bindings or () if b.role == name),
-            clients=_holders(b.clients for b in file.bindings or () if b.role == name),
         )
-        for name, role in sorted(file.roles.items())
+        for name, role in sorted(_entries(tx, tenant_id).items())
     ]
+
+
+def show(tx: Session, tenant_id: str, name: str) -> RoleHead:
+    """One role. Raises NotFound."""
+    load(tx, tenant_id, name)
+    return next(it for it in heads(tx, tenant_id) if it.name == name)
 
 
 def export(tx: Session, tenant_id: str) -> RolesFile:
     """Everything as a file says it; importing it again changes nothing."""
+    names = {row.id: row.name for row in _roles(tx, tenant_id)}
+    return RolesFile(_entries(tx, tenant_id), tuple(_bindings(tx, tenant_id, names)))
+
+
+def _entries(tx: Session, tenant_id: str) -> dict[str, RoleEntry]:
     names = {row.id: row.name for row in _roles(tx, tenant_id)}
     urls = dict(
         tx.execute(
@@ -167,7 +194,7 @@ def export(tx: Session, tenant_id: str) -> RolesFile:
     includes: dict[str, set[str]] = {}
     for parent in tx.scalars(select(RoleParent).where(RoleParent.tenant_id == tenant_id)):
         includes.setdefault(parent.role_id, set()).add(names[parent.parent_id])
-    roles = {
+    return {
         row.name: RoleEntry(
             description=row.description,
             includes=frozenset(includes.get(row.id, ())),
@@ -181,7 +208,6 @@ def export(tx: Session, tenant_id: str) -> RolesFile:
         )
         for row in _roles(tx, tenant_id)
     }
-    return RolesFile(roles, tuple(_bindings(tx, tenant_id, names)))
 
 
 def load(tx: Session, tenant_id: str, name: str) -> Role:
@@ -236,5 +262,7 @@ def _subject(tx: Session, tenant_id: str, kind: str, holder: str) -> tuple[str, 
     if kind == "client":
         client = clients.load(tx, tenant_id, holder)
         return client.id, client.id
-    group = groups.load(tx, tenant_id, holder)
-    return group.id, group.name
+    if kind == "group":
+        group = groups.load(tx, tenant_id, holder)
+        return group.id, group.name
+    raise Invalid(f"{kind!r} is not one of {', '.join(it for it, *_ in HOLDERS)}")

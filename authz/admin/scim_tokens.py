@@ -92,14 +92,17 @@ def list_(tx: Session, tenant_id: str) -> list[TokenLine]:
     return [_line(row, slug) for row, slug in found]
 
 
+def show(tx: Session, tenant_id: str, token_id: str) -> TokenLine:
+    """One of them. Raises NotFound."""
+    row = _load(tx, tenant_id, token_id)
+    bound = None if row.connection_id is None else tx.get_one(Connection, row.connection_id)
+    return _line(row, None if bound is None else bound.slug)
+
+
 def revoke(tx: Session, operator: Operator, tenant_id: str, token_id: str) -> TokenLine:
     """Nothing is provisioned with it any more; what was stays."""
     operator.must(Permission.CONNECTIONS_WRITE)
-    row = tx.get(ScimToken, token_id)
-    if row is None or row.tenant_id != tenant_id:
-        raise NotFound(
-            f"there is no provisioning token {token_id!r}; `authz scim-tokens list` shows them"
-        )
+    row = _load(tx, tenant_id, token_id)
     if row.revoked_at is not None:
         raise Conflict(f"the provisioning token {token_id!r} is revoked already")
     row.revoked_at = operator.now
@@ -107,6 +110,15 @@ def revoke(tx: Session, operator: Operator, tenant_id: str, token_id: str) -> To
     operator.changed(tx, tenant_id, "scim_token.revoke", token_id, {"name": row.name})
     bound = None if row.connection_id is None else tx.get_one(Connection, row.connection_id)
     return _line(row, None if bound is None else bound.slug)
+
+
+def _load(tx: Session, tenant_id: str, token_id: str) -> ScimToken:
+    row = tx.get(ScimToken, token_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(
+            f"there is no provisioning token {token_id!r}; `authz scim-tokens list` shows them"
+        )
+    return row
 
 
 def _line(row: ScimToken, connection: str | None) -> TokenLine:

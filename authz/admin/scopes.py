@@ -173,6 +173,11 @@ def remove_scope(
     )
 
 
+def show_scope(tx: Session, tenant_id: str, resource_id: str, name: str) -> ScopeLine:
+    """One scope of a server. Raises NotFound."""
+    return _line(_load(tx, tenant_id, resource_id, name))
+
+
 def scopes_of(tx: Session, resource_id: str) -> list[ScopeLine]:
     """The scopes of a server, by name."""
     rows = tx.scalars(select(Scope).where(Scope.resource_id == resource_id).order_by(Scope.name))

@@ -152,6 +152,11 @@ def list_(tx: Session, tenant_id: str) -> list[StreamLine]:
     return [_line(row, connection) for row, connection in rows]
 
 
+def show(tx: Session, tenant_id: str, slug: str) -> StreamLine:
+    """One of them. Raises NotFound."""
+    return _line(*_load(tx, tenant_id, slug))
+
+
 def _find(tx: Session, tenant_id: str, slug: str) -> SignalStream | None:
     return tx.scalars(
         select(SignalStream).where(SignalStream.tenant_id == tenant_id, SignalStream.slug == slug)

@@ -89,19 +89,12 @@ def exist(tx: Session) -> bool:
 
 def list_(tx: Session, base: str) -> list[TenantLine]:
     """All tenants, by slug."""
-    return [
-        TenantLine(
-            id=row.id,
-            slug=row.slug,
-            name=row.name,
-            issuer=issuer_of(base, row.slug),
-            status=row.status,
-            client_trust=row.client_trust,
-            registration=row.registration,
-            change_control=row.change_control,
-        )
-        for row in tx.scalars(select(Tenant).order_by(Tenant.slug))
-    ]
+    return [_line(row, base) for row in tx.scalars(select(Tenant).order_by(Tenant.slug))]
+
+
+def show(tx: Session, base: str, slug: str) -> TenantLine:
+    """One tenant. Raises NotFound."""
+    return _line(load_tenant(tx, slug), base)
 
 
 def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> None:
@@ -151,6 +144,19 @@ def set_registration(tx: Session, operator: Operator, *, slug: str, mode: str) -
     row = load_tenant(tx, slug)
     row.registration = mode
     operator.changed(tx, row.id, "tenant.registration", slug, {"mode": mode})
+
+
+def _line(row: Tenant, base: str) -> TenantLine:
+    return TenantLine(
+        id=row.id,
+        slug=row.slug,
+        name=row.name,
+        issuer=issuer_of(base, row.slug),
+        status=row.status,
+        client_trust=row.client_trust,
+        registration=row.registration,
+        change_control=row.change_control,
+    )
 
 
 def _check_name(name: str) -> None:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from authz import entropy, passwords
 from authz.admin import leaving
 from authz.admin.admins import guard
 from authz.admin.operator import Operator
+from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.admin.revocation import end_sessions
 from authz.db.models import Role, RoleBinding, ScimRecord, TokenFamily, User
 from authz.directory import groups, users
@@ -29,6 +30,7 @@ class UserLine:
     name: str
     status: str
     has_password: bool
+    is_break_glass: bool
     created_at: datetime
 
 
@@ -161,11 +163,29 @@ def list_(tx: Session, tenant_id: str, *, matching: str = "", limit: int = 1000)
     """People by login, those whose login or name holds `matching`."""
     query = select(User).where(User.tenant_id == tenant_id)
     if matching:
-        query = query.where(
-            User.login.contains(users.normal_login(matching), autoescape=True)
-            | User.name.contains(matching, autoescape=True)
-        )
+        query = query.where(_matches(matching))
     return [_line(row) for row in tx.scalars(query.order_by(User.login).limit(limit))]
+
+
+def page(
+    tx: Session,
+    tenant_id: str,
+    *,
+    matching: str = "",
+    status: str | None = None,
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
+) -> Slice[UserLine]:
+    """The same, a part at a time."""
+    check_limit(limit)
+    query = select(User).where(User.tenant_id == tenant_id, *behind(after, User.login))
+    if matching:
+        query = query.where(_matches(matching))
+    if status is not None:
+        query = query.where(User.status == status)
+    rows = tx.scalars(query.order_by(User.login).limit(limit + 1))
+    lines = [_line(row) for row in rows]
+    return sliced(lines, limit, [cursor_of(it.login) for it in lines])
 
 
 def show(tx: Session, tenant_id: str, reference: str, now: datetime) -> UserDetails:
@@ -195,6 +215,12 @@ def show(tx: Session, tenant_id: str, reference: str, now: datetime) -> UserDeta
     )
 
 
+def _matches(text: str) -> ColumnElement[bool]:
+    return User.login.contains(users.normal_login(text), autoescape=True) | User.name.contains(
+        text, autoescape=True
+    )
+
+
 def _own(tx: Session, operator: Operator, tenant_id: str, reference: str) -> User:
     """An account that an operator opens or closes: from now on that is theirs to say, not a provisioning client's."""
     row = users.load(tx, tenant_id, reference)
@@ -212,5 +238,6 @@ def _line(row: User) -> UserLine:
         name=row.name,
         status=row.status,
         has_password=row.password_hash is not None,
+        is_break_glass=row.is_break_glass,
         created_at=row.created_at,
     )

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from authz.admin import audit, outcomes
+from authz.admin.rendering import as_json_value
 from authz.admin.trace import tell
 from authz.cli import values
-from authz.cli.output import as_json_value, cell, table
+from authz.cli.output import cell, table
 from authz.cli.run import REFUSED, Result, Run, command, group
 from authz.cli.story import listed, told
 from authz.directory import users

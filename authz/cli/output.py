@@ -1,9 +1,7 @@
 """What commands print: tables for people, JSON values for programs."""
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> str:
@@ -39,19 +37,6 @@ def cell(value: object) -> str:
     else:
         text = str(value)
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def as_json_value(value: Any) -> Any:
-    """Dataclasses, moments and sets as JSON has them."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: as_json_value(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, Mapping):
-        return {str(key): as_json_value(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, frozenset)):
-        return [as_json_value(item) for item in (sorted(value) if _is_set(value) else value)]
-    return value
 
 
 def _is_set(value: object) -> bool:

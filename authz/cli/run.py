@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from authz.cli.output import as_json_value
+from authz.admin.rendering import as_json_value
 from authz.errors import AuthzError, ConfigurationError, Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:

@@ -47,9 +47,15 @@ class TenantConfiguration:
 
     def ceilings(self, client: Client, resource: Resource, now: datetime) -> tuple[Ceiling, ...]:
         """The most a client gets there by itself, whoever it asks for: an operator's bound, and its agent's."""
-        agent = self.agents.of_client(client.id)
+        return self.ceilings_of(client.id, client.scope_ceiling, resource, now)
+
+    def ceilings_of(
+        self, client_id: str, bound: frozenset[str] | None, resource: Resource, now: datetime
+    ) -> tuple[Ceiling, ...]:
+        """The same of a client of which no more is known."""
+        agent = self.agents.of_client(client_id)
         own = () if agent is None else (Ceiling(*agent.bound_at(resource, now)),)
-        return (*own, client_ceiling(client.scope_ceiling, resource))
+        return (*own, client_ceiling(bound, resource))
 
     def __repr__(self) -> str:
         return f"TenantConfiguration({self.tenant.slug!r}, version={self.tenant.version})"

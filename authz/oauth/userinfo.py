@@ -3,47 +3,29 @@
 Decisions:
 - Only tokens of the built-in userinfo resource count. A token for an MCP server is refused: the server that was given
   it must not be able to ask who its callers are (OIDC-03).
-- A token bound to a DPoP key needs a proof here as well, with `ath`. One bound to a certificate is refused: this
-  endpoint sees no certificates.
 - Whatever the token stands on is asked for again: person, client, family (ATK-59). Nothing is recorded.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from authz.clock import Clock
-from authz.errors import InsufficientScope, InvalidRequest, InvalidToken
-from authz.oauth import bindings, dpop, openid
+from authz.errors import InsufficientScope, InvalidToken
+from authz.oauth import openid
 from authz.oauth.authorization import Outcome
 from authz.oauth.back_channel import BackChannel
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import FactKeys, Facts, Replay
 from authz.oauth.introspection import is_standing
 from authz.oauth.lane import Job
+from authz.oauth.own_bearer import REFUSED, OwnBearer, Presented
 from authz.oauth.own_tokens import OwnTokens
 from authz.policy.openid import USERINFO_ID, USERINFO_PATH
 from authz.policy.scopes import OPENID
 
-REFUSED = "the access token is not valid here"
-"""The one public sentence for every defect of a token."""
-
-
-@dataclass(frozen=True)
-class Presented:
-    """A request as it arrived, without HTTP."""
-
-    slug: str
-    method: str
-    authorization: tuple[str, ...]
-    """Every `Authorization` header."""
-    dpop: tuple[str, ...]
-    """Every `DPoP` header."""
-
-    def __repr__(self) -> str:
-        return f"Presented({self.slug!r})"
+__all__ = ["REFUSED", "Presented", "UserInfo"]
 
 
 class UserInfo:
@@ -51,8 +33,7 @@ class UserInfo:
 
     def __init__(self, channel: BackChannel, tokens: OwnTokens, clock: Clock) -> None:
         self._channel = channel
-        self._tokens = tokens
-        self._clock = clock
+        self._bearer = OwnBearer(channel, tokens, clock)
 
     async def handle(self, presented: Presented) -> tuple[Mapping[str, Any], str | None]:
         """The claims, and the DPoP nonce to use next time. Raises OAuthError, or UnknownTenant."""
@@ -66,19 +47,9 @@ class UserInfo:
     def _prepare(
         self, presented: Presented, configuration: TenantConfiguration
     ) -> tuple[Job, tuple[Replay, ...]]:
-        scheme, token = _token(presented.authorization)
-        now = self._clock()
-        claims = self._tokens.read(
-            token, configuration.keys, tenant_id=configuration.tenant.id, now=now
-        )
-        if claims is None:
-            raise InvalidToken(REFUSED, reason="token_unknown")
         resource = configuration.policy.resources[USERINFO_ID]
-        if claims["aud"] != resource.identifier:
-            raise InvalidToken(REFUSED, reason="token_audience")
-        if bindings.token_type(claims.get("cnf")).lower() != scheme:
-            raise InvalidToken(REFUSED, reason="token_scheme")
-        replays = self._proved(presented, configuration, token, claims.get("cnf"), now)
+        uri = f"{configuration.tenant.issuer}{USERINFO_PATH}"
+        claims, replays = self._bearer.read(presented, configuration, resource, uri)
         job = Job(
             configuration=configuration,
             keys=FactKeys(tokens=frozenset({claims["jti"]}), people=frozenset({claims["sub"]})),
@@ -87,34 +58,6 @@ class UserInfo:
             is_reading=True,
         )
         return job, replays
-
-    def _proved(
-        self,
-        presented: Presented,
-        configuration: TenantConfiguration,
-        token: str,
-        confirmation: Mapping[str, str] | None,
-        now: datetime,
-    ) -> tuple[Replay, ...]:
-        if confirmation is None:
-            return ()
-        if bindings.JKT not in confirmation:
-            raise InvalidToken(REFUSED, reason="token_bound_to_certificate")
-        if not presented.dpop:
-            raise InvalidToken(REFUSED, reason="dpop_proof_missing")
-        proof = dpop.read_proof(
-            presented.dpop,
-            method=presented.method,
-            uris=(f"{configuration.tenant.issuer}{USERINFO_PATH}",),
-            algorithms=dpop.ALGORITHMS,
-            nonces=self._channel.nonces(configuration),
-            tenant_id=configuration.tenant.id,
-            now=now,
-            access_token=token,
-        )
-        if proof.jkt != confirmation[bindings.JKT]:
-            raise InvalidToken(REFUSED, reason="binding_other_key")
-        return (proof.replay,)
 
 
 def _decide(
@@ -133,15 +76,3 @@ def _decide(
         raise InsufficientScope("the access token lacks openid", reason="openid_missing")
     told = openid.person_claims(scopes, login=person.login, name=person.name)
     return Outcome({"sub": person.id, **told})
-
-
-def _token(headers: tuple[str, ...]) -> tuple[str, str]:
-    """Scheme in lower case and token. Raises InvalidRequest, or InvalidToken when there is none."""
-    if len(headers) > 1:
-        raise InvalidRequest("send one Authorization header", reason="authorization_twice")
-    if not headers:
-        raise InvalidToken("an access token is needed", reason="token_missing")
-    scheme, _, token = headers[0].partition(" ")
-    if scheme.lower() not in ("bearer", "dpop") or not token:
-        raise InvalidToken("an access token is needed", reason="token_missing")
-    return scheme.lower(), token

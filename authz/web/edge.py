@@ -18,6 +18,7 @@ from authz.federation.connector import Tools
 from authz.federation.desk import SignalDesk
 from authz.federation.registry import Connectors
 from authz.limits import Limits
+from authz.oauth.administering import Administration
 from authz.oauth.assertions import Assertions
 from authz.oauth.back_channel import BackChannel
 from authz.oauth.clients_in_use import ClientsInUse
@@ -75,6 +76,7 @@ class Edge:
     transmitter: Transmitter
     devices: DeviceAuthorization
     userinfo: UserInfo
+    administration: Administration
     local_login: LocalLogin
     connectors: Connectors
     signals: SignalDesk
@@ -163,6 +165,7 @@ def make_edge(services: Services) -> Edge:
         ),
         devices=DeviceAuthorization(channel),
         userinfo=UserInfo(channel, own_tokens, services.clock),
+        administration=Administration(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
         connectors=Connectors(tools),
         signals=SignalDesk(services.database, tools, services.clock),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authz import __version__
+from authz.admin.resources import WELL_KNOWN as RESOURCE_METADATA
 from authz.clients.registration import APPLICATION_TYPES, AUTH_METHODS, GRANT_TYPES
 from authz.oauth.grants import GRANTS
 from authz.oauth.metadata import WELL_KNOWN
@@ -21,6 +22,7 @@ from authz.oauth.revocation_feed import JWT_TYP as FEED_TYP
 from authz.oauth.revocation_feed import PATH as FEED_PATH
 from authz.oauth.status_lists import JWT_TYP as STATUS_TYP
 from authz.oauth.status_slots import PATH as STATUS_PATH
+from authz.policy.administration import ADMIN_PATH, Permission
 from authz.policy.openid import USERINFO_PATH
 from authz.tenants import SLUG_PATTERN
 from authz.web import openapi_scim, openapi_ssf
@@ -46,6 +48,9 @@ def description() -> Part:
         },
         "paths": {
             **{f"/.well-known/{name}{_TENANT}": _discovery(name) for name in WELL_KNOWN},
+            f"{RESOURCE_METADATA}{_TENANT}{ADMIN_PATH}": {
+                "get": _get("admin_resource", "ResourceMetadata", cached=True)
+            },
             f"{_TENANT}/jwks": {"get": _get("jwks", "JwkSet", cached=True)},
             f"{_TENANT}/token": {"post": _form("token", _grant_members(), "TokenResponse")},
             f"{_TENANT}/introspect": {"post": _introspection()},
@@ -161,6 +166,14 @@ _SCHEMAS: Part = {
             "jwks_uri": {"type": "string", "format": "uri"},
             "response_types_supported": _STRINGS,
             "grant_types_supported": {"type": "array", "items": {"enum": list(GRANTS)}},
+        },
+    ),
+    "ResourceMetadata": _object(
+        ("resource", "authorization_servers", "scopes_supported", "bearer_methods_supported"),
+        {
+            "resource": {"type": "string", "format": "uri"},
+            "authorization_servers": _STRINGS,
+            "scopes_supported": {"type": "array", "items": {"enum": sorted(Permission)}},
         },
     ),
     "JwkSet": _object(

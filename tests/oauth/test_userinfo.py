@@ -80,7 +80,7 @@ def signed(**changed):
 def prepared(*headers, dpop=(), nonce=False, method="GET"):
     presented, asked = Presented("acme", method, headers, dpop), endpoint(nonce=nonce)
     made = asked._prepare(presented, CONFIGURATION)
-    assert {tenant for tenant, _ in asked._tokens._seen} == {TENANT_ID}
+    assert {tenant for tenant, _ in asked._bearer._tokens._seen} == {TENANT_ID}
     return made
 
 

@@ -47,7 +47,10 @@ CHECKS = [
 stricter = pytest.mark.only("postgresql")
 PAGES = tuple(
     f"{TENANT_PATH}/{page}/"
-    for page in ("authorize", "login", "logout", "consent", "device", "clients", "federation")
+    for page in (
+        *("authorize", "login", "logout", "consent", "device", "clients", "federation"),
+        *("console", "account"),
+    )
 )
 """For people."""
 FOR_PROVIDERS = "/backchannel-logout"
@@ -252,6 +255,10 @@ def test_what_succeeds_is_answered_as_described(open_, known):
         ("oauth_authorization_server", f"/.well-known/oauth-authorization-server/t/{open_.slug}"),
         ("openid_configuration", f"/.well-known/openid-configuration/t/{open_.slug}"),
         ("jwks", f"/t/{open_.slug}/jwks"),
+        (
+            "admin_resource",
+            f"/.well-known/oauth-protected-resource/t/{open_.slug}/api/admin",
+        ),
     ):
         first = answered(name, plain.get(f"{base}{path}"))
         again = {"If-None-Match": first.headers["etag"]}

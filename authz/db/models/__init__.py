@@ -29,6 +29,7 @@ from authz.db.models.federation import (
     SignalStream,
     SignInAttempt,
 )
+from authz.db.models.idempotency import IdempotencyKey
 from authz.db.models.lease import Lease
 from authz.db.models.outcome import OutcomeBatch, ToolOutcome
 from authz.db.models.replay import ReplayKey
@@ -68,6 +69,7 @@ __all__ = [
     "Group",
     "GroupMapping",
     "GroupMember",
+    "IdempotencyKey",
     "Identity",
     "InitialAccessToken",
     "IssuedToken",

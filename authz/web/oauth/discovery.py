@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from authz.admin.resources import WELL_KNOWN as WELL_KNOWN_RESOURCE
+from authz.oauth import administering
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.metadata import (
     JWKS_MAX_AGE_SECONDS,
@@ -23,6 +25,7 @@ from authz.oauth.metadata import (
 )
 from authz.oauth.transmitting import metadata as transmitting
 from authz.oauth.transmitting.metadata import WELL_KNOWN as SSF
+from authz.policy.administration import ADMIN_PATH
 from authz.tenants import DEFAULT_SLUG
 from authz.web.edge import TENANT_PATH, Edge
 from authz.web.responses import CORS, json_answer, preflight
@@ -60,6 +63,9 @@ def routes(edge: Edge) -> list[Route]:
     found.append(f"{base}{TENANT_PATH}/.well-known/{SSF}")
     for path in found:
         made += _served(edge, path, _transmitter, METADATA_MAX_AGE_SECONDS)
+    for issuer in (base, f"{base}{TENANT_PATH}"):
+        path = f"{WELL_KNOWN_RESOURCE}{issuer}{ADMIN_PATH}"
+        made += _served(edge, path, _administration, METADATA_MAX_AGE_SECONDS)
     for prefix in (base, f"{base}{TENANT_PATH}"):
         made += _served(edge, f"{prefix}/jwks", _jwks, JWKS_MAX_AGE_SECONDS)
     return made
@@ -71,6 +77,10 @@ def _metadata(edge: Edge, configuration: TenantConfiguration) -> bytes:
 
 def _transmitter(_: Edge, configuration: TenantConfiguration) -> bytes:
     return transmitting.document(configuration.tenant.issuer)
+
+
+def _administration(_: Edge, configuration: TenantConfiguration) -> bytes:
+    return administering.metadata(configuration)
 
 
 def _jwks(edge: Edge, configuration: TenantConfiguration) -> bytes:
