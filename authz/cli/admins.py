@@ -79,7 +79,7 @@ def grant(
     )
 
 
-@command(app, "revoke")
+@command(app, "revoke", asks=True)
 def revoke(
     run: Run, role: _Role, user: _User = None, group: _Group = None, client: _Client = None
 ) -> Result:

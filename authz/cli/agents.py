@@ -153,7 +153,7 @@ def wake(run: Run, slug: _Slug) -> Result:
     return Result(line, f"{line.slug} is active.")
 
 
-@command(app, "kill")
+@command(app, "kill", asks=True)
 def kill(run: Run, slug: _Slug) -> Result:
     """Switch an agent off everywhere, for good."""
     with run.write() as (tx, operator, tenant_id):

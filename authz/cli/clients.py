@@ -154,7 +154,7 @@ def rotate_secret(
     return _with_secret(made, f"Earlier secrets of {client} are good for {overlap} more.")
 
 
-@command(app, "block")
+@command(app, "block", asks=True)
 def block(run: Run, client: _Client) -> Result:
     """Refuse a client everywhere and revoke what it holds."""
     with run.write() as (tx, operator, tenant_id):
@@ -171,7 +171,7 @@ def unblock(run: Run, client: _Client) -> Result:
     return Result(line, f"{client} is {line.status}; people allow it anew.")
 
 
-@command(app, "remove")
+@command(app, "remove", asks=True)
 def remove(run: Run, client: _Client) -> Result:
     """Forget a client and the consents for it, and revoke what it holds."""
     with run.write() as (tx, operator, tenant_id):

@@ -200,7 +200,7 @@ def enable(run: Run, slug: _Slug) -> Result:
     return Result(line, f"Enabled {slug}.")
 
 
-@command(app, "disable")
+@command(app, "disable", asks=True)
 def disable(run: Run, slug: _Slug) -> Result:
     """Nobody signs in through it, and no token that came from it is good any more."""
     with run.write() as (tx, operator, tenant_id):

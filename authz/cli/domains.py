@@ -86,7 +86,7 @@ def optional(run: Run, name: _Domain) -> Result:
     return Result(line, f"People of {line.name} may sign in by password again, if they have one.")
 
 
-@command(app, "remove")
+@command(app, "remove", asks=True)
 def remove(run: Run, name: _Domain) -> Result:
     """Let a domain go."""
     with run.write() as (tx, operator, tenant_id):

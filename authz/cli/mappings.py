@@ -57,7 +57,7 @@ def add(
     )
 
 
-@command(app, "remove")
+@command(app, "remove", asks=True)
 def remove(run: Run, mapping: Annotated[str, typer.Argument(metavar="ID")]) -> Result:
     """Take a mapping back, and the group from whoever had it by this connection."""
     with run.write() as (tx, operator, tenant_id):

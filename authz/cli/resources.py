@@ -129,7 +129,7 @@ def default(run: Run, server: _Resource) -> Result:
     return Result(line, f"{line.identifier} is the default.")
 
 
-@command(app, "disable")
+@command(app, "disable", asks=True)
 def disable(run: Run, server: _Resource) -> Result:
     """Switch a server off: no new tokens, refreshes fail, and the access tokens there are end."""
     with run.write() as (tx, operator, tenant_id):
@@ -311,7 +311,7 @@ def edit_scope(
     return Result(line, f"Changed {name}.")
 
 
-@command(scope, "remove")
+@command(scope, "remove", asks=True)
 def remove_scope(run: Run, server: _Resource, name: _Name) -> Result:
     """Take a scope away; the next refresh of every token is without it."""
     with run.write() as (tx, operator, tenant_id):

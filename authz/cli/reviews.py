@@ -68,7 +68,7 @@ def keep(run: Run, item: _Item, note: _Note = "") -> Result:
     return Result(line, f"Kept {line.label}.")
 
 
-@command(app, "remove")
+@command(app, "remove", asks=True)
 def remove(run: Run, item: _Item, note: _Note = "") -> Result:
     """End one thing; the next token and refresh is without it."""
     with run.write() as (tx, operator, tenant_id):

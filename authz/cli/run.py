@@ -39,6 +39,7 @@ _Config = Annotated[
     typer.Option("--config", help="The configuration file.", metavar="FILE", show_default=False),
 ]
 _Tenant = Annotated[str, typer.Option("--tenant", help="The tenant.", metavar="SLUG")]
+_Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -117,12 +118,17 @@ class Run:
 
 
 def command(
-    app: typer.Typer, name: str, *, tenant: bool = True
+    app: typer.Typer, name: str, *, tenant: bool = True, asks: bool = False
 ) -> Callable[[Callable[..., Result]], None]:
-    """Register a function of (Run, own parameters) as a command with the common options."""
+    """Register a function of (Run, own parameters) as a command with the common options.
+
+    One that `asks` ends something: at a terminal it says what, and waits for a yes. Scripts are not asked.
+    """
     common: dict[str, tuple[Any, Any]] = {"config": (_Config, None), "as_json": (_Json, False)}
     if tenant:
         common = {"tenant": (_Tenant, "default"), **common}
+    if asks:
+        common = {"yes": (_Yes, False), **common}
 
     def register(function: Callable[..., Result]) -> None:
         own = list(inspect.signature(function).parameters.values())[1:]
@@ -132,6 +138,8 @@ def command(
         ]
 
         def invoke(**values: Any) -> None:
+            if asks and not values.pop("yes") and sys.stdin.isatty():
+                typer.confirm(f"{function.__doc__}\nGo on?", abort=True)
             run = Run(values.pop("config"), values.pop("tenant", "default"), values.pop("as_json"))
             _finish(run, lambda: function(run, **values))
 

@@ -98,7 +98,7 @@ def disable(run: Run, slug: _Slug) -> Result:
     return _status(run, slug, "disabled", f"The stream {slug} is disabled.")
 
 
-@command(app, "remove")
+@command(app, "remove", asks=True)
 def remove(run: Run, slug: _Slug) -> Result:
     """Forget it; what it ended stays ended."""
     with run.write() as (tx, operator, tenant_id):

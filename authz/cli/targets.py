@@ -114,7 +114,7 @@ def disable(run: Run, slug: _Slug) -> Result:
     return Result(line, f"Disabled {slug}; what was issued is good for minutes.")
 
 
-@command(app, "remove")
+@command(app, "remove", asks=True)
 def remove(run: Run, slug: _Slug) -> Result:
     """Forget it."""
     with run.write() as (tx, operator, tenant_id):

@@ -60,7 +60,7 @@ def add(
     return Result(value, text)
 
 
-@command(app, "disable", tenant=False)
+@command(app, "disable", tenant=False, asks=True)
 def disable(run: Run, slug: _Slug) -> Result:
     """Switch a whole tenant off: its issuer answers 404 everywhere."""
     return _status(run, slug, "disabled", "The tenant {!r} is disabled; its issuer answers 404.")

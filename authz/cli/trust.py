@@ -199,7 +199,7 @@ def enable(run: Run, slug: _Slug) -> Result:
     return Result(line, f"Enabled {slug}.")
 
 
-@command(app, "disable")
+@command(app, "disable", asks=True)
 def disable(run: Run, slug: _Slug) -> Result:
     """Redeem nothing of it any more; what it led to ends within minutes, or at once if it was a workload's."""
     with run.write() as (tx, operator, tenant_id):
@@ -210,7 +210,7 @@ def disable(run: Run, slug: _Slug) -> Result:
     return Result(line, text)
 
 
-@command(app, "remove")
+@command(app, "remove", asks=True)
 def remove(run: Run, slug: _Slug) -> Result:
     """Forget an entry; its connection and people stay."""
     with run.write() as (tx, operator, tenant_id):

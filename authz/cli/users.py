@@ -86,7 +86,7 @@ def break_glass(
     return Result(line, text)
 
 
-@command(app, "end-access")
+@command(app, "end-access", asks=True)
 def end_access(
     run: Run,
     user: _User,
@@ -104,7 +104,7 @@ def end_access(
     return Result(done, text)
 
 
-@command(app, "disable")
+@command(app, "disable", asks=True)
 def disable(run: Run, user: _User) -> Result:
     """Close an account: every grant, browser, code and live access token of the person ends."""
     with run.write() as (tx, operator, tenant_id):
