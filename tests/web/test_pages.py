@@ -297,8 +297,13 @@ def test_an_error_names_the_value_the_way_out_and_the_support_id(show):
 
 
 def test_static_files_bring_nothing_from_elsewhere():
-    assert sorted(path.name for path in preview.STATIC.iterdir()) == ["authz.css", "mark.svg"]
-    css = (preview.STATIC / "authz.css").read_text()
+    assert sorted(path.name for path in preview.STATIC.iterdir()) == [
+        "authz.css",
+        "console.css",
+        "console.js",
+        "mark.svg",
+    ]
+    css = "".join((preview.STATIC / it).read_text() for it in ("authz.css", "console.css"))
     svg = (preview.STATIC / "mark.svg").read_text()
     assert not re.search(r"url\(|@import|@font-face|javascript:|expression\(", css)
     assert not re.search(r"<script|<style|style=|href=|\son\w+=", svg)

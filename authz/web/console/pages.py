@@ -14,6 +14,7 @@ from authz.web.console import (
     cut_off,
     explain,
     grants,
+    keys,
     matrix,
     overview,
     readiness,
@@ -22,6 +23,7 @@ from authz.web.console import (
     roles,
     servers,
     sessions,
+    settings,
     simulator,
 )
 from authz.web.console.visit import Page, Visit
@@ -52,6 +54,9 @@ PAGES: Sequence[Page] = (
     audit.EVENT,
     audit.STORY,
     readiness.PAGE,
+    keys.PAGE,
+    settings.PAGE,
+    settings.TENANTS,
 )
 
 SECTIONS = ("", "Policy", "People", "Clients", "Access", "Trust", "System")
