@@ -1,16 +1,13 @@
 """The matrix: which role holds which scope of one MCP server, changed by ticking and saved as one change."""
 
-from collections.abc import Mapping
-
-from sqlalchemy.orm import Session
+from dataclasses import replace
 
 from authz.admin import role_changes, role_matrix, simulate
-from authz.admin.operator import Operator
-from authz.admin.role_matrix import Matrix, Row
+from authz.admin.role_matrix import Held, Matrix, Row
 from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.web.console.fields import spelled
-from authz.web.console.visit import Act, Answer, Clash, Clashed, Done, Page, Screen, Sheet, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Visit
 
 _MAX_ROWS = 200
 
@@ -39,48 +36,31 @@ def show(visit: Visit) -> Answer:
 
 def save(visit: Visit) -> Answer:
     """POST …/save: the rows that were changed; what somebody else changed in one meanwhile is not written over."""
-    visit.operator.must(Permission.POLICY_WRITE)
     server = visit.needed("server", "The MCP server")
     ids = visit.all_given("row")
     if len(ids) > _MAX_ROWS:
         raise Invalid(f"{_MAX_ROWS} roles can be saved at once")
-    edited: dict[str, tuple[str, str]] = {}
-    for id_ in ids:
-        was = visit.given(f"was_{id_}")
-        wanted = spelled(" ".join(visit.all_given(id_)).split())
-        if wanted != was:
-            edited[id_] = was, wanted
+    wanted = {it: spelled(" ".join(visit.all_given(it)).split()) for it in ids}
+    edited = {it: text for it, text in wanted.items() if text != visit.given(f"was_{it}")}
     if edited:
-        visit.change(_save, server, edited)
+        held = visit.read(role_matrix.held, server, edited)
+        # One text for each row, as the page about a clash has it.
+        typed = replace(visit, form={**visit.form, **{it: [text] for it, text in edited.items()}})
+        typed.edit(
+            {it: f"The role {held[it].name}" for it in edited},
+            lambda tx: _here(role_matrix.held(tx, visit.tenant_id, server, edited)),
+            role_changes.set_matrix,
+            server=server,
+            roles={
+                held[it].name: frozenset(text.split()) | held[it].undeclared
+                for it, text in edited.items()
+            },
+        )
     return Done(visit.url("matrix", server=server, q=visit.asked("q")), "saved")
 
 
-def _save(
-    tx: Session,
-    operator: Operator,
-    tenant_id: str,
-    server: str,
-    edited: Mapping[str, tuple[str, str]],
-) -> None:
-    held = role_matrix.held(tx, tenant_id, server, edited)
-    clashes = [
-        Clash(id_, f"The role {it.name}", was, it.here, wanted)
-        for id_, (was, wanted) in edited.items()
-        if (it := held[id_]).here != was
-    ]
-    if clashes:
-        raise Clashed(clashes)
-    roles = {
-        held[id_].name: {*wanted.split(), *held[id_].undeclared}
-        for id_, (_, wanted) in edited.items()
-    }
-    role_changes.set_matrix(
-        tx,
-        operator,
-        tenant_id,
-        server=server,
-        roles={name: frozenset(scopes) for name, scopes in roles.items()},
-    )
+def _here(held: dict[str, Held]) -> dict[str, str]:
+    return {id_: it.here for id_, it in held.items()}
 
 
 def _sheet(matrix: Matrix, rows: list[Row]) -> Sheet:
