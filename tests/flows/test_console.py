@@ -1,15 +1,23 @@
 """The console: who gets in, what they see, and that nothing happens to them unasked (issue 6, parts 1 and 2)."""
 
+import itertools
 import re
 
 import pytest
 
-from authz.admin import admins, resources, roles, users
+from authz.admin import admins, agents, groups, resources, roles, users
 from authz.admin.scopes import NewScope
 from authz.policy.administration import ADMIN_ROLES, Permission
 from authz.web.console import pages
 from tests.support.console import EVIL, administrator
 from tests.support.harness import PASSWORD, RESOURCE
+
+NUMBERS = itertools.count()
+
+
+def _agent(harness):
+    added = {"slug": f"a{next(NUMBERS)}", "purpose": "Looks", "owner": "sre@example.com"}
+    return harness.change(agents.add, **added, servers=[RESOURCE]).id
 
 
 def addresses(harness):
@@ -17,6 +25,9 @@ def addresses(harness):
     known = {
         "servers/{id}": f"servers/{harness.resource.id}",
         "clients/one": f"clients/one?id={harness.client_id}",
+        "people/{id}": f"people/{harness.users['sre']}",
+        "groups/{id}": f"groups/{harness.change(groups.add, name=f'g{next(NUMBERS)}').id}",
+        "agents/{id}": f"agents/{_agent(harness)}",
         "roles/{id}": f"roles/{harness.ask(roles.list_)[0].id}",
         "audit/event": "audit/event?strand=main&position=1",
     }
@@ -118,9 +129,9 @@ def posts(harness):
 def test_a_form_of_another_site_changes_nothing(harness, headers):
     """ATK-14, on every form there is."""
     browser = administrator(harness)
-    before = harness.tenant().config_version
     found = list(posts(harness))
     assert found
+    before = harness.tenant().config_version
     for address in found:
         answer = browser.post(address, {"sure": "yes"}, **headers)
         assert (answer.status, answer.reason) == (403, "foreign_form"), address

@@ -1,0 +1,79 @@
+"""Groups: the list, one more, and a group with its people and roles."""
+
+from authz.admin import groups
+from authz.policy.administration import Permission
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Visit
+
+HEADINGS = ("Group", "People")
+
+
+def show(visit: Visit) -> Answer:
+    """GET /console/groups."""
+    q = visit.asked("q")
+    if visit.asked("format") == "csv":
+        found = visit.gather(
+            lambda tx, after, limit: groups.page(
+                tx, visit.tenant_id, matching=q, after=after, limit=limit
+            )
+        )
+        return Sheet("groups", HEADINGS, [(it.name, it.members) for it in found])
+    page = visit.read(groups.page, matching=q, after=visit.asked("after") or None)
+    return Screen("groups.html", {"groups": page, "headings": HEADINGS})
+
+
+def add(visit: Visit) -> Answer:
+    """POST …/add."""
+    made = visit.change(groups.add, name=visit.needed("name", "The name"))
+    return Done(visit.url(f"groups/{made.id}"), "added")
+
+
+def show_one(visit: Visit) -> Answer:
+    """GET /console/groups/ID."""
+    group_id = visit.path["id"]
+    q = visit.asked("q")
+    if visit.asked("format") == "csv":
+        found = visit.gather(
+            lambda tx, after, limit: groups.members(
+                tx, visit.tenant_id, group_id, matching=q, after=after, limit=limit
+            )
+        )
+        return Sheet(
+            "members", ("Login", "Put there here"), [(it.login, it.is_local) for it in found]
+        )
+    after = visit.asked("after") or None
+    return Screen(
+        "group.html",
+        {
+            "group": visit.read(groups.head, group_id),
+            "members": visit.read(groups.members, group_id, matching=q, after=after),
+        },
+    )
+
+
+def put(visit: Visit) -> Answer:
+    """POST …/put: somebody into the group."""
+    visit.change(groups.add_member, group=visit.path["id"], user=visit.needed("user", "The person"))
+    return Done(visit.url(f"groups/{visit.path['id']}"), "put")
+
+
+def take(visit: Visit) -> Answer:
+    """POST …/take: somebody out of it."""
+    visit.change(groups.remove_member, group=visit.path["id"], user=visit.given("user"))
+    return Done(visit.url(f"groups/{visit.path['id']}"), "taken")
+
+
+PAGE = Page("groups", "Groups", Permission.READ, show, (Act("add", add),), section="People")
+ONE = Page(
+    "groups/{id}",
+    "Group",
+    Permission.READ,
+    show_one,
+    (Act("put", put), Act("take", take)),
+    section="People",
+    is_listed=False,
+    done={
+        "added": "The group is there. Put people into it, or map a claim to it.",
+        "put": "They are in the group. Their next token has what its roles hold.",
+        "taken": "They are out of the group. Their next token and refresh is without its roles.",
+    },
+)
