@@ -60,6 +60,16 @@ class Registration:
     development: bool = False
 
 
+FLAGS: Mapping[str, str] = {
+    "certificate_bound": "tls_client_certificate_bound_access_tokens",
+    "dpop_bound": "dpop_bound_access_tokens",
+    "push_only": "require_pushed_authorization_requests",
+    "fapi": "fapi",
+    "token_endpoint_audience": "token_endpoint_audience",
+}
+"""Members of a registration that are on or off, and what they are called in metadata, which has those that are on."""
+
+
 def checked_metadata(registration: Registration) -> dict[str, Any]:
     """The members to store. Raises Invalid for the first thing that is wrong."""
     if not 1 <= len(registration.name) <= MAX_NAME_CHARS or not registration.name.isprintable():
@@ -79,7 +89,7 @@ def checked_metadata(registration: Registration) -> dict[str, Any]:
         "response_types": ["code"] if "authorization_code" in registration.grant_types else [],
         "token_endpoint_auth_method": registration.auth_method,
     }
-    metadata |= {name: True for name, is_set in _flags(registration).items() if is_set}
+    metadata |= {name: True for member, name in FLAGS.items() if getattr(registration, member)}
     if registration.certificate_name is not None:
         name, value = registration.certificate_name
         metadata[name] = value
@@ -159,16 +169,6 @@ def _check_fapi(registration: Registration) -> None:
     for uri in registration.redirect_uris:
         if not uri.startswith("https://") and not is_loopback_redirect(uri):
             raise Invalid(f"a FAPI client returns to https or to loopback, not to {uri!r}")
-
-
-def _flags(registration: Registration) -> dict[str, bool]:
-    return {
-        "tls_client_certificate_bound_access_tokens": registration.certificate_bound,
-        "dpop_bound_access_tokens": registration.dpop_bound,
-        "require_pushed_authorization_requests": registration.push_only,
-        "fapi": registration.fapi,
-        "token_endpoint_audience": registration.token_endpoint_audience,
-    }
 
 
 def _check_grants(registration: Registration) -> None:

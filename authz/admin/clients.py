@@ -91,15 +91,31 @@ def add(
     )
     tx.add(row)
     tx.flush()
-    values = {
-        "auth_method": registration.auth_method,
-        "redirect_uris": list(registration.redirect_uris),
-        "grant_types": list(registration.grant_types),
-        "fapi": registration.fapi,
-        "token_endpoint_audience": registration.token_endpoint_audience,
-    }
+    values = _values(registration)
     operator.changed(tx, tenant_id, "client.add", chosen, values, client=chosen)
     return WithSecret(line(row), secret)
+
+
+def change_registration(
+    tx: Session, operator: Operator, tenant_id: str, client_id: str, registration: Registration
+) -> ClientDetails:
+    """Describe a registered client anew, whole. People are asked again where what identifies it to them changed.
+
+    Its secrets stay as long as it proves itself with one; `rotate_secret` makes the first of one that did not before.
+    """
+    operator.must(Permission.CLIENTS_WRITE)
+    row = load(tx, tenant_id, client_id)
+    if row.kind != "registered":
+        raise Conflict(f"the client {client_id!r} was not registered here; it is {row.kind}")
+    guard_client(tx, operator, row)
+    row.metadata_ = checked_metadata(registration)
+    row.name, row.updated_at = registration.name, operator.now
+    if registration.auth_method not in SECRET_METHODS:
+        row.secrets = []
+    tx.flush()
+    values = _values(registration)
+    operator.changed(tx, tenant_id, "client.change", client_id, values, client=client_id)
+    return details(row)
 
 
 def rotate_secret(
@@ -308,6 +324,16 @@ def details(row: Client) -> ClientDetails:
         scope_ceiling=row.scope_ceiling,
         secrets=list(expiries),
     )
+
+
+def _values(registration: Registration) -> dict[str, Any]:
+    return {
+        "auth_method": registration.auth_method,
+        "redirect_uris": list(registration.redirect_uris),
+        "grant_types": list(registration.grant_types),
+        "fapi": registration.fapi,
+        "token_endpoint_audience": registration.token_endpoint_audience,
+    }
 
 
 def _check_id(text: str) -> str:

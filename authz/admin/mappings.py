@@ -114,6 +114,11 @@ def show(tx: Session, tenant_id: str, mapping_id: str) -> MappingLine:
     return _line(tx, mapping, row.slug, tx.get_one(Group, mapping.group_id))
 
 
+def name_of_group(connection: str, claim: str, value: str) -> str:
+    """How the group of a mapping to a role is called; `connection` by its slug."""
+    return f"{connection}: {claim}={value}"[: groups.MAX_NAME_CHARS]
+
+
 def list_(tx: Session, tenant_id: str) -> list[MappingLine]:
     """All of them, by connection, claim and value."""
     rows = tx.execute(
@@ -136,7 +141,7 @@ def _load(tx: Session, tenant_id: str, mapping_id: str) -> GroupMapping:
 def _group_of(
     tx: Session, operator: Operator, tenant_id: str, row: Connection, claim: str, value: str
 ) -> Group:
-    name = groups.check_name(f"{row.slug}: {claim}={value}"[: groups.MAX_NAME_CHARS])
+    name = groups.check_name(name_of_group(row.slug, claim, value))
     found = groups.find(tx, tenant_id, name)
     if found is not None:
         return found

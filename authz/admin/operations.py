@@ -181,6 +181,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "clients.add": Operation(
         clients.add, _P.CLIENTS_WRITE, shows_secret=True, supply=supplies.CLIENT_RULES
     ),
+    "clients.change_registration": Operation(
+        clients.change_registration, _P.CLIENTS_WRITE, supply=supplies.CLIENT_RULES
+    ),
     "clients.rotate_secret": Operation(clients.rotate_secret, _P.CLIENTS_WRITE, shows_secret=True),
     "clients.block": Operation(clients.block, _P.CLIENTS_WRITE),
     "clients.unblock": Operation(clients.unblock, _P.CLIENTS_WRITE),
@@ -219,6 +222,8 @@ OPERATIONS: Mapping[str, Operation] = {
     "resources.add": _policy(resources.add),
     "resources.set_identity": _policy(resources.set_identity, by_owner=True),
     "resources.set_default": _policy(resources.set_default),
+    "resources.unset_default": _policy(resources.unset_default),
+    "resources.set_name": _policy(resources.set_name, by_owner=True),
     "resources.set_status": _policy(resources.set_status, by_owner=True),
     "resources.set_owner": _policy(resources.set_owner),
     "resources.set_client": _policy(resources.set_client, by_owner=True),

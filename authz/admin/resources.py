@@ -154,6 +154,28 @@ def set_default(tx: Session, operator: Operator, tenant_id: str, reference: str)
     return _told(tx, row)
 
 
+def unset_default(tx: Session, operator: Operator, tenant_id: str, reference: str) -> ResourceLine:
+    """No longer the server that a request without `resource` is for; a tenant may have none."""
+    operator.must(Permission.POLICY_WRITE)
+    row = load(tx, tenant_id, reference)
+    row.is_default = False
+    tx.flush()
+    operator.changed(tx, tenant_id, "resource.not_default", row.id, {"resource": row.identifier})
+    return _told(tx, row)
+
+
+def set_name(
+    tx: Session, operator: Operator, tenant_id: str, reference: str, name: str
+) -> ResourceLine:
+    """What people read; the URL stays."""
+    row = load(tx, tenant_id, reference)
+    operator.must(Permission.POLICY_WRITE, resource_id=row.id)
+    row.name = _text("name", name or row.identifier)
+    tx.flush()
+    operator.changed(tx, tenant_id, "resource.name", row.id, {"name": row.name})
+    return _told(tx, row)
+
+
 def set_status(
     tx: Session, operator: Operator, tenant_id: str, reference: str, status: str
 ) -> ResourceLine:

@@ -6,7 +6,8 @@ Owns how commands are spelled, what they print and how they exit. Never validate
 Decisions:
 - A command's module is imported when the command is named, and the help of `authz` is made from the registry, so
   `authz --help`, `init` and a mistyped command do not wait for the database libraries, which take a second.
-- Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage, 3 configuration or environment.
+- Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage, 3 configuration or environment, 4 access would grow
+  and nobody approved it (`plan`, `apply`).
 """
 
 import importlib
@@ -67,6 +68,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Changes of policy that wait for somebody: list, show, propose, approve, refuse.",
     ),
     "reviews": ("authz.cli.reviews:app", "Access reviews: list, start, show, keep, remove."),
+    "plan": ("authz.cli.plan:plan_app", "What a directory of policy would change, and for whom."),
+    "apply": (
+        "authz.cli.plan:apply_app",
+        "Make policy what a directory says, whole or not at all.",
+    ),
+    "diff": ("authz.cli.plan:diff_app", "Where policy differs from a directory: drift."),
+    "export": ("authz.cli.plan:export_app", "Write policy as a directory of YAML files."),
+    "schema": ("authz.cli.plan:schema_app", "The JSON schema of those files, for editors."),
     "keys": ("authz.cli.keys:app", "Signing keys: list, rotate."),
     "signals": (
         "authz.cli.signals:app",

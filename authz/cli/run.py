@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from authz.services import Services
     from authz.settings import Settings
 
-DONE, REFUSED, USAGE, ENVIRONMENT = 0, 1, 2, 3
-EXIT_CODES = "Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage, 3 configuration or environment."
+DONE, REFUSED, USAGE, ENVIRONMENT, UNAPPROVED = 0, 1, 2, 3, 4
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 refused or a check failed, 2 wrong usage, 3 configuration or environment, "
+    "4 access would grow and nobody approved it."
+)
 _KINDS: dict[type[AuthzError], str] = {
     ConfigurationError: "configuration",
     NotFound: "not_found",
@@ -109,6 +112,14 @@ class Run:
         with self.services.database.write() as tx:
             yield tx, self.operator, load_tenant(tx, self.tenant).id
 
+    @contextmanager
+    def rehearse(self) -> "Iterator[tuple[Session, Operator, str]]":
+        """As `write`, but nothing stays."""
+        from authz.admin.operator import load_tenant
+
+        with self.services.database.rehearse() as tx:
+            yield tx, self.operator, load_tenant(tx, self.tenant).id
+
     @property
     def issuer(self) -> str:
         """Of the tenant."""
@@ -172,7 +183,8 @@ def _finish(run: Run, work: Callable[[], Result]) -> None:
             result = work()
     except AuthzError as error:
         code = ENVIRONMENT if isinstance(error, ConfigurationError) else REFUSED
-        _fail(run, str(error), _KINDS.get(type(error), "failed"), code)
+        kind = next((it for of, it in _KINDS.items() if isinstance(error, of)), "failed")
+        _fail(run, str(error), kind, code)
     except Exception as error:
         _fail_on_database(run, error)
         raise

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ from authz.transactions import marked_open
 CONNECT_SECONDS = 5
 """A database that does not answer is an error, not a wait."""
 _WAL_ATTEMPTS = 40
+
+
+class _Over(Exception):
+    """The end of a rehearsal."""
 
 
 class Database:
@@ -53,6 +57,13 @@ class Database:
             marked_open(),
         ):
             yield tx
+
+    @contextmanager
+    def rehearse(self) -> Iterator[Session]:
+        """As `write`, but nothing stays: what a change would do is what it does."""
+        with suppress(_Over), self.write() as tx:
+            yield tx
+            raise _Over
 
     def close(self) -> None:
         """Close every pooled connection."""

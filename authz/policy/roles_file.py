@@ -88,25 +88,42 @@ def parse(text: str) -> RolesFile:
         raise Invalid("the file is empty; `roles: {}` says that there are to be no roles")
     top = mapping_of(root, "the file")
     roles_node, bindings_node = top.get("roles"), top.get("bindings")
-    if top and roles_node is bindings_node and _all_lists(root):  # neither: the bare short form
+    if top and roles_node is bindings_node and is_short(root):  # neither: the bare short form
         roles_node = root
     else:
         check_keys(root, {"roles", "bindings"}, "the file")
     if roles_node is None:
         raise Invalid("the file has no `roles`; `roles: {}` says that there are to be none")
-    roles = {name: _role(key, name, node) for key, name, node in pairs_of(roles_node, "`roles`")}
-    _check_inclusions(roles)
-    bindings = None if bindings_node is None else tuple(_bindings(bindings_node, roles))
+    roles = roles_of(roles_node)
+    check_inclusions(roles)
+    bindings = None if bindings_node is None else tuple(bindings_of(bindings_node, roles, set()))
     return RolesFile(roles, bindings)
 
 
 def dump(file: RolesFile) -> str:
     """The text of a file; `parse(dump(file))` equals the file."""
+    return yaml.safe_dump(
+        document_of(file), sort_keys=False, default_flow_style=None, allow_unicode=True
+    )
+
+
+def document_of(file: RolesFile) -> dict[str, Any]:
+    """What is dumped."""
     roles = {name: _dumped_role(role) for name, role in sorted(file.roles.items())}
     document: dict[str, Any] = {"roles": roles}
     if file.bindings is not None:
         document["bindings"] = [_dumped_binding(binding) for binding in file.bindings]
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, allow_unicode=True)
+    return document
+
+
+def roles_of(node: Node) -> dict[str, RoleEntry]:
+    """The roles of the value of `roles`."""
+    return {name: _role(key, name, value) for key, name, value in pairs_of(node, "`roles`")}
+
+
+def is_short(root: Node) -> bool:
+    """Whether this is the short form: nothing but names with lists."""
+    return all(isinstance(value, SequenceNode) for _, _, value in pairs_of(root, "the file"))
 
 
 def _role(key: Node, name: str, node: Node) -> RoleEntry:
@@ -164,7 +181,8 @@ def _requires(node: Node, what: str) -> Requirement:
         raise wrong(node, f"{what}: {error}") from None
 
 
-def _check_inclusions(roles: Mapping[str, RoleEntry]) -> None:
+def check_inclusions(roles: Mapping[str, RoleEntry]) -> None:
+    """Raises Invalid for a role that includes what there is not, or itself by a detour."""
     for name, role in roles.items():
         for included in sorted(role.includes - roles.keys()):
             raise Invalid(f"the role {name!r} includes {included!r}, which the file does not have")
@@ -176,8 +194,10 @@ def _check_inclusions(roles: Mapping[str, RoleEntry]) -> None:
         raise Invalid(f"roles include each other in a circle: {' -> '.join(cycle)}; break it")
 
 
-def _bindings(node: Node, roles: Mapping[str, RoleEntry]) -> Iterator[BindingEntry]:
-    bound: set[tuple[str, str, str]] = set()
+def bindings_of(
+    node: Node, roles: Mapping[str, RoleEntry], bound: set[tuple[str, str, str]]
+) -> Iterator[BindingEntry]:
+    """The bindings of the value of `bindings`; `bound` are those that were read before, and is added to."""
     for item in items_of(node, "`bindings`"):
         members = mapping_of(item, "a binding")
         check_keys(item, {"role", "users", "groups", "clients", "until"}, "a binding")
@@ -225,10 +245,6 @@ def _scopes(node: Node | None, what: str) -> frozenset[str]:
                 node, f"{name!r} in {what} is not the name of a scope; wildcards are not read"
             )
     return names
-
-
-def _all_lists(node: Node) -> bool:
-    return all(isinstance(value, SequenceNode) for _, _, value in pairs_of(node, "the file"))
 
 
 def _dumped_role(role: RoleEntry) -> list[str] | dict[str, Any]:

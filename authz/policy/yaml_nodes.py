@@ -16,11 +16,20 @@ from authz.errors import Invalid
 MAX_CHARS = 1_000_000
 _MAX_DEPTH = 8
 STRING = "tag:yaml.org,2002:str"
-_INTEGER = "tag:yaml.org,2002:int"
+_INTEGER, _BOOLEAN = "tag:yaml.org,2002:int", "tag:yaml.org,2002:bool"
+_TRUTHS = ("true", "false")
 # As everybody writes it: YAML has octal, hexadecimal and sixty-based ones besides.
 _DIGITS = re.compile(r"0|-?[1-9][0-9]{0,8}")
 # Escapes can write them, and no database stores them: NUL, and half a surrogate pair.
 _NOT_STORED = re.compile("[\x00\ud800-\udfff]")
+
+
+class Misplaced(Invalid):
+    """What is wrong at one place of a file."""
+
+    def __init__(self, sentence: str, line: int, column: int) -> None:
+        super().__init__(f"line {line}: {sentence}")
+        self.sentence, self.line, self.column = sentence, line, column
 
 
 def compose(text: str, what: str) -> Node | None:
@@ -31,8 +40,10 @@ def compose(text: str, what: str) -> Node | None:
         return _Tree(text).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise Invalid(f"{where}not valid YAML: {error.problem or error.context}") from None
+        sentence = f"not valid YAML: {error.problem or error.context}"
+        if mark is None:
+            raise Invalid(sentence) from None
+        raise Misplaced(sentence, mark.line + 1, mark.column + 1) from None
     except yaml.YAMLError as error:
         raise Invalid(f"not valid YAML: {' '.join(str(error).split())}") from None
     except (ValueError, OverflowError):
@@ -48,11 +59,12 @@ class _Tree(yaml.SafeLoader):
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         """As PyYAML does it, without anchors and with a bound on nesting."""
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]  # not in the stubs
-        line = event.start_mark.line + 1 if event.start_mark else 1
+        mark = event.start_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         if getattr(event, "anchor", None) is not None:
-            raise Invalid(f"line {line}: anchors and aliases (& and *) are not read; write it out")
+            raise Misplaced("anchors and aliases (& and *) are not read; write it out", *place)
         if self._depth > _MAX_DEPTH:
-            raise Invalid(f"line {line}: nested too deep")
+            raise Misplaced("nested too deep", *place)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -131,6 +143,18 @@ def check_keys(node: Node, known: set[str], what: str) -> None:
             )
 
 
+def truth_of(node: Node, what: str) -> bool:
+    """The `true` or `false` of a scalar, and none of the other words YAML has for them."""
+    if not isinstance(node, ScalarNode) or node.tag != _BOOLEAN or node.value not in _TRUTHS:
+        raise wrong(node, f"{what}: true or false is expected here")
+    return bool(node.value == "true")
+
+
+def place_of(node: Node) -> tuple[int, int]:
+    """Line and column, counted from 1."""
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
 def wrong(node: Node, message: str) -> Invalid:
     """The error that is to be raised about a node."""
-    return Invalid(f"line {node.start_mark.line + 1}: {message}")
+    return Misplaced(message, *place_of(node))

@@ -1,0 +1,34 @@
+"""Policy as code on a tenant: its present state as entries, and a directory's made true by the operations there are.
+
+    Written (policy.code) + the tenant's rows -> changes -> operations -> who gains, who loses -> a plan with a digest
+
+Decisions:
+- A plan is what applying does, in a transaction that is rolled back: nothing is predicted by a second set of rules.
+- Every change goes through the operation that console, API and command line use, with its permission and its event.
+- The digest of a plan is over its changes and over what gains by them: servers, scopes, clients and values of claims.
+  People are not in it by name, because they come and go by themselves between an approval and its use.
+"""
+
+from collections.abc import Mapping
+
+from authz.admin.code import (
+    client_rules,
+    clients,
+    connections,
+    mappings,
+    resources,
+    roles,
+    trust,
+)
+from authz.admin.code.kind import Kind
+
+KINDS: Mapping[str, Kind] = {
+    # In the order in which they need each other; what goes, goes in the order backwards.
+    "connections": connections,
+    "clients": clients,
+    "resources": resources,
+    "client_rules": client_rules,
+    "roles": roles,
+    "mappings": mappings,
+    "trust": trust,
+}

@@ -1,0 +1,472 @@
+"""The files of policy as code: read strictly, told where they are wrong, written the same, and described to editors."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from authz.admin.client_metadata import DEFAULT_GRANT_TYPES
+from authz.admin.scopes import DEFAULT_RISK, MAX_DESCRIPTION_CHARS, RISKS
+from authz.errors import Invalid
+from authz.policy.code import KINDS, approval, writing
+from authz.policy.code.clients import ClientEntry
+from authz.policy.code.entries import Change, differences
+from authz.policy.code.reading import read
+from authz.policy.code.resources import ScopeEntry
+from authz.policy.code.roles import entries_of
+from authz.policy.code.roles import widens as roles_widen
+from authz.policy.code.schema import schema
+from authz.policy.roles_file import RoleEntry, RolesFile, parse
+
+ALL = """
+connections:
+  okta:
+    preset: okta
+    settings: {issuer: https://corp.okta.com, client_id: abc, client_secret: "env:OKTA"}
+clients:
+  web: {name: Web, redirect_uris: [https://web.example/cb], ceiling: [b.write, b.read]}
+  https://editor.example/client.json: {blocked: true}
+resources:
+  https://b.example/mcp:
+    name: B
+    owner: team-b
+    default: true
+    scopes:
+      b.read: {description: Read b, risk: read, default: true, tools: [read_b]}
+      b.write: {requires: {acr: urn:authz:acr:mfa, max_age: 300}}
+client_rules: {https://editor.example/client.json: allow, "*.bad.example": deny}
+mappings:
+  - {connection: okta, claim: groups, value: dev, role: developer}
+  - {connection: okta, claim: groups, value: ops, group: Operations}
+trust:
+  okta: {issuer: https://corp.okta.com, connection: okta, settings: {jwks_uri: https://corp.okta.com/keys}}
+roles:
+  developer: [b.read]
+  lead: {includes: [developer], at: {https://b.example/mcp: [b.write]}, requires: {max_age: 3600}}
+bindings:
+  - {role: developer, groups: [Operations], users: [Ada@Corp.example]}
+  - {role: lead, clients: [web], until: 2026-12-31T00:00:00Z}
+"""
+SCHEMA = Draft202012Validator(schema())
+
+
+def fails(text, **others):
+    with pytest.raises(Invalid) as caught:
+        read({"a.yaml": text, **others})
+    return str(caught.value).split("\n")
+
+
+def test_every_kind_is_read_with_its_defaults_filled_in():
+    written = read({"all.yaml": ALL})
+    assert written.entries.keys() == KINDS.keys()
+    assert written.entries["clients"]["web"]["ceiling"] == ["b.read", "b.write"]
+    assert written.entries["clients"]["web"]["auth_method"] == "none"
+    scopes = written.entries["resources"]["https://b.example/mcp"]["scopes"]
+    assert scopes["b.write"] == {
+        "description": "",
+        "risk": DEFAULT_RISK,
+        "default": False,
+        "tools": [],
+        "requires": {"acr": ["urn:authz:acr:mfa"], "max_age": 300},
+    }
+    assert list(written.entries["mappings"]) == [
+        "okta groups=dev -> role developer",
+        "okta groups=ops -> group Operations",
+    ]
+    assert written.places["clients", "web"] == "all.yaml:7:3"
+    assert written.places["mappings", "okta groups=ops -> group Operations"] == "all.yaml:20:5"
+    assert written.roles == parse(ALL[ALL.index("roles:\n") :])
+
+
+def test_what_is_written_is_read_the_same_and_written_the_same_again():
+    written = read({"all.yaml": ALL})
+    files = writing.write(written.entries, written.roles)
+    again = read(files)
+    assert (again.entries, entries_of(again.roles)) == (written.entries, entries_of(written.roles))
+    assert writing.write(again.entries, again.roles) == files
+    assert list(files) == [f"{key}.yaml" for key in (*KINDS, "roles", "bindings")]
+
+
+def test_a_file_may_have_any_of_the_keys_and_a_key_may_be_in_several_files():
+    whole = yaml.safe_load(ALL)
+    parts = {f"{key}.yaml": yaml.safe_dump({key: value}) for key, value in whole.items()}
+    resources = whole["resources"] | {"https://c.example/mcp": {}}
+    parts["more.yaml"] = yaml.safe_dump(
+        {
+            "resources": {"https://c.example/mcp": resources["https://c.example/mcp"]},
+            "roles": {"guest": ["c.read"]},
+            "bindings": [{"role": "guest", "groups": ["Everybody"]}],
+        }
+    )
+    written, one = read(parts), read({"all.yaml": ALL})
+    assert set(written.entries["resources"]) == set(resources)
+    assert written.entries["clients"] == one.entries["clients"]
+    assert set(written.roles.roles) == {"developer", "lead", "guest"}
+    assert len(written.roles.bindings) == 3
+
+
+@pytest.mark.parametrize("text", ["developer: [logs.read]", "roles: {developer: [logs.read]}"])
+def test_the_short_roles_file_stays_valid_by_itself(text):
+    written = read({"roles.yaml": text})
+    assert written.roles == RolesFile({"developer": RoleEntry(scopes=frozenset({"logs.read"}))})
+    assert written.entries == {}
+
+
+def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
+    (said,) = fails("developer: [logs.read]", **{"b.yaml": "client_rules: {}"})
+    assert said.startswith("a.yaml:1:1: the file has the unknown key 'developer'; known: bindings,")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "1:1: the file is empty; remove it, or write `roles: {}`"),
+        ("- a", "1:1: the file: names with values are expected"),
+        ("roles: {a: [x]", "1:15: not valid YAML: "),
+        ("junk: 1", "1:1: the file has the unknown key 'junk'; known: bindings, client_rules,"),
+        ("clients: &a {}", "1:10: anchors and aliases (& and *) are not read; write it out"),
+        ("clients: {a: {name: A}, a: {name: B}}", "1:25: clients has 'a' twice"),
+        ("clients: {a: {name: yes}}", "1:21: clients.a.name: true or false is expected here"),
+        (
+            "clients: {a: {name: true}}",
+            "1:15: clients.a.name is True; text is expected here; a number or a word such as true goes",
+        ),
+        (
+            "clients: {a: {name: A, dpop_bound: 1}}",
+            "1:24: clients.a.dpop_bound is 1; true or false",
+        ),
+        ("clients: {a: {name: 1.0}}", "1:21: clients.a.name: YAML reads '1.0' as float; put it in"),
+        ("clients: {a: }", "1:13: clients.a: nothing stands here; leave the line out, or write {}"),
+        ("clients: {a: {naem: A}}", "1:15: clients.a has the unknown key 'naem'; known: approved,"),
+        (
+            "clients: {a: {redirect_uris: [x]}}",
+            "1:11: clients.a: `redirect_uris` is for registered clients, which have a `name`; of others",
+        ),
+        (
+            "clients: {a: {name: A, approved: true}}",
+            "1:11: clients.a: `approved` is for clients that registered themselves",
+        ),
+        (
+            "clients:\n  a:\n    name: A\n    ceiling: [x, x]",
+            "4:5: clients.a.ceiling: 'x' is named twice",
+        ),
+        (
+            "resources:\n  https://a.example/mcp:\n    scopes:\n      a: {risk: bad}",
+            "4:11: resources.https://a.example/mcp.scopes.a.risk is 'bad'; it should be 'read', 'write' or",
+        ),
+        (
+            "resources: {u: {scopes: {a: {requires: {acr: x, age: 3}}}}}",
+            "1:30: resources.u.scopes.a.requires: `requires` has the unknown member 'age'; known:",
+        ),
+        (
+            "resources: {u: {scopes: [a]}}",
+            "1:17: resources.u.scopes is a list; names with values are expected here",
+        ),
+        ("mappings: {}", "1:11: mappings is a mapping; a list is expected here"),
+        (
+            "mappings:\n- {connection: okta, claim: groups}",
+            "2:3: mappings.0.value is missing",
+        ),
+        (
+            "mappings:\n- {connection: okta, claim: groups, value: a}",
+            "2:3: mappings.0: a mapping leads to a `group` or to a `role`, to one of them",
+        ),
+        (
+            "mappings:" + 2 * "\n- {connection: okta, claim: g, value: a, role: r}",
+            "3:3: `mappings` has 'okta g=a -> role r' already, at a.yaml:2:3",
+        ),
+        ("client_rules: {x: maybe}", "1:16: client_rules.x is 'maybe'; it should be 'allow' or"),
+        ("connections: {Okta: {settings: {}}}", "1:15: connections.Okta"),
+        ("connections: {okta: {}}", "1:15: connections.okta.settings is missing"),
+        (
+            "trust: {t: {issuer: https://i.example, connection: c, provision: true, settings: {}}}",
+            "1:9: trust.t: `provision` is said of the connection, where there is one",
+        ),
+        ("bindings: [{role: r, users: [u]}]", "1:11: there are `bindings` and no `roles`; both go"),
+        ("roles: {a: {scope: [x]}}", "1:13: the role 'a' has the unknown key 'scope'; known:"),
+        (
+            "roles: {a: [x]}\nbindings:\n- {role: b, users: [u]}",
+            "3:10: the binding is for 'b', which is not in `roles`",
+        ),
+        ("roles: {a: {includes: [b]}}", "1:1: the role 'a' includes 'b', which the file does not"),
+    ],
+)
+def test_what_is_wrong_is_told_with_file_line_and_column(text, said):
+    (line,) = fails(text, **{"b.yaml": "client_rules: {}"})
+    assert line.startswith(f"a.yaml:{said}")
+
+
+def test_all_that_is_wrong_is_told_at_once_and_a_secret_in_the_wrong_place_is_not():
+    lines = fails(
+        "clients: {a: {name: A, dpop_bound: 1, fapi: 2}}\n"
+        "connections:\n  okta: {client_secret: hunter2, settings: {}}\njunk: 1",
+        **{"b.yaml": "roles: {a: [x], b: [y]}", "c.yaml": "roles: {a: [x]}"},
+    )
+    assert [line.rpartition(": ")[0].partition(": ")[0] for line in lines] == [
+        "a.yaml:4:1",
+        "a.yaml:1:24",
+        "a.yaml:1:39",
+        "a.yaml:3:10",
+        "c.yaml:1:9",
+    ]
+    assert "hunter2" not in "\n".join(lines)
+    assert lines[-1] == "c.yaml:1:9: `roles` has 'a' already, at b.yaml:1:9"
+
+
+def test_a_file_that_is_wrong_everywhere_is_told_as_far_as_anybody_reads():
+    wrong = ", ".join(f"c{n}: {{name: 1}}" for n in range(50))
+    lines = fails(f"clients: {{{wrong}}}")
+    assert len(lines) == 21
+    assert lines[-1] == "and 30 more"
+
+
+def test_many_holders_are_written_in_pieces_that_are_read_as_one():
+    people = frozenset(f"p{n}@corp.example" for n in range(2600))
+    file = parse("roles: {a: [x]}\nbindings: [{role: a, groups: [g], users: [u]}]")
+    bindings = tuple(type(b)(b.role, people, b.groups) for b in file.bindings)
+    roles = RolesFile(file.roles, bindings)
+    mapped = {
+        f"okta groups=v{n} -> role a": {
+            "connection": "okta",
+            "claim": "groups",
+            "value": f"v{n}",
+            "group": None,
+            "role": "a",
+        }
+        for n in range(2500)
+    }
+    files = writing.write({**{it: {} for it in KINDS}, "mappings": mapped}, roles)
+    assert {it for it in files if it.startswith("mappings")} == {
+        *("mappings.yaml", "mappings-2.yaml", "mappings-3.yaml"),
+    }
+    again = read(files)
+    assert entries_of(again.roles) == entries_of(roles)
+    assert dict(again.entries["mappings"]) == mapped
+
+
+# What editors are told.
+
+BAD = [
+    "junk: 1",
+    "clients: {a: {naem: A}}",
+    "clients: {a: {name: 3}}",
+    "clients: {a: {name: A, dpop_bound: 1}}",
+    "resources: {u: {scopes: [a]}}",
+    "resources: {u: {scopes: {a: {risk: bad}}}}",
+    "resources: {u: {scopes: {a: {requires: {age: 3}}}}}",
+    "resources: {u: {scopes: {a: {requires: {max_age: 3}}}}}",
+    "resources: {u: {scopes: {a: {requires: {}}}}}",
+    "mappings: {}",
+    "mappings: [{connection: okta, claim: groups}]",
+    "mappings: [{connection: Okta, claim: groups, value: v, role: r}]",
+    "client_rules: {x: maybe}",
+    "connections: {Okta: {settings: {}}}",
+    "connections: {okta: {kind: ldap, settings: {}}}",
+    "connections: {okta: {}}",
+    "trust: {t: {settings: {}}}",
+    "roles: [a]",
+    "roles: {a: {scope: [x]}}",
+    "roles: {'*': [x]}",
+    "roles: {a: {requires: {max_age: 1}}}",
+    "roles: {a: x}",
+    "roles: {a: [x]}\nbindings: [{users: [u]}]",
+    "roles: {a: [x]}\nbindings: [{role: a, user: [u]}]",
+    "roles: {a: [x]}\nbindings: {role: a}",
+]
+
+
+def as_json(text):
+    """What an editor sees; moments are text to it."""
+    return json.loads(json.dumps(yaml.load(text, Loader=yaml.BaseLoader)))
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(schema())
+    assert json.loads(json.dumps(schema())) == schema()
+
+
+@pytest.mark.parametrize(
+    "text", [ALL, "roles: {developer: [logs.read]}", "clients: {}", "mappings: []"]
+)
+def test_what_is_read_fits_the_schema(text):
+    read({"a.yaml": text})
+    value = yaml.safe_load(text.replace("2026-12-31T00:00:00Z", "'2026-12-31T00:00:00Z'"))
+    assert list(SCHEMA.iter_errors(value)) == []
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_does_not_fit_the_schema_is_not_read(text):
+    assert list(SCHEMA.iter_errors(yaml.safe_load(text)))
+    assert fails(text)
+
+
+def test_every_member_says_what_it_is_for():
+    for name, definition in schema()["$defs"].items():
+        for member, shape in definition["properties"].items():
+            described = "description" in shape or "$ref" in shape
+            assert described or member == "requires", (name, member)
+
+
+def test_lists_that_are_said_twice_are_said_equally():
+    assert ScopeEntry.model_fields["risk"].annotation.__args__ == RISKS
+    assert ScopeEntry().risk == DEFAULT_RISK
+    assert ScopeEntry.model_fields["description"].metadata[0].max_length == MAX_DESCRIPTION_CHARS
+    assert ClientEntry().grant_types == DEFAULT_GRANT_TYPES
+
+
+names = st.text("ab", min_size=1, max_size=3)
+lists = st.lists(names, max_size=3, unique=True)
+written_roles = st.dictionaries(
+    names,
+    lists
+    | st.fixed_dictionaries(
+        {},
+        optional={
+            "description": st.text("ab ", max_size=5),
+            "scopes": lists,
+            "includes": st.just([]),
+            "requires": st.sampled_from([{"max_age": 60}, {"acr": "x"}, {"acr": ["x", "y"]}, {}]),
+            "scope": lists,
+        },
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=60)
+@given(written_roles)
+def test_the_schema_and_the_roles_file_agree(roles):
+    text = yaml.safe_dump({"roles": roles})
+    try:
+        parse(text)
+    except Invalid:
+        assert list(SCHEMA.iter_errors(yaml.safe_load(text)))
+    else:
+        assert list(SCHEMA.iter_errors(yaml.safe_load(text))) == []
+
+
+# What opens a door.
+
+
+def client(**members):
+    return {**ClientEntry(name="A").model_dump(mode="json"), **members}
+
+
+def connection(**members):
+    given = {**yaml.safe_load(ALL)["connections"]["okta"], **members}
+    return read({"a.yaml": yaml.safe_dump({"connections": {"okta": given}})}).entries[
+        "connections"
+    ]["okta"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "widens"),
+    [
+        ("clients", None, client(), True),
+        ("clients", client(), None, False),
+        ("clients", None, client(blocked=True), False),
+        ("clients", client(), client(name="B"), False),
+        ("clients", client(), client(blocked=True), False),
+        ("clients", client(blocked=True), client(), True),
+        ("clients", client(), client(ceiling=["a"]), False),
+        ("clients", client(ceiling=["a"]), client(), True),
+        ("clients", client(ceiling=["a"]), client(ceiling=["a", "b"]), True),
+        ("clients", client(ceiling=["a", "b"]), client(ceiling=["a"]), False),
+        ("clients", client(), client(redirect_uris=["https://x"]), True),
+        ("clients", None, {**client(name=None), "ceiling": ["a"]}, False),
+        ("client_rules", None, {"verdict": "allow"}, True),
+        ("client_rules", None, {"verdict": "deny"}, False),
+        ("client_rules", {"verdict": "allow"}, None, False),
+        ("client_rules", {"verdict": "deny"}, None, True),
+        ("client_rules", {"verdict": "allow"}, {"verdict": "deny"}, False),
+        ("client_rules", {"verdict": "deny"}, {"verdict": "allow"}, True),
+        ("connections", None, connection(), True),
+        ("connections", None, connection(enabled=False), False),
+        ("connections", connection(), None, False),
+        ("connections", connection(), connection(enabled=False), False),
+        ("connections", connection(enabled=False), connection(), True),
+        ("connections", connection(), connection(name="Corp", button=False), False),
+        ("connections", connection(), connection(provision=True), True),
+        ("connections", connection(provision=True), connection(), False),
+        ("connections", connection(), connection(settings={"issuer": "https://x"}), True),
+        ("trust", None, {"enabled": True}, True),
+        ("trust", {"enabled": True}, {"enabled": False}, False),
+        ("trust", {"enabled": True}, None, False),
+    ],
+    ids=lambda it: None,
+)
+def test_changes_that_let_somebody_in_are_known(kind, before, after, widens):
+    assert KINDS[kind].widens(Change(kind, "x", before, after)) is widens
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "widens"),
+    [
+        ("2026-01-01T00:00:00", None, True),
+        ("2026-01-01T00:00:00", "2026-02-01T00:00:00", True),
+        ("2026-02-01T00:00:00", "2026-01-01T00:00:00", False),
+        (None, "2026-01-01T00:00:00", False),
+    ],
+)
+def test_a_role_that_is_held_for_longer_is_growth_that_nobody_would_see(before, after, widens):
+    change = Change("roles", "a for the user u", {"until": before}, {"until": after})
+    assert roles_widen(change) is widens
+    assert not roles_widen(Change("roles", "a for the user u", None, {"until": None}))
+
+
+def test_differences_are_told_by_name():
+    before, after = {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1}}, {"b": {"x": 2}, "c": {"x": 1}}
+    found = list(differences("clients", before, {**after, "d": {"x": 1}}))
+    assert [(it.verb, it.name) for it in found] == [("remove", "a"), ("change", "b"), ("add", "d")]
+
+
+# Approvals.
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+DIGEST = f"sha256:{'a' * 64}"
+GOOD = f"plan: {DIGEST}\napproved_by: ada@corp.example\napproved_at: 2026-03-01T13:00:00+01:00\n"
+
+
+def test_an_approval_says_who_when_and_which_plan():
+    assert approval.read(GOOD, NOW) == approval.Approval(DIGEST, "ada@corp.example", NOW)
+    near = approval.read(GOOD, NOW - timedelta(minutes=4))
+    assert near.approved_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the approval file is empty"),
+        (GOOD + "note: x\n", "line 4: the approval file has the unknown key 'note'"),
+        (GOOD.partition("\n")[2], "line 1: the approval file has no `plan`"),
+        (GOOD.replace("sha256:", "md5:"), "line 1: `plan` is 'md5:aaa"),
+        (GOOD.replace("ada@corp.example", "' '"), "line 2: `approved_by` says who"),
+        (GOOD.replace("+01:00", ""), "line 3: `approved_at` is '2026-03-01T13:00:00'; write"),
+        (GOOD.replace("+01:00", "-01:00"), "line 3: `approved_at` is in the future"),
+        (GOOD.replace("2026-03-01T13:00:00+01:00", "[]"), "line 3: `approved_at` is ''; write"),
+    ],
+)
+def test_an_approval_that_says_less_is_none(text, said):
+    with pytest.raises(Invalid) as caught:
+        approval.read(text, NOW)
+    assert str(caught.value).startswith(said)
+
+
+# The guide.
+
+
+def test_the_directory_of_the_guide_is_one():
+    guide = Path("docs/policy-as-code.md").read_text()
+    example = next(
+        it for it in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) if "roles:" in it
+    )
+    written = read({"policy.yaml": example})
+    assert written.entries.keys() == KINDS.keys()
+    value = yaml.safe_load(example.replace("2026-12-31T00:00:00Z", "'2026-12-31T00:00:00Z'"))
+    assert list(SCHEMA.iter_errors(value)) == []
