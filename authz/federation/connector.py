@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
+from pydantic import BaseModel
+
 from authz.directory.linking import UpstreamIdentity
 from authz.net import Documents, Network
 
@@ -130,6 +132,8 @@ class Connector(Protocol):
     """One protocol. Made once per process; holds no state of a sign-in."""
 
     kind: ClassVar[str]
+    settings_model: ClassVar[type[BaseModel]]
+    """What a connection of this kind can be told: forms are made from it."""
 
     def check(self, settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         """The settings as they will be stored, defaults and preset filled in. Raises Invalid naming the member."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
+from pydantic import BaseModel
 
 from authz import entropy
 from authz.directory.assurance import ACR_VALUES, MFA
@@ -72,6 +73,7 @@ class OidcConnector:
 
     tools: Tools
     kind: ClassVar[str] = "oidc"
+    settings_model: ClassVar[type[BaseModel]] = OidcSettings
 
     def check(self, settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         """The settings as they will be stored. Raises Invalid naming the member."""

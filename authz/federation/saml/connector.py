@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric import rsa
+from pydantic import BaseModel
 
 from authz import entropy
 from authz.directory.name_ids import attribute_key
@@ -57,6 +58,7 @@ class SamlConnector:
 
     tools: Tools
     kind: ClassVar[str] = "saml"
+    settings_model: ClassVar[type[BaseModel]] = saml_settings.SamlSettings
 
     def check(self, settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         """The settings as they will be stored. Raises Invalid naming the member."""

@@ -145,7 +145,8 @@ class Visit:
             clashes = [
                 Clash(name, label, self.given(f"was_{name}"), found[name], self.given(name))
                 for name, label in labels.items()
-                if f"was_{name}" in self.form and self.given(f"was_{name}") != found[name]
+                if f"was_{name}" in self.form
+                and _lines(self.given(f"was_{name}")) != _lines(found[name])
             ]
             if clashes:
                 raise Clashed(clashes)
@@ -285,6 +286,11 @@ class Page:
     """In the navigation; others are reached from a page that is."""
     done: Mapping[str, str] = field(default_factory=dict)
     """What to say after a change, by key."""
+
+
+def _lines(text: str) -> list[str]:
+    """A browser sends lines back that end otherwise than they were sent."""
+    return text.strip().splitlines()
 
 
 def told(error: AuthzError) -> str:
