@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from authz.admin.client_metadata import SECRET_METHODS
 from authz.admin.code import plans
 from authz.admin.code.kind import Site, Surroundings
 from authz.admin.code.plans import Effect, Unapproved
+from authz.cli.output import cell
 from authz.cli.plan_words import told_changes, told_effect
 from authz.cli.run import DONE, REFUSED, UNAPPROVED, Result, Run, command, group
 from authz.cli.values import text_of, write_text
@@ -68,6 +70,10 @@ def apply(
             show_default=False,
         ),
     ] = None,
+    cut_now: Annotated[
+        bool,
+        typer.Option("--cut-now", help="End the access tokens at once where somebody loses."),
+    ] = False,
     names: _Names = 5,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Result:
@@ -88,10 +94,11 @@ def apply(
         with run.write() as (tx, operator, tenant_id):
             site = Site(tx, operator, tenant_id, _around(run), written)
             base = run.settings.server.issuer
-            effect = plans.apply(site, base=base, expected=plan, approval=given)
+            effect = plans.apply(site, base=base, expected=plan, approval=given, cut_now=cut_now)
     except Unapproved as error:
         return Result({"error": str(error)}, f"Not applied: {error}", UNAPPROVED)
-    return Result(plans.as_value(effect, None), _applied(effect, names))
+    cut = effect.narrowed if cut_now else ()
+    return Result(plans.as_value(effect, None), _applied(effect, names, cut))
 
 
 @command(diff_app, "diff")
@@ -183,10 +190,11 @@ def _around(run: Run) -> Surroundings:
     )
 
 
-def _applied(effect: Effect, names: int) -> str:
+def _applied(effect: Effect, names: int, cut: Sequence[str]) -> str:
     if not effect.changes:
         return "Nothing to do: policy is what the directory says."
     lines = [told_effect(effect, names), "Applied; the next token and refresh obey it."]
+    lines += [f"Ended every access token for {cell(server)}." for server in cut]
     lines += [
         f"The secret of {it.name} is made and shown by: authz clients rotate-secret {it.name}"
         for it in effect.changes

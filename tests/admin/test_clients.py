@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -264,3 +265,47 @@ def test_a_deny_rule_is_not_approved_away(desk, requested):
 def test_only_what_somebody_asked_for_is_approved(desk):
     with pytest.raises(NotFound, match="nobody asked for"):
         desk.do(client_trust.approve, DOCUMENT)
+
+
+def test_a_client_is_described_anew_and_keeps_what_proves_it(desk):
+    made = add(desk, client_id="web", auth_method="client_secret_basic")
+    before = client_of_row(stored(desk, "web"))
+    anew = Registration(
+        name="Portal",
+        redirect_uris=("https://portal.example/cb",),
+        auth_method="client_secret_post",
+        push_only=True,
+    )
+    details = desk.do(clients.change_registration, "web", anew)
+    assert (details.name, details.auth_method) == ("Portal", "client_secret_post")
+    row = stored(desk, "web")
+    assert [it["digest"] for it in row.secrets] == [entropy.digest(made.secret)]
+    assert row.metadata_["require_pushed_authorization_requests"] is True
+    assert client_of_row(row).digest != before.digest, "people are asked again"
+    keys = replace(anew, auth_method="private_key_jwt", jwks={"keys": [EC_KEY]})
+    desk.do(clients.change_registration, "web", keys)
+    assert stored(desk, "web").secrets == []
+    with pytest.raises(Invalid, match="public keys"):
+        desk.do(clients.change_registration, "web", replace(keys, jwks=None))
+
+
+def test_only_what_was_registered_here_is_described_here(desk):
+    desk.sql(
+        lambda tx: tx.add(
+            Client(
+                tenant_id=desk.tenant_id,
+                id=DOCUMENT,
+                kind="cimd",
+                status="known",
+                name="App",
+                metadata_={},
+                secrets=[],
+                created_at=desk.now,
+                updated_at=desk.now,
+            )
+        )
+    )
+    with pytest.raises(Conflict, match="was not registered here; it is cimd"):
+        desk.do(
+            clients.change_registration, DOCUMENT, Registration(name="X", redirect_uris=CALLBACK)
+        )

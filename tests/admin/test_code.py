@@ -28,7 +28,17 @@ from authz.admin.code import plans
 from authz.admin.code.kind import NOTHING_WRITTEN, Site, Surroundings
 from authz.admin.operator import Operator
 from authz.admin.scopes import ScopeChange
-from authz.db.models import AuditEvent, Client, Connection, Group, GroupMember, Identity, Tenant
+from authz.db.models import (
+    AuditEvent,
+    Client,
+    Connection,
+    Group,
+    GroupMember,
+    Identity,
+    IssuedToken,
+    RevocationEntry,
+    Tenant,
+)
 from authz.errors import Conflict, Forbidden, Invalid, NotFound
 from authz.federation.connector import Tools
 from authz.federation.registry import Connectors
@@ -672,6 +682,7 @@ def test_one_event_tells_of_the_whole_besides_those_of_the_operations(filled):
     assert last["target"] == effect.digest
     assert last["values"] == {
         "changes": 2,
+        "cut": [],
         "gained": 1,
         "lost": 0,
         "approved_by": bob.id,
@@ -684,6 +695,39 @@ def test_the_trail_holds_no_address_of_a_stranger(filled, who, kept):
     text = swapped(*GROWING)
     apply(filled, text, approval=Approval(rehearse(filled, text).digest, who, filled.now))
     assert events(filled)[-1]["values"]["approved_by"] == kept
+
+
+@pytest.mark.parametrize("cut_now", [False, True])
+def test_who_loses_has_it_until_the_next_refresh_or_no_longer(filled, cut_now):
+    """L6: at the servers where somebody loses, and nowhere else."""
+    ids = [filled.ask(resources.load, f"https://{it}.example/mcp").id for it in ("b", "c")]
+    filled.sql(lambda tx: tx.add_all([token(filled, id_) for id_ in ids]))
+    text = swapped(("developer: [b.read, c.read]", "developer: [b.read]"))
+    effect = apply(filled, text, cut_now=cut_now)
+    assert effect.narrowed == ("https://c.example/mcp",)
+    with filled.services.database.read() as tx:
+        ended = {id_: tx.get_one(IssuedToken, f"at_{id_}").revoked_at for id_ in ids}
+        told = tx.scalars(
+            select(RevocationEntry.value).where(RevocationEntry.tenant_id == filled.tenant_id)
+        ).all()
+    assert ended == {ids[0]: None, ids[1]: filled.now if cut_now else None}
+    assert told == (["https://c.example/mcp"] if cut_now else [])
+    assert events(filled)[-1]["values"]["cut"] == told
+
+
+def token(desk, resource_id):
+    return IssuedToken(
+        jti=f"at_{resource_id}",
+        tenant_id=desk.tenant_id,
+        family_id="grt_x",
+        client_id="web",
+        subject="usr_x",
+        resource_id=resource_id,
+        scopes=frozenset({"b.read"}),
+        decision="{}",
+        issued_at=desk.now,
+        expires_at=desk.now + timedelta(minutes=10),
+    )
 
 
 def test_nothing_to_do_is_nothing_done(filled):

@@ -260,3 +260,15 @@ def test_the_operator_may_not_be_led_to_the_machine_itself(desk):
             discover(network, documents, "https://127.0.0.1/mcp", issuer="https://authz.example")
     finally:
         network.close()
+
+
+def test_a_server_has_another_name_and_is_the_default_no_longer(desk):
+    add(desk, is_default=True)
+    add(desk, "https://other.example/mcp")
+    assert desk.do(resources.set_name, URL, "Log lines").name == "Log lines"
+    assert desk.do(resources.set_name, URL, "").name == URL, "without one, its URL"
+    with pytest.raises(Invalid, match="name of a server"):
+        desk.do(resources.set_name, URL, "x" * 201)
+    assert desk.configuration().policy.default_resource.identifier == URL
+    assert not desk.do(resources.unset_default, URL).is_default
+    assert desk.configuration().policy.default_resource is None

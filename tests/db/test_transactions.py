@@ -75,3 +75,16 @@ def test_the_mark_does_not_leak_into_other_tasks(database):
             await task
 
     asyncio.run(main())
+
+
+def test_a_rehearsal_does_it_all_and_keeps_nothing(database):
+    with database.rehearse() as tx:
+        tx.add(Lease(name="a", holder="h", expires_at=NOW))
+        tx.flush()
+        assert tx.scalars(select(Lease.name)).all() == ["a"]
+    assert names(database) == []
+    with pytest.raises(LookupError), database.rehearse():
+        raise LookupError
+    with database.write() as tx:
+        tx.add(Lease(name="b", holder="h", expires_at=NOW))
+    assert names(database) == ["b"]

@@ -14,7 +14,7 @@ from authz.admin.code import KINDS, facts
 from authz.admin.code.facts import Population
 from authz.admin.code.kind import Site
 from authz.admin.code.roles import current_file
-from authz.db.models import Tenant
+from authz.db.models import IssuedToken, Resource, Tenant
 from authz.db.types import canonical_json
 from authz.directory import users
 from authz.errors import Conflict
@@ -25,6 +25,7 @@ from authz.policy.code.approval import Approval
 from authz.policy.code.entries import Change, Entries, differences
 from authz.policy.code.roles import widens as roles_widen
 from authz.policy.reach import Crowd, Reached, compare
+from authz.revocations.entries import RESOURCE, switch_off
 
 WIDENS: Mapping[str, Callable[[Change], bool]] = {
     **{kind: shape.widens for kind, shape in SHAPES.items()},
@@ -48,6 +49,11 @@ class Effect:
     def widening(self) -> tuple[Change, ...]:
         """Changes that let somebody or something in, whoever that will be."""
         return tuple(change for change in self.changes if WIDENS[change.kind](change))
+
+    @property
+    def narrowed(self) -> tuple[str, ...]:
+        """Servers at which somebody gets less than before."""
+        return tuple(sorted({it.server for it in self.reached if it.shrinks}))
 
     @property
     def grows(self) -> bool:
@@ -129,10 +135,17 @@ def rehearse(site: Site, *, base: str) -> Rehearsed:
 
 
 def apply(
-    site: Site, *, base: str, expected: str | None = None, approval: Approval | None = None
+    site: Site,
+    *,
+    base: str,
+    expected: str | None = None,
+    approval: Approval | None = None,
+    cut_now: bool = False,
 ) -> Effect:
     """The same, to stay: all of it or nothing. `expected` is the digest of the plan that is meant.
 
+    Who lost something has it until their token ends, minutes later; with `cut_now` the access tokens for those servers
+    end at once, and clients fetch narrower ones (L6).
     Raises Unapproved where access grows, and Conflict when it is another plan by now or when what came of it is not
     what was wanted.
     """
@@ -147,10 +160,18 @@ def apply(
     check_approval(effect, approval)
     for left in _changes(site):
         raise Conflict(f"{left.kind} {left.name} would still differ; nothing was changed")
+    cut = effect.narrowed if cut_now else ()
+    if cut:
+        ids = select(Resource.id).where(
+            Resource.tenant_id == tenant_id, Resource.identifier.in_(cut)
+        )
+        which = IssuedToken.resource_id.in_(ids)
+        switch_off(tx, tenant_id, RESOURCE, cut, which, operator.now)
     values = {
         "changes": len(effect.changes),
+        "cut": list(cut),
         "gained": sum(it.grows for it in effect.reached),
-        "lost": sum(bool(it.lost or it.tightened or it.clients_lost) for it in effect.reached),
+        "lost": sum(it.shrinks for it in effect.reached),
         "approved_by": None if approval is None else _name(tx, tenant_id, approval.approved_by),
         "approved_at": None if approval is None else approval.approved_at.isoformat(),
     }

@@ -23,6 +23,11 @@ class Reached:
     clients_lost: tuple[str, ...] = ()
 
     @property
+    def shrinks(self) -> bool:
+        """Whether anybody gets less than before."""
+        return bool(self.lost or self.tightened or self.clients_lost)
+
+    @property
     def grows(self) -> bool:
         """Whether anybody gets more than before."""
         return bool(self.gained or self.eased or self.clients_gained)
