@@ -1,0 +1,98 @@
+// Somebody at pages of ours in headless Chromium: what tests of the console have in common.
+//
+// Whatever is met that no page of ours may do (a console error, a request to somebody else's origin) is collected under
+// `faults`. `look` judges a page by axe, wide and light, narrow and dark, and photographs it where that is asked for.
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const WIDE = { width: 940, height: 640 };
+const NARROW = { width: 380, height: 740 };
+const VIEWS = [
+  ["wide", WIDE, "light"],
+  ["narrow", NARROW, "dark"],
+];
+
+export async function start(given) {
+  const require = createRequire(join(given.javascript, "package.json"));
+  const { chromium } = require("playwright-core");
+  const { AxeBuilder } = require("@axe-core/playwright");
+  const browser = await chromium.launch({
+    executablePath: given.chromium,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+  });
+  const faults = [];
+  const views = {};
+  const own = new URL(given.issuer).origin;
+
+  async function desk(options = {}) {
+    const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+    context.setDefaultTimeout(20_000);
+    const page = await context.newPage();
+    page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
+    page.on("pageerror", (error) => faults.push(String(error)));
+    page.on("request", (request) => {
+      if (new URL(request.url()).origin !== own) faults.push(`asks elsewhere: ${request.url()}`);
+    });
+    const heading = () => page.getByRole("heading", { level: 1 });
+    return {
+      page,
+      async signIn(path, login) {
+        await page.goto(`${given.issuer}/${path}`);
+        await page.locator("#login").fill(login);
+        // Where there is an identity provider, a password is one way of several.
+        if (!(await page.locator("#password").count())) await page.locator("button[name=with][value=password]").click();
+        await page.locator("#password").fill(given.password);
+        await page.getByRole("button", { name: "Sign in", exact: true }).click();
+        await heading().waitFor();
+      },
+      async look(name) {
+        if (given.screenshots) {
+          await page.evaluate(() => scrollTo(0, 0));
+          await page.screenshot({ path: join(given.screenshots, `console-${name}.png`) });
+        }
+        for (const [view, viewport, colorScheme] of VIEWS) {
+          await page.setViewportSize(viewport);
+          await page.emulateMedia({ colorScheme });
+          const { violations } = await new AxeBuilder({ page }).analyze();
+          views[`${name} ${view}`] = {
+            axe: violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.target.join(" ")).join(", ")}`),
+            sideways: await page.evaluate(
+              () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+            ),
+          };
+        }
+        await page.setViewportSize(WIDE);
+        await page.emulateMedia({ colorScheme: "light" });
+      },
+      async open(title) {
+        const menu = page.locator("details.menu");
+        if (!(await menu.evaluate((it) => it.open))) await menu.locator("summary").click();
+        const links = page.getByRole("navigation", { name: "Console" });
+        await links.getByRole("link", { name: title, exact: true }).click();
+        await heading().waitFor();
+      },
+      fill: (label, value) => page.getByLabel(label, { exact: true }).fill(value),
+      press: (name) => page.getByRole("button", { name, exact: true }).click(),
+      said: async () => (await page.getByRole("status").first().textContent()).trim(),
+      heading: async () => (await heading().textContent()).replace(/\s+/g, " ").trim(),
+      words: (locator) =>
+        locator.evaluateAll((all) => all.map((one) => one.textContent.replace(/\s+/g, " ").trim())),
+    };
+  }
+
+  async function run(jobs) {
+    const met = {};
+    for (const [name, job] of Object.entries(jobs)) {
+      try {
+        met[name] = await job();
+      } catch (error) {
+        met[name] = { error: String(error.stack ?? error) };
+      }
+    }
+    await browser.close();
+    console.log(JSON.stringify({ ...met, views, faults }));
+  }
+
+  return { desk, run };
+}
