@@ -36,6 +36,7 @@ def show(visit: Visit) -> Answer:
 
 def save(visit: Visit) -> Answer:
     """POST …/save: the rows that were changed; what somebody else changed in one meanwhile is not written over."""
+    visit.operator.must_see(Permission.POLICY_WRITE)
     server = visit.needed("server", "The MCP server")
     ids = visit.all_given("row")
     if len(ids) > _MAX_ROWS:
