@@ -1,0 +1,128 @@
+"""The jobs of administrators at the real console, in headless Chromium (issue 6)."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from authz.admin import admins
+from scripts.demo_parts.installation import ROOT, python_environment
+from tests.interop.scene import JAVASCRIPT, node
+from tests.support.connections import connection
+from tests.support.harness import PASSWORD, Harness
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+OWNER, PERSON, REFUSED = "olga@example.com", "dev@example.com", "newcomer@example.com"
+SERVER = "https://files.example/mcp"
+IMAGES = ROOT / "docs" / "images"
+MAX_IMAGE_BYTES = 70_000
+PAGES = (
+    *("overview", "servers", "server", "roles", "role", "matrix", "mappings", "groups"),
+    *("simulator", "why", "people", "person", "administrators", "agents"),
+)
+
+
+@pytest.fixture(scope="module")
+def met(server, chromium):
+    """What the administrator met, by job."""
+    harness = Harness(server)
+    for login in (OWNER, REFUSED):
+        harness.add_user(login)
+    harness.change(admins.grant, role="owner", kind="user", holder=OWNER)
+    # Somebody without a role tried to connect.
+    assert harness.browser(REFUSED).authorize().error == "access_denied"
+    with server.database.write() as tx:
+        tx.add(connection(harness.tenant_id, "okta", harness.clock()))
+    given = {
+        "issuer": harness.issuer,
+        "login": OWNER,
+        "password": PASSWORD,
+        "person": PERSON,
+        "refused": REFUSED,
+        "server": SERVER,
+        "chromium": chromium,
+        "javascript": str(JAVASCRIPT),
+    }
+    if os.environ.get("AUTHZ_SCREENSHOTS") == "1":
+        given["screenshots"] = str(IMAGES)
+    done = subprocess.run(
+        [node(), str(ROOT / "tests" / "browser" / "console.mjs"), json.dumps(given)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=python_environment(),
+        check=False,
+    )
+    harness.close()
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["faults"] == []
+    return found
+
+
+@pytest.fixture
+def job(met):
+    """One of them, which came to its end."""
+
+    def find(name):
+        assert "error" not in met[name], met[name]
+        return met[name]
+
+    return find
+
+
+def test_an_mcp_server_is_onboarded(job):
+    found = job("onboard")
+    assert "Declare its scopes next" in found["registered"]
+    assert found["scopes"] == ["files.read", "files.write"]
+
+
+def test_a_role_is_defined(job):
+    found = job("defineARole")
+    assert "They hold the role" in found["bound"]
+    assert "Saved as one change" in found["saved"]
+    assert found["ticked"]
+
+
+def test_a_group_is_mapped(job):
+    found = job("mapAGroup")
+    assert "next sign-in" in found["added"]
+    assert found["row"][:3] == ["okta", "groups", "Readers"]
+    assert "reader" in found["row"][4]
+
+
+def test_a_token_is_predicted_while_one_types(job):
+    found = job("predictAToken")
+    assert found["granted"] == ["files.read", "role reader", "read", "list_files read_file"]
+    assert found["refused"] == [
+        "files.write",
+        "no role of this person holds it",
+        "No role holds it yet",
+    ]
+
+
+def test_why_a_call_was_refused_is_found_out(job):
+    found = job("findOutWhy")
+    assert len(found["refusal"]) == 1
+    assert found["person"] == REFUSED
+    assert "One of the roles reader" in found["help"]
+
+
+def test_what_somebody_may_do_is_on_their_page(job):
+    may = job("lookAtPeople")["may"]
+    assert [it for it in may if SERVER in it and "role reader" in it]
+
+
+@pytest.mark.parametrize("view", ["wide", "narrow"])
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing_and_nothing_sticks_out(met, page, view):
+    assert met["views"][f"{page} {view}"] == {"axe": [], "sideways": 0}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_guide_shows_each_page(page):
+    image = IMAGES / f"console-{page}.png"
+    assert image.stat().st_size < MAX_IMAGE_BYTES
+    assert f"](images/{image.name})" in (ROOT / "docs" / "console.md").read_text()
