@@ -22,6 +22,7 @@ from authz.web.console import (
     keys,
     mappings,
     matrix,
+    onward,
     overview,
     people,
     person,
@@ -34,6 +35,7 @@ from authz.web.console import (
     sessions,
     settings,
     simulator,
+    trusted,
 )
 from authz.web.console.visit import Page, Visit
 
@@ -76,6 +78,13 @@ PAGES: Sequence[Page] = (
     provisioning.DOMAINS,
     provisioning.TOKENS,
     provisioning.STREAMS,
+    trusted.PEOPLE,
+    trusted.ONE_PEOPLE,
+    trusted.WORKLOADS,
+    trusted.ONE_WORKLOAD,
+    onward.TARGETS,
+    onward.TARGET,
+    onward.DELEGATIONS,
     readiness.PAGE,
     keys.PAGE,
     settings.PAGE,
