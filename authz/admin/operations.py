@@ -48,7 +48,6 @@ from authz.admin import (
     tenants,
     trust,
     users,
-    versions,
     workload_trust,
 )
 from authz.admin.arguments import GIVEN, Reader, Signature
@@ -91,7 +90,7 @@ class Operation:
         """Of its arguments."""
         taken = {} if self.supply is None else self.supply.takes
         own = {n: m for n, m in self.signature.members.items() if n not in self._supplied}
-        name = next(name for name, it in OPERATIONS.items() if it is self)
+        name = next((n for n, it in OPERATIONS.items() if it is self), self.function.__name__)
         secret = frozenset() if self.supply is None else self.supply.secret
         return Reader(name, {**own, **taken}, secret)
 
@@ -107,16 +106,40 @@ class Operation:
         else:
             operator.must(self.permission)
 
+    def prepare(
+        self, operator: Operator, arguments: Mapping[str, Any], around: Surroundings
+    ) -> Values:
+        """See `supply`."""
+        # Before anything is hashed or fetched for somebody who may not.
+        self.admit(operator)
+        read = self.reader.read(arguments)
+        return {} if self.supply is None else self.supply.make(around, read)
+
+    def run(
+        self,
+        tx: Session,
+        operator: Operator,
+        tenant_id: str,
+        arguments: Mapping[str, Any],
+        supplied: Values,
+    ) -> Any:
+        """See `perform`."""
+        self.admit(operator)
+        read = self.reader.read(arguments)
+        if self.supply is not None:
+            if not supplied:
+                raise ValueError(f"{self.reader.operation} needs what `supply` makes")
+            taken = self.supply.takes.keys() - self.signature.members.keys()
+            read = {n: value for n, value in read.items() if n not in taken} | dict(supplied)
+        where = {"tenant_id": tenant_id} if self.signature.takes_tenant else {}
+        return self.function(tx, operator, **where, **self.signature.call_values(read))
+
 
 def supply(
     operator: Operator, name: str, arguments: Mapping[str, Any], around: Surroundings
 ) -> Values:
     """What `perform` needs besides the arguments. Raises Forbidden, Invalid, NotFound, Conflict, NetworkError."""
-    operation = load(name)
-    # Before anything is hashed or fetched for somebody who may not.
-    operation.admit(operator)
-    read = operation.reader.read(arguments)
-    return {} if operation.supply is None else operation.supply.make(around, read)
+    return load(name).prepare(operator, arguments, around)
 
 
 def perform(
@@ -128,16 +151,7 @@ def perform(
     supplied: Values = MappingProxyType({}),
 ) -> Any:
     """Read the arguments and do it. Raises Forbidden, Invalid, NotFound, Conflict."""
-    operation = load(name)
-    operation.admit(operator)
-    read = operation.reader.read(arguments)
-    if operation.supply is not None:
-        if not supplied:
-            raise ValueError(f"{name} needs what `supply` makes")
-        taken = operation.supply.takes.keys() - operation.signature.members.keys()
-        read = {n: value for n, value in read.items() if n not in taken} | dict(supplied)
-    where = {"tenant_id": tenant_id} if operation.signature.takes_tenant else {}
-    return operation.function(tx, operator, **where, **operation.signature.call_values(read))
+    return load(name).run(tx, operator, tenant_id, arguments, supplied)
 
 
 def name_and_arguments(
@@ -242,7 +256,6 @@ OPERATIONS: Mapping[str, Operation] = {
     "roles.require": _policy(roles.require),
     "roles.bind": _policy(roles.bind),
     "roles.unbind": _policy(roles.unbind),
-    "policy.revert": _policy(versions.revert),
     "reviews.start": Operation(reviews.start, _P.POLICY_APPROVE),
     "reviews.keep": Operation(reviews.keep, _P.POLICY_WRITE, narrows=True, by_owner=True),
     "reviews.remove": Operation(reviews.remove, _P.POLICY_WRITE, narrows=True, by_owner=True),

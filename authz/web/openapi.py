@@ -25,7 +25,7 @@ from authz.oauth.status_slots import PATH as STATUS_PATH
 from authz.policy.administration import ADMIN_PATH, Permission
 from authz.policy.openid import USERINFO_PATH
 from authz.tenants import SLUG_PATTERN
-from authz.web import openapi_scim, openapi_ssf
+from authz.web import openapi_admin, openapi_scim, openapi_ssf
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
@@ -73,11 +73,18 @@ def description() -> Part:
             f"{_TENANT}/signals/{{stream}}": {"post": _signal()},
             **openapi_ssf.paths(_TENANT, _SLUG),
             **openapi_scim.paths(_TENANT, _SLUG),
+            **_ADMINISTRATION[0],
             "/health/live": {"get": _health("live", "200")},
             "/health/ready": {"get": _health("ready", "200", "503")},
         },
         "components": {
-            "schemas": {**_SCHEMAS, **openapi_scim.SCHEMAS, **openapi_ssf.SCHEMAS},
+            "schemas": {
+                **_SCHEMAS,
+                **openapi_scim.SCHEMAS,
+                **openapi_ssf.SCHEMAS,
+                **_ADMINISTRATION[1],
+            },
+            "responses": openapi_admin.RESPONSES,
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic"},
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -100,6 +107,7 @@ _SLUG: Part = {
     "required": True,
     "schema": {"type": "string", "pattern": f"^{SLUG_PATTERN}$"},
 }
+_ADMINISTRATION = openapi_admin.paths(_TENANT, _SLUG)
 _CLIENT: Part = {
     "client_id": _TEXT,
     "client_secret": _TEXT,

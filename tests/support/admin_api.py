@@ -11,10 +11,18 @@ from sqlalchemy import update
 
 from authz import entropy
 from authz.admin import admins
+from authz.admin.operator import load_tenant
 from authz.db.models import AuthorizationCode
 from authz.policy.administration import ADMIN_ID, ADMIN_PATH, Permission
 from authz.web.api.desk import VERSION
-from tests.support.harness import LOG, Answer, Harness, _reason_since
+from tests.support.harness import (
+    LOG,
+    Answer,
+    Harness,
+    RunningServer,
+    _reason_since,
+    make_http,
+)
 
 EVERY_SCOPE = frozenset(map(str, Permission))
 _numbers = itertools.count(1)
@@ -137,3 +145,14 @@ def _declared(harness: Harness) -> frozenset[str]:
     return frozenset(
         it for it in EVERY_SCOPE if it != Permission.TENANTS_WRITE or harness.slug == "default"
     )
+
+
+def of_default_tenant(server: RunningServer) -> Caller:
+    """An owner of the tenant at the base address, which no harness has."""
+    harness = Harness.__new__(Harness)
+    harness.server, harness.clock, harness.web = server, server.clock, server.web
+    harness.slug, harness.issuer = "default", server.base
+    harness.http = make_http()
+    with server.database.read() as tx:
+        harness.tenant_id = load_tenant(tx, "default").id
+    return client(harness, "owner")

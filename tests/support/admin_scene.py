@@ -1,13 +1,14 @@
 """A tenant that has one of everything an administrator can see, and requests that are right for each route."""
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from authz.admin import (
     admins,
     agents,
+    changes,
     client_trust,
     clients,
     connections,
@@ -91,7 +92,7 @@ class Scene:
         harness, mark = self.harness, self.mark
         self.client = self.registered("secret", "client_secret_basic", EXCHANGE)
         self.asked = f"https://{mark}.example/client.json"
-        self.pattern = f"{mark}.example"
+        self.pattern = f"{mark}-denied.example"
         harness.change(client_trust.set_rule, pattern=self.pattern, verdict="deny")
         with harness.server.database.write() as tx:
             tx.add(
@@ -113,6 +114,7 @@ class Scene:
         due = self.harness.clock() + timedelta(days=7)
         review = self.harness.change(reviews.start, name=self.mark, due_at=due)
         part = self.harness.change(lambda tx, _, tenant: reviews.page(tx, tenant, review.id))
+        self.path["change"] = self.asked_for()
         self.path |= {"review": review.id, "item": part.rows[0].id}
 
     def registered(self, name: str, method: str, *grants: str) -> str:
@@ -141,14 +143,13 @@ class Scene:
             harness.change(resources.add, identifier=it, name=mark, owner="team", scopes=[scope]).id
             for it in self.urls
         ]
-        harness.change(
+        rule = harness.change(
             delegations.add,
             client_id=self.client,
             from_server=self.urls[0],
             to_server=self.urls[1],
             carries={"logs.read": ["logs.read"]},
         )
-        [rule] = harness.change(lambda tx, _, tenant_id: delegations.list_(tx, tenant_id))
         agent = harness.change(
             agents.add,
             slug=f"{mark}-agent",
@@ -233,6 +234,20 @@ class Scene:
             "slug": harness.slug,
         }
 
+    def asked_for(self, author: str = "somebody") -> str:
+        """A change that waits for its moment, of this author; answers its id."""
+        harness = self.harness
+        with harness.server.database.write() as tx:
+            made = changes.propose(
+                tx,
+                replace(harness.server.operator(author), needs_second=True),
+                harness.tenant_id,
+                operation="roles.require",
+                arguments={"role": self.path["role"], "required": {"max_age": 600}},
+                reason="because",
+            )
+            return str(made.id)
+
     def rule(self, name: str) -> dict[str, Any]:
         """Of a workload."""
         return {
@@ -261,6 +276,8 @@ class Scene:
                 found |= values
         found |= instead
         segments = route.path.strip("/").split("/")
+        if route.path == "/simulation":
+            return f"/simulation?server={self.servers[0]}&user={self.user_id}"
         return "/" + address(*(found[it[1:-1]] if it.startswith("{") else it for it in segments))
 
     def body(self, change: Change) -> Any:
@@ -273,11 +290,21 @@ class Scene:
             "groups.add": {"name": mark},
             "groups.add_member": {"user": "sre@example.com"},
             "clients.add": {"name": mark, "redirect_uris": ["https://new.example/callback"]},
+            "changes.propose": {
+                "operation": "roles.require",
+                "arguments": {"role": path["role"], "required": {"max_age": 600}},
+                "reason": "because",
+            },
             "reviews.start": {
                 "name": mark,
                 "due_at": (self.harness.clock() + timedelta(days=3)).isoformat(),
             },
             "clients.rotate_secret": {"overlap": 60},
+            "clients.change_registration": {
+                "name": mark,
+                "auth_method": "client_secret_basic",
+                "grant_types": ["client_credentials"],
+            },
             "clients.accept": {"document_digest": "0" * 64},
             "clients.set_ceiling": {"scopes": ["logs.read"]},
             "clients.set_audience": {"token_endpoint": True},
@@ -298,6 +325,7 @@ class Scene:
                 "carries": {"logs.read": ["logs.read"]},
             },
             "resources.add": {"identifier": f"https://{mark}.example/mcp", "name": "New"},
+            "resources.set_name": {"name": "Renamed"},
             "resources.set_identity": {"identity": "user_required"},
             "resources.set_status": {"status": "active"},
             "resources.set_owner": {"owner": "somebody"},
@@ -346,7 +374,7 @@ class Scene:
             },
             "signal_streams.set_status": {"status": "disabled"},
             "trust.add": {
-                "slug": mark,
+                "slug": f"{mark}-people",
                 "issuer": f"https://{mark}.example",
                 "settings": {"jwks": self.jwks},
             },

@@ -343,7 +343,7 @@ class Browser:
     http: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.http = _http()
+        self.http = make_http()
 
     def get(self, url: str, **parameters: Any) -> Page:
         """Navigate."""
@@ -421,7 +421,7 @@ class Harness:
         self.slug = f"t{next(_numbers)}-{id(server) % 9973}"
         self.tenant_id = server.add_tenant(self.slug, _tenant_keys(with_rsa=with_rsa), trust)
         self.issuer = f"{server.base}/t/{self.slug}"
-        self.http = _http()
+        self.http = make_http()
         self._browsers: list[Browser] = []
         self.resource = self.add_resource(RESOURCE)
         self.users = {name: self.add_user(f"{name}@example.com") for name in ("dev", "sre")}
@@ -649,7 +649,8 @@ def _tenant_keys(*, with_rsa: bool) -> list[Any]:
     ]
 
 
-def _http() -> httpx2.Client:
+def make_http() -> httpx2.Client:
+    """A client of the server under test."""
     # All of it is plain HTTP, and reading the certificates of the machine takes a client longer than its requests.
     return httpx2.Client(follow_redirects=False, trust_env=False, timeout=30, verify=_NO_TLS)
 

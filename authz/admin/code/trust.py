@@ -110,10 +110,10 @@ def _set_provision(site: Site, slug: str, *, wanted: bool) -> None:
         site.tx,
         site.operator,
         site.tenant_id,
-        site.surroundings.connectors,
+        site.around.connectors,
         slug,
         provisions=wanted,
-        issuer=site.surroundings.issuer,
+        issuer=site.around.issuer,
     )
 
 

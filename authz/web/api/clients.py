@@ -105,6 +105,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     Change(
         "PUT",
+        "/clients/{client}/registration",
+        "clients.change_registration",
+        "Register it anew; its secrets, bound and consents stay",
+        inputs=_OF_CLIENT,
+        thing=CLIENT,
+    ),
+    Change(
+        "PUT",
         "/clients/{client}/ceiling",
         "clients.set_ceiling",
         "What it may ever get; null takes the bound away",

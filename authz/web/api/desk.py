@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from authz.admin import idempotency, operations, supplies
+from authz.admin import idempotency, supplies
 from authz.admin.bearer import scopes_left
+from authz.admin.deciding import load
 from authz.admin.entry import enter_api
 from authz.admin.idempotency import Claim
 from authz.admin.paging import DEFAULT_LIMIT, MAX_LIMIT
@@ -64,7 +65,7 @@ class Desk:
             look = self._look(tx, admitted, sent)
             look.operator.must_see(route.permission)
             if isinstance(route, Thing):
-                _refuse_unknown(sent.query, frozenset())
+                _refuse_unknown(sent.query, route.asks.keys())
                 return _represented(shown(route.load(look), route.omit), sent)
             return self._part(route, look, sent)
 
@@ -81,13 +82,13 @@ class Desk:
             envelope=self._services.envelope,
             now=now,
         )
-        tenant = configuration.tenant
         return Look(
             tx=tx,
-            tenant=tenant,
+            configuration=configuration,
             operator=operator,
             base=self._services.settings.server.issuer,
-            path={**sent.path, TENANT: tenant.slug},
+            path={**sent.path, TENANT: configuration.tenant.slug},
+            query=sent.query,
         )
 
     def _current(self, tx: Session, admitted: Admitted) -> TenantConfiguration:
@@ -119,9 +120,8 @@ class Desk:
         arguments = _arguments(route, sent, admitted.configuration.tenant.slug)
         with self._services.database.read() as tx:
             look = self._look(tx, admitted, sent)
-        supplied = operations.supply(
-            look.operator, route.operation, arguments, self._surroundings(look)
-        )
+        around = self._surroundings(look)
+        supplied = load(route.operation).prepare(look.operator, arguments, around)
         claim = self._claim(route, admitted, sent, look)
         if isinstance(claim, idempotency.Answer):
             return _replayed(claim)
@@ -178,14 +178,13 @@ class Desk:
             # Before any other lock: of two who saw the same, the second finds what the first made of it.
             wait_for(tx, f"admin_api:{admitted.configuration.tenant.id}", self._services.clock())
         look = self._look(tx, admitted, sent)
-        operations.load(route.operation).admit(look.operator)
+        operation = load(route.operation)
+        operation.admit(look.operator)
         if route.thing is not None:
             before = shown(route.thing.load(look), route.thing.omit)
             may_see = look.operator.may(Permission.READ)
             check_seen(sent.if_match, before, may_see=may_see)
-        done = operations.perform(
-            tx, look.operator, look.tenant_id, route.operation, arguments, supplied
-        )
+        done = operation.run(tx, look.operator, look.tenant_id, arguments, supplied)
         return _answered(route, look, done)
 
     def _surroundings(self, look: Look) -> Surroundings:
@@ -219,7 +218,7 @@ def _answered(route: Change, look: Look, done: Any) -> idempotency.Answer:
 
 
 def _shows_secret(route: Change) -> bool:
-    return operations.load(route.operation).shows_secret
+    return load(route.operation).shows_secret
 
 
 def _arguments(route: Change, sent: Sent, tenant: str) -> dict[str, Any]:

@@ -1,8 +1,11 @@
-"""Access reviews: what somebody has to answer for, and what ends where nobody does (S11)."""
+"""Changes of policy that take a second person, what a token would hold, and access reviews (L4, S11, S17)."""
 
-from authz.admin import reviews
+from authz.admin import changes, reviews
+from authz.admin.changes import ChangeLine
 from authz.admin.paging import Slice
 from authz.admin.reviews import ItemLine, ReviewLine
+from authz.admin.simulate import ANY_CLIENT, Question, Simulation, simulate
+from authz.errors import Invalid
 from authz.web.api.kit import Change, Listing, Look, Route, Thing, Window, listed
 
 
@@ -19,9 +22,90 @@ def _items(look: Look, part: Window) -> Slice[ItemLine]:
     )
 
 
+def _changes(look: Look, part: Window) -> Slice[ChangeLine]:
+    status = part.find("status")
+    asked = {} if status is None else {"statuses": (status,)}
+    return changes.page(look.tx, look.tenant_id, after=part.after, limit=part.limit, **asked)
+
+
+def _simulated(look: Look) -> Simulation:
+    asked = look.query
+    if "server" not in asked:
+        raise Invalid("`server` is missing: which MCP server is it about, by id or URL?")
+    question = Question(
+        server=asked["server"],
+        user=asked.get("user"),
+        client=asked.get("client", ANY_CLIENT),
+        scopes=frozenset(asked["scope"].split()) if "scope" in asked else None,
+        connection=asked.get("connection"),
+        acr=asked.get("acr"),
+    )
+    return simulate(look.tx, look.configuration, question, look.now)
+
+
+_OF_CHANGE = {"change": "change_id"}
 _OF_ITEM = {"item": "item_id"}
 
 ROUTES: tuple[Route, ...] = (
+    Thing(
+        "/simulation",
+        "simulation",
+        "What somebody will get through a client at an MCP server, and why not the rest",
+        _simulated,
+        Simulation,
+        asks={
+            "server": "By id or URL",
+            "user": "A login or id; the client on its own behalf when absent",
+            "client": "By identifier; any when absent",
+            "scope": "These alone, space between; all that the server declares when absent",
+            "connection": "Where they sign in, by name, or local",
+            "acr": "How they sign in",
+        },
+    ),
+    Listing(
+        "/changes",
+        "changes",
+        "Changes of policy that were asked for, the youngest first",
+        _changes,
+        ChangeLine,
+        filters={"status": "open, scheduled, applied, refused, withdrawn or failed"},
+        searches=False,
+    ),
+    Change(
+        "POST",
+        "/changes",
+        "changes.propose",
+        "Ask for a change of policy, with a reason",
+        made=lambda it: (it.id,),
+    ),
+    Thing(
+        "/changes/{change}",
+        "change",
+        "One change that was asked for",
+        lambda look: changes.show(look.tx, look.tenant_id, look.path["change"]),
+        ChangeLine,
+    ),
+    Change(
+        "POST",
+        "/changes/{change}/approve",
+        "changes.approve",
+        "Let it happen; never by whoever asked for it",
+        inputs=_OF_CHANGE,
+    ),
+    Change(
+        "POST",
+        "/changes/{change}/refuse",
+        "changes.refuse",
+        "Stop it",
+        inputs=_OF_CHANGE,
+    ),
+    Change(
+        "POST",
+        "/changes/{change}/withdraw",
+        "changes.withdraw",
+        "Take back what one asked for oneself",
+        inputs=_OF_CHANGE,
+    ),
     Listing(
         "/reviews",
         "reviews",

@@ -222,6 +222,7 @@ ROUTES: tuple[Route, ...] = (
         is_of_base=True,
         made=lambda it: (it.slug,),
         told=lambda look, it: tenants.show(look.tx, look.base, it.slug),
+        kind=TenantLine,
     ),
     TENANT_THING,
     Change(

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
 from authz.admin.paging import Slice, holding, part_of
+from authz.oauth.configuration import TenantConfiguration
 from authz.policy.administration import Permission
 from authz.tenants import Tenant
 
@@ -21,11 +22,17 @@ class Look:
     """One request, where it reads: an open transaction, who asks, and the segments of the address by name."""
 
     tx: Session
-    tenant: Tenant
+    configuration: TenantConfiguration
     operator: Operator
     base: str
     """The issuer of the default tenant."""
     path: Mapping[str, str]
+    query: Mapping[str, str]
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose API it is."""
+        return self.configuration.tenant
 
     @property
     def tenant_id(self) -> str:
@@ -80,6 +87,8 @@ class Thing:
     summary: str
     load: Callable[[Look], Any]
     kind: Any
+    asks: Mapping[str, str] = field(default_factory=dict)
+    """Parameter -> what it says."""
     omit: frozenset[str] = frozenset()
     """Members that change by themselves; with them, a tag would."""
     permission: Permission = Permission.READ
@@ -104,14 +113,11 @@ class Change:
     """The last segments of the address of what was added, from the answer."""
     told: Callable[[Look, Any], Any] | None = None
     """How what was added or renamed is shown, where the answer of the operation or the address does not do."""
+    kind: Any = None
+    """Of that, where it is not what the operation answers."""
     answer: str | None = None
     """What a plain answer (a number, a list) is called."""
     is_of_base: bool = False
-
-    @property
-    def name(self) -> str:
-        """In the OpenAPI document; unique, unless two routes perform one operation."""
-        return self.operation.replace(".", "_")
 
 
 Route = Listing | Thing | Change

@@ -21,7 +21,7 @@ API: Mapping[str, tuple[Route, ...]] = {
     "Agents": agents.ROUTES,
     "MCP servers": servers.ROUTES,
     "Roles": roles.ROUTES,
-    "Reviews": governance.ROUTES,
+    "Policy and reviews": governance.ROUTES,
     "Identity providers": connections.ROUTES,
     "Trust": trust.ROUTES,
     "Installation": installation.ROUTES,

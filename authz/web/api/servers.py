@@ -65,6 +65,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     Change("POST", "/servers", "resources.add", "Register a server", made=lambda it: (it.id,)),
     SERVER,
+    _set("name", "resources.set_name", "What people call it"),
     _set("identity", "resources.set_identity", "Whether a person has to be behind every token"),
     _set("status", "resources.set_status", "Switch it off or on"),
     _set("owner", "resources.set_owner", "Who answers for it"),
@@ -84,6 +85,13 @@ ROUTES: tuple[Route, ...] = (
         "/servers/{server}/default",
         "resources.set_default",
         "Requests that name no server are for this one",
+        inputs=_OF_SERVER,
+    ),
+    Change(
+        "POST",
+        "/servers/{server}/no-default",
+        "resources.unset_default",
+        "Requests that name no server are for none",
         inputs=_OF_SERVER,
     ),
     Listing(

@@ -36,7 +36,6 @@ from authz.web.console import (
     settings,
     simulator,
     trusted,
-    versions,
 )
 from authz.web.console.visit import Page, Visit
 
@@ -52,8 +51,6 @@ PAGES: Sequence[Page] = (
     explain.PAGE,
     changes.PAGE,
     changes.ONE,
-    versions.PAGE,
-    versions.ONE,
     reviews.PAGE,
     reviews.ONE,
     people.PAGE,
