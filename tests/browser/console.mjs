@@ -125,13 +125,16 @@ const jobs = {
     await page.getByLabel("MCP server").selectOption({ label: given.server });
     await press("Show");
     await page.getByLabel("reader holds files.read here").check();
-    await press("Save");
+    await press("Who gains and who loses?");
+    await look("effect");
+    const gains = await words(page.getByRole("region", { name: "Effect" }).locator("tbody").locator("th, td"));
+    await press("Make this change");
     const saved = await said();
     await look("matrix");
     const ticked = await page.getByLabel("reader holds files.read here").isChecked();
     await open("Roles");
     await look("roles");
-    return { added, bound, saved, ticked };
+    return { added, bound, gains, saved, ticked };
   },
 
   async mapAGroup() {

@@ -19,7 +19,7 @@ SERVER = "https://files.example/mcp"
 IMAGES = ROOT / "docs" / "images"
 MAX_IMAGE_BYTES = 70_000
 PAGES = (
-    *("overview", "servers", "server", "roles", "role", "matrix", "mappings", "groups"),
+    *("overview", "servers", "server", "roles", "role", "matrix", "effect", "mappings", "groups"),
     *("simulator", "why", "people", "person", "administrators", "agents"),
 )
 
@@ -82,6 +82,7 @@ def test_an_mcp_server_is_onboarded(job):
 def test_a_role_is_defined(job):
     found = job("defineARole")
     assert "They hold the role" in found["bound"]
+    assert found["gains"][:4] == ["files.read", SERVER, "1: dev@example.com", ""]
     assert "Saved as one change" in found["saved"]
     assert found["ticked"]
 

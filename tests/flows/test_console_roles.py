@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz.admin import role_changes, roles
+from authz.admin import role_changes, roles, tenants
 from authz.errors import NotFound
 from tests.flows.test_console_policy import rows
 from tests.support.console import EVIL, administrator, at
@@ -208,3 +208,70 @@ def test_what_was_written_into_a_role_is_text(harness):
         assert "&lt;script&gt;alert" in page.text
     with pytest.raises(NotFound):
         harness.change(role_changes.remove, EVIL)
+
+
+# -- before it is saved -------------------------------------------------------------------------------------
+
+
+def test_who_gains_and_who_loses_is_shown_before_anything_is_saved(harness):
+    """Item 4: of the matrix, a binding and what a role holds; with names, and by everybody there is."""
+    browser = administrator(harness, "policy-author")
+    before = harness.tenant().config_version
+    form = ticked(harness, developer=["incidents.trigger"])
+    url = f"{harness.issuer}/console/matrix/save"
+    shown = browser.post(url, [*form, ("effect", "yes")])
+    assert rows(shown, "Effect")["incidents.trigger"] == [
+        "incidents.trigger",
+        RESOURCE,
+        "1: dev@example.com",
+        "",
+        "",
+    ]
+    one = f"roles/{role(harness, 'sre').id}"
+    given = at(browser, f"{one}/bind", kind="user", holder="dev@example.com", effect="yes")
+    assert set(rows(given, "Effect")) == {"incidents.trigger", "logs.debug.write"}
+    less = at(browser, f"{one}/scopes", scopes="logs.read", effect="yes")
+    assert rows(less, "Effect")["incidents.trigger"][2:4] == ["", "1: sre@example.com"]
+    harder = at(browser, f"{one}/require", acr="mfa", effect="yes")
+    assert rows(harder, "Effect")["logs.read"][4] == "harder for 1: sre@example.com"
+    nobody = at(browser, f"{one}/describe", name="sre", description="x", effect="yes")
+    assert "No person and no client gains or loses" in nobody.text
+    assert harness.tenant().config_version == before
+    assert shown.field("server") == harness.resource.id
+    assert shown.field(role(harness, "developer").id) == "incidents.trigger"
+    assert browser.post(url, form).status == 303
+    assert harness.tenant().config_version == before + 1
+
+
+def test_what_would_be_refused_is_refused_when_it_is_looked_at(harness):
+    one = f"roles/{role(harness, 'sre').id}"
+    browser = administrator(harness, "policy-author")
+    answer = at(browser, f"{one}/bind", kind="user", holder="nobody", effect="yes")
+    assert "there is no user" in answer.text
+    auditor = administrator(harness, "auditor", login="sre@example.com")
+    fields = {"kind": "user", "holder": "dev@example.com", "effect": "yes"}
+    assert at(auditor, f"{one}/bind", **fields).status == 403
+
+
+def test_a_change_of_the_matrix_is_asked_for_where_two_people_are_demanded(harness):
+    """S17, V3: nobody goes round it by ticking."""
+    with harness.server.database.write() as tx:
+        operator = harness.server.operator()
+        tenants.set_change_control(tx, operator, slug=harness.slug, mode="two_person")
+    browser = administrator(harness, "policy-author")
+    form = ticked(harness, developer=["incidents.trigger"])
+    url = f"{harness.issuer}/console/matrix/save"
+    assert "1: dev@example.com" in browser.post(url, [*form, ("effect", "yes")]).text.replace(
+        "<bdi>", ""
+    )
+    asked = browser.post(url, form)
+    assert "roles.set_matrix" in asked.text
+    proposed = at(
+        browser,
+        "changes/propose",
+        operation=asked.field("operation"),
+        arguments=asked.field("arguments"),
+        reason="They are on call",
+    )
+    assert proposed.status == 303
+    assert entry(harness, "developer").at == {}

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from authz.admin import effects
 from authz.admin.entry import enter_console
 from authz.admin.operator import FRESH_FOR
 from authz.directory.sessions import find_session
@@ -35,6 +36,7 @@ from authz.web.console.visit import (
     Done,
     Download,
     FieldError,
+    Foreseen,
     Page,
     Proposed,
     Screen,
@@ -177,6 +179,14 @@ class _Call:
         try:
             visit.operator.must_see(self.page.permission)
             return self._rendered(visit, self.handler(visit))
+        except Foreseen as foreseen:
+            fields = [(k, v) for k, values in visit.form.items() for v in values if k != "effect"]
+            context = {
+                "effects": effects.counted(foreseen.rehearsed, now),
+                "fields": fields,
+                "address": self.page.path.format_map(visit.path),
+            }
+            return self._page(visit, "effect.html", "Who gains and who loses", context)
         except Proposed as proposed:
             context = {
                 "operation": proposed.operation,

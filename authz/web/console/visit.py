@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from authz.admin import operations
+from authz.admin import effects, operations
+from authz.admin.code.plans import Rehearsed
 from authz.admin.operator import Operator
 from authz.admin.paging import MAX_LIMIT, Slice
 from authz.admin.supplies import Surroundings
@@ -103,9 +104,26 @@ class Visit:
         """Perform an operation of the form (tx, operator, tenant_id, …)."""
         try:
             with self.edge.services.database.write() as tx:
+                self._foresee(tx, operation, args, named)
                 return operation(tx, self.operator, self.tenant_id, *args, **named)
         except NeedsApproval:
             raise self._proposed(operation, args, named) from None
+
+    def _foresee(
+        self,
+        tx: Session,
+        operation: Callable[..., Any],
+        args: Sequence[Any],
+        named: Mapping[str, Any],
+    ) -> None:
+        """Raises Foreseen, which gives up the transaction, where a form asks what its change would do."""
+        if self.given("effect") != "yes":
+            return
+        operator = replace(self.operator, needs_second=False)
+        base = self.edge.services.settings.server.issuer
+        raise Foreseen(
+            effects.rehearse(tx, operator, self.tenant_id, operation, args, named, base=base)
+        )
 
     @staticmethod
     def _proposed(
@@ -150,6 +168,7 @@ class Visit:
             ]
             if clashes:
                 raise Clashed(clashes)
+            self._foresee(tx, operation, args, named)
             try:
                 return operation(tx, self.operator, self.tenant_id, *args, **named)
             except NeedsApproval:
@@ -186,6 +205,14 @@ class Clashed(Conflict):
     def __init__(self, clashes: Sequence[Clash]) -> None:
         super().__init__("somebody else changed this while you were typing")
         self.clashes = clashes
+
+
+class Foreseen(Exception):
+    """What a change would do; it was not made."""
+
+    def __init__(self, rehearsed: Rehearsed) -> None:
+        super().__init__("foreseen")
+        self.rehearsed = rehearsed
 
 
 class Proposed(Exception):
