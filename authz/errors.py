@@ -10,7 +10,7 @@
         NeedsApproval               they may ask for it, and somebody else approves it
 
     OAuthError                      for clients: an RFC error code; the class is the code
-      InvalidRequest InvalidClient InvalidGrant UnauthorizedClient UnsupportedGrantType
+      InvalidRequest InvalidClient InvalidGrant SubjectUnlinked UnauthorizedClient UnsupportedGrantType
       UnsupportedResponseType InvalidScope InvalidTarget InvalidAuthorizationDetails AccessDenied
       LoginRequired ConsentRequired InteractionRequired UnmetAuthenticationRequirements
       InsufficientUserAuthentication RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce
@@ -96,6 +96,10 @@ class InvalidGrant(OAuthError):
     """RFC 6749 §5.2."""
 
     code = "invalid_grant"
+
+
+class SubjectUnlinked(InvalidGrant):
+    """The assertion is good, and its subject is nobody here: whoever verified it may have an account made."""
 
 
 class UnauthorizedClient(OAuthError):

@@ -1,9 +1,9 @@
 """Set-based statements for the token lane: written once, rendered once per engine, executed as text.
 
 SQLAlchemy's execution layer costs more than the database does at these rates, so the lane uses its expression
-language and types only: a `Query` compiles a Core select; `Insert`, `Update` and `InsertOnce` are rendered from
-the table. PostgreSQL takes one array per column (`unnest`), SQLite one list of rows (`executemany`), so the number
-of statements does not grow with the number of requests.
+language and types only: a `Query` compiles a Core select; `Insert`, `Update`, `InsertOnce` and `Delete` are rendered
+from the table. PostgreSQL takes one array per column (`unnest`), SQLite one list of rows (`executemany`), so the
+number of statements does not grow with the number of requests.
 """
 
 import json
@@ -69,11 +69,45 @@ def _any_of_sqlite(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str
     return f"{column} IN (SELECT value FROM json_each({values}))"
 
 
+class AnyRowOf(ColumnElement[bool]):
+    """The columns are those of one of the rows in the list parameter `name`, each spelled by `spelled_row`.
+
+    Several lists, one for each column, would ask for every combination of their values.
+    """
+
+    inherit_cache = False
+
+    def __init__(self, columns: Sequence[InstrumentedAttribute[str]], name: str) -> None:
+        self.columns = [column.expression for column in columns]
+        self.parameter = bindparam(name, type_=Text())
+
+
+def spelled_row(*values: str) -> str:
+    """One row as one text."""
+    return json.dumps(values)
+
+
+@compiles(AnyRowOf, "postgresql")
+def _any_row_of_postgresql(element: AnyRowOf, compiler: SQLCompiler, **options: Any) -> str:
+    columns = ", ".join(compiler.process(column, **options) for column in element.columns)
+    members = ", ".join(f"given.spelled::json ->> {n}" for n in range(len(element.columns)))
+    given = f"unnest(%({element.parameter.key})s::text[]) AS given(spelled)"
+    return f"({columns}) IN (SELECT {members} FROM {given})"
+
+
+@compiles(AnyRowOf, "sqlite")
+def _any_row_of_sqlite(element: AnyRowOf, compiler: SQLCompiler, **options: Any) -> str:
+    columns = ", ".join(compiler.process(column, **options) for column in element.columns)
+    members = ", ".join(f"json_extract(value, '$[{n}]')" for n in range(len(element.columns)))
+    values = compiler.process(element.parameter, **options)
+    return f"({columns}) IN (SELECT {members} FROM json_each({values}))"
+
+
 @dataclass(frozen=True)
 class Call:
     """A statement of a phase with its values."""
 
-    statement: "Query | Insert | InsertDerived | Update | InsertOnce"
+    statement: "Query | Insert | InsertDerived | Update | InsertOnce | Delete"
     values: Any
     """Of a query: lists by parameter. Of a write: rows."""
 
@@ -317,6 +351,21 @@ class Update(_Write):
         matched = " AND ".join(f"t.{name} = v.{name}" for name in self.keys)
         source = f"unnest({self._unnest()}) AS v({self._names()})"
         return f"UPDATE {self.table.name} t SET {assigned} FROM {source} WHERE {matched}"
+
+
+class Delete(_Write):
+    """Delete the rows with these keys."""
+
+    def __init__(self, table: Table, keys: Sequence[str]) -> None:
+        super().__init__(table, keys)
+
+    def _render(self, engine: str) -> str:
+        if engine == "sqlite":
+            matched = " AND ".join(f"{c.name} = ?" for c in self.columns)
+            return f"DELETE FROM {self.table.name} WHERE {matched}"
+        matched = " AND ".join(f"t.{c.name} = v.{c.name}" for c in self.columns)
+        source = f"unnest({self._unnest()}) AS v({self._names()})"
+        return f"DELETE FROM {self.table.name} t USING {source} WHERE {matched}"
 
 
 def encoder_of(kind: TypeEngine[Any], bind: Processor) -> Encoder:

@@ -49,7 +49,7 @@ def _object(part: str) -> dict[str, Any]:
     try:
         # Decoded here: json.loads would guess UTF-16 and UTF-32, and skip a byte order mark.
         text = decode(part).decode()
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):
         raise JwtError("jwt_not_json") from None
     if not isinstance(value, dict):
@@ -66,3 +66,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> object:
     raise ValueError(name)
+
+
+# `json.loads` would make a decoder for every token.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)

@@ -23,6 +23,8 @@ from authz.jose.compact import JwtError, decode
 ASYMMETRIC = ("ES256", "ES384", "PS256", "Ed25519", "EdDSA", "RS256")
 """What an incoming JWT may be signed with. `EdDSA` is the older name of `Ed25519` (JWT-02)."""
 _CURVES = {"ES256": "P-256", "ES384": "P-384"}
+_EDWARDS = frozenset({"Ed25519", "EdDSA"})
+"""Two names of one algorithm."""
 _KINDS: dict[str, type[RSAKey | ECKey | OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 _FIELD = 2**255 - 19
 _ORDER_EIGHT = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
@@ -126,14 +128,16 @@ def _key_of_pem(data: bytes) -> RSAKey | ECKey | OKPKey:
 
 def fitting(key: Key, algorithms: Sequence[str]) -> list[str]:
     """The algorithms of the list that this key may be used with: one key never serves two families."""
-    declared = key.as_dict(private=False).get("alg")
     if isinstance(key, RSAKey):
         fits = [a for a in algorithms if a[:2] in ("RS", "PS")]
     elif isinstance(key, ECKey):
-        fits = [a for a in algorithms if _CURVES.get(a) == key.curve_name]
+        curve = key.curve_name
+        fits = [a for a in algorithms if _CURVES.get(a) == curve]
     elif isinstance(key, OKPKey):
-        fits = [a for a in algorithms if a in ("Ed25519", "EdDSA")]
+        fits = [a for a in algorithms if a in _EDWARDS]
     else:
         fits = []
-    same = {"Ed25519", "EdDSA"}
-    return [a for a in fits if declared in (None, a) or {a, declared} == same]
+    declared = key.alg
+    if declared is None:
+        return fits
+    return [a for a in fits if a == declared or {a, declared} == _EDWARDS]

@@ -5,11 +5,8 @@ is its `typ` alone, and the kind of the entries for its issuer; no second readin
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from authz import audit
@@ -22,18 +19,13 @@ from authz.errors import InvalidGrant
 from authz.jose import BEFORE_SIGNATURE, JwtError, Key, read_unverified, verify_in_vain, verify_jwt
 from authz.net import Documents, NetworkError
 from authz.oauth import id_jag
-from authz.oauth.authorization import Outcome
 from authz.oauth.configuration import TenantConfiguration
-from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.id_jag import REFUSED, IdJag
 from authz.oauth.issuer_keys import load_keys
-from authz.oauth.lane import Job, Result
 from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.params import Params
 from authz.oauth.subject_tokens import SubjectToken, read_subject_token
 from authz.oauth.trust import ID_JAG, Trust
-
-_REMEMBERED, _MOST_REMEMBERED = timedelta(minutes=1), 10_000
 
 
 class _Refused(Exception):
@@ -52,7 +44,6 @@ class Assertions:
     documents: Documents
     clock: Clock
     own_tokens: OwnTokens
-    linked: "Linked" = field(default_factory=lambda: Linked())
 
     async def redeemable(
         self, configuration: TenantConfiguration, client: Client, text: str
@@ -61,19 +52,18 @@ class Assertions:
         tenant = configuration.tenant
         header: dict[str, Any] = {}
         try:
-            header, unverified = read_unverified(text)
+            read = header, unverified = read_unverified(text)
             trust = _entry(configuration, header, unverified)
             keys = await self._keys(trust, header.get("kid"))
             profile = id_jag.profile_of(trust, tenant.issuer)
-            claims = verify_jwt(text, keys, profile, self.clock())
+            claims = verify_jwt(text, keys, profile, self.clock(), read=read)
         except JwtError as error:
             if error.reason in BEFORE_SIGNATURE:
                 verify_in_vain(text, header)
             raise InvalidGrant(REFUSED, reason=error.reason) from None
         except _Refused as refused:
-            # As much work as for a wrong signature, which is read a second time to be checked: whom a tenant trusts is
-            # not to be timed (IDJAG-82).
-            verify_in_vain(text)
+            # As much work as for a wrong signature: whom a tenant trusts is not to be timed (IDJAG-82).
+            verify_in_vain(text, header)
             raise InvalidGrant(REFUSED, reason=refused.reason) from refused.__cause__
         return id_jag.check(claims, trust, client, slug=tenant.slug)
 
@@ -83,31 +73,9 @@ class Assertions:
         """The subject token of a token exchange, recognised. Raises OAuthError."""
         return read_subject_token(params, client, configuration, self.own_tokens, self.clock())
 
-    async def link(
-        self,
-        configuration: TenantConfiguration,
-        client: Client,
-        found: IdJag,
-        submit: Callable[[Job], Awaitable[Result]],
-    ) -> None:
-        """See that the subject has an account, where the connection makes or takes over one. Raises InvalidGrant."""
-        place = (found.trust.connection_id, found.subject)
-        if self.linked.knows(place, self.clock()):
-            return
-        job = Job(
-            configuration=configuration,
-            keys=FactKeys(identities=frozenset({place})),
-            decide=partial(_is_linked, configuration.tenant.id, place),
-            client_id=client.id,
-            is_reading=True,
-        )
-        result = await submit(job)
-        # Anything else than a plain no is met again by the request's own turn, which follows.
-        if not isinstance(result, tuple):
-            return
-        if result[0].answer is False:
-            await asyncio.to_thread(self._link, configuration, found)
-        self.linked.add(place, self.clock())
+    async def link(self, configuration: TenantConfiguration, found: IdJag) -> None:
+        """Give the subject an account, where the connection makes or takes over one. Raises InvalidGrant."""
+        await asyncio.to_thread(self._link, configuration, found)
 
     def _link(self, configuration: TenantConfiguration, found: IdJag) -> None:
         identity = UpstreamIdentity(
@@ -147,29 +115,6 @@ class Assertions:
             raise _Refused(f"jwks_{error.reason}") from error
 
 
-class Linked:
-    """Subjects that had an account a moment ago, so that a client with several MCP servers asks once. Event loop only.
-
-    Nothing is decided on it: the request's own turn reads whose account it is. Whoever has been deleted since is
-    refused, and gets another account, where the connection makes them, once this has been forgotten.
-    """
-
-    def __init__(self) -> None:
-        self._until: OrderedDict[tuple[str, str], datetime] = OrderedDict()
-
-    def knows(self, place: tuple[str, str], now: datetime) -> bool:
-        """Whether this connection's subject was found lately."""
-        until = self._until.get(place)
-        return until is not None and now < until
-
-    def add(self, place: tuple[str, str], now: datetime) -> None:
-        """It was found."""
-        self._until[place] = now + _REMEMBERED
-        self._until.move_to_end(place)
-        if len(self._until) > _MOST_REMEMBERED:
-            self._until.popitem(last=False)
-
-
 def _entry(
     configuration: TenantConfiguration, header: dict[str, Any], claims: dict[str, Any]
 ) -> Trust:
@@ -189,12 +134,3 @@ def _entry(
     if not configuration.policy.is_enabled(entry.connection_id):
         raise _Refused("connection_disabled")
     return entry
-
-
-def _is_linked(
-    tenant_id: str,
-    place: tuple[str, str],
-    facts: Facts,
-    now: datetime,  # noqa: ARG001 -- every decision is told the time
-) -> Outcome:
-    return Outcome(facts.find_identity(tenant_id, *place) is not None)

@@ -1,6 +1,6 @@
 """The value every grant ends in, and the request every grant starts from."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -106,10 +106,6 @@ class Outcome:
     answer: Any
     changes: Changes = field(default_factory=Changes)
     events: tuple[Event, ...] = ()
-
-
-Submit = Callable[[Any], Awaitable[Any]]
-"""One turn in the token lane (`oauth.lane`)."""
 
 
 class Grant(Protocol):

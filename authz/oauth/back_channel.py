@@ -43,7 +43,7 @@ from authz.oauth.clients_in_use import ClientsInUse
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.configurations import Configurations
 from authz.oauth.facts import Replay
-from authz.oauth.lane import Job, Result, Stale
+from authz.oauth.lane import Job, Result, Stale, Unready
 from authz.oauth.params import Params
 from authz.settings import Settings
 from authz.telemetry.traceparent import TraceParent
@@ -163,9 +163,15 @@ class BackChannel:
         it does not count against its own second turn.
         """
         claimed: frozenset[str] = frozenset()
+        cure: Callable[[], Awaitable[None]] | None = None
+        is_cured = False
         for _ in range(_PREPARATIONS):
             configuration = await self.configuration(slug)
             try:
+                if cure is not None:
+                    first, cure = cure, None
+                    await first()
+                    is_cured = True
                 job, replays = await prepare(configuration)
             except TooManyRequests:
                 raise
@@ -179,9 +185,12 @@ class BackChannel:
             fresh = tuple(r for r in presented if r.key not in claimed)
             if trace is not None:
                 job = replace(job, trace=str(trace))
+            if is_cured:
+                job = replace(job, cure=None)
             result = await self.submit(job.with_replays(fresh))
             if isinstance(result, Stale):
                 claimed |= result.claimed
+                cure = job.cure if isinstance(result, Unready) else None
                 continue
             if isinstance(result, Exception):
                 raise result

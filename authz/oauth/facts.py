@@ -6,6 +6,7 @@ spent by the first request of a batch is spent for the second, because the secon
 become statements is `oauth.rows`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -255,6 +256,8 @@ class Replay:
     expires_at: datetime
     refusal: OAuthError | None
     """What a second presentation is answered; None when the decision minds for itself (`Facts.claim`)."""
+    spent_by_refusal: bool = True
+    """Whether it is used up also when what it was presented for is refused."""
 
 
 @dataclass(frozen=True)
@@ -374,6 +377,20 @@ class Facts:
             return False
         self.claimed.discard(replay.key)
         return True
+
+    def give_back(self, replay: Replay) -> None:
+        """Undo a `claim`: nothing came of the presentation."""
+        self.claimed.add(replay.key)
+
+    def unspent(self, presented: Iterable[tuple[str, Replay]]) -> list[tuple[str, str]]:
+        """Tenant and key of what this batch was the first to present, and nothing came of."""
+        return sorted(
+            {
+                (tenant_id, it.key)
+                for tenant_id, it in presented
+                if not it.spent_by_refusal and it.key in self.claimed
+            }
+        )
 
     def apply(self, changes: Changes) -> None:
         """What later decisions of the batch see."""

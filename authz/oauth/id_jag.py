@@ -7,6 +7,7 @@ an InvalidTarget (C-2). Whose account the subject has is `directory.linking`, wh
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from authz import entropy
@@ -167,6 +168,10 @@ def chosen_resource(id_jag: IdJag, asked: str | None, *, entry: tuple[str, ...])
     return asked
 
 
+# Identity providers name few servers, many times; nothing gets here that none of them signed.
+_canonical = lru_cache(maxsize=256)(canonical_resource)
+
+
 def _refusal(reason: str) -> InvalidGrant:
     return InvalidGrant(REFUSED, reason=reason)
 
@@ -217,7 +222,7 @@ def _resources(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(named, list) or not 1 <= len(named) <= _MAX_RESOURCES:
         raise _refusal("id_jag_resource")
     try:
-        found = tuple(canonical_resource(it) for it in named if isinstance(it, str))
+        found = tuple(_canonical(it) for it in named if isinstance(it, str))
     except UrlError:
         raise _refusal("id_jag_resource") from None
     if len(set(found)) != len(named):
@@ -242,9 +247,10 @@ def _mappable(claims: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """Text, and lists of text; whatever else a claim is made of counts for nothing (ATK-28)."""
     found: dict[str, tuple[str, ...]] = {}
     for name, value in claims.items():
-        values = value if isinstance(value, list) else [value]
-        if values and all(isinstance(it, str) for it in values):
-            found[name] = tuple(values)
+        if isinstance(value, str):
+            found[name] = (value,)
+        elif isinstance(value, list) and value and all(isinstance(it, str) for it in value):
+            found[name] = tuple(value)
     return found
 
 

@@ -92,10 +92,14 @@ def issue(
         grounds,
         decision,
         grant_type=grant_type,
-        changes=replace(
-            changes or Changes(),
-            families=() if is_new_family else (family,),
-            new_families=(family,) if is_new_family else (),
+        changes=(
+            Changes(new_families=(family,))
+            if is_new_family and changes is None
+            else replace(
+                changes or Changes(),
+                families=() if is_new_family else (family,),
+                new_families=(family,) if is_new_family else (),
+            )
         ),
         retry=retry,
         now=now,

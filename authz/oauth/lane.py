@@ -5,7 +5,7 @@ moved is read anew before anything is decided, and requests whose client was res
 to be prepared again (`Stale`).
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,13 +20,13 @@ from authz.clock import Clock
 from authz.db.batch import Phase
 from authz.db.models import AuditEvent, AuditHead
 from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
-from authz.errors import InvalidClient, OAuthError
+from authz.errors import InvalidClient, OAuthError, SubjectUnlinked
 from authz.oauth.authorization import Outcome
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.configuration_queries import QUERIES, VERSIONS
 from authz.oauth.configurations import Configurations
 from authz.oauth.facts import FactKeys, Facts, Replay
-from authz.oauth.rows import read_calls, read_facts, write_calls
+from authz.oauth.rows import read_calls, read_facts, replays, write_calls
 
 log = structlog.get_logger()
 
@@ -63,6 +63,8 @@ class Job:
     """How the trail tells of a verdict against it, where more is known than the client."""
     trace: str | None = None
     """The trace the request belongs to; every event of its outcome names it (S14)."""
+    cure: Callable[[], Awaitable[None]] | None = None
+    """Gives an unknown subject an account, where that is done at all; then the request is decided once more."""
 
     def with_replays(self, replays: tuple[Replay, ...]) -> "Job":
         """The same, if these, and no others, are presented for the first time."""
@@ -83,6 +85,10 @@ class Stale(Exception):
     def __init__(self, claimed: frozenset[str]) -> None:
         super().__init__()
         self.claimed = claimed
+
+
+class Unready(Stale):
+    """The subject has no account yet: prepare the request again after its `Job.cure`."""
 
 
 Result = tuple[Outcome, TenantConfiguration] | Exception
@@ -126,9 +132,12 @@ class TokenProgram:
         trail = self._trail(outcomes, opening, mains, now)
         for tenant_id in trail.heads:
             self._heads.pop(tenant_id, None)  # until the commit is answered, nobody knows
-        yield Phase(
-            [*write_calls([outcome.changes for outcome, _ in outcomes]), *trail.calls], commit=True
-        )
+        presented = ((it.configuration.tenant.id, r) for it in jobs for r in it.keys.replays)
+        writes = [
+            *write_calls([outcome.changes for outcome, _ in outcomes]),
+            *replays.forget(facts.unspent(presented)),
+        ]
+        yield Phase([*writes, *trail.calls], commit=True)
         self._heads.update(trail.heads)
         return results
 
@@ -237,12 +246,14 @@ def _decide(
     if configuration is None or not configuration.tenant.enabled:
         return InvalidClient("the client is unknown", reason="tenant_disabled")
     if configuration.tenant.version != job.configuration.tenant.version:
-        return Stale(frozenset(r.key for r in job.keys.replays if facts.claim(r)))
+        return Stale(_spent(job, facts))
     try:
         outcome = _decide_current(job, facts, now)
     except Exception as error:
         log.exception("lane.decision_failed", grant_type=job.grant_type)
         return error
+    if job.cure is not None and isinstance(outcome.answer, SubjectUnlinked):
+        return Unready(frozenset(it.key for it in job.keys.replays if it.spent_by_refusal))
     facts.apply(outcome.changes)
     if job.trace is not None and outcome.events:
         traced = tuple(replace(event, trace=job.trace) for event in outcome.events)
@@ -250,14 +261,28 @@ def _decide(
     return outcome, configuration
 
 
+def _spent(job: Job, facts: Facts) -> frozenset[str]:
+    """What this request was the first to present, and stays used up."""
+    own = (it for it in job.keys.replays if it.spent_by_refusal)
+    return frozenset(it.key for it in own if facts.claim(it))
+
+
 def _decide_current(job: Job, facts: Facts, now: datetime) -> Outcome:
+    claimed: list[Replay] = []
     try:
         for replay in job.keys.replays:
-            if replay.refusal is not None and not facts.claim(replay):
+            if replay.refusal is None:
+                continue
+            if not facts.claim(replay):
                 raise replay.refusal
+            claimed.append(replay)
         outcome = job.decide(facts, now)
     except OAuthError as error:
         outcome = Outcome(error)
+    if isinstance(outcome.answer, OAuthError):
+        for replay in claimed:
+            if not replay.spent_by_refusal:
+                facts.give_back(replay)
     if (
         job.grant_type is not None
         and isinstance(outcome.answer, OAuthError)

@@ -1,6 +1,6 @@
 """The /token pipeline. It owns every phase; a grant fills in what is particular to it."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -93,16 +93,20 @@ class TokenEndpoint:
         return replace(_job(grant, request), refusal=partial(workload_grant.refusal, request))
 
     async def _gathered(self, grant: Gathering, request: TokenRequest) -> Job:
-        return _job(grant, await grant.gather(request, self._assertions, self._channel.submit))
+        request = await grant.gather(request, self._assertions)
+        return _job(grant, request, cure=grant.cure(request, self._assertions))
 
 
-def _job(grant: Grant, request: TokenRequest) -> Job:
+def _job(
+    grant: Grant, request: TokenRequest, *, cure: Callable[[], Awaitable[None]] | None = None
+) -> Job:
     return Job(
         configuration=request.configuration,
         keys=grant.prepare(request),
         decide=partial(grant.decide, request),
         client_id=request.client.id,
         grant_type=grant.grant_type,
+        cure=cure,
     )
 
 

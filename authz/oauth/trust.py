@@ -10,7 +10,7 @@ from authz.errors import Invalid
 from authz.jose import ASYMMETRIC, JwtError, Key, import_jwks
 from authz.oauth.assertion_subjects import SUBJECTS, NameIds
 from authz.policy.scopes import parse_scope
-from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
+from authz.urls import LOOPBACK_HOSTS, UrlError, canonical_resource, read_url
 
 ID_JAG = "id_jag"
 KINDS = (ID_JAG,)
@@ -98,12 +98,17 @@ class Trust:
         jwks = self.settings.jwks
         return None if jwks is None else import_jwks(jwks, algorithms=self.settings.algorithms)
 
-    @property
+    @cached_property
+    def resources(self) -> tuple[str, ...]:
+        """The MCP servers it may speak of, canonical; all of the tenant if empty. Raises UrlError."""
+        return tuple(canonical_resource(it) for it in self.settings.resources)
+
+    @cached_property
     def max_lifetime(self) -> timedelta:
         """Between `iat` and `exp`."""
         return timedelta(seconds=self.settings.max_lifetime_seconds)
 
-    @property
+    @cached_property
     def scope_ceiling(self) -> frozenset[str] | None:
         """The most its assertions can lead to."""
         ceiling = self.settings.scope_ceiling

@@ -9,7 +9,16 @@ from sqlalchemy import literal, select, union_all
 
 from authz.db.batch import LaneStatistics, Phase, open_runner
 from authz.db.models import AuthorizationCode, Client, Lease, ReplayKey, SigningKey
-from authz.db.statements import AnyOf, Insert, InsertOnce, Query, Update
+from authz.db.statements import (
+    AnyOf,
+    AnyRowOf,
+    Delete,
+    Insert,
+    InsertOnce,
+    Query,
+    Update,
+    spelled_row,
+)
 from authz.db.types import UTCDateTime, canonical_json
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -192,6 +201,34 @@ def test_insert_once_answers_only_what_was_new(database):
     once = InsertOnce(ReplayKey.__table__, "key")
     assert run(database, once([("t", "a", NOW), ("t", "b", NOW)])) == [("a",), ("b",)]
     assert run(database, once([("t", "b", NOW), ("t", "c", NOW), ("t", "c", NOW)])) == [("c",)]
+
+
+def test_a_delete_takes_the_rows_with_both_keys(database):
+    once = InsertOnce(ReplayKey.__table__, "key")
+    run(database, once([("t1", "a", NOW), ("t1", "b", NOW), ("t2", "a", NOW)]))
+    run(database, Delete(ReplayKey.__table__, ["tenant_id", "key"])([("t1", "a"), ("t3", "b")]))
+    query = Query(
+        select(ReplayKey.tenant_id, ReplayKey.key)
+        .where(AnyOf(ReplayKey.key, "keys"))
+        .order_by(ReplayKey.tenant_id)
+    )
+    assert run(database, query(keys=["a", "b"])) == [("t1", "b"), ("t2", "a")]
+
+
+@pytest.mark.parametrize("odd", ["'", '"', "\\", "ü", "\U0001f511", "[", "null", "%s", "a b"])
+def test_rows_are_matched_whole(database, odd):
+    """No combination of what was asked for, and no spelling that reads as another."""
+    once = InsertOnce(ReplayKey.__table__, "key")
+    rows = [("t1", odd, NOW), ("t1", "b", NOW), ("t2", odd, NOW), ("t2", "b", NOW)]
+    run(database, once(rows))
+    query = Query(
+        select(ReplayKey.tenant_id, ReplayKey.key)
+        .where(AnyRowOf((ReplayKey.tenant_id, ReplayKey.key), "wanted"))
+        .order_by(ReplayKey.tenant_id)
+    )
+    wanted = [spelled_row("t1", odd), spelled_row("t2", "b"), spelled_row("t3", "b")]
+    assert run(database, query(wanted=wanted)) == [("t1", odd), ("t2", "b")]
+    assert run(database, query(wanted=[])) == []
 
 
 def test_a_refused_row_refuses_the_whole_call(database):

@@ -249,6 +249,58 @@ def test_a_forgery_spends_nothing(harness, corp, agent):
     assert redeem(harness, corp, agent, jti="jag-fixed").ok
 
 
+@pytest.mark.parametrize("reuse", ["deny", "until_exp"])
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({}, "nothing_granted"),
+        ({"scope": "foo:bar"}, "scope_not_asserted"),
+        ({"resource": OTHER}, "id_jag_resource_not_granted"),
+    ],
+    ids=["no role", "other scope", "other server"],
+)
+def test_what_is_denied_is_not_spent(harness, idp, agent, fields, reason, reuse):
+    """IDJAG-66: recorded after all checks and before issuing."""
+    idp.trust_at(harness, assertion_reuse=reuse)
+    text = jag(harness, idp, agent)
+    for _ in range(2):
+        assert present(harness, agent, text, **fields).reason == reason
+    assert harness.count(ReplayKey) == 0
+    assert len(harness.events("token.refused")) == 2
+    harness.change(mappings.add, connection="corp", claim="groups", value="dev", role="developer")
+    assert present(harness, agent, text).ok
+    assert harness.count(ReplayKey) == 1
+    # Where an assertion is good again, only what became a token counts as the first time.
+    assert not harness.events("assertion.reused")
+    assert present(harness, agent, text).ok is (reuse == "until_exp")
+
+
+def test_without_its_proof_a_copy_spoils_nothing(harness, corp, agent):
+    """IDJAG-66, -72: who has the assertion and the client's secret, and not the key, cannot even use it up."""
+    key, url = DpopKey(), f"{harness.issuer}/token"
+    text = jag(harness, corp, agent, cnf={"jkt": key.jkt})
+    assert present_with_proof(harness, agent, text, None).reason == "binding_proof_missing"
+    other = DpopKey().proof(url, harness.clock())
+    assert present_with_proof(harness, agent, text, other).reason == "binding_other_key"
+    # A proof is spent whatever comes of it; the assertion is not.
+    again = present_with_proof(harness, agent, text, other)
+    assert (again.error, again.reason) == ("invalid_dpop_proof", "dpop_replayed")
+    assert present_with_proof(harness, agent, text, key.proof(url, harness.clock())).ok
+
+
+def test_somebody_new_is_decided_about_once(harness, corp, agent):
+    """Their account is made on the way, and neither assertion, proof nor trail counts the turn before it."""
+    key, url = DpopKey(), f"{harness.issuer}/token"
+    text = jag(harness, corp, agent, sub="newcomer", cnf={"jkt": key.jkt})
+    assert present_with_proof(harness, agent, text, key.proof(url, harness.clock())).ok
+    kinds = [event["kind"] for event in harness.events()]
+    for kind in ("user.provisioned", "identity.linked", "token.issued"):
+        assert kinds.count(kind) == 1
+    assert "token.refused" not in kinds
+    again = present_with_proof(harness, agent, text, key.proof(url, harness.clock()))
+    assert again.reason == "id_jag_replayed"
+
+
 def test_equal_names_of_two_issuers_are_two(harness, corp, agent):
     other = AssertingIdp("https://idp.other.example")
     other.trust_at(harness, "other")

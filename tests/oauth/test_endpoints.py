@@ -32,7 +32,7 @@ from authz.oauth import (
 from authz.oauth.authorization import Outcome
 from authz.oauth.back_channel import BackChannel, Call, Caller
 from authz.oauth.devices import user_code_digest
-from authz.oauth.facts import Changes, Device, FactKeys, Facts, LinkedIdentity, Pushed, Replay
+from authz.oauth.facts import Changes, Device, FactKeys, Facts, Pushed, Replay
 from authz.oauth.grants import GRANTS
 from authz.oauth.issuing import TOKEN_TYP
 from authz.oauth.lane import Job
@@ -512,13 +512,3 @@ def test_an_issuer_nobody_trusts_now(reason, changed):
     with pytest.raises(assertions._Refused) as refusal:
         entry(**changed)
     assert refusal.value.reason == reason
-
-
-def test_whose_account_it_is_is_asked_in_this_tenant():
-    """M1."""
-    place = ("con_1", "u1")
-    identity = LinkedIdentity("con_1", "u1", TENANT_ID, "usr_1", "active", None)
-    facts = Facts(identities={place: identity})
-    assert assertions._is_linked(TENANT_ID, place, facts, NOW) == Outcome(True)
-    assert assertions._is_linked("ten_2", place, facts, NOW) == Outcome(False)
-    assert assertions._is_linked(TENANT_ID, place, Facts(), NOW) == Outcome(False)

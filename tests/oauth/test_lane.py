@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import update
 
 from authz.admin import audit as trail
-from authz.admin import clients, resources
+from authz.admin import clients, mappings, resources
 from authz.db.batch import Lane, PostgresqlRunner
 from authz.db.models import AuthorizationCode, Tenant, TokenFamily
 from authz.errors import InvalidGrant, TemporarilyUnavailable
@@ -22,6 +22,7 @@ from authz.oauth.params import Params
 from authz.web.edge import make_edge
 from tests.support.arrange import VERIFIER
 from tests.support.harness import RESOURCE
+from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
 
 
 class Endpoint:
@@ -157,6 +158,33 @@ def test_single_use_holds_within_a_batch(harness):
     assert [outcome(r) for r in results] == ["ok", "code_spent", "code_spent"]
     after = harness.refresh(results[0].body["refresh_token"])
     assert after.reason == "family_revoked:code_replayed"
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "new"])
+def test_what_is_denied_is_good_for_the_next_of_the_batch(harness, is_known):
+    """IDJAG-66: given back where it was refused, gone where it was not; also when a subject is to get an account."""
+    idp, made = (
+        AssertingIdp(),
+        harness.add_client(
+            auth_method="client_secret_post", grant_types=(JWT_BEARER,), redirect_uris=()
+        ),
+    )
+    idp.trust_at(harness)
+    harness.change(mappings.add, connection="corp", claim="groups", value="dev", role="developer")
+    if is_known:
+        assert present(harness, made, idp.assertion(harness, made.client.id, groups=["dev"])).ok
+    assertion = idp.assertion(harness, made.client.id, groups=["dev"])
+    fields = {
+        "grant_type": JWT_BEARER,
+        "client_id": made.client.id,
+        "client_secret": made.secret,
+        "assertion": assertion,
+    }
+    denied = Params({**fields, "scope": "foo:bar"}.items())
+    results, _ = run_together(harness, [denied, *[Params(fields.items())] * 3])
+    found = sorted(outcome(r) for r in results)
+    assert found == ["id_jag_replayed", "id_jag_replayed", "ok", "scope_not_asserted"]
+    assert verified(harness).fault is None
 
 
 def test_one_rotation_within_a_batch(harness):

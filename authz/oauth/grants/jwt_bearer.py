@@ -2,11 +2,20 @@
 
 Exactly once, in the transaction that mints. No consent and no refresh token: the identity provider has decided, and
 decides again for the next one.
+
+Decisions:
+- What is refused is not spent, whoever refuses it: a `jti` is recorded after all checks and before issuing (IDJAG-66).
+  Nothing came of it, so there is nothing to replay; a client that forgot its proof of a key, or asked for a scope too
+  many, asks again with the same assertion, and nobody who has only a copy can spoil it.
+- Whether its subject has an account is asked in the turn that decides. Only where it has none is one made, and the
+  request decided once more: most assertions are about people who have been here before.
 """
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from authz.audit.events import AssertionReused
 from authz.directory.assurance import UNKNOWN_TIME, Authentication, acr_of
@@ -19,11 +28,12 @@ from authz.errors import (
     InvalidScope,
     InvalidTarget,
     OAuthError,
+    SubjectUnlinked,
 )
 from authz.oauth import authorization_details, id_jag
 from authz.oauth.asked import read_scopes
 from authz.oauth.assertions import Assertions
-from authz.oauth.authorization import Outcome, Submit, TokenRequest
+from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.bindings import JKT
 from authz.oauth.facts import Approval, FactKeys, Facts, Replay
@@ -48,15 +58,17 @@ class JwtBearerGrant:
     parameters = frozenset({"assertion", "scope", "resource", "authorization_details"})
     allowed_with = frozenset({JWT_BEARER})
 
-    async def gather(
-        self, request: TokenRequest, assertions: Assertions, submit: Submit
-    ) -> TokenRequest:
-        """Verify the assertion and see to its subject's account. Raises OAuthError."""
+    async def gather(self, request: TokenRequest, assertions: Assertions) -> TokenRequest:
+        """Verify the assertion. Raises OAuthError."""
         text = request.params.require("assertion")
-        configuration, client = request.configuration, request.client
-        found = await assertions.redeemable(configuration, client, text)
-        await assertions.link(configuration, client, found, submit)
+        found = await assertions.redeemable(request.configuration, request.client, text)
         return replace(request, assertion=found)
+
+    def cure(
+        self, request: TokenRequest, assertions: Assertions
+    ) -> Callable[[], Awaitable[None]] | None:
+        """An account for the subject, where the connection makes or takes over one."""
+        return partial(assertions.link, request.configuration, _assertion(request))
 
     def prepare(self, request: TokenRequest) -> FactKeys:
         """The subject's account, and the assertion's one use."""
@@ -65,7 +77,7 @@ class JwtBearerGrant:
             found.trust.settings.assertion_reuse == "deny" or not request.client.is_confidential
         )
         refusal = InvalidGrant(REFUSED, reason="id_jag_replayed") if is_single_use else None
-        replay = Replay(found.replay_key, found.remembered_until, refusal)
+        replay = Replay(found.replay_key, found.remembered_until, refusal, spent_by_refusal=False)
         return FactKeys(
             identities=frozenset({(found.trust.connection_id, found.subject)}), replays=(replay,)
         )
@@ -77,7 +89,7 @@ class JwtBearerGrant:
             request.configuration.tenant.id, found.trust.connection_id, found.subject
         )
         if identity is None:
-            raise InvalidGrant(REFUSED, reason="subject_unlinked")
+            raise SubjectUnlinked(REFUSED, reason="subject_unlinked")
         try:
             # Also one that was made before access was cut off, and presented after.
             if not may_act(identity.user_status, identity.cut_at, found.issued_at):
@@ -143,9 +155,11 @@ def _granted(
         authentication=Authentication(signed_in.auth_time, acr, trust.connection_id),
     )
     mapped = policy.mapped_groups(trust.connection_id, found.claims)
+    if not mapped <= subject.groups:
+        subject = replace(subject, groups=subject.groups | mapped)
     decision = decide(
         policy,
-        replace(subject, groups=subject.groups | mapped),
+        subject,
         resource,
         client=request.client.id,
         requested=requested,
@@ -159,22 +173,18 @@ def _granted(
     if not decision.granted:
         raise _nothing(decision)
     until = now + min(request.lifetimes.access_token, MAX_TOKEN_LIFETIME)
-    family = replace(
-        new_family(
-            request,
-            user_id=user_id,
-            resource_id=resource.id,
-            scopes=decision.granted,
-            offline_access=False,
-            signed_in=signed_in,
-            authorization_details=authorization_details.as_json(
-                authorization_details.standing(details, resource, decision.granted)
-            ),
-            now=now,
+    family = new_family(
+        request,
+        user_id=user_id,
+        resource_id=resource.id,
+        scopes=decision.granted,
+        offline_access=False,
+        signed_in=signed_in,
+        authorization_details=authorization_details.as_json(
+            authorization_details.standing(details, resource, decision.granted)
         ),
-        refreshable=False,
-        idle_expires_at=until,
-        expires_at=until,
+        token_until=until,
+        now=now,
     )
     return issue(
         request,
@@ -202,7 +212,7 @@ def _resource(request: TokenRequest, found: IdJag, policy: Policy) -> Resource:
     asked = request.params.find("resource")
     try:
         canonical = None if asked is None else canonical_resource(asked)
-        entry = tuple(canonical_resource(it) for it in found.trust.settings.resources)
+        entry = found.trust.resources
     except UrlError:
         raise InvalidTarget("resource is malformed", reason="resource_malformed") from None
     for named in found.resources:

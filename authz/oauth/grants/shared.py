@@ -69,16 +69,21 @@ def new_family(
     offline_access: bool,
     signed_in: Code | Approval,
     authorization_details: list[dict[str, Any]] | None = None,
+    token_until: datetime | None = None,
     now: datetime,
 ) -> Family:
     """The token family that a person's authorization begins, bound to the key this request proved.
 
-    It never outlives the session an identity provider gave the person (OIDC-08).
+    It never outlives the session an identity provider gave the person (OIDC-08). With `token_until` it is one access
+    token's that ends then, and is never refreshed.
     """
     lifetimes = request.lifetimes
-    expires_at = now + lifetimes.refresh_absolute
+    expires_at = token_until or now + lifetimes.refresh_absolute
     if signed_in.upstream_expires_at is not None:
         expires_at = min(expires_at, signed_in.upstream_expires_at)
+    is_refreshable = token_until is None and is_refresh_granted(
+        request.client, offline_access=offline_access
+    )
     return Family(
         id=request.fresh.family_id,
         tenant_id=request.configuration.tenant.id,
@@ -86,7 +91,7 @@ def new_family(
         user_id=user_id,
         resource_id=resource_id,
         scopes=scopes,
-        refreshable=is_refresh_granted(request.client, offline_access=offline_access),
+        refreshable=is_refreshable,
         salt=request.fresh.salt,
         generation=1,
         rotated_at=now,
@@ -99,7 +104,7 @@ def new_family(
         confirmation=None if request.confirmation is None else dict(request.confirmation),
         authorization_details=authorization_details,
         created_at=now,
-        idle_expires_at=min(now + lifetimes.refresh_idle, expires_at),
+        idle_expires_at=token_until or min(now + lifetimes.refresh_idle, expires_at),
         expires_at=expires_at,
         revoked_at=None,
         revoked_because=None,

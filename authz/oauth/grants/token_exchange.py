@@ -10,7 +10,7 @@ from datetime import datetime
 from authz.errors import InvalidRequest, OAuthError, UnauthorizedClient
 from authz.oauth import asserting, onward
 from authz.oauth.assertions import Assertions
-from authz.oauth.authorization import Outcome, Submit, TokenRequest
+from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.grants.shared import refused
 from authz.oauth.subject_tokens import SubjectToken
@@ -32,12 +32,7 @@ class TokenExchangeGrant:
     )
     allowed_with = frozenset({TOKEN_EXCHANGE})
 
-    async def gather(
-        self,
-        request: TokenRequest,
-        assertions: Assertions,
-        submit: Submit,  # noqa: ARG002 -- of the phase, for those that have to ask the lane
-    ) -> TokenRequest:
+    async def gather(self, request: TokenRequest, assertions: Assertions) -> TokenRequest:
         """Recognise the subject token. Raises OAuthError."""
         if not request.client.is_confidential:
             # What a public client holds, whoever finds it holds as well (IDJAG-33, CONF-08).
@@ -46,6 +41,9 @@ class TokenExchangeGrant:
             )
         found = assertions.exchangeable(request.configuration, request.client, request.params)
         return replace(request, subject_token=found)
+
+    def cure(self, request: TokenRequest, assertions: Assertions) -> None:
+        """Nothing: whose token it is has an account here."""
 
     def prepare(self, request: TokenRequest) -> FactKeys:
         """The grant behind the subject token, and whose it is."""

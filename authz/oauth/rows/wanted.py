@@ -13,7 +13,7 @@ Read = tuple[Call, Callable[[Facts, list[Row]], None]]
 
 @dataclass
 class Wanted:
-    """Sets of keys. A fact knows its own tenant, so only replay keys are told apart by tenant."""
+    """Sets of keys. A fact knows its own tenant, so only keys that two tenants may both have are told apart by it."""
 
     codes: set[str] = field(default_factory=set)
     devices: set[str] = field(default_factory=set)
@@ -25,7 +25,7 @@ class Wanted:
     resources: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)
     people_of: set[str] = field(default_factory=set)
-    identities: set[tuple[str, str]] = field(default_factory=set)
+    identities: set[tuple[str, str, str]] = field(default_factory=set)
     replays: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     @classmethod
@@ -41,7 +41,7 @@ class Wanted:
             wanted.sessions |= it.sessions
             wanted.people |= it.people
             wanted.people_of |= it.people_of
-            wanted.identities |= it.identities
+            wanted.identities |= {(tenant_id, *place) for place in it.identities}
             for client_id, resource_id in it.consents:
                 wanted.clients.add(client_id)
                 wanted.resources.add(resource_id)
