@@ -19,8 +19,24 @@ from sqlalchemy.orm import Session
 from authz.audit import chain
 from authz.audit.chain import MAIN_STRAND, Head
 from authz.audit.events import Event
-from authz.db.lists import insert_all
+from authz.db import direct
 from authz.db.models import AuditEvent, AuditHead
+from authz.db.statements import AnyOf, Insert, Query, Row, Update
+
+HEADS = Query(
+    select(AuditHead.tenant_id, AuditHead.strand, AuditHead.position, AuditHead.hash)
+    .where(AnyOf(AuditHead.tenant_id, "tenants"))
+    .where(AnyOf(AuditHead.strand, "strands"))
+    .order_by(AuditHead.tenant_id, AuditHead.strand)
+    .with_for_update()
+)
+INSERT_EVENTS = Insert(AuditEvent.__table__)  # type: ignore[arg-type]
+INSERT_HEADS = Insert(AuditHead.__table__)  # type: ignore[arg-type]
+UPDATE_HEADS = Update(
+    AuditHead.__table__,  # type: ignore[arg-type]
+    keys=["tenant_id", "strand"],
+    assign=["position", "hash", "mac"],
+)
 
 
 def record(tx: Session, tenant_id: str, *events: Event, key: bytes, now: datetime) -> None:
@@ -28,25 +44,22 @@ def record(tx: Session, tenant_id: str, *events: Event, key: bytes, now: datetim
 
     Call it last: it locks the strand's head until the transaction ends. `key` is the tenant's audit key.
     """
-    row = tx.execute(
-        select(AuditHead)
-        .where(AuditHead.tenant_id == tenant_id, AuditHead.strand == MAIN_STRAND)
-        .with_for_update()
-    ).scalar_one_or_none()
-    before = Head(row.position, row.hash) if row else Head()
+    tx.flush()
+    found = direct.fetch(tx, HEADS(tenants=[tenant_id], strands=[MAIN_STRAND]))
+    before = Head(*found[0][2:]) if found else Head()
     links, head = chain.append(events, before, tenant_id=tenant_id, strand=MAIN_STRAND, at=now)
     mac = chain.head_mac(key, tenant_id, MAIN_STRAND, head)
-    if row is None:
-        tx.add(
-            AuditHead(
-                tenant_id=tenant_id,
-                strand=MAIN_STRAND,
-                position=head.position,
-                hash=head.hash,
-                mac=mac,
-            )
-        )
-    else:
-        row.position, row.hash, row.mac = head.position, head.hash, mac
-    rows = [{"tenant_id": tenant_id, "strand": MAIN_STRAND, **vars(link)} for link in links]
-    insert_all(tx, AuditEvent, rows)
+    move = UPDATE_HEADS if found else INSERT_HEADS
+    direct.write(
+        tx,
+        INSERT_EVENTS([event_row(tenant_id, MAIN_STRAND, link) for link in links]),
+        move([(tenant_id, MAIN_STRAND, head.position, head.hash, mac)]),
+    )
+
+
+def event_row(tenant_id: str, strand: str, link: chain.Link) -> Row:
+    """The event of a strand as `INSERT_EVENTS` takes it."""
+    return (
+        *(tenant_id, strand, link.position, link.at, link.kind, link.body, link.hash),
+        *(link.subject, link.actor, link.client, link.resource, link.reason),
+    )

@@ -115,6 +115,11 @@ class Call:
         """The values of `statement.wire_text`, as PostgreSQL reads them."""
         return self.statement.wire_values(self.values)
 
+    def bound(self) -> list[list[Any]]:
+        """Of a write: the values of each row, as SQLite takes them."""
+        assert not isinstance(self.statement, Query)  # noqa: S101
+        return self.statement.bound(self.values)
+
 
 class Query:
     """A select whose parameters are lists of text."""

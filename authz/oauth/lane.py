@@ -10,16 +10,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
-from sqlalchemy import select
 
 from authz import entropy
-from authz.audit import chain
-from authz.audit.chain import MAIN_STRAND, Head, Link
+from authz.audit import HEADS, INSERT_EVENTS, INSERT_HEADS, UPDATE_HEADS, chain, event_row
+from authz.audit.chain import MAIN_STRAND, Head
 from authz.audit.events import Event, StrandOpened, TokenRefused
 from authz.clock import Clock
 from authz.db.batch import Phase
-from authz.db.models import AuditEvent, AuditHead
-from authz.db.statements import AnyOf, Call, Insert, Query, Row, Update
+from authz.db.statements import Call, Row
 from authz.errors import InvalidClient, OAuthError, SubjectUnlinked
 from authz.oauth.authorization import Outcome
 from authz.oauth.configuration import TenantConfiguration
@@ -29,21 +27,6 @@ from authz.oauth.facts import FactKeys, Facts, Replay
 from authz.oauth.rows import read_calls, read_facts, replays, write_calls
 
 log = structlog.get_logger()
-
-INSERT_EVENTS = Insert(AuditEvent.__table__)  # type: ignore[arg-type]
-INSERT_HEADS = Insert(AuditHead.__table__)  # type: ignore[arg-type]
-UPDATE_HEADS = Update(
-    AuditHead.__table__,  # type: ignore[arg-type]
-    keys=["tenant_id", "strand"],
-    assign=["position", "hash", "mac"],
-)
-HEADS = Query(
-    select(AuditHead.tenant_id, AuditHead.strand, AuditHead.position, AuditHead.hash)
-    .where(AnyOf(AuditHead.tenant_id, "tenants"))
-    .where(AnyOf(AuditHead.strand, "strands"))
-    .order_by(AuditHead.tenant_id, AuditHead.strand)
-    .with_for_update()
-)
 
 
 @dataclass(frozen=True)
@@ -212,7 +195,7 @@ class _Trail:
     ) -> Head:
         tenant_id = configuration.tenant.id
         links, head = chain.append(events, before, tenant_id=tenant_id, strand=strand, at=now)
-        self.events += [_event_row(tenant_id, strand, link) for link in links]
+        self.events += [event_row(tenant_id, strand, link) for link in links]
         mac = chain.head_mac(configuration.audit_key, tenant_id, strand, head)
         row = (tenant_id, strand, head.position, head.hash, mac)
         (self.new_heads if is_new else self.moved_heads).append(row)
@@ -229,13 +212,6 @@ class _Trail:
         if self.moved_heads:
             calls.append(UPDATE_HEADS(self.moved_heads))
         return calls
-
-
-def _event_row(tenant_id: str, strand: str, link: Link) -> Row:
-    return (
-        *(tenant_id, strand, link.position, link.at, link.kind, link.body, link.hash),
-        *(link.subject, link.actor, link.client, link.resource, link.reason),
-    )
 
 
 def _decide(

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from authz.errors import InvalidToken
 from authz.scim.calls import Answer, Call, Caller
 from authz.scim.errors import (
     ERROR_SCHEMA,
@@ -147,6 +148,15 @@ def _result(
     except ScimError as error:
         return _present(
             told, status=error.status, response=error.body(), location=_at(caller, operation)
+        )
+    except InvalidToken as error:
+        refused = {
+            "schemas": [ERROR_SCHEMA],
+            "status": str(error.status),
+            "detail": error.description,
+        }
+        return _present(
+            told, status=error.status, response=refused, location=_at(caller, operation)
         )
     except Exception:
         # The operations before it stand, and the client has to know which.

@@ -1,13 +1,31 @@
 """One request and its answer, as values: nothing in here knows HTTP, and a bulk operation is one like any other."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from authz.clock import Clock
-from authz.db import Database
+from authz.db import Database, direct
+from authz.db.models import Connection as ConnectionRow
+from authz.db.models import ScimToken, Tenant
+from authz.db.statements import AnyOf, Query
 from authz.scim.errors import InvalidSyntax
+
+_STANDING = Query(
+    select(Tenant.config_version, ScimToken.revoked_at, ConnectionRow.status)
+    .join_from(ScimToken, Tenant, Tenant.id == ScimToken.tenant_id)
+    .outerjoin(ConnectionRow, ConnectionRow.id == ScimToken.connection_id)
+    .where(AnyOf(ScimToken.id, "tokens"))
+)
+
+
+class Moved(Exception):
+    """What the caller was admitted by is not as it was; nothing has been done."""
 
 
 @dataclass(frozen=True)
@@ -16,6 +34,28 @@ class Desk:
 
     database: Database
     clock: Clock
+    admit_again: "Callable[[Caller], Caller]"
+    """Judges the caller's token anew. Raises ScimError, InvalidToken."""
+
+    @contextmanager
+    def read(self, caller: "Caller") -> Iterator[Session]:
+        """A session in which the caller's token is good. Raises Moved."""
+        with self.database.read() as tx:
+            _check(tx, caller)
+            yield tx
+
+    @contextmanager
+    def write(self, caller: "Caller") -> Iterator[Session]:
+        """A transaction in which the caller's token is good. Raises Moved."""
+        with self.database.write() as tx:
+            _check(tx, caller)
+            yield tx
+
+
+def _check(tx: Session, caller: "Caller") -> None:
+    status = None if caller.connection is None else "active"
+    if direct.fetch(tx, _STANDING(tokens=[caller.token_id])) != [(caller.version, None, status)]:
+        raise Moved
 
 
 @dataclass(frozen=True)
@@ -38,6 +78,12 @@ class Caller:
     token_id: str
     connection: Connection | None
     audit_key: bytes = field(repr=False)
+    slug: str
+    """Of the tenant."""
+    digest: str = field(repr=False)
+    """Of the token."""
+    version: int
+    """Of the tenant's configuration when the token was judged."""
 
     @property
     def actor(self) -> str:

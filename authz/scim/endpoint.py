@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from authz import audit
 from authz.directory.leaving import observe
+from authz.errors import TemporarilyUnavailable
 from authz.scim import bulk, discovery, groups, users
-from authz.scim.calls import Answer, Call, Caller, Desk
+from authz.scim.calls import Answer, Call, Caller, Desk, Moved
 from authz.scim.change import Change, Held
 from authz.scim.errors import NotBuilt, NotHere, WrongMethod
 from authz.scim.filter import Columns, compile_filter
@@ -28,6 +29,9 @@ from authz.scim.listing import (
 from authz.scim.reading import Document, is_storable
 from authz.scim.records import check_version, is_listed
 from authz.scim.selection import Selection, read_selection
+
+_ADMISSIONS = 4
+"""How often a caller is admitted anew because an operator changed something meanwhile."""
 
 
 class Kind(Protocol):
@@ -85,7 +89,7 @@ Make = Callable[[Session, Caller, Held[Any], Call, datetime], Change[Any]]
 
 
 def handle(desk: Desk, caller: Caller, call: Call) -> Answer:
-    """Do it. Raises ScimError. Blocking: call it from a thread."""
+    """Do it. Raises ScimError, InvalidToken, TemporarilyUnavailable. Blocking: call it from a thread."""
     place, _, rest = call.path.partition("/")
     pattern = call.path if call.path in ROUTES or not rest else f"{place}/{{id}}"
     methods = ROUTES.get(pattern)
@@ -94,7 +98,12 @@ def handle(desk: Desk, caller: Caller, call: Call) -> Answer:
     handler = methods.get(call.method)
     if handler is None:
         raise WrongMethod(f"{call.method} is not for this", reason="method_unknown")
-    return handler(desk, caller, call, rest)
+    for _ in range(_ADMISSIONS):
+        try:
+            return handler(desk, caller, call, rest)
+        except Moved:
+            caller = desk.admit_again(caller)
+    raise TemporarilyUnavailable("try again shortly", reason="configuration_moving")
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ class _Resource:
 
     def read(self, desk: Desk, caller: Caller, call: Call, id_: str) -> Answer:
         """GET /Users/{id}."""
-        with desk.database.read() as tx:
+        with desk.read(caller) as tx:
             held = self.kind.load(tx, caller, id_)
             tag = self.kind.tag(held)
             if call.if_none_match is not None and is_listed(call.if_none_match, tag):
@@ -138,7 +147,7 @@ class _Resource:
 
     def create(self, desk: Desk, caller: Caller, call: Call, _: str) -> Answer:
         """POST /Users."""
-        with desk.database.write() as tx:
+        with desk.write(caller) as tx:
             now = desk.clock()
             change = self.kind.create(tx, caller, call, now)
             answer = self._answer(tx, caller, call, change, status=201)
@@ -147,7 +156,7 @@ class _Resource:
 
     def _changing(self, make: Make) -> Handler:
         def changed(desk: Desk, caller: Caller, call: Call, id_: str) -> Answer:
-            with desk.database.write() as tx:
+            with desk.write(caller) as tx:
                 held = self.kind.lock(tx, caller, id_)
                 check_version(call, self.kind.tag(held))
                 # Not before the lock: whoever signed in while this waited for it did so before the end.
@@ -175,7 +184,7 @@ class _Resource:
         return Answer(status, document, etag=tag, location=location)
 
     def _listed(self, desk: Desk, caller: Caller, listing: Listing) -> Answer:
-        with desk.database.read() as tx:
+        with desk.read(caller) as tx:
             total, page = _page(tx, caller, self.kind, listing, frozenset())
         return Answer(200, list_response(total, listing.start, page))
 
@@ -187,7 +196,7 @@ def _search_all(desk: Desk, caller: Caller, call: Call, _: str) -> Answer:
     every = frozenset[str]().union(*names.values())
     found: list[Document] = []
     total = 0
-    with desk.database.read() as tx:
+    with desk.read(caller) as tx:
         for kind in RESOURCES:
             start = max(1, listing.start - total)
             wish = replace(listing, start=start, count=listing.count - len(found))
@@ -198,7 +207,19 @@ def _search_all(desk: Desk, caller: Caller, call: Call, _: str) -> Answer:
 
 
 def _bulk(desk: Desk, caller: Caller, call: Call, _: str) -> Answer:
+    with desk.read(caller):
+        pass  # every operation asks again: a token that is revoked meanwhile does not finish
     return bulk.run(partial(handle, desk), caller, call)
+
+
+def _known(handler: Handler) -> Handler:
+    """What needs no row needs a good token all the same."""
+
+    def checked(desk: Desk, caller: Caller, call: Call, rest: str) -> Answer:
+        with desk.read(caller):
+            return handler(desk, caller, call, rest)
+
+    return checked
 
 
 def _me(_: Desk, __: Caller, ___: Call, ____: str) -> Answer:
@@ -234,11 +255,11 @@ def _selection(call: Call) -> Selection:
 
 RESOURCES: tuple[Kind, ...] = (users, groups)
 ROUTES: Mapping[str, Mapping[str, Handler]] = {
-    "ServiceProviderConfig": {"GET": discovery.config},
-    "ResourceTypes": {"GET": discovery.types},
-    "ResourceTypes/{id}": {"GET": discovery.type_},
-    "Schemas": {"GET": discovery.schemas},
-    "Schemas/{id}": {"GET": discovery.schema},
+    "ServiceProviderConfig": {"GET": _known(discovery.config)},
+    "ResourceTypes": {"GET": _known(discovery.types)},
+    "ResourceTypes/{id}": {"GET": _known(discovery.type_)},
+    "Schemas": {"GET": _known(discovery.schemas)},
+    "Schemas/{id}": {"GET": _known(discovery.schema)},
     "Me": dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _me),
     ".search": {"POST": _search_all},
     bulk.BULK: {"POST": _bulk},

@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, Table, delete, exists, insert, or_, select
+from sqlalchemy import ColumnElement, Select, Table, delete, exists, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.audit.events import Event
+from authz.db import direct
 from authz.db.lists import among
 from authz.db.models import Group, GroupMember, Identity, ScimRecord, User
 from authz.db.models.user import SCIM
+from authz.db.statements import Insert, Row
 from authz.directory.departures import Signal
 from authz.directory.leaving import end_access
 from authz.directory.users import normal_login
@@ -29,7 +31,7 @@ from authz.scim.selection import Selection
 KIND, PLURAL, SCHEMA = "User", "Users", USER
 SORTABLE: Mapping[str, Any] = {"username": User.login, "id": User.id}
 DELETED = "deleted"
-_INSERTS = {model: insert(cast("Table", model.__table__)) for model in (User, ScimRecord)}
+_INSERTS = {model: Insert(cast("Table", model.__table__)) for model in (User, ScimRecord)}
 _MAX_KEPT_LOGIN_CHARS = 150
 
 
@@ -305,11 +307,13 @@ def _groups(tx: Session, caller: Caller, user_ids: Sequence[str]) -> dict[str, l
 def _insert(tx: Session, row: User, record: ScimRecord) -> None:
     """By the tables: a company begins with all of its people, and the unit of work takes twice as long for each."""
     try:
-        for made in (row, record):
-            names = [column.key for column in type(made).__table__.columns]
-            tx.execute(_INSERTS[type(made)], {name: getattr(made, name) for name in names})
+        direct.write(tx, *(_INSERTS[type(it)]([_values(it)]) for it in (row, record)))
     except IntegrityError:
         raise _taken() from None
+
+
+def _values(row: User | ScimRecord) -> Row:
+    return tuple(getattr(row, column.key) for column in type(row).__table__.columns)
 
 
 def _flush(tx: Session) -> None:

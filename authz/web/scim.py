@@ -1,6 +1,7 @@
 """The SCIM endpoints: a bearer token, a bounded JSON body, and answers in SCIM's own form, refusals too.
 
-No CORS and no cookie: what calls is a directory's server. The token is judged before the body is read.
+No CORS and no cookie: what calls is a directory's server. The token is judged before the body is read, or was within
+the last minute; and whatever is done or told, it is judged in the transaction of that (`scim.tokens`).
 """
 
 import json
@@ -24,7 +25,7 @@ from authz.errors import InvalidRequest, InvalidToken, OAuthError
 from authz.net import strict_json
 from authz.scim import tokens
 from authz.scim.bulk import BULK, MAX_PAYLOAD_BYTES
-from authz.scim.calls import Answer, Call, Caller, Connection, Desk
+from authz.scim.calls import Answer, Call, Caller, Connection, Desk, Moved
 from authz.scim.endpoint import ROUTES, handle
 from authz.scim.errors import ERROR_SCHEMA, InvalidSyntax, NotHere, ScimError, WrongMediaType
 from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
@@ -57,12 +58,20 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
             with edge.limits.attempt("scim", peer_address(edge, request)) as attempt:
                 slug = request.path_params.get("slug", DEFAULT_SLUG)
                 token = _bearer(request.headers.getlist("authorization"))
-                caller = await run_in_threadpool(counter.admit, slug, token)
+                digest = entropy.digest(token)
+                caller = counter.admitted.recall(slug, digest, received_at)
+                if caller is None:
+                    caller = await run_in_threadpool(counter.admit, slug, digest)
                 attempt.names(caller.tenant_id, caller.token_id)
                 attempt.authenticated(is_confidential=True)
-                sent = await _sent(request, received_at)
-                with _slot(edge, caller, sent.path):
-                    found = await run_in_threadpool(counter.answer, caller, sent)
+                try:
+                    sent = await _sent(request, received_at)
+                    with _slot(edge, caller, sent.path):
+                        found = await run_in_threadpool(counter.answer, caller, sent)
+                except (ScimError, InvalidRequest):
+                    # What is wrong with a request is told to good tokens alone.
+                    await run_in_threadpool(counter.check, caller)
+                    raise
         except ScimError as error:
             return _refused(request, error.body(), error.status, error.reason)
         except OAuthError as error:
@@ -99,11 +108,12 @@ class _Counter:
     """What is done for each request; blocking, so in a thread."""
 
     def __init__(self, edge: Edge) -> None:
+        self.admitted = tokens.Admitted()
         self._edge = edge
         self._services = edge.services
-        self._desk = Desk(edge.services.database, edge.services.clock)
+        self._desk = Desk(edge.services.database, edge.services.clock, self._admit_again)
 
-    def admit(self, slug: str, token: str) -> Caller:
+    def admit(self, slug: str, digest: str) -> Caller:
         """Whose token it is. Raises NotHere, InvalidToken."""
         now = self._services.clock()
         database = self._services.database
@@ -112,19 +122,35 @@ class _Counter:
             if configuration is None:
                 raise NotHere("there is no such issuer here", reason="tenant_unknown")
             tenant = configuration.tenant
-            shown = tokens.find(tx, tenant.id, token, now)
+            shown = tokens.find(tx, tenant.id, digest, now)
         if shown is None:
             raise InvalidToken(REFUSED, reason="scim_token_refused")
         if not shown.is_noted:
             with database.write() as tx:
                 tokens.note_use(tx, shown.id, now)
-        return Caller(
+        caller = Caller(
             tenant_id=tenant.id,
             base=f"{tenant.issuer}{PATH}",
             token_id=shown.id,
             connection=None if shown.connection is None else self._connection(shown.connection),
             audit_key=configuration.audit_key,
+            slug=slug,
+            digest=digest,
+            version=tenant.version,
         )
+        self.admitted.remember(caller, shown.expires_at, now)
+        return caller
+
+    def _admit_again(self, caller: Caller) -> Caller:
+        return self.admit(caller.slug, caller.digest)
+
+    def check(self, caller: Caller) -> None:
+        """Raises NotHere, InvalidToken, when the token is not good any more."""
+        try:
+            with self._desk.read(caller):
+                pass
+        except Moved:
+            self._admit_again(caller)
 
     def _connection(self, row: ConnectionRow) -> Connection:
         connector = self._edge.connectors.of(row.kind)

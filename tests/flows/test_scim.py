@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from authz.admin import scim_tokens, users
+from authz.admin import groups, scim_tokens, users
 from authz.db.models import Connection, ScimToken, User
 from tests.support.harness import LOG, Harness, running
 from tests.support.scim import (
@@ -74,6 +74,52 @@ def test_a_token_that_is_over_is_nobody_s(harness, end):
         with harness.server.database.write() as tx:
             tx.get_one(Connection, row.id).status = "disabled"
     assert scim.get("Users").refusal == (401, None, "scim_token_refused")
+
+
+def test_an_end_within_the_minute_of_memory_is_an_end(harness):
+    made = harness.change(
+        scim_tokens.add, name="okta", connection=None, lifetime=timedelta(seconds=30)
+    )
+    scim = Directory(harness, made.token)
+    assert scim.get("Users").status == 200
+    harness.clock.advance(seconds=29)
+    assert scim.get("Users").status == 200
+    harness.clock.advance(seconds=1)
+    assert scim.get("Users").refusal == (401, None, "scim_token_refused")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "ServiceProviderConfig", None),
+        ("GET", "Nothing", None),
+        ("PATCH", "Users", {}),
+        ("GET", "Users?filter=(", None),
+        ("POST", "Users", {"userName": 7}),
+        ("POST", "Users", {"userName": "new@corp.example"}),
+        ("POST", "Bulk", {"Operations": "none"}),
+        ("POST", "Bulk", {"Operations": [{"method": "POST", "path": "/Users", "data": {}}]}),
+        ("DELETE", "Users/usr_x", None),
+        ("GET", "Me", None),
+    ],
+)
+def test_whoever_was_known_a_moment_ago_is_told_nothing_else(harness, method, path, body):
+    """Neither what there is, nor what is wrong with the request."""
+    made = harness.change(scim_tokens.add, name="okta", connection=None, lifetime=None)
+    scim = Directory(harness, made.token)
+    assert scim.get("Users").status == 200
+    harness.change(scim_tokens.revoke, made.line.id)
+    for _ in range(2):
+        answer = scim.ask(method, path, body)
+        assert answer.refusal == (401, None, "scim_token_refused")
+
+
+def test_a_change_of_something_else_is_no_matter(harness, scim):
+    """What was admitted before it is admitted again, in the same request."""
+    for name in ("one", "two"):
+        assert scim.get("Users").status == 200
+        harness.change(groups.add, name=name)
+        assert scim.create(f"{name}@corp.example").status == 201
 
 
 def test_a_token_is_stored_by_digest_and_its_use_is_noted_once_a_minute(harness, scim):
