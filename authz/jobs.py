@@ -56,6 +56,7 @@ from authz.federation.poller import Poller
 from authz.federation.registry import Connectors
 from authz.federation.streams import Stream
 from authz.net import NetworkError
+from authz.oauth.transmitting.pushing import Pusher
 from authz.revocations.entries import LEEWAY
 from authz.services import Services
 
@@ -205,6 +206,17 @@ def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
         poller.turn(found)
 
 
+def push_events(services: Services, now: datetime) -> None:  # noqa: ARG001
+    """Send what ended to receivers that do not fetch (RFC 8935)."""
+    Pusher(
+        services.database,
+        services.configurations,
+        services.network,
+        secretstores.resolve,
+        services.clock,
+    ).turn()
+
+
 def renew_connections(services: Services, now: datetime) -> None:
     """Take over what identity providers publish of themselves, such as the next certificate (SAML-09)."""
     connectors = Connectors(Tools(services.network, services.documents, secretstores.resolve))
@@ -252,6 +264,7 @@ JOBS: dict[str, Job] = {
     "connections": Job(timedelta(days=1), renew_connections),
     "overdue-reviews": Job(timedelta(minutes=5), expire_reviews),
     "poll-signals": Job(timedelta(seconds=15), poll_signals),
+    "push-events": Job(timedelta(seconds=15), push_events),
     "retention": Job(timedelta(hours=1), remove_expired),
     "unused-clients": Job(timedelta(hours=1), remove_unused_clients),
     "wipe-keys": Job(timedelta(hours=1), wipe_gone_keys),

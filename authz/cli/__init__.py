@@ -81,6 +81,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "authz.cli.signals:app",
         "Streams of security events: list, add, rotate-token, enable, disable, remove.",
     ),
+    "event-streams": (
+        "authz.cli.event_streams:app",
+        "Streams of security events to MCP servers: list, push, poll, resume.",
+    ),
     "offboarding": ("authz.cli.offboarding:app", "How long the end of access takes."),
     "simulate": (
         "authz.cli.simulate:app",
@@ -91,7 +95,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "lab": ("authz.cli.lab:app", "Whether a server is right about identity assertions (ID-JAG)."),
     "audit": (
         "authz.cli.audit:app",
-        "The audit trail: verify, export, checkpoint, trace, reporters.",
+        "The audit trail: verify, search, trace, export, checkpoint, reporters.",
     ),
     "config": ("authz.cli.config:app", "The configuration: check, show."),
 }

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
+from sqlalchemy.orm import Session
 
 from authz.clock import Clock
 from authz.db import Database
@@ -229,17 +230,22 @@ class FeedHub:
 
     def _page_of_rows(self, reader: Reader, after: int, as_of: datetime, limit: int) -> Page:
         with self._database.read() as tx:
-            # First, so that an entry that comes in between is told twice rather than never.
-            head = head_of(tx, reader.tenant_id)
-            rows = read_for(
-                tx,
-                reader.tenant_id,
-                sorted(reader.resource_ids),
-                # A place that the feed has not reached is of another database: begin anew.
-                after=after if after <= head else 0,
-                limit=limit + 1,
-                now=as_of,
-            )
-        if len(rows) > limit:
-            return Page(tuple(rows[:limit]), rows[limit - 1].position, as_of, has_more=True)
-        return Page(tuple(rows), max([head, *(it.position for it in rows)]), as_of)
+            return page_of_rows(tx, reader, after, as_of, limit)
+
+
+def page_of_rows(tx: Session, reader: Reader, after: int, as_of: datetime, limit: int) -> Page:
+    """What is numbered, as the rows of this transaction have it."""
+    # First, so that an entry that comes in between is told twice rather than never.
+    head = head_of(tx, reader.tenant_id)
+    rows = read_for(
+        tx,
+        reader.tenant_id,
+        sorted(reader.resource_ids),
+        # A place that the feed has not reached is of another database: begin anew.
+        after=after if after <= head else 0,
+        limit=limit + 1,
+        now=as_of,
+    )
+    if len(rows) > limit:
+        return Page(tuple(rows[:limit]), rows[limit - 1].position, as_of, has_more=True)
+    return Page(tuple(rows), max([head, *(it.position for it in rows)]), as_of)

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String
+from sqlalchemy import BigInteger, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz.db.models.base import Base, Id, Moment, TenantId
+from authz.db.models.base import Base, Id, Moment, OptionalMoment, TenantId
 
 
 class EventStream(Base):
@@ -31,5 +31,16 @@ class EventStream(Base):
     """Subjects that the receiver wants to hear nothing of."""
     verifications: Mapped[list[dict[str, Any]]]
     """Those that were asked for and not acknowledged: `jti`, `state`, `at`."""
+    push_url: Mapped[str | None]
+    """Where an operator has its events sent (RFC 8935); fetched without one (RFC 8936)."""
+    push_authorization: Mapped[str | None]
+    """A secret reference: what is shown there as a bearer token."""
+    failures: Mapped[int] = mapped_column(Integer)
+    """Deliveries that failed since the last one that did not."""
+    retry_at: Mapped[OptionalMoment]
+    last_failure: Mapped[str | None]
+    """Of the last delivery, if it failed: a slug."""
+    delivered_at: Mapped[OptionalMoment]
+    """When the receiver last took an event."""
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]

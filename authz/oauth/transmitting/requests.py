@@ -7,7 +7,7 @@ from typing import Any
 from authz.errors import InvalidRequest
 from authz.oauth.transmitting.events import SUPPORTED
 
-POLL = "urn:ietf:rfc:8936"
+POLL, PUSH = "urn:ietf:rfc:8936", "urn:ietf:rfc:8935"
 STATUSES = ("enabled", "paused", "disabled")
 MAX_AT_ONCE = 100
 _MAX_TEXT = 256
@@ -22,6 +22,8 @@ class Wanted:
 
     requested: tuple[str, ...] | None
     description: str | None
+    delivery: Mapping[str, Any] | None = None
+    """As it was told; only an operator makes it something else."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,21 @@ class Poll:
 def read_wanted(body: Body) -> Wanted:
     """A stream as its receiver asks for it; what the transmitter says is not read."""
     delivery = body.get("delivery")
-    if delivery is not None and (not isinstance(delivery, dict) or delivery.get("method") != POLL):
-        raise InvalidRequest(
-            f"events are fetched: the delivery method is {POLL}", reason="delivery_unsupported"
-        )
+    if delivery is not None and not isinstance(delivery, dict):
+        raise unsupported_delivery()
     requested = body.get("events_requested")
     return Wanted(
         None if requested is None else tuple(_texts("events_requested", requested)),
         _text(body, "description"),
+        delivery,
+    )
+
+
+def unsupported_delivery() -> InvalidRequest:
+    """Where events are sent is an operator's decision: a receiver names no address that is called (ATK-41)."""
+    return InvalidRequest(
+        f"events are fetched ({POLL}), or sent where an operator said",
+        reason="delivery_unsupported",
     )
 
 

@@ -12,7 +12,13 @@ from authz import entropy
 from authz.db.models import EventStream
 from authz.errors import InvalidRequest, TooManyRequests
 from authz.oauth.transmitting.events import SUPPORTED, position_of
-from authz.oauth.transmitting.requests import POLL, Wanted, delivered
+from authz.oauth.transmitting.requests import (
+    POLL,
+    PUSH,
+    Wanted,
+    delivered,
+    unsupported_delivery,
+)
 from authz.revocations.hub import Reader
 from authz.revocations.numbering import head_of
 
@@ -47,6 +53,7 @@ class Place:
 
 def create(tx: Session, reader: Reader, wanted: Wanted, now: datetime) -> EventStream:
     """One that begins now: what ended before is in the feed."""
+    _check_delivery(None, wanted)
     count = tx.scalars(
         select(func.count())
         .select_from(EventStream)
@@ -66,6 +73,7 @@ def create(tx: Session, reader: Reader, wanted: Wanted, now: datetime) -> EventS
         acknowledged=[],
         removed=[],
         verifications=[],
+        failures=0,
         created_at=now,
         updated_at=now,
     )
@@ -101,6 +109,7 @@ def load(tx: Session, reader: Reader, stream_id: str) -> EventStream:
 
 def change(row: EventStream, wanted: Wanted, now: datetime, *, whole: bool) -> None:
     """Take over what is asked for; `whole` takes what is not named as not wanted (PUT)."""
+    _check_delivery(row.push_url, wanted)
     if whole or wanted.requested is not None:
         row.requested = list(wanted.requested or ())
     if whole or wanted.description is not None:
@@ -108,9 +117,19 @@ def change(row: EventStream, wanted: Wanted, now: datetime, *, whole: bool) -> N
     row.updated_at = now
 
 
+def _check_delivery(push_url: str | None, wanted: Wanted) -> None:
+    if wanted.delivery is None:
+        return
+    method, url = wanted.delivery.get("method"), wanted.delivery.get("endpoint_url")
+    if method != (POLL if push_url is None else PUSH) or (push_url is not None and url != push_url):
+        raise unsupported_delivery()
+
+
 def set_status(row: EventStream, status: str, reason: str | None, now: datetime) -> None:
     """Events of while it is paused wait, as long as the tokens they are about could live."""
     row.status, row.reason, row.updated_at = status, reason, now
+    # Whoever switches it on has seen to what was wrong.
+    row.failures, row.retry_at = 0, None
 
 
 def take_out(row: EventStream, subject: str) -> None:
@@ -175,7 +194,11 @@ def described(row: EventStream, *, issuer: str, poll_url: str) -> dict[str, Any]
         "stream_id": row.id,
         "iss": issuer,
         "aud": row.client_id,
-        "delivery": {"method": POLL, "endpoint_url": poll_url},
+        "delivery": (
+            {"method": POLL, "endpoint_url": poll_url}
+            if row.push_url is None
+            else {"method": PUSH, "endpoint_url": row.push_url}
+        ),
         "events_supported": list(SUPPORTED),
         "events_requested": row.requested,
         "events_delivered": delivered(row.requested),

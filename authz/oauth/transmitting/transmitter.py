@@ -13,7 +13,7 @@ from authz import audit
 from authz.audit.events import Changed
 from authz.clock import Clock
 from authz.db import Database
-from authz.errors import InsufficientScope, InvalidToken
+from authz.errors import InsufficientScope, InvalidRequest, InvalidToken
 from authz.keys import INTROSPECTION
 from authz.oauth.authorization import Outcome
 from authz.oauth.back_channel import BackChannel
@@ -133,6 +133,8 @@ class Transmitter:
             log.warning("event_stream.refused", stream=stream_id, jti=jti[:100], code=code)
         with self._database.write() as tx:
             row = streams.load(tx, receiver.reader, stream_id)
+            if row.push_url is not None:
+                raise InvalidRequest("this stream is sent, not fetched", reason="stream_is_pushed")
             streams.acknowledge(row, (*poll.acknowledged, *poll.refused))
             return streams.place_of(row)
 
@@ -150,29 +152,40 @@ class Transmitter:
     def tokens(
         self, receiver: Receiver, place: Place, page: Page, most: int
     ) -> tuple[dict[str, str], int, bool]:
-        """Signed tokens by `jti`, the place before the first that is not acknowledged, and whether there are more."""
-        now = self.clock()
-        said = {
-            "issuer": receiver.issuer,
-            "audience": receiver.reader.client_id,
-            "stream_id": place.stream_id,
-            "now": now,
-        }
-        claims = [
-            events.verification_claims(jti, state, **said)  # type: ignore[arg-type]
-            for jti, state in place.verifications
-        ]
-        position = page.upto
-        for entry in page.entries:
-            if not _is_due(place, entry):
-                continue
-            position = min(position, entry.position - 1)
-            claims.append(events.claims_of(entry, **said))  # type: ignore[arg-type]
-        sign = partial(
-            receiver.configuration.keys.sign, INTROSPECTION, SIGNING_ALGORITHM, events.TYP
+        """As `signed_tokens`, now."""
+        return signed_tokens(
+            receiver.configuration, receiver.reader.client_id, place, page, most, self.clock()
         )
-        more = page.has_more or len(claims) > most
-        return {it["jti"]: sign(it, now) for it in claims[:most]}, position, more
+
+
+def signed_tokens(
+    configuration: TenantConfiguration,
+    audience: str,
+    place: Place,
+    page: Page,
+    most: int,
+    now: datetime,
+) -> tuple[dict[str, str], int, bool]:
+    """Signed tokens by `jti`, the place before the first that is not acknowledged, and whether there are more."""
+    said = {
+        "issuer": configuration.tenant.issuer,
+        "audience": audience,
+        "stream_id": place.stream_id,
+        "now": now,
+    }
+    claims = [
+        events.verification_claims(jti, state, **said)  # type: ignore[arg-type]
+        for jti, state in place.verifications
+    ]
+    position = page.upto
+    for entry in page.entries:
+        if not _is_due(place, entry):
+            continue
+        position = min(position, entry.position - 1)
+        claims.append(events.claims_of(entry, **said))  # type: ignore[arg-type]
+    sign = partial(configuration.keys.sign, INTROSPECTION, SIGNING_ALGORITHM, events.TYP)
+    more = page.has_more or len(claims) > most
+    return {it["jti"]: sign(it, now) for it in claims[:most]}, position, more
 
 
 def _is_due(place: Place, entry: Any) -> bool:
