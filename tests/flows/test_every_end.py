@@ -495,8 +495,10 @@ _KNOWN = {
     "admin/explain.py",
     "oauth/issuing.py",  # a token's place in a status list
     "oauth/rows/tokens.py",
+    "oauth/transmitting/pushing.py",  # of a stream
     "oauth/transmitting/requests.py",
     "oauth/transmitting/streams.py",  # of a stream
+    "scim/calls.py",  # whether a token of provisioning ended
     "scim/errors.py",
     "admin/client_trust.py",  # requests of people
     "admin/initial_tokens.py",
