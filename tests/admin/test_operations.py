@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from authz.admin import client_trust, clients, keys, roles, scopes, tenants, users
 from authz.admin import resources as servers
@@ -165,6 +167,29 @@ def test_a_refusal_names_the_member_its_value_and_the_way_out(name, arguments, s
     with pytest.raises(Invalid) as refused:
         load(name).reader.read(arguments)
     assert sentence in str(refused.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+@settings(max_examples=25)
+def test_whatever_is_given_is_read_or_refused(name, data):
+    """No argument of whoever administers is an error of ours."""
+    members = sorted(load(name).reader.schema["properties"])
+    given_ = data.draw(st.dictionaries(st.sampled_from(members), JSON, max_size=6))
+    try:
+        read = load(name).reader.read(given_).keys()
+    except Invalid:
+        read = load(name).reader.members.keys()
+    assert read == load(name).reader.members.keys()
 
 
 def test_a_password_is_never_repeated():
