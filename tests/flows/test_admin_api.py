@@ -471,6 +471,8 @@ def test_a_client_whose_identifier_is_a_url_is_one_segment(harness, owner):
         ("GET", "//users", 404),
         ("GET", "/users/%00", 404),
         ("GET", "/users/%ff", 404),
+        ("GET", "/users/a%0ab", 404),
+        ("GET", "/users/%0a", 404),
         ("GET", "/users/..%2fclients", 404),
         ("DELETE", "/users", 405),
         ("PATCH", "/keys", 405),

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -39,6 +40,21 @@ _TAKEN = ("application/json", "application/merge-patch+json")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+class _Whole(Convertor[str]):
+    """Whatever comes, lines and all: what the framework's own leaves out would be refused in another form."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("whole", _Whole())
+
+
 def routes(edge: Edge, prefix: str) -> list[Route]:
     """All of it below a prefix, and what is not there: that is refused in the same form."""
     is_base = not prefix.endswith(TENANT_PATH)
@@ -46,7 +62,7 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
     endpoint = _Endpoint(edge, Addresses(own), f"{prefix}{ADMIN_PATH}{VERSION}")
     # One for all: addresses are matched as they came, which the framework's are not.
     return [
-        Route(f"{endpoint.base}/{{path:path}}", endpoint.serve, methods=list(_METHODS)),
+        Route(f"{endpoint.base}/{{path:whole}}", endpoint.serve, methods=list(_METHODS)),
     ]
 
 
