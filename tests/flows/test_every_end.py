@@ -491,7 +491,11 @@ _KNOWN = {
     "scim/users.py",
     "federation/receiving.py",
     "oauth/rows/ends.py",  # says so
+    "admin/own.py",  # a consent; the grants by `admin/grants.py`
     # of other things than access, or only read:
+    "admin/changes.py",  # of a change of policy
+    "admin/code/connections.py",  # by `admin/connections.py`
+    "admin/person.py",
     "admin/explain.py",
     "oauth/issuing.py",  # a token's place in a status list
     "oauth/rows/tokens.py",
