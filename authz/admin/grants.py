@@ -94,14 +94,9 @@ def page(
 ) -> Slice[GrantLine]:
     """Live grants, the youngest first."""
     check_limit(limit)
-    query = (
-        select(TokenFamily, User.login, Client.name, Resource.identifier)
-        .outerjoin(User, User.id == TokenFamily.user_id)
-        .outerjoin(
-            Client,
-            (Client.tenant_id == TokenFamily.tenant_id) & (Client.id == TokenFamily.client_id),
-        )
-        .outerjoin(Resource, Resource.id == TokenFamily.resource_id)
+    # Which ones first, and only then what is told of each: joined before, all live grants would be sorted with it.
+    chosen = (
+        select(TokenFamily.id)
         .where(
             *is_live(tenant_id, now),
             *behind(after, TokenFamily.created_at, TokenFamily.id, descending=True),
@@ -110,12 +105,22 @@ def page(
         .limit(limit + 1)
     )
     if user_id is not None:
-        query = query.where(TokenFamily.user_id == user_id)
+        chosen = chosen.where(TokenFamily.user_id == user_id)
     if client_id is not None:
-        query = query.where(TokenFamily.client_id == client_id)
+        chosen = chosen.where(TokenFamily.client_id == client_id)
     if resource_id is not None:
-        query = query.where(TokenFamily.resource_id == resource_id)
-    rows = tx.execute(query).all()
+        chosen = chosen.where(TokenFamily.resource_id == resource_id)
+    rows = tx.execute(
+        select(TokenFamily, User.login, Client.name, Resource.identifier)
+        .outerjoin(User, User.id == TokenFamily.user_id)
+        .outerjoin(
+            Client,
+            (Client.tenant_id == TokenFamily.tenant_id) & (Client.id == TokenFamily.client_id),
+        )
+        .outerjoin(Resource, Resource.id == TokenFamily.resource_id)
+        .where(among(tx, TokenFamily.id, tx.scalars(chosen)))
+        .order_by(TokenFamily.created_at.desc(), TokenFamily.id.desc())
+    ).all()
     lines = [_line(*row) for row in rows]
     return sliced(lines, limit, [cursor_of(it.created_at, it.id) for it in lines])
 

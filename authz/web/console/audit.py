@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from authz.admin import audit, audit_event, trace
@@ -16,6 +16,8 @@ from authz.web.console.visit import MOST_EXPORTED, Act, Answer, Download, Page, 
 
 HEADINGS = ("When", "What", "About", "By", "Client", "MCP server", "Reason", "Place")
 ASKED = ("person", "actor", "client", "resource", "kind", "reason", "since", "until")
+LOOK_BACK = timedelta(days=30)
+"""How far a search goes that has no index to go by, unless it says from when: a trail may have millions of events."""
 _AT_ONCE = 200
 
 
@@ -83,6 +85,7 @@ def _screen(
             "kinds": audit_event.kinds(),
             "asked_names": ASKED,
             "is_asked": any(visit.asked(it) for it in ASKED),
+            "days": LOOK_BACK.days if _is_bounded(visit) else None,
             "size": visit.read(audit_event.size),
             "verified": verified,
         },
@@ -104,7 +107,15 @@ def _filters(visit: Visit, wrong: dict[str, str]) -> dict[str, Any]:
         found[name] = None
         if visit.asked(name):
             found[name] = _person(visit, name, wrong)
+    if _is_bounded(visit):
+        found["since"] = (found["until"] or visit.now) - LOOK_BACK
     return found
+
+
+def _is_bounded(visit: Visit) -> bool:
+    """Whether only so far back is searched."""
+    has_index = any(visit.asked(it) for it in ("person", "actor", "since"))
+    return not has_index and any(visit.asked(it) for it in ("client", "resource", "kind", "reason"))
 
 
 def _person(visit: Visit, name: str, wrong: dict[str, str]) -> str | None:

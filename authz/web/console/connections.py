@@ -89,7 +89,7 @@ def show_new(visit: Visit) -> Answer:
         "new",
         "Settings",
         visit.url("connect/add", preset=f"{kind}:{preset}"),
-        [*own, *(FormField(*it, "choice", choices=_YES_NO) for it in _FLAGS)],
+        [*own, *(_flag(*it, is_on=it[0] == "is_listed") for it in _FLAGS)],
         "Connect",
         more=[it for it in fields if it.name not in FIRST],
     )
@@ -256,12 +256,13 @@ def _load(visit: Visit) -> ConnectionDetails:
     return found
 
 
+def _flag(name: str, label: str, *, is_on: bool) -> FormField:
+    return FormField(name, label, "choice", value="yes" if is_on else "no", choices=_YES_NO)
+
+
 def _flags_form(visit: Visit, found: ConnectionDetails) -> Form:
     values = vars(found)
-    flags = [
-        FormField(name, label, "choice", value="yes" if values[name] else "no", choices=_YES_NO)
-        for name, label in _FLAGS
-    ]
+    flags = [_flag(name, label, is_on=values[name]) for name, label in _FLAGS]
     name = FormField("name", "Name on the button", value=found.name, required=True)
     action = visit.url(f"connections/{found.slug}/how")
     return Form("how", "How people come in", action, [name, *flags], "Change")
