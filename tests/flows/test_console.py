@@ -5,10 +5,21 @@ import re
 
 import pytest
 
-from authz.admin import admins, agents, groups, resources, roles, users
+from authz.admin import (
+    admins,
+    agents,
+    groups,
+    resources,
+    roles,
+    targets,
+    trust,
+    users,
+    workload_trust,
+)
 from authz.admin.scopes import NewScope
 from authz.policy.administration import ADMIN_ROLES, Permission
 from authz.web.console import pages
+from tests.support.connections import connection
 from tests.support.console import EVIL, administrator
 from tests.support.harness import PASSWORD, RESOURCE
 
@@ -20,9 +31,32 @@ def _agent(harness):
     return harness.change(agents.add, **added, servers=[RESOURCE]).id
 
 
+def _trusted(harness):
+    """An identity provider, and an entry of each kind of trust; answers the name of all of them."""
+    slug, keys = f"x{next(NUMBERS)}", {"jwks_uri": "https://idp.example/keys"}
+    with harness.server.database.write() as tx:
+        tx.add(connection(harness.tenant_id, f"{slug}-idp", harness.clock()))
+    harness.change(trust.add, slug=slug, issuer=f"https://{slug}.example", settings=keys)
+    workloads = f"https://{slug}.platform.example"
+    harness.change(workload_trust.add, slug=f"{slug}-w", issuer=workloads, settings=keys)
+    harness.change(
+        targets.add,
+        slug=slug,
+        issuer=f"https://{slug}.vendor.example",
+        own_issuer=harness.issuer,
+        settings={},
+    )
+    return slug
+
+
 def addresses(harness):
     """Every page, with something that is there where the path names something."""
+    trusted = _trusted(harness)
     known = {
+        "connections/{id}": f"connections/{trusted}-idp",
+        "id-jag-trust/{id}": f"id-jag-trust/{trusted}",
+        "workload-trust/{id}": f"workload-trust/{trusted}-w",
+        "targets/{id}": f"targets/{trusted}",
         "servers/{id}": f"servers/{harness.resource.id}",
         "clients/one": f"clients/one?id={harness.client_id}",
         "people/{id}": f"people/{harness.users['sre']}",
@@ -136,6 +170,25 @@ def test_a_form_of_another_site_changes_nothing(harness, headers):
         answer = browser.post(address, {"sure": "yes"}, **headers)
         assert (answer.status, answer.reason) == (403, "foreign_form"), address
     assert harness.tenant().config_version == before
+
+
+def test_nothing_of_another_tenant_is_there_on_any_page(harness, other_harness):
+    """IDOR, on every page and form that names something."""
+    browser = administrator(harness)
+    found = [
+        (page, address.replace(other_harness.issuer, harness.issuer))
+        for page, address in addresses(other_harness)
+        if "{" in page.path or "?id=" in address
+    ]
+    assert found
+    before = other_harness.tenant().config_version
+    for page, address in found:
+        assert browser.get(address).status == 404, address
+        path, mark, query = address.partition("?")
+        for act in page.acts:
+            form = f"{path}/{act.name}{mark}{query}"
+            assert browser.post(form, {"sure": "yes"}).status in (400, 404), form
+    assert other_harness.tenant().config_version == before
 
 
 def test_a_form_without_its_origin_changes_nothing(harness):

@@ -17,7 +17,7 @@ from tests.support.console import EVIL, administrator, at
 def kinds(page):
     """What a page lists."""
     assert page.status == 200
-    return re.findall(r'<th scope="row"><code>([^<]*)', page.text)
+    return re.findall(r'<th scope="row">(?:<a [^>]*>)?<code>([^<]*)', page.text)
 
 
 def test_the_trail_is_searched_by_everything_an_event_says(harness):
@@ -60,6 +60,18 @@ def test_a_search_that_makes_no_sense_is_said_beside_the_field(harness, query, s
     assert page.status == 400
     assert said in page.text
     assert 'aria-invalid="true"' in page.text
+
+
+def test_a_search_that_no_index_helps_looks_back_thirty_days_and_says_so(harness):
+    harness.redeem("no-such-code")
+    harness.clock.advance(days=31)
+    browser = administrator(harness, "auditor")
+    page = at(browser, "audit?reason=code_unknown")
+    assert kinds(page) == []
+    assert "Only the last 30 days were searched" in page.text
+    further = at(browser, "audit?reason=code_unknown&since=2001-01-01")
+    assert kinds(further) == ["token.refused"]
+    assert "Only the last" not in further.text
 
 
 def test_a_cursor_of_somebody_elses_making_is_refused(harness):
