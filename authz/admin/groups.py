@@ -139,7 +139,14 @@ def page(
     if matching:
         query = query.where(Group.name.contains(matching, autoescape=True))
     rows = tx.scalars(query.order_by(Group.name).limit(limit + 1)).all()
-    lines = [GroupLine(row.id, row.name, _count(tx, row.id)) for row in rows]
+    counts = dict(
+        tx.execute(
+            select(GroupMember.group_id, func.count(GroupMember.user_id.distinct()))
+            .where(GroupMember.group_id.in_([row.id for row in rows]))
+            .group_by(GroupMember.group_id)
+        ).all()
+    )
+    lines = [GroupLine(row.id, row.name, counts.get(row.id, 0)) for row in rows]
     return sliced(lines, limit, [cursor_of(it.name) for it in lines])
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from authz.admin import clients, roles, users
+from authz.admin import clients, denials, groups, roles, users
 from tests.support.console import EVIL, administrator, at
 from tests.support.harness import SCOPES
 
@@ -166,3 +166,18 @@ def test_what_is_another_tenants_is_not_explained(harness, other_harness):
         assert not rows(page, "It holds")
         assert not rows(page, "Latest tokens")
     assert "Nothing was refused" in at(browser, f"explain?client={other_harness.client_id}").text
+
+
+def test_for_a_client_alone_the_newest_of_the_trail_is_read(harness, monkeypatch):
+    """A trail of millions has no index of clients: a page reads so many of its newest events, and says no more."""
+    monkeypatch.setattr(denials, "MOST_READ", 2)
+    harness.token({"grant_type": "authorization_code", "client_id": harness.client_id})
+    harness.change(roles.unbind, role="developer", kind="user", holder="dev@example.com")
+    harness.redeem(harness.code())
+    asked = {"client": harness.client_id}
+    assert len(harness.ask(denials.denials, harness.clock(), **asked)) == 1
+    for name in ("one", "two", "three"):
+        harness.clock.advance(seconds=1)
+        harness.change(groups.add, name=name)
+    assert harness.ask(denials.denials, harness.clock(), **asked) == []
+    assert harness.ask(denials.denials, harness.clock(), person="dev@example.com", **asked)
