@@ -41,6 +41,9 @@ def upgrade(database: Database) -> tuple[str | None, str]:
     options: dict[str, Any] = {"authz_begin": "IMMEDIATE"} if database.is_sqlite else {}
     with database.engine.connect().execution_options(**options) as connection, connection.begin():
         if not database.is_sqlite:
+            # The time limits of requests: an index over millions of rows takes longer, and so does waiting for it.
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             # Two nodes that start at once: the second waits, then finds nothing to do.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4720160909)")
         command.upgrade(_config(connection), "head")

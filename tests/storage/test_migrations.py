@@ -8,7 +8,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import create_engine, inspect, text
 
 from authz import data_dir
 from authz.db import Database, migrate
@@ -131,6 +131,37 @@ def test_two_upgrades_at_once(url):
     for database in databases:
         migrate.check(database)
         database.close()
+
+
+def test_an_upgrade_takes_as_long_as_it_takes(url, engine):
+    """What limits a request does not limit it: a second node waits for the first, whatever that one has to do."""
+    database = Database(url)
+    if engine == "sqlite":
+        # It has no such limits; the writer that waits for another one is `test_two_upgrades_at_once`.
+        assert migrate.upgrade(database)[1] == migrate.head()
+        database.close()
+        return
+    limits = {"options": "-c statement_timeout=200 -c idle_in_transaction_session_timeout=200"}
+    strict = create_engine(database.engine.url, connect_args=limits)
+    database.engine.dispose()
+    database.engine = strict
+    other = create_engine(strict.url)
+    released = threading.Event()
+
+    def hold():
+        with other.connect() as connection, connection.begin():
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4720160909)")
+            held.set()
+            released.wait(1)
+
+    held = threading.Event()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(30)
+    assert migrate.upgrade(database)[1] == migrate.head()
+    holder.join(30)
+    for it in (strict, other):
+        it.dispose()
 
 
 def test_every_row_belongs_to_a_tenant():
