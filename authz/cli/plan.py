@@ -38,13 +38,22 @@ _Approval = Annotated[
     ),
 ]
 _Names = Annotated[
-    int, typer.Option("--names", help="How many to name of those who gain or lose.", min=0)
+    int | None,
+    typer.Option(
+        "--names",
+        help="How many to name of those who gain or lose: 5, and all with --json.",
+        min=0,
+        show_default=False,
+    ),
 ]
+_FEW = 5
 _OURS = re.compile(rf"({'|'.join(KEYS)})(-\d+)?\.yaml")
 
 
 @command(plan_app, "plan")
-def plan(run: Run, directory: _Directory, approval: _Approval = None, names: _Names = 5) -> Result:
+def plan(
+    run: Run, directory: _Directory, approval: _Approval = None, names: _Names = None
+) -> Result:
     """Print what `apply` would do, and who gains and loses which scope by it; exit code 4 if that needs an approval."""
     written, given = _written(directory), _approval(run, approval)
     effect = _rehearsed(run, written)
@@ -53,7 +62,7 @@ def plan(run: Run, directory: _Directory, approval: _Approval = None, names: _Na
         plans.check_approval(effect, given)
     except Unapproved as error:
         code, note = UNAPPROVED, f"\nRefused by `authz apply`: {error}"
-    return Result(plans.as_value(effect, None), told_effect(effect, names) + note, code)
+    return _result(run, effect, names, told_effect(effect, _few(names)) + note, code)
 
 
 @command(apply_app, "apply")
@@ -74,14 +83,14 @@ def apply(
         bool,
         typer.Option("--cut-now", help="End the access tokens at once where somebody loses."),
     ] = False,
-    names: _Names = 5,
+    names: _Names = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> Result:
     """Make policy what the directory says, in one transaction."""
     written, given = _written(directory), _approval(run, approval)
     if plan is None and not yes and not run.as_json:
         effect = _rehearsed(run, written)
-        typer.echo(told_effect(effect, names))
+        typer.echo(told_effect(effect, _few(names)))
         if not effect.changes:
             return Result(None, "")
         try:
@@ -98,7 +107,7 @@ def apply(
     except Unapproved as error:
         return Result({"error": str(error)}, f"Not applied: {error}", UNAPPROVED)
     cut = effect.narrowed if cut_now else ()
-    return Result(plans.as_value(effect, None), _applied(effect, names, cut))
+    return _result(run, effect, names, _applied(effect, _few(names), cut))
 
 
 @command(diff_app, "diff")
@@ -188,6 +197,15 @@ def _around(run: Run) -> Surroundings:
         private_schemes=run.settings.clients.private_redirect_schemes,
         development=run.settings.server.development,
     )
+
+
+def _result(run: Run, effect: Effect, names: int | None, text: str, code: int = DONE) -> Result:
+    """Everybody by name is a lot to make, and only programs ask for it."""
+    return Result(plans.as_value(effect, names) if run.as_json else None, text, code)
+
+
+def _few(names: int | None) -> int:
+    return _FEW if names is None else names
 
 
 def _applied(effect: Effect, names: int, cut: Sequence[str]) -> str:

@@ -79,6 +79,8 @@ def test_a_plan_for_programs_has_every_name(cli, place):
     (access,) = value["access"]
     assert access["scope"] == "logs.read"
     assert access["gained"] == {"count": 2, "names": ["ada@corp.example", "bob@corp.example"]}
+    (access,) = cli.json("plan", place, "--names", "1", code=UNAPPROVED)["access"]
+    assert access["gained"] == {"count": 2, "names": ["ada@corp.example"]}
 
 
 def test_applying_takes_an_approval_where_access_grows_and_says_what_it_did(cli, place):

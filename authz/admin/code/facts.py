@@ -45,7 +45,7 @@ def people(tx: Session, tenant_id: str) -> list[tuple[str, str]]:
         .where(User.tenant_id == tenant_id, User.status == "active")
         .order_by(User.login)
     )
-    return [(row[0], row[1]) for row in rows]
+    return list(rows)
 
 
 def read(
@@ -62,8 +62,8 @@ def read(
     )
     return Population(
         configuration,
-        [(row[0], row[1], row[2]) for row in bindings],
-        [(row[0], row[1]) for row in members],
+        bindings.all(),
+        members.all(),
         _machines(tx, tenant_id, configuration, now),
     )
 

@@ -1,7 +1,8 @@
 """The files of a directory, read together: all that is wrong is told at once, each with file, line and column."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from authz.errors import Invalid
 from authz.policy.code import BINDINGS, KINDS, ROLES
 from authz.policy.code.entries import Entries, Json, Shape
 from authz.policy.code.schema import known_members
-from authz.policy.code.values import Place, Reading, is_misplaced
+from authz.policy.code.values import Place, Reading
 from authz.policy.roles_file import (
     BindingEntry,
     RoleEntry,
@@ -61,7 +62,7 @@ class _Reader:
         self._problems: list[str] = []
 
     def read(self, file: str, text: str) -> None:
-        with _noting(self._note, file):
+        with self._noting(file):
             root = compose(text, file)
             if root is None:
                 raise Misplaced("the file is empty; remove it, or write `roles: {}`", 1, 1)
@@ -69,7 +70,7 @@ class _Reader:
             if self._is_lone and top and not top.keys() & set(KEYS) and is_short(root):
                 self._role_nodes.append((file, root))
                 return
-            with _noting(self._note, file):
+            with self._noting(file):
                 check_keys(root, set(KEYS), "the file")
             for key, node in top.items():
                 if key == ROLES:
@@ -112,7 +113,7 @@ class _Reader:
         """Bindings are of the roles of all files."""
         for file, node in self._role_nodes:
             self._roles = self._roles or {}
-            with _noting(self._note, file):
+            with self._noting(file):
                 read = roles_of(node)
                 for key, name, _ in pairs_of(node, "`roles`"):
                     if name in self._roles:
@@ -123,7 +124,7 @@ class _Reader:
                     self._places[ROLES, name] = f"{file}:{line}:{column}"
         bindings = self._bindings()
         if self._roles is not None and not self._problems:
-            with _noting(self._note, self._role_nodes[0][0]):
+            with self._noting(self._role_nodes[0][0]):
                 check_inclusions(self._roles)
         if self._problems:
             more = len(self._problems) - _MOST_TOLD
@@ -144,29 +145,22 @@ class _Reader:
         found: list[BindingEntry] = []
         bound: set[tuple[str, str, str]] = set()
         for file, node in self._binding_nodes:
-            with _noting(self._note, file):
+            with self._noting(file):
                 found += bindings_of(node, self._roles, bound)
         return tuple(found)
 
+    @contextmanager
+    def _noting(self, file: str) -> Iterator[None]:
+        """Notes the first thing that is wrong in the block, and goes on behind it."""
+        try:
+            yield
+        except Misplaced as error:
+            self._note(file, (error.line, error.column), error.sentence)
+        except Invalid as error:
+            self._note(file, (1, 1), str(error))
+
     def _note(self, file: str, place: Place, sentence: str) -> None:
         self._problems.append(f"{file}:{place[0]}:{place[1]}: {sentence}")
-
-
-class _noting:  # noqa: N801 -- a block, as `suppress` is
-    """Notes the first thing that is wrong in its block, and goes on behind it."""
-
-    def __init__(self, note: Callable[[str, Place, str], None], file: str) -> None:
-        self._note, self._file = note, file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Invalid):
-            return False
-        sentence = error.sentence if isinstance(error, Misplaced) else str(error)
-        self._note(self._file, is_misplaced(error), sentence)
-        return True
 
 
 def _sentence(path: tuple[str | int, ...], problem: ErrorDetails) -> str:

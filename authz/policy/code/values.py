@@ -6,7 +6,6 @@ from typing import Any
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from authz.errors import Invalid
 from authz.policy.yaml_nodes import (
     STRING,
     Misplaced,
@@ -75,8 +74,3 @@ def _scalar(node: Node, what: str) -> Any:
     if node.tag == "tag:yaml.org,2002:null":
         raise wrong(node, f"{what}: nothing stands here; leave the line out, or write {{}} or []")
     return _READERS.get(node.tag, text_of)(node, what)
-
-
-def is_misplaced(error: Invalid) -> Place:
-    """The place of an error, the first line where it has none."""
-    return (error.line, error.column) if isinstance(error, Misplaced) else (1, 1)
