@@ -603,6 +603,21 @@ def test_policy_of_a_tenant_that_wants_two_people_is_not_changed_by_one(harness,
     assert (refused.status, refused.json["code"]) == (403, "needs_approval")
     assert "www-authenticate" not in refused.response.headers
     assert owner.post("/groups", {"name": "x"}).status == 201
+    change = {
+        "operation": "roles.bind",
+        "arguments": {"role": "developer", "kind": "user", "holder": "sre@example.com"},
+        "reason": "on call",
+    }
+    asked = owner.post("/changes", change)
+    assert (asked.status, asked.json["status"]) == (201, "open")
+    own = owner.post(f"/changes/{asked.json['id']}/approve")
+    assert own.status == 403
+    somebody = api.client(harness, "approver")
+    assert somebody.post("/changes", change).json["permission"] == Permission.POLICY_WRITE
+    approved = somebody.post(f"/changes/{asked.json['id']}/approve", {"note": "fine"})
+    assert approved.json["status"] == "applied"
+    held = owner.get(f"{way}?holder_id={harness.users['sre']}").json["items"]
+    assert [it["holder"] for it in held] == ["sre@example.com"]
 
 
 def test_too_many_requests_are_told_when_to_come_back(harness, owner, monkeypatch):
