@@ -24,6 +24,7 @@ from authz.admin import (
     outcomes,
     registration,
     reviews,
+    versions,
 )
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
@@ -257,12 +258,20 @@ def expire_reviews(services: Services, now: datetime) -> None:
             log.info("review.overdue", tenant=tenant_id, ended=ended)
 
 
+def keep_versions(services: Services, now: datetime) -> None:
+    """Keep what policy is, where it is another than before."""
+    for tenant_id, _ in _tenants(services):
+        with services.database.write() as tx:
+            versions.record(tx, Operator.local("job", now, services.envelope), tenant_id)
+
+
 JOBS: dict[str, Job] = {
     "agents": Job(timedelta(hours=1), watch_agents),
     "apply-changes": Job(timedelta(seconds=15), apply_changes),
     "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
     "connections": Job(timedelta(days=1), renew_connections),
     "overdue-reviews": Job(timedelta(minutes=5), expire_reviews),
+    "policy-versions": Job(timedelta(seconds=15), keep_versions),
     "poll-signals": Job(timedelta(seconds=15), poll_signals),
     "push-events": Job(timedelta(seconds=15), push_events),
     "retention": Job(timedelta(hours=1), remove_expired),

@@ -455,6 +455,7 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "registration.replace",
         "reviews.expire_overdue",
         "revocation.cut_off_clients",
+        "versions.record",
         "revocation.end_sessions",
         "revocation.revoke_families",
         "sessions.end_own",

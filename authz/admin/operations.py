@@ -48,6 +48,7 @@ from authz.admin import (
     tenants,
     trust,
     users,
+    versions,
     workload_trust,
 )
 from authz.admin.arguments import GIVEN, Reader, Signature
@@ -256,6 +257,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "roles.require": _policy(roles.require),
     "roles.bind": _policy(roles.bind),
     "roles.unbind": _policy(roles.unbind),
+    "policy.revert": _policy(versions.revert),
     "reviews.start": Operation(reviews.start, _P.POLICY_APPROVE),
     "reviews.keep": Operation(reviews.keep, _P.POLICY_WRITE, narrows=True, by_owner=True),
     "reviews.remove": Operation(reviews.remove, _P.POLICY_WRITE, narrows=True, by_owner=True),

@@ -67,6 +67,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "authz.cli.changes:app",
         "Changes of policy that wait for somebody: list, show, propose, approve, refuse.",
     ),
+    "versions": ("authz.cli.versions:app", "What policy was: list, show, revert."),
     "reviews": ("authz.cli.reviews:app", "Access reviews: list, start, show, keep, remove."),
     "plan": ("authz.cli.plan:plan_app", "What a directory of policy would change, and for whom."),
     "apply": (

@@ -140,6 +140,6 @@ def _registration(site: Site, entry: Json) -> Registration:
         client_uri=entry["client_uri"],
         certificate_name=next(iter(names.items()), None),
         **flags,
-        private_schemes=site.around.private_schemes,
-        development=site.around.development,
+        private_schemes=site.surroundings.private_schemes,
+        development=site.surroundings.development,
     )

@@ -47,7 +47,7 @@ def wanted(site: Site, current: Entries) -> Entries | None:
     found = {}
     for slug, entry in written.items():
         with site.at(Change("connections", slug, current.get(slug), entry)):
-            connector = site.around.connectors.of(entry["kind"])
+            connector = site.surroundings.connectors.of(entry["kind"])
             settings = connector.check(entry["settings"], entry["preset"])
         name = entry["name"] or slug
         found[slug] = {**entry, "name": name, "settings": without_nothing(settings)}
@@ -78,12 +78,12 @@ def _add(site: Site, slug: str, entry: Json) -> None:
         site.tx,
         site.operator,
         site.tenant_id,
-        site.around.connectors,
+        site.surroundings.connectors,
         slug=slug,
         kind=entry["kind"],
         preset=entry["preset"],
         settings=entry["settings"],
-        issuer=site.around.issuer,
+        issuer=site.surroundings.issuer,
         **_plain(entry),
     )
     if not entry["enabled"]:
@@ -105,9 +105,9 @@ def _change(site: Site, change: Change, before: Json, after: Json) -> None:
             site.tx,
             site.operator,
             site.tenant_id,
-            site.around.connectors,
+            site.surroundings.connectors,
             change.name,
-            issuer=site.around.issuer,
+            issuer=site.surroundings.issuer,
             **given,
         )
     if before["enabled"] != after["enabled"]:

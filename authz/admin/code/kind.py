@@ -36,8 +36,16 @@ class Site:
     tx: Session
     operator: Operator
     tenant_id: str
-    around: Surroundings
+    around: Surroundings | None = None
+    """None where only kinds are read and written that ask nothing of the installation (`admin.versions`)."""
     written: Written = field(default=NOTHING_WRITTEN)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """For the kinds that ask."""
+        if self.around is None:
+            raise ValueError("this kind cannot be written without the installation")
+        return self.around
 
     @contextmanager
     def at(self, change: Change) -> Iterator[None]:

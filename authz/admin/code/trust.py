@@ -110,10 +110,10 @@ def _set_provision(site: Site, slug: str, *, wanted: bool) -> None:
         site.tx,
         site.operator,
         site.tenant_id,
-        site.around.connectors,
+        site.surroundings.connectors,
         slug,
         provisions=wanted,
-        issuer=site.around.issuer,
+        issuer=site.surroundings.issuer,
     )
 
 

@@ -14,7 +14,7 @@ from authz.db.models.authorization import (
     PushedRequest,
 )
 from authz.db.models.base import Base
-from authz.db.models.change import ChangeRequest
+from authz.db.models.change import ChangeRequest, PolicyVersion
 from authz.db.models.client import Client, ClientRequest, ClientTrustRule, InitialAccessToken
 from authz.db.models.consent import Consent
 from authz.db.models.delegation import Agent, AgentClient, Delegation, TargetServer
@@ -75,6 +75,7 @@ __all__ = [
     "IssuedToken",
     "Lease",
     "OutcomeBatch",
+    "PolicyVersion",
     "PushedRequest",
     "ReplayKey",
     "Resource",

@@ -1,11 +1,11 @@
-"""Changes of policy that wait for somebody or for their moment."""
+"""Changes of policy that wait for somebody or for their moment, and what policy was."""
 
 from typing import Any
 
 from sqlalchemy import BigInteger, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz.db.models.base import Base, Id, Moment, OptionalMoment, TenantId
+from authz.db.models.base import Base, Id, Moment, OptionalMoment, TenantId, TenantKey
 
 
 class ChangeRequest(Base):
@@ -35,3 +35,22 @@ class ChangeRequest(Base):
     note: Mapped[str] = mapped_column(Text)
     """What whoever decided said, or why it failed."""
     applied_at: Mapped[OptionalMoment]
+
+
+class PolicyVersion(Base):
+    """What policy was after a change: the document that `admin.versions.revert` makes true again."""
+
+    __tablename__ = "policy_versions"
+
+    tenant_id: Mapped[TenantKey]
+    version: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    """The tenant's `config_version` with it."""
+    at: Mapped[Moment]
+    authors: Mapped[list[str]]
+    """Who changed policy since the version before, as the trail names them."""
+    changes: Mapped[list[str]]
+    """What they did, by `area.verb`."""
+    digest: Mapped[str] = mapped_column(String(64))
+    """Of the document."""
+    document: Mapped[dict[str, Any]]
+    """Texts by the names of their files, as `authz export` writes them."""

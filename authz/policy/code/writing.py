@@ -16,10 +16,12 @@ _Item = TypeVar("_Item")
 
 
 def write(entries: Mapping[str, Entries], roles: RolesFile) -> dict[str, str]:
-    """Texts by the names of their files; every kind is in them, also one that has nothing."""
+    """Texts by the names of their files; every kind that is given is in them, also one that has nothing."""
     bindings = [part for binding in roles.bindings or () for part in _small(binding)]
     document = document_of(replace(roles, bindings=tuple(bindings)))
-    values = {kind: shape.written(entries[kind]) for kind, shape in KINDS.items()}
+    values = {
+        kind: shape.written(entries[kind]) for kind, shape in KINDS.items() if kind in entries
+    }
     texts = {}
     for key, value in {**values, ROLES: document[ROLES], BINDINGS: document[BINDINGS]}.items():
         for number, part in enumerate(_files(value), 1):

@@ -36,6 +36,7 @@ from authz.web.console import (
     settings,
     simulator,
     trusted,
+    versions,
 )
 from authz.web.console.visit import Page, Visit
 
@@ -51,6 +52,8 @@ PAGES: Sequence[Page] = (
     explain.PAGE,
     changes.PAGE,
     changes.ONE,
+    versions.PAGE,
+    versions.ONE,
     reviews.PAGE,
     reviews.ONE,
     people.PAGE,

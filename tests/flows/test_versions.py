@@ -1,0 +1,112 @@
+"""Versions of policy: kept, told apart, and brought back (issue 6, part 6)."""
+
+from dataclasses import replace
+
+import pytest
+
+from authz.admin import admins, resources, roles, scopes, versions
+from authz.admin.code.kind import Site
+from authz.admin.roles_import import import_file
+from authz.admin.scopes import NewScope
+from authz.errors import Conflict, Forbidden, NeedsApproval, NotFound
+from authz.policy.roles_file import parse
+from tests.support.console import administrator, at
+
+
+def kept(harness):
+    with harness.server.database.write() as tx:
+        return versions.record(tx, harness.server.operator("job"), harness.tenant_id)
+
+
+def state(harness):
+    with harness.server.database.write() as tx:
+        return versions._document(Site(tx, harness.server.operator(), harness.tenant_id))
+
+
+def test_a_state_is_kept_once(harness):
+    first = kept(harness)
+    assert first.version == harness.tenant().config_version
+    assert "roles.import" in first.changes
+    assert kept(harness) is None
+    harness.add_user("new@example.com")
+    harness.set_trust("deny_list")
+    assert kept(harness) is None, "that is no policy"
+
+
+def test_a_version_says_who_changed_what(harness):
+    kept(harness)
+    harness.clock.advance(seconds=1)
+    harness.change(roles.bind, role="sre", kind="user", holder="dev@example.com")
+    line = kept(harness)
+    assert (line.authors, line.changes) == (["test"], ["role.bind"])
+    shown = harness.ask(versions.show, line.version)
+    assert any(it.startswith("+") and "dev@example.com" in it for it in shown.diff)
+    assert [it.version for it in harness.ask(versions.page)] == [line.version, shown.before]
+
+
+def test_the_way_back_is_whole(harness):
+    first, before = kept(harness), state(harness)
+    harness.clock.advance(seconds=1)
+    harness.change(import_file, parse("roles: {other: [logs.read]}\nbindings: []"))
+    harness.change(scopes.remove_scope, harness.resource.id, "incidents.trigger")
+    harness.change(scopes.add_scope, harness.resource.id, NewScope(name="new.read", risk="read"))
+    assert state(harness) != before
+    told = harness.change(versions.revert, version=first.version)
+    assert told
+    assert state(harness) == before
+    assert (
+        "incidents.trigger" in harness.tokens("sre@example.com", scope="incidents.trigger").scopes
+    )
+    with pytest.raises(Conflict, match="already"):
+        harness.change(versions.revert, version=first.version)
+    [event] = [
+        it for it in harness.events("admin.changed") if it["detail"]["what"] == "policy.revert"
+    ]
+    assert event["detail"]["values"]["changes"] == len(told)
+
+
+def test_a_server_that_came_later_is_switched_off(harness):
+    first = kept(harness)
+    harness.change(
+        resources.add, identifier="https://later.example/mcp", name="", owner="", scopes=[]
+    )
+    harness.change(versions.revert, version=first.version)
+    later = next(it for it in harness.ask(resources.list_) if "later" in it.identifier)
+    assert later.status == "disabled"
+
+
+def test_going_back_is_a_change_of_policy(harness):
+    first = kept(harness)
+    author = replace(harness.server.operator(), needs_second=True)
+    with harness.server.database.write() as tx, pytest.raises(NeedsApproval):
+        versions.revert(tx, author, harness.tenant_id, version=first.version)
+    reader = replace(harness.server.operator(), permissions=frozenset())
+    with harness.server.database.write() as tx, pytest.raises(Forbidden):
+        versions.revert(tx, reader, harness.tenant_id, version=first.version)
+
+
+def test_another_tenants_version_is_not_there(harness, other_harness):
+    line = kept(harness)
+    with pytest.raises(NotFound):
+        other_harness.ask(versions.show, line.version)
+    with pytest.raises(NotFound):
+        other_harness.change(versions.revert, version=line.version)
+
+
+def test_versions_at_the_console(harness):
+    first = kept(harness)
+    harness.clock.advance(seconds=1)
+    harness.change(roles.bind, role="sre", kind="user", holder="dev@example.com")
+    second = kept(harness)
+    harness.change(admins.grant, role="owner", kind="user", holder="sre@example.com")
+    browser = administrator(harness, role=None, login="sre@example.com")
+    assert f"/console/versions/{second.version}" in at(browser, "versions").text
+    assert "dev@example.com" in at(browser, f"versions/{second.version}").text
+    asked = at(browser, f"versions/{first.version}/revert", x="1")
+    assert "become what they were then" in asked.text
+    assert at(browser, f"versions/{first.version}/revert", sure="yes").status == 303
+    assert next(it.users for it in harness.ask(roles.list_) if it.name == "sre") == [
+        "sre@example.com"
+    ]
+    for address in ("versions/99999999", "versions/x", "versions/-1"):
+        assert at(browser, address).status == 404
