@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin.operator import Operator
+from authz.admin.references import check_references
 from authz.db.models import Connection, Domain, Identity, IssuedToken, TokenFamily
 from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.connections import ACTIVE
@@ -70,6 +71,7 @@ def add(
 ) -> ConnectionDetails:
     """A new connection. Nothing of it is trusted beyond what its settings pin. Raises Invalid, Conflict."""
     operator.must(Permission.CONNECTIONS_WRITE)
+    check_references(operator, settings)
     if not is_slug(slug) or slug == LOCAL:
         raise Invalid(
             f"{slug!r} is not a name for a connection: lower-case letters, digits and inner hyphens, at most 63, "
@@ -120,6 +122,7 @@ def change(
     row = load(tx, tenant_id, slug)
     values: dict[str, Any] = {}
     if settings is not None:
+        check_references(operator, settings, known=row.settings)
         merged = {**row.settings, **settings}
         kept = {member: value for member, value in merged.items() if value is not None}
         checked = _checked(connectors, row.kind, row.preset, kept)

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
+from authz.admin.references import check_references
 from authz.db.models import EventStream
 from authz.errors import Conflict, Invalid, NotFound
 from authz.oauth.transmitting import streams
@@ -57,6 +58,7 @@ def push(
 ) -> EventStreamLine:
     """Send its events there from now on, with the secret behind a reference as bearer token (RFC 8935)."""
     operator.must(Permission.CONNECTIONS_WRITE)
+    check_references(operator, authorization)
     _check_url(url, development=development)
     scheme, _, rest = authorization.partition(":")
     if scheme not in STORES or not rest:

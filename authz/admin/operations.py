@@ -27,6 +27,7 @@ from authz.admin import (
     connections,
     delegations,
     domains,
+    event_streams,
     grants,
     groups,
     initial_tokens,
@@ -290,6 +291,11 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "signal_streams.set_status": Operation(signal_streams.set_status, _P.CONNECTIONS_WRITE),
     "signal_streams.remove": Operation(signal_streams.remove, _P.CONNECTIONS_WRITE),
+    "event_streams.push": Operation(
+        event_streams.push, _P.CONNECTIONS_WRITE, supply=supplies.DEVELOPMENT
+    ),
+    "event_streams.poll": Operation(event_streams.poll, _P.CONNECTIONS_WRITE),
+    "event_streams.resume": Operation(event_streams.resume, _P.CONNECTIONS_WRITE),
     "keys.rotate": Operation(keys.rotate, _P.KEYS_WRITE, supply=supplies.NEW_KEY),
     "admins.grant": Operation(admins.grant, _P.ADMINS_WRITE),
     "admins.revoke": Operation(admins.revoke, _P.ADMINS_WRITE),

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.admin import connections
 from authz.admin.operator import Operator
+from authz.admin.references import check_references
 from authz.db.models import Connection, SignalStream
 from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.streams import ACTIVE, POLL, PUSH
@@ -68,6 +69,7 @@ def add(
 ) -> Made:
     """A new stream. Raises Invalid, Conflict, NotFound."""
     operator.must(Permission.CONNECTIONS_WRITE)
+    check_references(operator, new.poll_token)
     connection = connections.load(tx, tenant_id, new.connection)
     _check(new, development=development)
     if _find(tx, tenant_id, new.slug) is not None:

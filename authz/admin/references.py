@@ -1,0 +1,41 @@
+"""Which secrets of the machine somebody may refer to.
+
+A reference is read by the server and sent to where its connection or stream points. Whoever may set both could have the
+server's own key sent to themselves (V4, V6). So administrators refer to what the machine's operator put there for them:
+environment variables that begin with `AUTHZ_SECRET_`. The command line, which could read the rest anyhow, may name all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from authz.admin.operator import Operator
+from authz.errors import Invalid
+from authz.secretstores import STORES
+
+PREFIX = "env:AUTHZ_SECRET_"
+
+
+def check_references(operator: Operator, value: Any, *, known: Any = None) -> None:
+    """Raises Invalid for a reference in `value`, at any depth, that is not theirs to name; those in `known` stay."""
+    if operator.home is None:
+        return
+    stays = frozenset(_references(known))
+    for reference in _references(value):
+        if not reference.startswith(PREFIX) and reference not in stays:
+            raise Invalid(
+                f"{reference!r} is not a secret that administrators may refer to: name an environment variable as "
+                f"{PREFIX}NAME, or have it set on the machine's command line"
+            )
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Whatever could be read as one: every text that begins with the name of a store."""
+    if isinstance(value, str):
+        if value.partition(":")[0] in STORES:
+            yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _references(part)
+    elif isinstance(value, Sequence):
+        for part in value:
+            yield from _references(part)

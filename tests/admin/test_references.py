@@ -1,0 +1,77 @@
+"""Nobody has a secret of the machine sent to themselves (V4, V6)."""
+
+from dataclasses import replace
+
+import pytest
+
+from authz.admin import connections, event_streams, signal_streams
+from authz.admin.operator import Operator
+from authz.admin.references import check_references
+from authz.admin.signal_streams import NewStream
+from authz.errors import Invalid
+from authz.policy.administration import ADMIN_ROLES
+from tests.support.connections import connection
+
+THEFT = ["file:authz.key", "env:AUTHZ_KEK", "env:PGPASSWORD", "file:/proc/self/environ", "env:"]
+
+
+def administrator(desk):
+    return Operator(
+        "console:usr_1",
+        desk.now,
+        desk.services.envelope,
+        ADMIN_ROLES["operator"].permissions,
+        user_id="usr_1",
+        home=desk.slug,
+        authenticated_at=desk.now,
+    )
+
+
+@pytest.mark.parametrize("reference", THEFT)
+def test_an_administrator_names_no_secret_of_the_machine(desk, reference):
+    operator = administrator(desk)
+    for value in (
+        reference,
+        {"client_secret": reference},
+        {"keys": [{"x": reference}]},
+        (reference,),
+    ):
+        with pytest.raises(Invalid, match="not a secret that administrators may refer to"):
+            check_references(operator, value)
+
+
+def test_what_was_put_there_for_them_is_theirs(desk):
+    check_references(
+        administrator(desk), {"client_secret": "env:AUTHZ_SECRET_OKTA", "issuer": "https://x"}
+    )
+
+
+def test_what_the_machine_set_stays(desk):
+    operator, known = administrator(desk), {"client_secret": "file:okta"}
+    check_references(operator, {"client_secret": "file:okta"}, known=known)
+    with pytest.raises(Invalid):
+        check_references(operator, {"client_secret": "file:other"}, known=known)
+
+
+def test_the_command_line_names_all(desk):
+    check_references(desk.operator, {"client_secret": "file:authz.key"})
+
+
+def test_the_operations_that_take_references_ask(desk):
+    operator = administrator(desk)
+    desk.sql(lambda tx: tx.add(connection(desk.tenant_id, "corp", desk.now)))
+    new = NewStream(
+        slug="s", connection="corp", issuer="https://idp.example", jwks_uri="https://idp.example/j",
+        audience="a", poll_url="https://evil.example", poll_token="file:authz.key",
+    )  # fmt: skip
+    calls = (
+        (connections.add, (None,), {"slug": "x", "kind": "oidc", "preset": "generic", "name": "X",
+                                    "settings": {"client_secret": "file:authz.key"}, "issuer": "i"}),
+        (connections.change, (None, "corp"), {"settings": {"client_secret": "file:authz.key"}, "issuer": "i"}),
+        (signal_streams.add, (new,), {"development": True}),
+        (event_streams.push, ("evs_1",), {"url": "https://evil.example", "authorization": "file:authz.key",
+                                         "development": True}),
+    )  # fmt: skip
+    for operation, args, named in calls:
+        with desk.services.database.write() as tx, pytest.raises(Invalid, match="may refer to"):
+            operation(tx, replace(operator), desk.tenant_id, *args, **named)
