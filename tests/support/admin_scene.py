@@ -172,7 +172,7 @@ class Scene:
         self.settings = {
             "issuer": f"https://{host}",
             "client_id": "authz",
-            "client_secret": "env:IDP_SECRET",
+            "client_secret": "env:AUTHZ_SECRET_IDP",
         }
         connection = harness.change(
             connections.add,

@@ -23,7 +23,7 @@ ORDER = ("GET", "PUT", "PATCH", "POST", "DELETE")
 
 @pytest.fixture(autouse=True)
 def secret(monkeypatch):
-    monkeypatch.setenv("IDP_SECRET", "not a secret")
+    monkeypatch.setenv("AUTHZ_SECRET_IDP", "not a secret")
 
 
 def place(route):
