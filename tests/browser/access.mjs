@@ -109,7 +109,7 @@ await run({
     await admin.fill("Name on the button", "Okta");
     await admin.fill("Issuer", "https://corp.okta.com");
     await admin.fill("Client identifier there", "abc");
-    await admin.fill("Client secret", "env:OKTA_SECRET");
+    await admin.fill("Client secret", "env:AUTHZ_SECRET_OKTA");
     await admin.press("Connect");
     const said = await admin.said();
     await admin.look("connection");

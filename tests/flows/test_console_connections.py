@@ -10,7 +10,7 @@ OKTA = {
     "name": "Okta",
     "issuer": "https://corp.okta.com",
     "client_id": "abc",
-    "client_secret": "env:OKTA_SECRET",
+    "client_secret": "env:AUTHZ_SECRET_OKTA",
     "is_listed": "yes",
 }
 
@@ -31,9 +31,9 @@ def test_a_provider_is_connected_by_the_form_of_its_product(harness):
         assert f'name="{name}"' in form.text
     made = connect(harness, browser, groups_claim="teams")
     assert made.settings["groups_claim"] == "teams"
-    assert made.settings["client_secret"] == "env:OKTA_SECRET"
+    assert made.settings["client_secret"] == "env:AUTHZ_SECRET_OKTA"
     page = at(browser, "connections/okta")
-    assert "env:OKTA_SECRET" in page.text
+    assert "env:AUTHZ_SECRET_OKTA" in page.text
     assert made.addresses["redirect_uri"] in page.text
     assert "okta" in at(browser, "connections").text
 

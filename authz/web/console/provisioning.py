@@ -193,7 +193,7 @@ def show_streams(visit: Visit) -> Answer:
             FormField("jwks_uri", "Address of its keys", required=True),
             FormField("audience", "Audience", hint="What the events name as their receiver.", required=True),
             FormField("poll_url", "Address to poll", hint="Empty: the transmitter pushes, and gets a token."),
-            FormField("poll_token", "Token to poll with", "secret", hint="A reference such as env:NAME or file:PATH."),
+            FormField("poll_token", "Token to poll with", "secret", hint="A reference such as env:AUTHZ_SECRET_NAME."),
         ],
         "Receive it",
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from authz.settings import SecretReference
 from authz.web.console.tables import FormField
 
-_BY_REFERENCE = "A reference such as env:NAME or file:PATH. The secret itself is never typed here."
+_BY_REFERENCE = "A reference such as env:AUTHZ_SECRET_NAME. The secret itself is never typed here."
 _END = "-----END CERTIFICATE-----"
 _LABELS = {
     "client_id": "Client identifier there",
