@@ -6,8 +6,8 @@ import string
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from authz.admin.rendering import as_json_value
 from authz.cli.doctor import _told, _value
-from authz.cli.output import as_json_value
 from authz.doctor.challenge import bearer_parameters
 from authz.doctor.checks import judge
 from authz.doctor.findings import FINDINGS

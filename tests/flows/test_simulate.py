@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from authz.admin import agents, clients, groups, roles, scopes, users
+from authz.admin.rendering import as_json_value
 from authz.admin.scopes import ScopeChange
 from authz.admin.simulate import Question, simulate, subject_at
-from authz.cli.output import as_json_value
 from authz.db.models import IssuedToken
 from authz.directory.assurance import PASSWORD
 from authz.errors import Invalid, NotFound
