@@ -33,8 +33,9 @@ def write(tx: Session, *calls: Call) -> None:
     connection = tx.connection()
     if tx.get_bind().dialect.name == "sqlite":
         for call in calls:
-            for row in call.bound():
-                connection.exec_driver_sql(call.statement.text("sqlite"), tuple(row))
+            # A list of rows is one `executemany`.
+            if rows := [tuple(row) for row in call.bound()]:
+                connection.exec_driver_sql(call.statement.text("sqlite"), rows)
         return
     texts = tuple(call.statement.text("postgresql") for call in calls)
     values = [array.decode() for call in calls for array in call.encoded()]

@@ -24,7 +24,7 @@ const browser = await chromium.launch({
   executablePath: given.chromium,
   args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
 });
-const context = await browser.newContext({ viewport: WIDE, colorScheme: "light" });
+const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", reducedMotion: "reduce" });
 context.setDefaultTimeout(20_000);
 const page = await context.newPage();
 const faults = [];

@@ -26,7 +26,7 @@ export async function start(given) {
   const own = new URL(given.issuer).origin;
 
   async function desk(options = {}) {
-    const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+    const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", reducedMotion: "reduce", ...options });
     context.setDefaultTimeout(20_000);
     const page = await context.newPage();
     page.on("console", (message) => message.type() === "error" && faults.push(message.text()));

@@ -20,7 +20,9 @@ from authz.scim.selection import read_selection
 from tests.fuzz.front import in_form
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-CALLER = Caller("ten_x", "https://as.example/scim/v2", "stk_x", None, b"k")
+CALLER = Caller(
+    "ten_x", "https://as.example/scim/v2", "stk_x", None, b"k", slug="x", digest="d", version=1
+)
 DOCUMENT = {
     "userName": "ada",
     "active": True,

@@ -182,8 +182,10 @@ def test_what_is_denied_is_good_for_the_next_of_the_batch(harness, is_known):
     }
     denied = Params({**fields, "scope": "foo:bar"}.items())
     results, _ = run_together(harness, [denied, *[Params(fields.items())] * 3])
-    found = sorted(outcome(r) for r in results)
-    assert found == ["id_jag_replayed", "id_jag_replayed", "ok", "scope_not_asserted"]
+    first, *others = (outcome(r) for r in results)
+    assert sorted(others) == ["id_jag_replayed", "id_jag_replayed", "ok"]
+    # Who has to get an account first goes round, and may come back after one of the others.
+    assert first == "scope_not_asserted" or (first == "id_jag_replayed" and not is_known)
     assert verified(harness).fault is None
 
 
