@@ -8,21 +8,10 @@ from authz.admin import admins
 from authz.cli import values
 from authz.cli.output import table
 from authz.cli.run import Result, Run, command, group
-from authz.errors import Invalid
 from authz.policy.administration import ADMIN_ROLES
 
 app = group("Who administers: list, roles, grant, revoke.")
 _Role = Annotated[str, typer.Argument(help="; ".join(ADMIN_ROLES), metavar="ROLE")]
-_User = Annotated[
-    str | None, typer.Option("--user", help="A login name or an id.", show_default=False)
-]
-_Group = Annotated[
-    str | None, typer.Option("--group", help="A group's name or id.", show_default=False)
-]
-_Client = Annotated[
-    str | None,
-    typer.Option("--client", help="A client that acts on its own behalf.", show_default=False),
-]
 
 
 @command(app, "list")
@@ -54,16 +43,16 @@ def roles(run: Run) -> Result:  # noqa: ARG001
 def grant(
     run: Run,
     role: _Role,
-    user: _User = None,
-    group: _Group = None,
-    client: _Client = None,
+    user: values.UserHolder = None,
+    group: values.GroupHolder = None,
+    client: values.ClientHolder = None,
     until: Annotated[
         str | None,
         typer.Option(help="When it ends, such as 2026-12-31T00:00:00Z.", show_default=False),
     ] = None,
 ) -> Result:
     """Let a person, a group or a client administer. A client needs the scopes in its ceiling as well."""
-    kind, holder = _one(user, group, client)
+    kind, holder = values.holder(user=user, group=group, client=client)
     moment = None if until is None else values.moment(until)
     with run.write() as (tx, operator, tenant_id):
         line = admins.grant(
@@ -81,18 +70,14 @@ def grant(
 
 @command(app, "revoke", asks=True)
 def revoke(
-    run: Run, role: _Role, user: _User = None, group: _Group = None, client: _Client = None
+    run: Run,
+    role: _Role,
+    user: values.UserHolder = None,
+    group: values.GroupHolder = None,
+    client: values.ClientHolder = None,
 ) -> Result:
     """Take an admin role away; it ends with the next request."""
-    kind, holder = _one(user, group, client)
+    kind, holder = values.holder(user=user, group=group, client=client)
     with run.write() as (tx, operator, tenant_id):
         line = admins.revoke(tx, operator, tenant_id, role=role, kind=kind, holder=holder)
     return Result(line, f"The {kind} {line.holder} holds the admin role {line.role} no more.")
-
-
-def _one(user: str | None, group: str | None, client: str | None) -> tuple[str, str]:
-    given = {"user": user, "group": group, "client": client}
-    named = [(kind, holder) for kind, holder in given.items() if holder is not None]
-    if len(named) != 1:
-        raise Invalid("say who: one of --user, --group and --client")
-    return named[0]

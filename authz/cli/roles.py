@@ -14,16 +14,6 @@ from authz.policy.roles_file import dump, parse
 
 app = group("Roles: import, export, bind, unbind, list.")
 _Role = Annotated[str, typer.Argument(help="The role's name.", metavar="ROLE")]
-_User = Annotated[
-    str | None, typer.Option("--user", help="A login name or an id.", show_default=False)
-]
-_Group = Annotated[
-    str | None, typer.Option("--group", help="A group's name or id.", show_default=False)
-]
-_Client = Annotated[
-    str | None,
-    typer.Option("--client", help="A client that acts on its own behalf.", show_default=False),
-]
 
 
 @command(app, "import")
@@ -71,16 +61,16 @@ def list_(run: Run) -> Result:
 def bind(
     run: Run,
     role: _Role,
-    user: _User = None,
-    group: _Group = None,
-    client: _Client = None,
+    user: values.UserHolder = None,
+    group: values.GroupHolder = None,
+    client: values.ClientHolder = None,
     until: Annotated[
         str | None,
         typer.Option(help="When it ends, such as 2026-12-31T00:00:00Z.", show_default=False),
     ] = None,
 ) -> Result:
     """Give a role to a user, a group or a client; an existing binding gets the new end."""
-    kind, holder = _holder(user=user, group=group, client=client)
+    kind, holder = values.holder(user=user, group=group, client=client)
     end = None if until is None else values.moment(until)
     with run.write() as (tx, operator, tenant_id):
         line = roles.bind(tx, operator, tenant_id, role=role, kind=kind, holder=holder, until=end)
@@ -89,10 +79,14 @@ def bind(
 
 @command(app, "unbind")
 def unbind(
-    run: Run, role: _Role, user: _User = None, group: _Group = None, client: _Client = None
+    run: Run,
+    role: _Role,
+    user: values.UserHolder = None,
+    group: values.GroupHolder = None,
+    client: values.ClientHolder = None,
 ) -> Result:
     """Take a role from a user, a group or a client."""
-    kind, holder = _holder(user=user, group=group, client=client)
+    kind, holder = values.holder(user=user, group=group, client=client)
     with run.write() as (tx, operator, tenant_id):
         line = roles.unbind(tx, operator, tenant_id, role=role, kind=kind, holder=holder)
     return Result(line, f"Unbound {line}. The next token and refresh is without it.")
@@ -117,13 +111,6 @@ def require(
         now = roles.require(tx, operator, tenant_id, role=role, required=required)
     told = f"{role} requires {now or 'nothing of the sign-in'}. The next token and refresh obeys."
     return Result({"role": role, "requires": now}, told)
-
-
-def _holder(**named: str | None) -> tuple[str, str]:
-    given = [(kind, holder) for kind, holder in named.items() if holder is not None]
-    if len(given) != 1:
-        raise typer.BadParameter("name one holder: --user, --group or --client")
-    return given[0]
 
 
 def _told(diff: RolesDiff) -> str:

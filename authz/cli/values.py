@@ -89,6 +89,27 @@ def password(*, stdin: bool, reference: str | None, prompt: bool) -> str | None:
     return None
 
 
+UserHolder = Annotated[
+    str | None, typer.Option("--user", help="A login name or an id.", show_default=False)
+]
+GroupHolder = Annotated[
+    str | None, typer.Option("--group", help="A group's name or id.", show_default=False)
+]
+ClientHolder = Annotated[
+    str | None,
+    typer.Option("--client", help="A client that acts on its own behalf.", show_default=False),
+]
+"""Options for who may hold a role, ordinary or admin."""
+
+
+def holder(**named: str | None) -> tuple[str, str]:
+    """The kind and the name of the one that was given. Raises BadParameter for none or several."""
+    given = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(given) != 1:
+        raise typer.BadParameter("name one holder: --user, --group or --client")
+    return given[0]
+
+
 def duration(text: str) -> timedelta:
     """`90s`, `30m`, `24h`, `7d`, or seconds."""
     match = _DURATION.fullmatch(text)
