@@ -1,18 +1,17 @@
-"""The audit trail for operators: verify it, search it, export it, tie it with a signed checkpoint."""
+"""The audit trail for operators: verify it, search it, tie it with a signed checkpoint."""
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, case, select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
 from authz.admin.trace_events import Entry, entry_of, place
-from authz.audit.chain import MAIN_STRAND
 from authz.audit.verification import CHECKPOINT_TYP, Verified, next_checkpoint
 from authz.audit.verification import verify as verify_trail
 from authz.db.models import AuditCheckpoint, AuditEvent, SigningKey
@@ -170,36 +169,6 @@ def _newest(
         (_Place(at, strand, position), entry_of(at, place(strand, position), json.loads(body)))
         for at, strand, position, body in rows
     ]
-
-
-def export(tx: Session, tenant_id: str, *, since: datetime | None = None) -> Iterator[str]:
-    """One JSON object a line: first events, strand by strand in order, then all checkpoints.
-
-    `body` is the text as it was hashed, so the chain can be checked without this server. With `since` each strand
-    begins at its first event from then on.
-    """
-    query = (
-        select(AuditEvent.strand, AuditEvent.position, AuditEvent.hash, AuditEvent.body)
-        .where(AuditEvent.tenant_id == tenant_id)
-        .order_by(
-            case((AuditEvent.strand == MAIN_STRAND, 0), else_=1),
-            AuditEvent.strand,
-            AuditEvent.position,
-        )
-    )
-    if since is not None:
-        query = query.where(AuditEvent.at >= since)
-    # Closed also when the reader stops early: PostgreSQL keeps the cursor open otherwise.
-    with tx.execute(query.execution_options(yield_per=1000)) as rows:
-        for row in rows.mappings():
-            yield json.dumps(dict(row))
-    points = tx.execute(
-        select(AuditCheckpoint.position, AuditCheckpoint.statement)
-        .where(AuditCheckpoint.tenant_id == tenant_id)
-        .order_by(AuditCheckpoint.position)
-    )
-    for position, statement in points:
-        yield json.dumps({"checkpoint": position, "statement": statement})
 
 
 def prepare_checkpoint(

@@ -1,11 +1,14 @@
 """`authz audit`: the trail of everything that was decided and changed, and what MCP servers told afterwards."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
-from authz.admin import audit, outcomes
+from authz.admin import audit, audit_export, outcomes
 from authz.admin.rendering import as_json_value
 from authz.admin.trace import tell
 from authz.cli import values
@@ -14,6 +17,8 @@ from authz.cli.run import REFUSED, Result, Run, command, group
 from authz.cli.story import listed, told
 from authz.directory import users
 from authz.errors import ConfigurationError
+
+_TOLD_EVERY = 5000
 
 app = group("The audit trail: verify, search, trace, export, checkpoint, reporters.")
 
@@ -150,24 +155,62 @@ def export(
         str | None,
         typer.Option(help="Only events from then on: 2026-12-31T00:00:00Z.", show_default=False),
     ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only events before that.", show_default=False)
+    ] = None,
+    verifier: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the program that checks an export to this file; it needs Python alone.",
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
 ) -> Result:
-    """Print the trail as JSON lines: each event's text as it was hashed and its hash, then checkpoints."""
-    begin = None if since is None else values.moment(since)
+    """Print the trail as JSON lines that anybody can check: events, checkpoints, public keys, a signed summary."""
+    services, now = run.services, run.services.clock()
+    begin, end = (None if it is None else values.moment(it) for it in (since, until))
+    if verifier is not None:
+        with _opened(verifier) as file:
+            file.write(audit_export.verifier_source())
     with run.read() as (tx, tenant_id):
-        lines = audit.export(tx, tenant_id, since=begin)
+        prepared = audit_export.prepare(
+            tx, tenant_id, issuer=run.issuer, now=now, since=begin, until=end
+        )
+        ring = services.configurations.load(tx, tenant_id).keys
+    statement = audit_export.sign(ring, prepared, now)
+    with run.read() as (tx, _):
+        lines = audit_export.lines(tx, prepared, statement)
         if output is None:
             for line in lines:
-                typer.echo(line)
+                sys.stdout.write(f"{line}\n")
             return Result(None, "")
         count = 0
-        try:
-            with output.open("w", encoding="utf-8") as file:
-                for line in lines:
-                    file.write(f"{line}\n")
-                    count += 1
-        except OSError as error:
-            raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from None
-    return Result({"file": str(output), "lines": count}, f"Wrote {count} lines to {output}.")
+        with _opened(output) as file:
+            for line in _told(lines, prepared.events):
+                file.write(f"{line}\n")
+                count += 1
+    value = {"file": str(output), "events": prepared.events, "lines": count}
+    return Result(value, f"Wrote {prepared.events} events, {count} lines, to {output}.")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[TextIO]:
+    try:
+        with path.open("w", encoding="utf-8") as file:
+            yield file
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _told(lines: Iterator[str], events: int) -> Iterator[str]:
+    """The lines, and how far they are for somebody who waits at a terminal."""
+    for count, line in enumerate(lines):
+        if sys.stderr.isatty() and count % _TOLD_EVERY == 0:
+            print(f"\r{min(count, events):,} of {events:,} events", end="", file=sys.stderr)
+        yield line
+    if sys.stderr.isatty():
+        print(f"\r{events:,} of {events:,} events", file=sys.stderr)
 
 
 @command(app, "checkpoint")

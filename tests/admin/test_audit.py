@@ -1,7 +1,6 @@
 """The trail of one tenant, written with operations and then tampered with in SQL."""
 
 import json
-from hashlib import sha256
 
 import pytest
 from sqlalchemy import delete, select, update
@@ -265,29 +264,6 @@ def test_a_checkpoint_outlives_the_private_part_of_its_key(tied):
     assert len(tied.do(keys.wipe_gone)) == 1
     checkpoint(tied)
     assert verify(tied).fault is None
-
-
-def test_an_export_is_enough_to_check_the_chain(tied):
-    def read(tx, tenant_id):
-        return [json.loads(line) for line in audit.export(tx, tenant_id)]
-
-    lines = tied.ask(read)
-    events = [line for line in lines if "body" in line]
-    assert [line["strand"] for line in events] == ["main"] * 7 + [SIDE] * 3
-    for strand in ("main", SIDE):
-        previous = GENESIS
-        for line in (line for line in events if line["strand"] == strand):
-            assert line["hash"] == sha256(f"{previous}\n{line['body']}".encode()).hexdigest()
-            assert json.loads(line["body"])["position"] == line["position"]
-            previous = line["hash"]
-    assert [line["checkpoint"] for line in lines[10:]] == [1, 2]
-
-
-def test_an_export_may_begin_later(trail):
-    trail.wait(hours=1)
-    trail.do(groups.add, name="e")
-    lines = trail.ask(lambda tx, tenant_id: list(audit.export(tx, tenant_id, since=trail.now)))
-    assert [json.loads(line)["position"] for line in lines] == [7]
 
 
 def test_tenants_have_trails_of_their_own(trail, services):

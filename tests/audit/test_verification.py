@@ -11,7 +11,7 @@ from authz.admin import audit as trail
 from authz.admin import keys
 from authz.audit.chain import Head, chained, head_mac
 from authz.audit.events import SessionEnded
-from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead, SigningKey
+from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
 from authz.errors import Conflict
 from authz.oauth.configuration import derived_key
 
@@ -473,23 +473,3 @@ def test_the_head_in_the_table_is_the_documented_mac(harness):
     )
     assert head.mac == expected
     assert derived_key(secret, "audit") != derived_key(secret, "refresh")
-
-
-def test_the_export_can_be_checked_alone(pointed):
-    """Item 11: hash by hash, with nothing but SHA-256."""
-    with pointed.server.database.read() as tx:
-        lines = [json.loads(line) for line in trail.export(tx, pointed.tenant_id)]
-        known = set(
-            tx.scalars(select(SigningKey.id).where(SigningKey.tenant_id == pointed.tenant_id))
-        )
-    events = [line for line in lines if "body" in line]
-    assert len(events) == len(pointed.events())
-    hashes = {}
-    for event in events:
-        before = hashes.get(event["strand"], (0, "0" * 64))
-        assert event["position"] == before[0] + 1
-        assert chained(before[1], event["body"]) == event["hash"]
-        hashes[event["strand"]] = (event["position"], event["hash"])
-    statements = [line for line in lines if "statement" in line]
-    assert [line["checkpoint"] for line in statements] == [1, 2, 3]
-    assert known

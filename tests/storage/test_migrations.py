@@ -55,8 +55,11 @@ def test_the_models_are_what_the_migrations_make(database):
     """A forgotten migration is a difference here."""
     migrate.upgrade(database)
     with database.engine.connect() as connection:
+        # Partitions are no models.
+        options = {"include_name": lambda name, kind, _: kind != "table" or name in known}
+        known = {*Base.metadata.tables, "alembic_version"}
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection, opts={"compare_type": True, "compare_server_default": True, **options}
         )
         assert compare_metadata(context, Base.metadata) == []
 
@@ -167,7 +170,7 @@ def test_an_upgrade_takes_as_long_as_it_takes(url, engine):
 def test_every_row_belongs_to_a_tenant():
     """M1: except what is the installation's own."""
     without = {name for name, table in Base.metadata.tables.items() if "tenant_id" not in table.c}
-    assert without == {"tenants", "leases"}
+    assert without == {"tenants", "leases", "audit_sinks"}
 
 
 def test_no_column_has_room_for_a_token():

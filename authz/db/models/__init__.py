@@ -6,7 +6,16 @@ themselves and the tenant is checked on use; names that people choose are unique
 """
 
 from authz.db.models.admin import AdminBinding
-from authz.db.models.audit import AuditCheckpoint, AuditEvent, AuditHead
+from authz.db.models.audit import (
+    AuditBurst,
+    AuditCheckpoint,
+    AuditCursor,
+    AuditEvent,
+    AuditHead,
+    AuditHold,
+    AuditRemoval,
+    AuditSink,
+)
 from authz.db.models.authorization import (
     AuthorizationCode,
     AuthorizationRequest,
@@ -49,9 +58,14 @@ __all__ = [
     "AdminBinding",
     "Agent",
     "AgentClient",
+    "AuditBurst",
     "AuditCheckpoint",
+    "AuditCursor",
     "AuditEvent",
     "AuditHead",
+    "AuditHold",
+    "AuditRemoval",
+    "AuditSink",
     "AuthorizationCode",
     "AuthorizationRequest",
     "Base",

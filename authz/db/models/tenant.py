@@ -1,6 +1,6 @@
 """Tenants: each one is an issuer."""
 
-from sqlalchemy import BigInteger, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz.db.models.base import Base, Id, Moment
@@ -29,6 +29,8 @@ class Tenant(Base):
     """Dynamic client registration (RFC 7591): `off`, `token` (with an initial access token) or `open`."""
     change_control: Mapped[str] = mapped_column(String(16), server_default="off", default="off")
     """`two_person`: changes of policy take a second person; `off`."""
+    audit_days: Mapped[int | None] = mapped_column(Integer)
+    """How long events of the audit trail are kept; None: for ever."""
     token_secret: Mapped[bytes] = mapped_column(LargeBinary)
     """Encrypted. Keys the MAC of this tenant's refresh tokens."""
     created_at: Mapped[Moment]

@@ -1,0 +1,220 @@
+"""The audit trail's table by month on PostgreSQL: made ahead, dropped whole, and made of a table that has none.
+
+Owns the names and bounds of partitions. Never decides what may be removed (`admin.audit_removal`).
+
+Decisions:
+- Whatever is of no month lands in `audit_events_default`: an event is never refused because a job did not run.
+- Locks that everybody waits for are waited for shortly, and tried again at the next turn: no request stands still
+  behind a partition.
+- A table that is in use becomes a partition, the first, and is not copied. It is checked and indexed beforehand while
+  it is read and written; what is left takes milliseconds. Servers of the version before do not notice.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from authz.db.engine import Database
+
+TABLE = "audit_events"
+DEFAULT, BEFORE = f"{TABLE}_default", f"{TABLE}_before"
+AHEAD = 2
+"""Months that are there before they begin."""
+_LOCKED = "55P03"
+_SEARCHED = ("subject", "actor")
+
+
+def is_partitioned(database: Database) -> bool:
+    """Whether the trail is kept by month."""
+    if database.is_sqlite:
+        return False
+    with database.engine.connect() as connection:
+        query = "SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(:name)"
+        return bool(connection.scalar(text(query), {"name": TABLE}))
+
+
+def make_ahead(database: Database, now: datetime) -> list[str]:
+    """The partitions of this month and the next ones, as far as they are missing."""
+    with database.engine.connect() as connection:
+        there = set(_partitions(connection))
+    made = []
+    begin = _month(now)
+    for _ in range(AHEAD + 1):
+        end = _next(begin)
+        name = f"{TABLE}_{begin:%Y_%m}"
+        if (
+            name not in there
+            and not _is_before(database, begin)
+            and _make(database, name, begin, end)
+        ):
+            made.append(name)
+        begin = end
+    return made
+
+
+def convert(database: Database, now: datetime) -> bool:
+    """Make a partitioned table of one that is not, while it is used; False when it is one already."""
+    if database.is_sqlite or is_partitioned(database):
+        return False
+    # Two days in advance: until the check is there, nothing may be written that it would refuse.
+    bound = _next(_month(now + timedelta(days=2)))
+    with _alone(database) as connection:
+        connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS pk_{BEFORE}")
+        connection.exec_driver_sql(
+            f"CREATE UNIQUE INDEX CONCURRENTLY pk_{BEFORE} ON {TABLE} (tenant_id, strand, position, at)"
+        )
+        connection.exec_driver_sql("SET lock_timeout = '2s'")
+        connection.exec_driver_sql(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS ck_{BEFORE}")
+        connection.exec_driver_sql(
+            f"ALTER TABLE {TABLE} ADD CONSTRAINT ck_{BEFORE} CHECK (at < '{bound.isoformat()}') NOT VALID"
+        )
+        connection.exec_driver_sql(f"ALTER TABLE {TABLE} VALIDATE CONSTRAINT ck_{BEFORE}")
+    with _short(database) as connection:
+        for statement in _conversion(bound):
+            connection.exec_driver_sql(statement)
+    return True
+
+
+def _conversion(bound: datetime) -> Iterator[str]:
+    yield f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE"
+    yield f"ALTER TABLE {TABLE} DROP CONSTRAINT pk_{TABLE}"
+    yield f"ALTER TABLE {TABLE} RENAME TO {BEFORE}"
+    yield f"ALTER TABLE {BEFORE} ADD CONSTRAINT pk_{BEFORE} PRIMARY KEY USING INDEX pk_{BEFORE}"
+    indexes = ["tenant_id_at", *(f"tenant_id_{name}_at" for name in _SEARCHED)]
+    for name in indexes:
+        yield f"ALTER INDEX ix_{TABLE}_{name} RENAME TO ix_{BEFORE}_{name}"
+    yield f"CREATE TABLE {TABLE} (LIKE {BEFORE} INCLUDING DEFAULTS) PARTITION BY RANGE (at)"
+    yield (
+        f"ALTER TABLE {TABLE} ADD CONSTRAINT pk_{TABLE} PRIMARY KEY (tenant_id, strand, position, at)"
+    )
+    yield f"CREATE INDEX ix_{TABLE}_tenant_id_at ON {TABLE} (tenant_id, at)"
+    for name in _SEARCHED:
+        yield (
+            f"CREATE INDEX ix_{TABLE}_tenant_id_{name}_at ON {TABLE} (tenant_id, {name}, at) "
+            f"WHERE {name} IS NOT NULL"
+        )
+    yield (
+        f"ALTER TABLE {TABLE} ATTACH PARTITION {BEFORE} "
+        f"FOR VALUES FROM (MINVALUE) TO ('{bound.isoformat()}')"
+    )
+    yield f"CREATE TABLE {DEFAULT} PARTITION OF {TABLE} DEFAULT"
+
+
+def drop_covered(database: Database, before: datetime) -> list[str]:
+    """Drop partitions that end by then and hold nothing but what counts as removed (`audit_removals`)."""
+    with database.engine.connect() as connection:
+        old = [
+            name
+            for name in _partitions(connection)
+            if name != DEFAULT and _end(connection, name) is not None
+        ]
+        ends = {name: _end(connection, name) for name in old}
+    dropped = []
+    for name in sorted(old):
+        end = ends[name]
+        if end is not None and end <= before and _drop(database, name):
+            dropped.append(name)
+    return dropped
+
+
+def _drop(database: Database, name: str) -> bool:
+    kept = (
+        f"SELECT 1 FROM {name} e WHERE NOT EXISTS (SELECT 1 FROM audit_removals r "
+        "WHERE r.tenant_id = e.tenant_id AND r.strand = e.strand "
+        "AND e.position BETWEEN r.first AND r.last) LIMIT 1"
+    )
+    with database.engine.connect() as connection:
+        if connection.execute(text(kept)).first() is not None:
+            return False
+    try:
+        with _short(database) as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {TABLE} DETACH PARTITION {name}")
+            connection.exec_driver_sql(f"DROP TABLE {name}")
+    except DBAPIError as error:
+        return _is_over(error)
+    return True
+
+
+def _make(database: Database, name: str, begin: datetime, end: datetime) -> bool:
+    bounds = f"at >= '{begin.isoformat()}' AND at < '{end.isoformat()}'"
+    try:
+        with _short(database) as connection:
+            connection.exec_driver_sql(f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING DEFAULTS)")
+            # Then attaching reads nothing.
+            connection.exec_driver_sql(
+                f"ALTER TABLE {name} ADD CONSTRAINT ck_{name} CHECK ({bounds})"
+            )
+            connection.exec_driver_sql(
+                f"WITH moved AS (DELETE FROM {DEFAULT} WHERE {bounds} RETURNING *) "
+                f"INSERT INTO {name} SELECT * FROM moved"
+            )
+            connection.exec_driver_sql(
+                f"ALTER TABLE {TABLE} ATTACH PARTITION {name} "
+                f"FOR VALUES FROM ('{begin.isoformat()}') TO ('{end.isoformat()}')"
+            )
+    except DBAPIError as error:
+        return _is_over(error)
+    return True
+
+
+def _is_over(error: DBAPIError) -> bool:
+    """False for a lock that was not to be had: there is another turn. Anything else is an error."""
+    if getattr(error.orig, "sqlstate", None) == _LOCKED:
+        return False
+    raise error
+
+
+def _is_before(database: Database, begin: datetime) -> bool:
+    """Whether the table from before goes on beyond that moment."""
+    with database.engine.connect() as connection:
+        end = _end(connection, BEFORE)
+    return end is not None and end > begin
+
+
+def _partitions(connection: Connection) -> list[str]:
+    query = (
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = to_regclass(:name)"
+    )
+    return list(connection.scalars(text(query), {"name": TABLE}))
+
+
+def _end(connection: Connection, name: str) -> datetime | None:
+    """Where a partition ends, by what the database says of it."""
+    query = "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE oid = to_regclass(:name)"
+    bound = connection.scalar(text(query), {"name": name})
+    found = re.search(r"TO \('([^']+)'\)", bound or "")
+    return None if found is None else datetime.fromisoformat(found[1]).astimezone(UTC)
+
+
+def _month(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def _next(month: datetime) -> datetime:
+    return _month(month + timedelta(days=32))
+
+
+@contextmanager
+def _short(database: Database) -> Iterator[Connection]:
+    """A transaction that does not make others wait for long."""
+    with database.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        yield connection
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[Connection]:
+    """Statements that each are a transaction, and take as long as they take."""
+    engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        try:
+            yield connection
+        finally:
+            connection.exec_driver_sql("RESET statement_timeout")
+            connection.exec_driver_sql("RESET lock_timeout")
