@@ -10,6 +10,7 @@ context.configure(
     render_as_batch=True,  # SQLite cannot alter most things in place
     compare_type=True,
     transaction_per_migration=True,
+    on_version_apply=context.config.attributes.get("applied"),
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -19,6 +19,7 @@ from authz.directory import users
 from authz.errors import Conflict, Invalid
 from authz.jose import import_jwks, verify_signature
 from authz.keys import AUDIT, PURPOSES, KeyRing
+from authz.progress import UNWATCHED, Watch
 
 _ALGORITHMS = PURPOSES[AUDIT]
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
@@ -71,7 +72,9 @@ class _Place:
         return (AuditEvent.at <= self.at) & (columns < (self.at, self.strand, self.position))
 
 
-def verify(tx: Session, operator: Operator, tenant_id: str) -> Verified:
+def verify(
+    tx: Session, operator: Operator, tenant_id: str, *, watch: Watch = UNWATCHED
+) -> Verified:
     """Check every event, strand, head and checkpoint of the tenant; names the first fault."""
     # Every audit key there ever was: a checkpoint outlives the private part of the key that signed it.
     keys = [
@@ -88,7 +91,7 @@ def verify(tx: Session, operator: Operator, tenant_id: str) -> Verified:
         verify_signature(statement, keys, typ=CHECKPOINT_TYP, algorithms=_ALGORITHMS)
 
     key = operator.audit_key(tx, tenant_id)
-    return verify_trail(tx, tenant_id, key=key, check_signature=check)
+    return verify_trail(tx, tenant_id, key=key, check_signature=check, watch=watch)
 
 
 def search(

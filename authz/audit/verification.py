@@ -15,6 +15,7 @@ from authz.audit.chain import MAIN_STRAND, Head, first_fault, head_mac
 from authz.audit.events import StrandOpened
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
 from authz.jose import JwtError, read_unverified
+from authz.progress import UNWATCHED, Watch
 
 CHECKPOINT_TYP = "audit-checkpoint+jwt"
 _SEARCHED = (
@@ -46,7 +47,12 @@ class Verified:
 
 
 def verify(
-    tx: Session, tenant_id: str, *, key: bytes, check_signature: Callable[[str], None]
+    tx: Session,
+    tenant_id: str,
+    *,
+    key: bytes,
+    check_signature: Callable[[str], None],
+    watch: Watch = UNWATCHED,
 ) -> Verified:
     """Read everything of a tenant in order. `check_signature` raises JwtError for a bad checkpoint."""
     heads = {
@@ -63,28 +69,32 @@ def verify(
     wanted = {(strand, head[0]) for _, claims in points for strand, head in _heads(claims)}
     strands = sorted(found | set(heads) | opened, key=lambda name: (name != MAIN_STRAND, name))
     fault = None
-    for strand in strands:
-        head = heads.get(strand)
-        if head is None:
-            fault = Fault(strand, 1, "the strand's head is missing")
-            break
-        expected = Head(head.position, head.hash)
-        if not entropy.equal(head.mac, head_mac(key, tenant_id, strand, expected)):
-            fault = Fault(strand, head.position, "the strand's head was not written by this server")
-            break
+    length = sum(row.position for row in heads.values())
+    with watch.counting("Events", length) as advance:
+        for strand in strands:
+            head = heads.get(strand)
+            if head is None:
+                fault = Fault(strand, 1, "the strand's head is missing")
+                break
+            expected = Head(head.position, head.hash)
+            if not entropy.equal(head.mac, head_mac(key, tenant_id, strand, expected)):
+                what = "the strand's head was not written by this server"
+                fault = Fault(strand, head.position, what)
+                break
 
-        def counted(strand: str = strand) -> Iterator[tuple[int, str, str]]:
-            nonlocal count
-            for row in _links(tx, tenant_id, strand):
-                count += 1
-                if (strand, row[0]) in wanted:
-                    hashes[strand, row[0]] = row[2]
-                yield row
+            def counted(strand: str = strand) -> Iterator[tuple[int, str, str]]:
+                nonlocal count
+                for row in _links(tx, tenant_id, strand):
+                    count += 1
+                    advance(1)
+                    if (strand, row[0]) in wanted:
+                        hashes[strand, row[0]] = row[2]
+                    yield row
 
-        broken = first_fault(counted(), expected)
-        if broken is not None:
-            fault = Fault(strand, *broken)
-            break
+            broken = first_fault(counted(), expected)
+            if broken is not None:
+                fault = Fault(strand, *broken)
+                break
     if fault is None:
         fault = _checkpoint_fault(points, hashes, check_signature)
     return Verified(count, len(strands), len(points), fault)

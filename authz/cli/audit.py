@@ -27,7 +27,8 @@ app = group("The audit trail: verify, search, trace, export, checkpoint, reporte
 def verify(run: Run) -> Result:
     """Check the whole trail, and what MCP servers told beside it; exit code 1 and the first bad place if it fails."""
     with run.read() as (tx, tenant_id):
-        found = audit.verify(tx, run.operator, tenant_id)
+        found = audit.verify(tx, run.operator, tenant_id, watch=run.watch)
+        run.watch.at("what MCP servers told")
         reported = outcomes.verify(tx, tenant_id, run.services.clock())
     counted = (
         f"{found.events} events, {found.strands} strands, {found.checkpoints} checkpoints read"

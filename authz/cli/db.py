@@ -11,7 +11,7 @@ app = group("Upgrade or check the database.")
 @command(app, "upgrade", tenant=False)
 def upgrade(run: Run) -> Result:
     """Bring the tables to this version, and make the default tenant if there is no tenant at all."""
-    before, after = migrate.upgrade(run.services.database)
+    before, after = migrate.upgrade(run.services.database, watch=run.watch)
     created = create_default_tenant(run)
     add_missing_keys(run)
     done = (

@@ -101,7 +101,7 @@ def apply(
         plan = effect.digest
     try:
         with run.write() as (tx, operator, tenant_id):
-            site = Site(tx, operator, tenant_id, _around(run), written)
+            site = Site(tx, operator, tenant_id, _around(run), written, run.watch)
             base = run.settings.server.issuer
             effect = plans.apply(site, base=base, expected=plan, approval=given, cut_now=cut_now)
     except Unapproved as error:
@@ -115,6 +115,7 @@ def diff(run: Run, directory: _Directory) -> Result:
     """Print where policy differs from the directory; exit code 1 if it does anywhere. Counts nobody."""
     written = _written(directory)
     with run.read() as (tx, tenant_id):
+        run.watch.at("comparing policy with the directory")
         changes = plans.drift(Site(tx, run.operator, tenant_id, _around(run), written))
     value = {"changes": [{**it.as_json(), "verb": it.verb} for it in changes]}
     if not changes:
@@ -135,6 +136,7 @@ def export(
 ) -> Result:
     """Write policy as it is. Secrets are not in it: references to them are."""
     with run.read() as (tx, tenant_id):
+        run.watch.at("reading policy")
         files = plans.export(Site(tx, run.operator, tenant_id, _around(run)))
     there = sorted(directory.glob("*.yaml"))
     others = [it.name for it in there if not force or not _OURS.fullmatch(it.name)]
@@ -185,9 +187,12 @@ def _approval(run: Run, file: Path | None) -> Approval | None:
 
 def _rehearsed(run: Run, written: Written) -> Effect:
     with run.rehearse() as (tx, operator, tenant_id):
-        site = Site(tx, operator, tenant_id, _around(run), written)
+        site = Site(tx, operator, tenant_id, _around(run), written, run.watch)
         rehearsed = plans.rehearse(site, base=run.settings.server.issuer)
-    return rehearsed.effect(operator.now)
+    run.watch.at(f"counting {len(rehearsed.people)} people")
+    effect = rehearsed.effect(operator.now)
+    run.watch.clear()
+    return effect
 
 
 def _around(run: Run) -> Surroundings:

@@ -40,6 +40,7 @@ def start(
 ) -> Result:
     """Begin a campaign about every role, or about what reaches one server."""
     with run.write() as (tx, operator, tenant_id):
+        run.watch.at("collecting what has to be answered for")
         server_id = None if server is None else resources.load(tx, tenant_id, server).id
         line = reviews.start(
             tx, operator, tenant_id, name=name, due_at=values.moment(due), server=server_id

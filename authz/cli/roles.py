@@ -27,6 +27,7 @@ def import_(
     """Make the roles those of the file, in one step: roles it does not have are removed."""
     wanted = parse(values.text_of(file))
     with run.write() as (tx, operator, tenant_id):
+        run.watch.at(f"importing {len(wanted.roles)} roles")
         diff = import_file(tx, operator, tenant_id, wanted)
     return Result(diff, _told(diff))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from authz.admin.operator import Operator
     from authz.federation.registry import Connectors
+    from authz.progress import Watch
     from authz.services import Services
     from authz.settings import Settings
 
@@ -95,6 +96,15 @@ class Run:
         from authz.admin.operator import Operator
 
         return Operator.local(f"cli:{_account()}", self.services.clock(), self.services.envelope)
+
+    @functools.cached_property
+    def watch(self) -> "Watch":
+        """Whoever waits at a terminal; give it to work that can take long."""
+        from authz.cli.progress import watch_of
+
+        watch = watch_of(as_json=self.as_json)
+        self.stack.callback(watch.clear)
+        return watch
 
     @contextmanager
     def read(self) -> "Iterator[tuple[Session, str]]":

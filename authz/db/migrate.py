@@ -11,6 +11,7 @@ from sqlalchemy import Connection, inspect, text
 from authz import data_dir
 from authz.db.engine import Database
 from authz.errors import ConfigurationError
+from authz.progress import UNWATCHED, Watch
 
 _TABLE = "alembic_version"
 
@@ -33,7 +34,7 @@ def current(database: Database) -> str | None:
         return revision
 
 
-def upgrade(database: Database) -> tuple[str | None, str]:
+def upgrade(database: Database, *, watch: Watch = UNWATCHED) -> tuple[str | None, str]:
     """Bring the database to `head()`; answers the revision before and after."""
     from alembic import command
 
@@ -46,16 +47,20 @@ def upgrade(database: Database) -> tuple[str | None, str]:
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             # Two nodes that start at once: the second waits, then finds nothing to do.
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4720160909)")
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection, watch), "head")
     return before, head()
 
 
-def _config(connection: Connection) -> Any:
+def _config(connection: Connection, watch: Watch) -> Any:
     from alembic.config import Config
+
+    def applied(**named: Any) -> None:
+        watch.at(f"revision {named['step'].up_revision_id} of {head()} is there")
 
     config = Config()
     config.set_main_option("script_location", str(data_dir("alembic")).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["applied"] = applied
     return config
 
 

@@ -12,6 +12,7 @@ from authz.errors import Conflict, Invalid, NotFound
 from authz.federation.registry import Connectors
 from authz.policy.code.entries import Change, Entries
 from authz.policy.code.reading import Written
+from authz.progress import UNWATCHED, Watch
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Site:
     around: Surroundings | None = None
     """None where only kinds are read and written that ask nothing of the installation (`admin.versions`)."""
     written: Written = field(default=NOTHING_WRITTEN)
+    watch: Watch = UNWATCHED
 
     @property
     def surroundings(self) -> Surroundings:

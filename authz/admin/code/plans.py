@@ -121,6 +121,7 @@ def rehearse(site: Site, *, base: str) -> Rehearsed:
     operator.must(Permission.READ)
     # Two at once would each compare with what the other is about to replace.
     tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+    site.watch.at("comparing policy with the directory")
     changes = tuple(_changes(site))
     if not changes:
         return Rehearsed(changes)
@@ -129,8 +130,11 @@ def rehearse(site: Site, *, base: str) -> Rehearsed:
         configuration = facts.configuration_of(tx, tenant_id, base, operator.envelope)
         return facts.read(tx, tenant_id, configuration, operator.now)
 
+    site.watch.at("reading who holds what")
     people, before = facts.people(tx, tenant_id), population()
+    site.watch.at(f"trying {len(changes)} changes")
     _write(site, changes)
+    site.watch.at("reading who would hold what")
     return Rehearsed(changes, people, before, population())
 
 
@@ -150,7 +154,9 @@ def apply(
     what was wanted.
     """
     tx, operator, tenant_id = site.tx, site.operator, site.tenant_id
-    effect = rehearse(site, base=base).effect(operator.now)
+    rehearsed = rehearse(site, base=base)
+    site.watch.at(f"counting {len(rehearsed.people)} people")
+    effect = rehearsed.effect(operator.now)
     if expected is not None and effect.digest != expected:
         raise Conflict(
             f"the plan is {effect.digest} now, not {expected}: something changed since; look at a new plan"
