@@ -15,6 +15,7 @@ from authz.db.models import (
     AuditEvent,
     Client,
     ClientRequest,
+    Connection,
     Resource,
     Role,
     RoleBinding,
@@ -49,6 +50,9 @@ class Overview:
     people: int
     clients: int
     servers: int
+    roles: int
+    providers: int
+    """Connections to identity providers."""
     open_requests: int
     minutes: list[tuple[datetime, int]]
     """Tokens issued in each minute of the last hour, the oldest first."""
@@ -67,6 +71,11 @@ class Overview:
     def denied(self) -> int:
         """In the last hour."""
         return sum(count for _, count in self.denials)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether something is missing without which nobody gets a token by their role."""
+        return not (self.servers and self.roles and self.clients)
 
 
 def load(tx: Session, tenant_id: str, now: datetime) -> Overview:
@@ -93,6 +102,10 @@ def load(tx: Session, tenant_id: str, now: datetime) -> Overview:
         people=count(User, User.tenant_id == tenant_id, User.status == "active"),
         clients=count(Client, Client.tenant_id == tenant_id, Client.status != "blocked"),
         servers=count(Resource, Resource.tenant_id == tenant_id, Resource.status == "active"),
+        roles=count(Role, Role.tenant_id == tenant_id),
+        providers=count(
+            Connection, Connection.tenant_id == tenant_id, Connection.status == "active"
+        ),
         open_requests=count(
             ClientRequest, ClientRequest.tenant_id == tenant_id, ClientRequest.status == "open"
         ),

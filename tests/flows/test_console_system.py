@@ -6,7 +6,7 @@ import io
 import pytest
 from sqlalchemy import select
 
-from authz.admin import admins, installation, keys, tenants, users
+from authz.admin import admins, installation, keys, resources, tenants, users
 from authz.db.models import SigningKey, Tenant
 from tests.support.console import EVIL, administrator, at
 from tests.support.harness import PASSWORD
@@ -183,3 +183,27 @@ def test_an_installation_is_judged(values, name, state):
     }
     checks = installation.judge(**{**given, **values})
     assert {it.name: it.state for it in checks}[name] == state
+
+
+def test_the_first_page_says_what_was_denied_and_how_ready_it_all_is(harness):
+    """Part 1: denials by reason in words, expiring things, readiness, charts with the table behind them."""
+    browser = administrator(harness)
+    harness.tokens("sre@example.com")
+    assert harness.redeem("ac_nothing").reason == "code_unknown"
+    page = browser.get(f"{harness.issuer}/console")
+    assert "the code does not exist, or is past its record" in page.text
+    assert "kind=token.refused&amp;reason=code_unknown" in page.text
+    assert "1 in the last hour, 1 a minute at most" in page.text
+    assert page.text.count("<rect") == 3
+    assert "Nobody owns <a" in page.text
+    assert "Readiness: " in page.text
+    assert "Begin here" not in page.text
+
+
+def test_an_empty_installation_says_where_to_begin(harness):
+    for server in harness.ask(resources.list_):
+        harness.change(resources.set_status, server.identifier, "disabled")
+    page = administrator(harness).landed
+    assert "Begin here" in page.text
+    assert "Register an MCP server" in page.text
+    assert "Nothing in the last hour" in page.text

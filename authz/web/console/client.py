@@ -12,7 +12,7 @@ from authz.db.types import canonical_json
 from authz.errors import Conflict
 from authz.policy.administration import Permission
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
-from authz.web.console.words import GRANT_NAMES, KIND_NAMES, counted
+from authz.web.console.words import GRANT_NAMES, KIND_NAMES, METHOD_NAMES, counted
 
 _HOURS = ("0", "1", "24", "168")
 
@@ -26,6 +26,7 @@ def show(visit: Visit) -> Answer:
             "client": found,
             "kind": KIND_NAMES.get(found.details.kind, found.details.kind),
             "grant_names": GRANT_NAMES,
+            "proof": METHOD_NAMES.get(found.details.auth_method, ""),
             "version": _version(found),
             "ceiling": _ceiling(found.details.scope_ceiling),
             "here_id": found.details.id,

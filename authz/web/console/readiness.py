@@ -15,7 +15,35 @@ def show(visit: Visit) -> Answer:
             for check in part.checks
         ]
         return Sheet("readiness", ("Part", "Result", "Evidence"), rows)
-    return Screen("readiness.html", {"report": report})
+    return Screen("readiness.html", {"report": report, "places": _PLACES})
 
 
+_PLACES = {
+    "Identity": (
+        ("connections", "Identity providers"),
+        ("domains", "Domains"),
+        ("people", "People"),
+    ),
+    "Leaving": (
+        ("scim-tokens", "Provisioning"),
+        ("signal-streams", "Security signals"),
+        ("offboarding", "Offboarding clock"),
+    ),
+    "Least privilege": (("servers", "MCP servers"),),
+    "Clients": (
+        ("client-trust", "Trust rules"),
+        ("client-registration", "Self-registration"),
+        ("client-requests", "Requests"),
+    ),
+    "Agents": (("agents", "Agents"),),
+    "Responsibility": (
+        ("servers", "MCP servers"),
+        ("administrators", "Administrators"),
+        ("settings", "Settings"),
+        ("reviews", "Access reviews"),
+    ),
+    "Keys": (("keys", "Signing keys"),),
+    "Evidence": (("audit", "Audit trail"),),
+}
+"""Where each part is mended."""
 PAGE = Page("readiness", "Readiness", Permission.READ, show, section="System")

@@ -16,9 +16,10 @@ def show(visit: Visit) -> Screen:
     """GET /console/simulator. Whoever or whatever is not there (yet) is said beside the answer, not instead of it."""
     servers = simulate.servers(visit.configuration)
     found, wrong = None, None
-    if visit.asked("server") and (visit.asked("user") or visit.asked("client")):
+    server = visit.asked("server") or (servers[0].identifier if servers else "")
+    if server and (visit.asked("user") or visit.asked("client")):
         try:
-            question = _question(visit)
+            question = _question(visit, server)
             found = visit.look(
                 lambda tx: simulate.simulate(tx, visit.configuration, question, visit.now)
             )
@@ -36,14 +37,14 @@ def show(visit: Visit) -> Screen:
     )
 
 
-def _question(visit: Visit) -> Question:
+def _question(visit: Visit, server: str) -> Question:
     scopes = frozenset(visit.asked("scopes").split())
     minutes = visit.asked("minutes")
     if len(minutes) > _MAX_MINUTES_CHARS or not (minutes or "0").isdecimal():
         raise Invalid("the sign-in is some minutes old; give a whole number")
     user = visit.asked("user")
     return Question(
-        server=visit.asked("server"),
+        server=server,
         user=None if visit.asked("way") == "itself" or not user else user,
         client=visit.asked("client") or ANY_CLIENT,
         scopes=scopes or None,

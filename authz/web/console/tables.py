@@ -38,6 +38,8 @@ class Form:
     hidden: Mapping[str, str] = field(default_factory=dict)
     more: Sequence[FormField] = ()
     """Seldom needed: folded away."""
+    preview: str = ""
+    """On a second button, which asks what the form would make."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ class Listing:
     statuses: Sequence[tuple[str, str]] = ()
 
 
-def listed(visit: Visit, listing: Listing) -> Answer:
-    """Searched, filtered, and as a page or a file."""
+def listed(visit: Visit, listing: Listing, context: Mapping[str, Any] | None = None) -> Answer:
+    """Searched, filtered, and as a page or a file. `context` is what its template shows besides."""
     wanted, status = visit.asked("q").lower(), visit.asked("status")
     rows = [it for it in listing.rows if wanted in _words(it).lower() and status in ("", it.status)]
     if visit.asked("format") == "csv":
@@ -86,7 +88,12 @@ def listed(visit: Visit, listing: Listing) -> Answer:
         )
     return Screen(
         "table.html",
-        {"listing": listing, "rows": rows, "is_moment": lambda it: isinstance(it, datetime)},
+        {
+            "listing": listing,
+            "rows": rows,
+            "is_moment": lambda it: isinstance(it, datetime),
+            **(context or {}),
+        },
     )
 
 

@@ -1,6 +1,7 @@
 """Somebody is at a page: who, with what in hand, and what can be answered."""
 
 import csv
+import difflib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -131,6 +132,12 @@ class Visit:
     ) -> "Proposed":
         return Proposed(*operations.name_and_arguments(operation, args, named))
 
+    def try_out(self, operation: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        """What an operation would answer; nothing of it is kept, so it takes no second person."""
+        operator = replace(self.operator, needs_second=False)
+        with self.edge.services.database.rehearse() as tx:
+            return operation(tx, operator, self.tenant_id, *args, **named)
+
     def perform(self, name: str, /, **arguments: Any) -> Any:
         """Perform an operation by its name, with what it needs besides JSON arguments: fetched, hashed, generated."""
         services = self.edge.services
@@ -161,7 +168,13 @@ class Visit:
         with self.edge.services.database.write() as tx:
             found = now(tx)
             clashes = [
-                Clash(name, label, self.given(f"was_{name}"), found[name], self.given(name))
+                Clash(
+                    name,
+                    label,
+                    self.given(f"was_{name}"),
+                    found[name],
+                    "\n".join(self.all_given(name)),
+                )
                 for name, label in labels.items()
                 if f"was_{name}" in self.form
                 and _lines(self.given(f"was_{name}")) != _lines(found[name])
@@ -197,6 +210,21 @@ class Clash:
     was: str
     theirs: str
     yours: str
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether there is nothing to write but yes or no."""
+        return {self.was, self.theirs, self.yours} <= {"yes", "no"}
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Theirs and yours line by line: `both`, `theirs` or `yours`; empty where both are one line."""
+        theirs, yours = _lines(self.theirs), _lines(self.yours)
+        if len(theirs) < 2 and len(yours) < 2:
+            return []
+        whose = {" ": "both", "-": "theirs", "+": "yours"}
+        told = difflib.ndiff(theirs, yours)
+        return [(whose[it[0]], it[2:]) for it in told if it[0] in whose]
 
 
 class Clashed(Conflict):

@@ -10,6 +10,14 @@ GRANT_NAMES = {
     "urn:ietf:params:oauth:grant-type:jwt-bearer": "identity assertions (ID-JAG)",
     "urn:ietf:params:oauth:grant-type:token-exchange": "token exchange",
 }
+METHOD_NAMES = {
+    "none": "nothing: it runs on people’s devices and keeps no secret",
+    "client_secret_basic": "a secret, in a header",
+    "client_secret_post": "a secret, in the form",
+    "private_key_jwt": "a signature of its own key",
+    "tls_client_auth": "a certificate that an authority issued (mTLS)",
+    "self_signed_tls_client_auth": "a certificate of its own (mTLS)",
+}
 KIND_NAMES = {
     "registered": "registered here",
     "cimd": "published document",

@@ -1,0 +1,272 @@
+"""Platforms whose tokens name programs, and which of those get what: the entries, and one with its rules."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from authz.admin import roles, trust, workload_trust
+from authz.admin.trust import TrustLine
+from authz.errors import NotFound
+from authz.oauth.workload_presets import PRESETS
+from authz.oauth.workload_rules import read_rule
+from authz.oauth.workload_trust import WORKLOAD
+from authz.policy.administration import Permission
+from authz.web.console import accepted, members, trust_members
+from authz.web.console.members import Member
+from authz.web.console.tables import Form, FormField, Listing, Row, listed
+from authz.web.console.trust_entries import (
+    DONE,
+    SLUG,
+    STATUSES,
+    choices_of_servers,
+    needed_slug,
+    previewed,
+    previews,
+)
+from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
+
+_PAGE = "workload-trust"
+_ISSUER = "Issuer"
+
+
+def show(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
+    """GET /console/workload-trust."""
+    rows = [
+        Row(
+            it.slug,
+            (it.issuer, len(it.settings.get("rules", [])), it.created_at),
+            visit.url(f"{_PAGE}/{it.slug}"),
+            it.status,
+        )
+        for it in visit.read(trust.list_)
+        if it.kind == WORKLOAD
+    ]
+    presets = [("", "another one"), *((name, it.product) for name, it in PRESETS.items())]
+    first, more = trust_members.split(members.fields_of(trust_members.of_workloads(), {}))
+    form = Form(
+        "add",
+        "Trust a platform",
+        visit.url(f"{_PAGE}/add"),
+        [
+            SLUG,
+            FormField("preset", "Platform", "choice", choices=presets),
+            FormField("issuer", _ISSUER, hint="As its tokens say it in iss. Empty for GitHub, which has one for all."),
+            *first,
+        ],
+        "Trust it",
+        "What is left as it is, the platform decides: a known one brings its keys, algorithms and lifetimes.",
+        more=more,
+        preview="What would it accept?",
+    )  # fmt: skip
+    listing = Listing(
+        _PAGE,
+        "Workloads",
+        "Platforms whose tokens name programs, and which of those get what.",
+        ("Entry", "Status", "Issuer", "Rules", "Since"),
+        rows,
+        ("No platform is trusted", "Until one is, programs are clients with keys of their own. Trust one below."),
+        [form] if visit.may(Permission.TRUST_WRITE) else [],
+        STATUSES,
+    )  # fmt: skip
+    return listed(visit, listing, context)
+
+
+def add(visit: Visit) -> Answer:
+    """POST …/add."""
+    asked = trust_members.of_workloads()
+    slug = needed_slug(visit)
+    settings = members.read(asked, visit)
+    preset, issuer = visit.given("preset") or None, visit.given("issuer") or None
+    known = None if preset is None else PRESETS.get(preset)
+    if issuer is None and (known is None or known.issuer is None):
+        raise FieldError("issuer", "This platform has an issuer for each installation; fill it in")
+    given: dict[str, Any] = {
+        "slug": slug,
+        "issuer": issuer,
+        "settings": {name: value for name, value in settings.items() if value is not None},
+        "preset": preset,
+    }
+    with members.beside(asked, issuer=_ISSUER, preset="Platform"):
+        if previews(visit):
+            made = visit.try_out(workload_trust.add, **given)
+            return show(visit, _preview(visit, made))
+        visit.change(workload_trust.add, **given)
+    return Done(visit.url(f"{_PAGE}/{slug}"), "added")
+
+
+def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
+    """GET …/SLUG; with `?rule=NAME` the form has that rule in it."""
+    found = _load(visit)
+    asked = trust_members.of_workloads()
+    one, forms = f"{_PAGE}/{found.slug}", []
+    if visit.may(Permission.TRUST_WRITE):
+        forms.append(_rule_form(visit, found, one))
+        fields = members.fields_of(asked, found.settings, is_kept=True)
+        first, more = trust_members.split(fields)
+        forms.append(
+            Form(
+                "change",
+                "Change its settings",
+                visit.url(f"{one}/settings"),
+                first,
+                "Change",
+                more=more,
+                preview="What would it accept?",
+            )
+        )
+    shown = {
+        "entry": found,
+        "page": _PAGE,
+        "all": "Workloads",
+        "rules": found.settings.get("rules", []),
+        "is_editable": _survives,
+        "claims_of": lambda rule: list(members.claim_lines(rule.get("claims", {}))),
+        "forms": forms,
+        "settings": members.told(asked, found.settings),
+        "is_preview": False,
+        "preview": accepted.of_workloads(found, visit.configuration.tenant.issuer),
+    }
+    return Screen("trusted.html", {**shown, **(context or {})})
+
+
+def change_settings(visit: Visit) -> Answer:
+    """POST …/settings: a field that is empty goes back to its default; the rules stay."""
+    found, asked = _load(visit), trust_members.of_workloads()
+    given = members.read(asked, visit)
+
+    def now(tx: Session) -> dict[str, str]:
+        return members.shown(asked, trust.show(tx, visit.tenant_id, found.slug).settings)
+
+    with members.beside(asked):
+        if previews(visit):
+            made = visit.try_out(workload_trust.change, found.slug, given)
+            return show_one(visit, _preview(visit, made))
+        visit.edit(members.labels_of(asked), now, workload_trust.change, found.slug, given)
+    return Done(visit.url(f"{_PAGE}/{found.slug}"), "changed")
+
+
+def allow(visit: Visit) -> Answer:
+    """POST …/allow: a rule for a workload, or another one in its place."""
+    found = _load(visit)
+    asked = _rule_members(visit)
+    rule = {name: value for name, value in members.read(asked, visit).items() if value is not None}
+    with members.beside(asked):
+        if previews(visit):
+            made = visit.try_out(workload_trust.allow, found.slug, rule)
+            return show_one(visit, _preview(visit, made))
+        visit.change(workload_trust.allow, found.slug, rule)
+    return Done(visit.url(f"{_PAGE}/{found.slug}"), "allowed")
+
+
+def disallow(visit: Visit) -> Answer:
+    """POST …/disallow."""
+    found, name = _load(visit), visit.given("name")
+    back = visit.url(f"{_PAGE}/{found.slug}")
+    if not visit.is_sure:
+        affected = [f"{name} gets no tokens any more, and those it has end at once."]
+        return Sure(f"Take the rule {name} away?", "Take it away", affected, back)
+    visit.change(workload_trust.disallow, found.slug, name)
+    return Done(back, "disallowed")
+
+
+def set_status(visit: Visit) -> Answer:
+    """POST …/status."""
+    found, status = _load(visit), visit.given("status")
+    back = visit.url(f"{_PAGE}/{found.slug}")
+    if status == "disabled" and not visit.is_sure:
+        return Sure(f"Believe {found.slug} no longer?", "Switch it off", _ends(found), back)
+    visit.change(trust.set_status, found.slug, status)
+    return Done(back, status)
+
+
+def remove(visit: Visit) -> Answer:
+    """POST …/remove."""
+    found = _load(visit)
+    if not visit.is_sure:
+        back = visit.url(f"{_PAGE}/{found.slug}")
+        return Sure(f"Forget {found.slug}?", "Forget it", _ends(found), back)
+    visit.change(trust.remove, found.slug)
+    return Done(visit.url(_PAGE), "removed")
+
+
+def _ends(found: TrustLine) -> list[str]:
+    rules = len(found.settings.get("rules", []))
+    return [
+        f"Programs that {found.issuer} vouches for get no tokens any more: its rules ({rules}) count no longer.",
+        "Tokens they have end at once.",
+    ]
+
+
+def _rule_form(visit: Visit, found: TrustLine, one: str) -> Form:
+    named = next(
+        (it for it in found.settings.get("rules", []) if it["name"] == visit.asked("rule")), None
+    )
+    rule: Mapping[str, Any] = {} if named is None or not _survives(named) else named
+    preset = PRESETS.get(found.settings.get("preset", ""))
+    intro = "" if preset is None else f"{preset.product} says such as {preset.example['subject']}."
+    return Form(
+        "allow",
+        f"Change the rule {rule['name']}" if rule else "Allow a workload",
+        visit.url(f"{one}/allow"),
+        members.fields_of(_rule_members(visit), rule),
+        "Change it" if rule else "Allow it",
+        intro,
+        preview="What would be accepted?",
+    )
+
+
+def _survives(rule: Mapping[str, Any]) -> bool:
+    """Whether its claims are the same after they went through a form; names may hold its marks."""
+    text = "\n".join(members.claim_lines(rule.get("claims", {})))
+    try:
+        again = read_rule({**rule, "claims": members.read_claims("claims", text)})
+    except FieldError:
+        return False
+    return again.conditions == read_rule(rule).conditions
+
+
+def _rule_members(visit: Visit) -> list[Member]:
+    known = [(it.name, it.name) for it in visit.read(roles.heads)]
+    return trust_members.of_rule(choices_of_servers(visit), known)
+
+
+def _preview(visit: Visit, made: TrustLine) -> dict[str, Any]:
+    return previewed(accepted.of_workloads(made, visit.configuration.tenant.issuer))
+
+
+def _load(visit: Visit) -> TrustLine:
+    found: TrustLine = visit.read(trust.show, visit.path["id"])
+    if found.kind != WORKLOAD:
+        raise NotFound(f"{found.slug} is trusted about people; look there")
+    return found
+
+
+PAGE = Page(
+    _PAGE,
+    "Workloads",
+    Permission.READ,
+    show,
+    (Act("add", add),),
+    "Trust",
+    done={"removed": "It is forgotten."},
+)
+ONE = Page(
+    f"{_PAGE}/{{id}}",
+    "Workload platform",
+    Permission.READ,
+    show_one,
+    (
+        Act("settings", change_settings),
+        Act("status", set_status),
+        Act("remove", remove),
+        Act("allow", allow),
+        Act("disallow", disallow),
+    ),
+    is_listed=False,
+    done={
+        **DONE,
+        "allowed": "The workload gets tokens from now on.",
+        "disallowed": "The rule is taken away.",
+    },
+)
