@@ -434,6 +434,7 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "admins.guard",
         "admins.guard_ceiling",
         "admins.guard_client",
+        "admins.guard_groups",
         "agents.put_to_sleep",
         "audit.verify",
         "changes.apply_due",

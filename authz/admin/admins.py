@@ -6,6 +6,7 @@ Decisions:
 - The last owner cannot be unbound by a person: nobody could bind another one but the machine's shell.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.admin.operator import Operator
+from authz.db.lists import among
 from authz.db.models import AdminBinding, Client, Group, GroupMember, User
 from authz.directory import groups, users
 from authz.errors import Conflict, Invalid, NotFound
@@ -137,6 +139,19 @@ def guard(tx: Session, operator: Operator, tenant_id: str, kind: str, subject_id
         through = and_(AdminBinding.subject_kind == "group", AdminBinding.subject_id.in_(theirs))
         about.append(through)
     bound = select(AdminBinding.id).where(AdminBinding.tenant_id == tenant_id, or_(*about))
+    if tx.scalar(bound.limit(1)) is not None:
+        operator.must(Permission.ADMINS_WRITE)
+
+
+def guard_groups(tx: Session, operator: Operator, tenant_id: str, group_ids: Iterable[str]) -> None:
+    """The same for many groups at once. Raises Forbidden."""
+    if operator.may(Permission.ADMINS_WRITE):
+        return
+    bound = select(AdminBinding.id).where(
+        AdminBinding.tenant_id == tenant_id,
+        AdminBinding.subject_kind == "group",
+        among(tx, AdminBinding.subject_id, group_ids),
+    )
     if tx.scalar(bound.limit(1)) is not None:
         operator.must(Permission.ADMINS_WRITE)
 

@@ -84,8 +84,7 @@ def add(
         raise Invalid(
             f"{slug!r} is not a name for an agent: lower-case letters, digits and inner hyphens, at most 63"
         )
-    if not purpose or len(purpose) > _MAX_PURPOSE_CHARS or not purpose.isprintable():
-        raise Invalid(f"the purpose of an agent has 1 to {_MAX_PURPOSE_CHARS} printable characters")
+    _purpose(purpose)
     taken = tx.scalars(
         select(Agent.id).where(Agent.tenant_id == tenant_id, Agent.slug == slug)
     ).first()
@@ -164,29 +163,34 @@ def change(
     tenant_id: str,
     slug: str,
     *,
+    purpose: str | None = None,
     owner: str | None = None,
     servers: Sequence[str] | None = None,
     scopes: frozenset[str] | None = None,
     any_scope: bool = False,
     expires_at: datetime | None = None,
+    no_end: bool = False,
     dormant_after_days: int | None = None,
 ) -> AgentLine:
-    """Change what is given. `any_scope` takes the ceiling away."""
+    """Change what is given. `any_scope` takes the ceiling away, `no_end` the end."""
     operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, slug)
+    if purpose is not None:
+        row.purpose = _purpose(purpose)
     if owner is not None:
         row.owner_id = users.load(tx, tenant_id, owner).id
     if servers is not None:
         row.resources = [resources.load(tx, tenant_id, it).id for it in servers]
     if scopes is not None or any_scope:
         row.scope_ceiling = None if any_scope else _ceiling(scopes)
-    if expires_at is not None:
-        row.expires_at = _end(expires_at, operator.now)
+    if expires_at is not None or no_end:
+        row.expires_at = None if no_end else _end(expires_at, operator.now)
     if dormant_after_days is not None:
         row.dormant_after_days = _days(dormant_after_days)
     row.updated_at = operator.now
     tx.flush()
     values = {
+        "purpose": row.purpose,
         "owner": row.owner_id,
         "resources": row.resources,
         "scopes": row.scope_ceiling,
@@ -334,6 +338,12 @@ def _clients(tx: Session, row: Agent) -> list[str]:
             .order_by(AgentClient.client_id)
         )
     )
+
+
+def _purpose(text: str) -> str:
+    if not text or len(text) > _MAX_PURPOSE_CHARS or not text.isprintable():
+        raise Invalid(f"the purpose of an agent has 1 to {_MAX_PURPOSE_CHARS} printable characters")
+    return text
 
 
 def _ceiling(scopes: frozenset[str] | None) -> list[str] | None:

@@ -9,7 +9,17 @@ from authz import entropy
 from authz.admin.admins import guard
 from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
-from authz.db.models import Group, GroupMember, Role, RoleBinding, User
+from authz.db.models import (
+    AdminBinding,
+    Group,
+    GroupMapping,
+    GroupMember,
+    Resource,
+    Role,
+    RoleBinding,
+    ScimRecord,
+    User,
+)
 from authz.db.models.user import LOCAL
 from authz.directory import groups, users
 from authz.errors import Conflict, NotFound
@@ -66,6 +76,29 @@ def add(tx: Session, operator: Operator, tenant_id: str, *, name: str) -> GroupL
     tx.flush()
     operator.changed(tx, tenant_id, "group.add", row.id, {"name": spelled})
     return GroupLine(row.id, row.name, 0)
+
+
+def remove(tx: Session, operator: Operator, tenant_id: str, *, group: str) -> GroupLine:
+    """Forget a group that was made here, with the roles it holds. Raises Conflict while something else names it."""
+    operator.must(Permission.PEOPLE_WRITE)
+    row = groups.load(tx, tenant_id, group)
+    guard(tx, operator, tenant_id, "group", row.id)
+    _check_unnamed(tx, row)
+    line = GroupLine(row.id, row.name, _count(tx, row.id))
+    held = tx.execute(
+        delete(RoleBinding)
+        .where(
+            RoleBinding.tenant_id == tenant_id,
+            RoleBinding.subject_kind == "group",
+            RoleBinding.subject_id == row.id,
+        )
+        .returning(RoleBinding.id)
+    ).all()
+    tx.delete(row)
+    tx.flush()
+    values = {"name": line.name, "members": line.members, "roles": len(held)}
+    operator.changed(tx, tenant_id, "group.remove", line.id, values)
+    return line
 
 
 def add_member(
@@ -197,6 +230,32 @@ def member(tx: Session, tenant_id: str, group: str, user: str) -> MemberLine:
 def show(tx: Session, tenant_id: str, reference: str) -> GroupDetails:
     """One group."""
     return _details(tx, groups.load(tx, tenant_id, reference))
+
+
+def _check_unnamed(tx: Session, row: Group) -> None:
+    """What names it would mean nobody, or would be gone unasked."""
+    made = tx.scalars(
+        select(ScimRecord.id).where(ScimRecord.id == row.id, ScimRecord.made_here.is_(True))
+    ).first()
+    if made is not None:
+        raise Conflict(f"the group {row.name!r} is provisioned; whoever provisions it removes it")
+    if tx.scalars(select(GroupMapping.id).where(GroupMapping.group_id == row.id)).first():
+        raise Conflict(f"a mapping leads to the group {row.name!r}; remove it first")
+    bound = select(AdminBinding.id).where(
+        AdminBinding.subject_kind == "group", AdminBinding.subject_id == row.id
+    )
+    if tx.scalars(bound).first():
+        raise Conflict(f"the group {row.name!r} administers; take its admin roles away first")
+    rollouts = tx.execute(
+        select(Resource.identifier, Resource.rollout).where(
+            Resource.tenant_id == row.tenant_id, Resource.rollout.is_not(None)
+        )
+    )
+    for identifier, stored in rollouts:
+        if stored is not None and row.id in stored["groups"]:
+            raise Conflict(
+                f"{identifier} is rolled out to the group {row.name!r}; change that first"
+            )
 
 
 def _details(tx: Session, row: Group) -> GroupDetails:

@@ -193,6 +193,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "sessions.end": Operation(sessions.end, _P.PEOPLE_CUT),
     "sessions.end_all": Operation(sessions.end_all, _P.PEOPLE_CUT),
     "groups.add": Operation(groups.add, _P.PEOPLE_WRITE),
+    "groups.remove": Operation(groups.remove, _P.PEOPLE_WRITE),
     "groups.add_member": Operation(groups.add_member, _P.PEOPLE_WRITE),
     "groups.remove_member": Operation(groups.remove_member, _P.PEOPLE_WRITE),
     "clients.add": Operation(

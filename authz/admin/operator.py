@@ -114,7 +114,20 @@ class Operator:
         Always in this order: operations that locked the tenant and its trail in two orders would deadlock.
         """
         bump(tx, tenant_id)
-        event = Changed(
+        event = self.event(what, target, values, subject=subject, client=client)
+        self.record(tx, tenant_id, *also, event)
+
+    def event(
+        self,
+        what: str,
+        target: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        subject: str | None = None,
+        client: str | None = None,
+    ) -> Changed:
+        """What `changed` records; those of many things at once are for `changed_all`."""
+        return Changed(
             what=what,
             target=target,
             values=values or {},
@@ -122,7 +135,12 @@ class Operator:
             subject=subject,
             client=client,
         )
-        self.record(tx, tenant_id, *also, event)
+
+    def changed_all(self, tx: Session, tenant_id: str, events: Sequence[Changed]) -> None:
+        """As `changed`, of many things at once: an event for each, and one new version for all of them."""
+        if events:
+            bump(tx, tenant_id)
+            self.record(tx, tenant_id, *events)
 
 
 def load_tenant(tx: Session, slug: str) -> Tenant:

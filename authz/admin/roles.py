@@ -188,9 +188,13 @@ def _entries(tx: Session, tenant_id: str) -> dict[str, RoleEntry]:
             select(Resource.id, Resource.identifier).where(Resource.tenant_id == tenant_id)
         ).all()
     )
-    scopes: dict[tuple[str, str], set[str]] = {}
-    for held in tx.scalars(select(RoleScope).where(RoleScope.tenant_id == tenant_id)):
-        scopes.setdefault((held.role_id, held.resource_id), set()).add(held.scope)
+    scopes: dict[str, dict[str, set[str]]] = {}
+    for role_id, resource, scope in tx.execute(
+        select(RoleScope.role_id, RoleScope.resource_id, RoleScope.scope).where(
+            RoleScope.tenant_id == tenant_id
+        )
+    ):
+        scopes.setdefault(role_id, {}).setdefault(resource, set()).add(scope)
     includes: dict[str, set[str]] = {}
     for parent in tx.scalars(select(RoleParent).where(RoleParent.tenant_id == tenant_id)):
         includes.setdefault(parent.role_id, set()).add(names[parent.parent_id])
@@ -198,11 +202,11 @@ def _entries(tx: Session, tenant_id: str) -> dict[str, RoleEntry]:
         row.name: RoleEntry(
             description=row.description,
             includes=frozenset(includes.get(row.id, ())),
-            scopes=frozenset(scopes.get((row.id, ANY_RESOURCE), ())),
+            scopes=frozenset(scopes.get(row.id, {}).get(ANY_RESOURCE, ())),
             at={
                 urls[resource]: frozenset(held)
-                for (role, resource), held in sorted(scopes.items())
-                if role == row.id and resource != ANY_RESOURCE
+                for resource, held in sorted(scopes.get(row.id, {}).items())
+                if resource != ANY_RESOURCE
             },
             requires=requirement_of(row.requires),
         )

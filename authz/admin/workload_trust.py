@@ -39,17 +39,7 @@ def add(
     """Believe an issuer about workloads; what they may do are its rules. Raises Invalid naming the member, Conflict."""
     operator.must(Permission.TRUST_WRITE)
     check_slug(tx, tenant_id, slug)
-    given = dict(settings)
-    if preset is not None:
-        if preset not in PRESETS:
-            raise Invalid(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
-        issuer = issuer or PRESETS[preset].issuer
-        taken = dict(PRESETS[preset].settings)
-        if "jwks" in given:
-            taken.pop("jwks_uri", None)
-        given = {**taken, **given, "preset": preset}
-    if issuer is None:
-        raise Invalid("an issuer of workloads has an issuer; name it with --issuer")
+    issuer, given = with_preset(issuer, settings, preset)
     check_issuer(issuer)
     _check_free(tx, tenant_id, issuer)
     entry = TrustedIssuer(
@@ -69,6 +59,24 @@ def add(
     values = {"kind": WORKLOAD, "issuer": issuer, "settings": entry.settings}
     operator.changed(tx, tenant_id, "trust.add", slug, values)
     return line_of(entry, None)
+
+
+def with_preset(
+    issuer: str | None, settings: Mapping[str, Any], preset: str | None
+) -> tuple[str, dict[str, Any]]:
+    """Issuer and settings, with what a preset says of both where they say nothing. Raises Invalid."""
+    given = dict(settings)
+    if preset is not None:
+        if preset not in PRESETS:
+            raise Invalid(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
+        issuer = issuer or PRESETS[preset].issuer
+        taken = dict(PRESETS[preset].settings)
+        if "jwks" in given:
+            taken.pop("jwks_uri", None)
+        given = {**taken, **given, "preset": preset}
+    if issuer is None:
+        raise Invalid("an issuer of workloads has an issuer; name it with --issuer")
+    return issuer, given
 
 
 def change(

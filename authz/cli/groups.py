@@ -8,7 +8,7 @@ from authz.admin import groups
 from authz.cli.output import fields, table
 from authz.cli.run import Result, Run, command, group
 
-app = group("Groups: list, add, members.")
+app = group("Groups: list, add, remove, members.")
 members = group("Who is in a group: list, add, remove.")
 app.add_typer(members, name="members")
 _Group = Annotated[str, typer.Argument(help="A group's name or id (grp_…).", metavar="GROUP")]
@@ -32,6 +32,14 @@ def add(run: Run, name: Annotated[str, typer.Argument(metavar="NAME")]) -> Resul
         line = groups.add(tx, operator, tenant_id, name=name)
     after = f"authz groups members add {line.name} USER"
     return Result(line, f"Added the group {line.name} ({line.id}).\nNext: {after}")
+
+
+@command(app, "remove", asks=True)
+def remove(run: Run, group: _Group) -> Result:
+    """Forget a group that was made here, with the roles it holds."""
+    with run.write() as (tx, operator, tenant_id):
+        line = groups.remove(tx, operator, tenant_id, group=group)
+    return Result(line, f"Removed the group {line.name}, with {line.members} people in it.")
 
 
 @command(members, "list")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,20 +13,27 @@ from sqlalchemy import select
 
 from authz import secretstores
 from authz.admin import (
+    admins,
+    agents,
     clients,
     connections,
+    delegations,
     domains,
     groups,
     mappings,
     resources,
     roles,
+    rollouts,
     scopes,
     targets,
+    tenants,
     trust,
     users,
+    workload_trust,
 )
 from authz.admin.code import plans
 from authz.admin.code.kind import NOTHING_WRITTEN, Site, Surroundings
+from authz.admin.code.plans import Unapproved
 from authz.admin.operator import Operator
 from authz.admin.scopes import ScopeChange
 from authz.db.models import (
@@ -47,6 +55,7 @@ from authz.policy.code.approval import Approval
 from authz.policy.code.reading import read
 from tests.support.connections import connection
 
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 DIRECTORY = """
 connections:
   okta:
@@ -59,7 +68,7 @@ connections:
     settings: {issuer: https://entra.example, client_id: abc, client_secret: "env:ENTRA"}
 clients:
   web: {name: Web, redirect_uris: [https://web.example/cb], ceiling: [b.write, b.read]}
-  job: {name: Nightly, grant_types: [client_credentials], auth_method: client_secret_basic}
+  job: {name: Nightly, auth_method: client_secret_basic, grant_types: [client_credentials, EXCHANGE]}
 resources:
   https://b.example/mcp:
     name: B
@@ -73,6 +82,7 @@ resources:
     client: job
     scopes:
       c.read: {}
+  https://d.example/mcp: {owner: team-d, scopes: {d.read: {}}}
 client_rules: {https://editor.example/client.json: allow, "*.bad.example": deny}
 mappings:
   - {connection: okta, claim: groups, value: dev, role: developer}
@@ -83,6 +93,38 @@ trust:
     issuer: https://desk.example
     provision: true
     settings: {jwks_uri: https://desk.example/keys, resources: [https://b.example/mcp], scope_ceiling: [b.read]}
+settings: {name: Corp, registration: token}
+domains:
+  corp.example: {connection: okta}
+targets:
+  partner: {issuer: https://partner.example, settings: {clients: {web: web-there}}}
+groups: [Operations, Support, Pilots]
+rollouts:
+  https://d.example/mcp: {state: canary, groups: [Pilots], percent: 10}
+workload_trust:
+  cluster:
+    issuer: https://cluster.example
+    settings:
+      preset: kubernetes
+      jwks_uri: https://cluster.example/keys
+      rules:
+        - name: router
+          subject: system:serviceaccount:agents:router
+          resources: [https://b.example/mcp]
+          scopes: [b.read]
+agents:
+  triage:
+    purpose: Sorts tickets
+    owner: ada@corp.example
+    servers: [https://b.example/mcp]
+    clients: [cluster/router]
+    ceiling: [b.read]
+    until: 2026-11-30T00:00:00Z
+delegations:
+  - client: job
+    from_server: https://b.example/mcp
+    to_server: https://c.example/mcp
+    carries: {c.read: [b.read]}
 roles:
   developer: [b.read, c.read]
   lead: {includes: [developer], scopes: [b.write], requires: {max_age: 3600, connection: local}}
@@ -90,7 +132,7 @@ bindings:
   - {role: developer, groups: [Operations], clients: [job]}
   - {role: lead, users: [ada@corp.example]}
   - {role: lead, users: [bob@corp.example], until: 2026-12-31T00:00:00Z}
-"""
+""".replace("EXCHANGE", f'"{EXCHANGE}"')
 
 
 def around(desk):
@@ -190,8 +232,8 @@ def filled(desk):
 def test_an_empty_tenant_becomes_what_the_directory_says(desk):
     before = version(desk)
     effect = rehearse(desk, DIRECTORY)
-    assert {it.verb for it in effect.changes} == {"add"}
-    assert len(effect.changes) == 18
+    assert {it.verb for it in effect.changes if it.kind != "settings"} == {"add"}
+    assert len(effect.changes) == 27
     assert version(desk) == before, "a rehearsal leaves nothing"
     assert drift(desk, DIRECTORY) == effect.changes
     done = approved(desk, DIRECTORY)
@@ -262,7 +304,7 @@ EDITS = {
     ),
     "a server goes": (
         [
-            (DIRECTORY[DIRECTORY.index("  https://c.") : DIRECTORY.index("client_rules")], ""),
+            (DIRECTORY[DIRECTORY.index("  https://c.") : DIRECTORY.index("  https://d.")], ""),
         ],
         ["remove resources https://c.example/mcp"],
     ),
@@ -303,9 +345,11 @@ EDITS = {
             ("  - {connection: okta, claim: groups, value: dev, role: developer}\n", ""),
             ("  - {connection: okta, claim: groups, value: ops, group: Operations}\n", "  []\n"),
             (DIRECTORY[DIRECTORY.index("  okta: {issuer") : DIRECTORY.index("  desk:")], ""),
+            ("domains:\n  corp.example: {connection: okta}", "domains: {}"),
         ],
         [
             "remove connections okta",
+            "remove domains corp.example",
             "remove mappings okta groups=dev -> role developer",
             "remove mappings okta groups=ops -> group Operations",
             "remove trust okta",
@@ -347,6 +391,32 @@ EDITS = {
             ("connection: entra\n", "connection: entra\n"),
         ],
         ["change trust desk"],
+    ),
+    "an agent is bounded otherwise, and a workload gets something else": (
+        [
+            ("purpose: Sorts tickets", "purpose: Sorts mail"),
+            ("    ceiling: [b.read]\n    until: 2026-11-30T00:00:00Z\n", "    ceiling: []\n"),
+            ("clients: [cluster/router]", "clients: [job]"),
+            ("          scopes: [b.read]\n", "          roles: [developer]\n"),
+        ],
+        ["change workload_trust cluster", "change agents triage"],
+    ),
+    "what is claimed, set, rolled out and delegated": (
+        [
+            ("  corp.example: {connection: okta}", "  else.example: {connection: okta}"),
+            ("settings: {clients: {web: web-there}}}", "enabled: false}"),
+            ("[Operations, Support, Pilots]", "[Operations, Support, Pilots, Night]"),
+            ("state: canary, groups: [Pilots], percent: 10", "state: read_only"),
+            ("registration: token", "registration: open, client_trust: open"),
+            ("carries: {c.read: [b.read]}", "carries: {c.read: [b.write, b.read]}"),
+        ],
+        [
+            *("remove domains corp.example", "add domains else.example"),
+            *("change targets partner", "add groups Night"),
+            "change rollouts https://d.example/mcp",
+            "change settings tenant",
+            "change delegations job: https://b.example/mcp -> https://c.example/mcp",
+        ],
     ),
     "roles and who holds them": (
         [
@@ -400,6 +470,21 @@ def test_an_issuer_may_become_another_one_and_about_other_people(filled):
 # What is changed elsewhere shows.
 
 
+def everything_else(desk):
+    (domain,) = desk.ask(domains.list_)
+    desk.do(domains.verify, domain.name, [domain.record_value])
+    desk.do(domains.set_mandatory, domain.name, mandatory=True)
+    desk.do(targets.change, "partner", {"tells_email": True})
+    desk.do(groups.add, name="Night")
+    desk.do(rollouts.set_rollout, "https://b.example/mcp", state="read_only")
+    with desk.services.database.write() as tx:
+        tenants.set_registration(tx, desk.operator, slug=desk.slug, mode="off")
+    desk.do(workload_trust.change, "cluster", {"max_lifetime_seconds": 600})
+    desk.do(agents.change, "triage", dormant_after_days=7)
+    (rule,) = desk.ask(delegations.list_)
+    desk.do(delegations.remove, rule.id)
+
+
 @pytest.mark.parametrize(
     ("change", "shown"),
     [
@@ -435,8 +520,20 @@ def test_an_issuer_may_become_another_one_and_about_other_people(filled):
             ["remove mappings okta groups=x -> role lead"],
         ),
         (lambda desk: desk.do(trust.set_status, "desk", "disabled"), ["change trust desk"]),
+        (
+            lambda desk: everything_else(desk),
+            [
+                "change domains corp.example",
+                *("change targets partner", "remove groups Night"),
+                "remove rollouts https://b.example/mcp",
+                "change settings tenant",
+                "change workload_trust cluster",
+                "change agents triage",
+                "add delegations job: https://b.example/mcp -> https://c.example/mcp",
+            ],
+        ),
     ],
-    ids=["binding", "scope", "server", "ceiling", "connection", "mapping", "trust"],
+    ids=["binding", "scope", "server", "ceiling", "connection", "mapping", "trust", "the rest"],
 )
 def test_what_a_console_changes_shows_as_drift_and_is_put_back(filled, change, shown):
     change(filled)
@@ -620,7 +717,7 @@ def test_whoever_comes_and_goes_does_not_make_it_another_plan_but_a_value_does(f
                 ("value: ops, group: Operations", "value: ops, group: Nowhere"), ("team-b", "x")
             ),
             NotFound,
-            "policy.yaml:30:5: okta groups=ops -> group Nowhere: there is no group 'Nowhere'",
+            "policy.yaml:31:5: okta groups=ops -> group Nowhere: there is no group 'Nowhere'",
         ),
         (
             swapped(("client: job\n", "client: web\n"), ("team-b", "x")),
@@ -650,7 +747,7 @@ def test_whoever_comes_and_goes_does_not_make_it_another_plan_but_a_value_does(f
         (
             swapped(("jwks_uri: https://desk.example/keys, ", "")),
             Invalid,
-            "policy.yaml:33:3: desk: a trusted issuer has pinned keys (jwks) or a jwks_uri",
+            "policy.yaml:34:3: desk: a trusted issuer has pinned keys (jwks) or a jwks_uri",
         ),
         (
             swapped(("redirect_uris: [https://web.example/cb]", "redirect_uris: [javascript:x]")),
@@ -828,13 +925,6 @@ def test_clients_that_came_by_themselves_are_bounded_and_never_removed(filled):
 
 
 def test_a_server_that_others_issue_tokens_for_keeps_its_issuer(filled):
-    filled.do(
-        targets.add,
-        slug="partner",
-        issuer="https://partner.example",
-        settings={},
-        own_issuer=filled.issuer,
-    )
     text = DIRECTORY.replace(
         "client_rules:",
         "  https://p.example/mcp: {issued_by: partner, scopes: {p.read: {}}}\nclient_rules:",
@@ -848,7 +938,6 @@ def test_a_server_that_others_issue_tokens_for_keeps_its_issuer(filled):
 def test_a_saml_connection_and_what_hangs_on_others_is_left_alone(filled):
     """People, links and domains are no policy: they stay when a connection is described anew."""
     okta = filled.ask(connections.load, "okta")
-    filled.do(domains.add, name="corp.example", connection="okta")
     bob = filled.ask(users.show, "bob@corp.example", filled.now)
     filled.sql(
         lambda tx: tx.add(
@@ -880,6 +969,86 @@ def test_another_tenants_things_are_neither_seen_nor_touched(filled, services):
         )
 
 
+def test_a_thousand_mappings_take_as_many_statements_as_ten(filled):
+    """Issue 6, "Speed": what a plan of mappings costs the database does not grow with them."""
+
+    def statements(count):
+        added = "".join(
+            f"  - {{connection: okta, claim: groups, value: v{n}, role: lead}}\n"
+            for n in range(count)
+        )
+        text = swapped(("mappings:\n", f"mappings:\n{added}"))
+        said = []
+        engine = filled.services.database.engine
+        note = lambda _c, _cursor, statement, *_: said.append(statement)  # noqa: E731
+        sqlalchemy.event.listen(engine, "before_cursor_execute", note)
+        try:
+            assert len(rehearse(filled, text).changes) == count
+        finally:
+            sqlalchemy.event.remove(engine, "before_cursor_execute", note)
+        return len(said)
+
+    assert statements(200) == statements(10)
+
+
+def test_many_mappings_come_and_go_at_once_and_each_is_told(filled):
+    added = "".join(
+        f"  - {{connection: okta, claim: groups, value: v{n}, role: {role}}}\n"
+        for n in range(3)
+        for role in ("lead", "developer")
+    )
+    text = swapped(("mappings:\n", f"mappings:\n{added}"))
+    approved(filled, text)
+    told = [it["what"] for it in events(filled)]
+    assert [told.count(it) for it in ("mapping.add", "role.bind")] == [8, 7]
+    approved(filled, DIRECTORY)
+    told = [it["what"] for it in events(filled)]
+    assert [told.count(it) for it in ("mapping.remove", "role.unbind")] == [3, 6]
+    assert drift(filled, DIRECTORY) == ()
+
+
+def test_a_group_that_something_names_is_not_forgotten(filled):
+    named_by = {
+        "Pilots": "https://d.example/mcp is rolled out to the group 'Pilots'",
+        "Operations": "a mapping leads to the group 'Operations'",
+        "Night": "the group 'Night' administers",
+    }
+    filled.do(groups.add, name="Night")
+    filled.do(admins.grant, role="auditor", kind="group", holder="Night")
+    for name, said in named_by.items():
+        with pytest.raises(Conflict, match=said):
+            filled.do(groups.remove, group=name)
+    filled.do(roles.bind, role="developer", kind="group", holder="Support")
+    filled.do(groups.remove, group="Support")
+    assert "Support" not in str(filled.ask(roles.export))
+    helper = replace(filled.operator, permissions=ADMIN_ROLES["help-desk"].permissions)
+    with filled.services.database.write() as tx, pytest.raises(Forbidden):
+        groups.remove(tx, helper, filled.tenant_id, group="Night")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "widened"),
+    [
+        ([("ceiling: [b.read]\n    until", "ceiling: [b.read, b.write]\n    until")], "agents"),
+        ([("    clients: [cluster/router]\n", "")], "agents"),
+        ([("    until: 2026-11-30T00:00:00Z\n", "")], "agents"),
+        ([("          scopes: [b.read]\n", "          scopes: [b.write]\n")], "workload_trust"),
+        ([("carries: {c.read: [b.read]}", "carries: {c.read: [b.write]}")], "delegations"),
+        ([("registration: token", "registration: open")], "settings"),
+        (
+            [("clients: {web: web-there}", "clients: {web: web-there}, tells_email: true")],
+            "targets",
+        ),
+    ],
+    ids=["ceiling", "client", "until", "rule", "delegation", "registration", "target"],
+)
+def test_the_other_doors_need_an_approval_as_well(filled, pairs, widened):
+    effect = rehearse(filled, swapped(*pairs))
+    assert [it.kind for it in effect.widening] == [widened]
+    with pytest.raises(Unapproved):
+        apply(filled, swapped(*pairs))
+
+
 # Any directory.
 
 _scopes = st.dictionaries(
@@ -898,10 +1067,9 @@ _scopes = st.dictionaries(
 _servers = st.dictionaries(
     st.sampled_from(["https://b.example/mcp", "https://c.example/mcp"]),
     st.fixed_dictionaries(
-        {"scopes": _scopes},
+        {"scopes": _scopes, "owner": st.just("yes: no")},
         optional={
             "name": st.sampled_from(["B", "Ünïcode"]),
-            "owner": st.just("yes: no"),
             "enabled": st.booleans(),
             "identity": st.just("user_required"),
             "status_list": st.booleans(),
@@ -963,18 +1131,101 @@ _bindings = st.lists(
 )
 
 
+_workloads = st.fixed_dictionaries(
+    {
+        "issuer": st.just("https://cluster.example"),
+        "settings": st.fixed_dictionaries(
+            {
+                "jwks_uri": st.just("https://cluster.example/keys"),
+                "rules": st.sampled_from([["b.read"], ["b.write", "b.read"]]).map(
+                    lambda scopes: [
+                        {
+                            "name": "router",
+                            "subject": "system:serviceaccount:agents:router",
+                            "resources": ["https://B.example/mcp"],
+                            "scopes": scopes,
+                        }
+                    ]
+                ),
+            },
+            optional={"preset": st.just("kubernetes"), "assertion_reuse": st.just("until_exp")},
+        ),
+    },
+    optional={"enabled": st.booleans()},
+)
+_agent = st.fixed_dictionaries(
+    {"purpose": st.sampled_from(["Sorts", "on: off"]), "owner": st.just("ADA@corp.example")},
+    optional={
+        "servers": st.just(["https://B.example/mcp"]),
+        "clients": st.sampled_from([["job"], ["job", "cluster/router"], []]),
+        "ceiling": st.lists(st.sampled_from(["b.read", "b.write"]), unique=True),
+        "until": st.sampled_from(["2026-11-30T00:00:00Z", "2026-11-30T01:00:00+01:00"]),
+        "dormant_after_days": st.integers(1, 60),
+    },
+)
+_more = st.fixed_dictionaries(
+    {
+        "groups": st.sampled_from([[], ["Pilots"], ["Night: 1", "Pilots"]]).map(
+            lambda it: ["Operations", "Support", *it]
+        ),
+        "domains": st.dictionaries(
+            st.sampled_from(["corp.example", "else.example"]), st.just({"connection": "okta"})
+        ),
+        "targets": st.fixed_dictionaries(
+            {"issuer": st.just("https://partner.example")},
+            optional={"enabled": st.booleans(), "settings": st.just({"tells_email": True})},
+        ).map(lambda it: {"partner": it}),
+        "rollouts": st.dictionaries(
+            st.sampled_from(["https://b.example/mcp", "https://D.example/mcp"]),
+            st.sampled_from(
+                [{"state": "read_only"}, {"state": "canary", "percent": 50}, {"state": "full"}, {}]
+            ),
+        ),
+        "settings": st.fixed_dictionaries(
+            {},
+            optional={
+                "name": st.sampled_from(["Corp", "no"]),
+                "client_trust": st.sampled_from(["open", "deny_list"]),
+                "registration": st.sampled_from(["off", "open"]),
+                "change_control": st.sampled_from(["off", "two_person"]),
+            },
+        ),
+        "workload_trust": _workloads.map(lambda it: {"cluster": it}),
+        "agents": _agent.map(lambda it: {"triage": it}),
+        "delegations": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "client": st.just("job"),
+                    "from_server": st.just("https://d.example/mcp"),
+                    "to_server": st.just("https://D.example/mcp"),
+                    "carries": st.just({"d.read": ["d.read"]}),
+                },
+                optional={"max_depth": st.integers(1, 5)},
+            ),
+            max_size=1,
+        ),
+    }
+)
+JOB = {
+    "name": "Nightly",
+    "auth_method": "client_secret_basic",
+    "grant_types": ["client_credentials", EXCHANGE],
+}
+
+
 @settings(
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(_servers, _clients, _roles, _bindings, _mappings)
+@given(_servers, _clients, _roles, _bindings, _mappings, _more)
 def test_any_directory_is_made_true_and_exported_as_nothing_to_do(
-    filled, servers, people_clients, held, bound, mapped
+    filled, servers, people_clients, held, bound, mapped, more
 ):
     """One tenant goes through all of them, so each is applied over what the one before left."""
     document = {
-        "resources": servers,
-        "clients": people_clients,
+        **more,
+        "resources": servers | {"https://d.example/mcp": {"owner": "d", "scopes": {"d.read": {}}}},
+        "clients": people_clients | {"job": JOB},
         "roles": held,
         "bindings": bound,
         "mappings": mapped,

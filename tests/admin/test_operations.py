@@ -78,7 +78,9 @@ def test_every_function_that_an_administrator_may_call_has_a_name():
         for it in OPERATIONS.values()
     }
     deciding = {"changes.approve", "changes.refuse"}  # about operations, and none themselves
-    assert known == {name for name, _ in operations()} - WITHOUT_PERMISSION - deciding
+    # What policy as code calls for very many at once; each is an operation of one as well.
+    many = {"group_roles.bind", "group_roles.unbind", "mappings.add_all", "mappings.remove_all"}
+    assert known == {name for name, _ in operations()} - WITHOUT_PERMISSION - deciding - many
     assert len(known) == len(OPERATIONS)
 
 

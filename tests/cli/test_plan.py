@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from authz.cli import app
 from authz.cli.run import UNAPPROVED
+from authz.policy.code.reading import KEYS
 
 SERVER = "https://mcp.example/mcp"
 ROLES = """
@@ -143,13 +144,7 @@ def test_drift_is_an_exit_code_and_counts_nobody(cli, place):
 def test_an_export_is_nothing_to_do_and_replaces_nothing_unasked(cli, place, tmp_path):
     cli.run("apply", place, "--approval", approve(cli, place), "--yes")
     out = tmp_path / "out"
-    assert cli.json("export", out)["files"] == sorted(
-        f"{key}.yaml"
-        for key in (
-            *("bindings", "client_rules", "clients", "connections", "mappings", "resources"),
-            *("roles", "trust"),
-        )
-    )
+    assert cli.json("export", out)["files"] == sorted(f"{key}.yaml" for key in KEYS)
     cli.run("diff", out)
     before = {file.name: file.read_text() for file in out.iterdir()}
     refused = cli.run("export", out, code=1).err

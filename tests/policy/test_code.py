@@ -46,6 +46,37 @@ mappings:
   - {connection: okta, claim: groups, value: ops, group: Operations}
 trust:
   okta: {issuer: https://corp.okta.com, connection: okta, settings: {jwks_uri: https://corp.okta.com/keys}}
+settings: {name: Corp, client_trust: allow_list, registration: "off"}
+domains:
+  corp.example: {connection: okta, mandatory: true}
+targets:
+  partner: {issuer: https://partner.example, settings: {clients: {web: web-there}}}
+groups: [Support, Operations]
+rollouts:
+  https://b.example/mcp: {state: canary, groups: [Operations], percent: 10}
+workload_trust:
+  cluster:
+    issuer: https://cluster.example
+    settings:
+      jwks_uri: https://cluster.example/keys
+      rules:
+        - name: router
+          subject: system:serviceaccount:agents:router
+          claims: {kubernetes.io: {namespace: agents}}
+          resources: [https://b.example/mcp]
+          roles: [developer]
+agents:
+  triage:
+    purpose: Sorts tickets
+    owner: ada@corp.example
+    servers: [https://b.example/mcp]
+    clients: [job, cluster/router]
+    until: 2026-12-31T01:00:00+01:00
+delegations:
+  - client: job
+    from_server: https://b.example/mcp
+    to_server: https://c.example/mcp
+    carries: {c.read: [b.write, b.read]}
 roles:
   developer: [b.read]
   lead: {includes: [developer], at: {https://b.example/mcp: [b.write]}, requires: {max_age: 3600}}
@@ -79,6 +110,23 @@ def test_every_kind_is_read_with_its_defaults_filled_in():
         "okta groups=dev -> role developer",
         "okta groups=ops -> group Operations",
     ]
+    assert written.entries["settings"] == {
+        "tenant": {
+            "name": "Corp",
+            "client_trust": "allow_list",
+            "registration": "off",
+            "change_control": None,
+        }
+    }
+    assert written.entries["groups"] == {"Support": {}, "Operations": {}}
+    triage = written.entries["agents"]["triage"]
+    assert triage["clients"] == ["cluster/router", "job"]
+    assert triage["until"] == "2026-12-31T00:00:00.000000+00:00"
+    carried = written.entries["delegations"]
+    assert carried["job: https://b.example/mcp -> https://c.example/mcp"]["carries"] == {
+        "c.read": ["b.read", "b.write"]
+    }
+    assert written.places["groups", "Operations"] == "all.yaml:28:19"
     assert written.places["clients", "web"] == "all.yaml:7:3"
     assert written.places["mappings", "okta groups=ops -> group Operations"] == "all.yaml:20:5"
     assert written.roles == parse(ALL[ALL.index("roles:\n") :])
@@ -120,7 +168,9 @@ def test_the_short_roles_file_stays_valid_by_itself(text):
 
 def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
     (said,) = fails("developer: [logs.read]", **{"b.yaml": "client_rules: {}"})
-    assert said.startswith("a.yaml:1:1: the file has the unknown key 'developer'; known: bindings,")
+    assert said.startswith(
+        "a.yaml:1:1: the file has the unknown key 'developer'; known: agents, bindings,"
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +179,10 @@ def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
         ("", "1:1: the file is empty; remove it, or write `roles: {}`"),
         ("- a", "1:1: the file: names with values are expected"),
         ("roles: {a: [x]", "1:15: not valid YAML: "),
-        ("junk: 1", "1:1: the file has the unknown key 'junk'; known: bindings, client_rules,"),
+        (
+            "junk: 1",
+            "1:1: the file has the unknown key 'junk'; known: agents, bindings, client_rules,",
+        ),
         ("clients: &a {}", "1:10: anchors and aliases (& and *) are not read; write it out"),
         ("clients: {a: {name: A}, a: {name: B}}", "1:25: clients has 'a' twice"),
         ("clients: {a: {name: yes}}", "1:21: clients.a.name: true or false is expected here"),
@@ -142,7 +195,7 @@ def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
             "1:24: clients.a.dpop_bound is 1; true or false",
         ),
         ("clients: {a: {name: 1.0}}", "1:21: clients.a.name: YAML reads '1.0' as float; put it in"),
-        ("clients: {a: }", "1:13: clients.a: nothing stands here; leave the line out, or write {}"),
+        ("clients: {a: }", "1:14: clients.a: nothing stands here; leave the line out, or write {}"),
         ("clients: {a: {naem: A}}", "1:15: clients.a has the unknown key 'naem'; known: approved,"),
         (
             "clients: {a: {redirect_uris: [x]}}",
@@ -189,6 +242,27 @@ def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
             "1:9: trust.t: `provision` is said of the connection, where there is one",
         ),
         ("bindings: [{role: r, users: [u]}]", "1:11: there are `bindings` and no `roles`; both go"),
+        ("groups: [a, a]", "1:13: `groups` has 'a' already, at a.yaml:1:10"),
+        ("groups: {a: {}}", "1:9: groups is a mapping; a list is expected here"),
+        ("settings: {registration: off}", "1:26: settings.registration: true or false is expected"),
+        ("settings: {registration: never}", "1:12: settings.registration is 'never'; it should be"),
+        ("rollouts: {u: {state: some}}", "1:16: rollouts.u.state is 'some'; it should be"),
+        ("rollouts: {u: {percent: 101}}", "1:16: rollouts.u.percent is 101; it should be"),
+        ("domains: {d: {}}", "1:11: domains.d.connection is missing"),
+        ("targets: {t: {settings: {}}}", "1:11: targets.t.issuer is missing"),
+        ("workload_trust: {t: {issuer: x}}", "1:18: workload_trust.t.settings is missing"),
+        (
+            "agents: {a: {purpose: p, owner: o, until: 2026-12-31}}",
+            "1:36: agents.a.until: '2026-12-31' is no moment; write date, time and zone",
+        ),
+        (
+            "agents: {a: {purpose: 2026-12-31, owner: o}}",
+            "1:23: agents.a.purpose: YAML reads '2026-12-31' as timestamp; put it in quotes",
+        ),
+        (
+            "delegations: [{client: c, from_server: u, to_server: v, carries: {s: []}}]",
+            "1:67: delegations.0.carries.s",
+        ),
         ("roles: {a: {scope: [x]}}", "1:13: the role 'a' has the unknown key 'scope'; known:"),
         (
             "roles: {a: [x]}\nbindings:\n- {role: b, users: [u]}",
@@ -270,6 +344,17 @@ BAD = [
     "connections: {okta: {kind: ldap, settings: {}}}",
     "connections: {okta: {}}",
     "trust: {t: {settings: {}}}",
+    "groups: {}",
+    "groups: [1]",
+    "settings: {registration: never}",
+    "settings: [a]",
+    "rollouts: {u: {percent: 101}}",
+    "domains: {d: {mandatory: true}}",
+    "targets: {T: {issuer: https://t.example}}",
+    "workload_trust: {t: {}}",
+    "agents: {a: {purpose: p}}",
+    "agents: {a: {purpose: p, owner: o, dormant_after_days: 0}}",
+    "delegations: [{client: c, from_server: u, to_server: v, carries: {}}]",
     "roles: [a]",
     "roles: {a: {scope: [x]}}",
     "roles: {'*': [x]}",
@@ -296,7 +381,7 @@ def test_the_schema_is_one():
 )
 def test_what_is_read_fits_the_schema(text):
     read({"a.yaml": text})
-    value = yaml.safe_load(text.replace("2026-12-31T00:00:00Z", "'2026-12-31T00:00:00Z'"))
+    value = yaml.safe_load(re.sub(r"until: (\S+?)(}?)$", r"until: '\1'\2", text, flags=re.M))
     assert list(SCHEMA.iter_errors(value)) == []
 
 

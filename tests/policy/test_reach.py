@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from authz.directory.assurance import UNKNOWN_TIME, Authentication
 from authz.policy import Ceiling, Reason, Subject, decide
 from authz.policy.administration import ADMIN_ID, admin_roles, administration_resource
-from authz.policy.reach import Crowd, Machine, Moment, claims_of, compare, hold
+from authz.policy.reach import Crowd, Machine, Moment, claims_of, compare, hold, mask_of
 from authz.policy.requirements import Requirement
 from authz.policy.rollout import CANARY, FULL, READ_ONLY, Rollout
 from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, build
@@ -98,12 +98,31 @@ def moments(draw, crowd_claims):
     return policy, bindings, members
 
 
-def by_hand(policy, number, crowd, bindings, members, server, scope):
+def held_by(crowd, policy, bindings, members):
+    """People by their number."""
+    groups = {group for group, _ in members}
+    return hold(
+        crowd,
+        policy,
+        [(held, mask_of(crowd, [number])) for number, held in bindings],
+        {it: mask_of(crowd, [n for group, n in members if group == it]) for it in groups},
+        NOW,
+    )
+
+
+def made_by_the_other(one, other, server):
+    """Whether a server is at one moment only, so that nobody knows who is in its percentage."""
+    return server not in other.resources, server not in one.resources
+
+
+def by_hand(policy, number, crowd, bindings, members, server, scope, *, is_new):
     """The sign-ins by which one of the crowd gets a scope."""
     resource = policy.resources.get(server)
     if resource is None:
         return frozenset()
     groups = {group for group, member in members if member == number}
+    if is_new and resource.rollout.percent:
+        resource = replace(resource, rollout=FULL)
     if number >= len(crowd.people):
         # Nobody knows who will come; some of them are in the percentage.
         if resource.rollout.percent:
@@ -141,14 +160,16 @@ def test_everybody_at_once_is_everybody_one_by_one(data):
     one, other = data.draw(moments(("x", "y"))), data.draw(moments(("y", "z")))
     crowd = Crowd(PEOPLE, IDS, claims_of([one[0], other[0]]))
     before, after = (
-        Moment(policy, hold(crowd, policy, bindings, members, NOW))
+        Moment(policy, held_by(crowd, policy, bindings, members))
         for policy, bindings, members in (one, other)
     )
     found = {(it.server, it.scope): it for it in compare(crowd, before, after, NOW)}
     for server, scope, number in product(SERVERS, SCOPES, range(crowd.size)):
         had, has = (
-            by_hand(policy, number, crowd, bindings, members, server, scope)
-            for policy, bindings, members in (one, other)
+            by_hand(policy, number, crowd, bindings, members, server, scope, is_new=is_new)
+            for (policy, bindings, members), is_new in zip(
+                (one, other), made_by_the_other(one[0], other[0], server), strict=True
+            )
         )
         reached = found.get((f"https://{server}.example/mcp", scope))
         told = {
@@ -185,7 +206,7 @@ def moment(crowd, *, server=None, okta=True, grants=True, machines=None, **given
         admin_roles=admin_roles(),
         administrators=given.get("administrators", []),
     )
-    holdings = hold(crowd, policy, given.get("direct", []), given.get("members", []), NOW)
+    holdings = held_by(crowd, policy, given.get("direct", []), given.get("members", []))
     return Moment(policy, holdings, machines or {})
 
 

@@ -12,23 +12,39 @@ Decisions:
 from collections.abc import Mapping
 
 from authz.admin.code import (
+    agents,
     client_rules,
     clients,
     connections,
+    delegations,
+    domains,
+    groups,
     mappings,
     resources,
     roles,
+    rollouts,
+    settings,
+    targets,
     trust,
+    workload_trust,
 )
 from authz.admin.code.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
     # In the order in which they need each other; what goes, goes in the order backwards.
     "connections": connections,
+    "domains": domains,
     "clients": clients,
+    "targets": targets,
+    "groups": groups,
     "resources": resources,
+    "rollouts": rollouts,
     "client_rules": client_rules,
+    "settings": settings,
     "roles": roles,
     "mappings": mappings,
     "trust": trust,
+    "workload_trust": workload_trust,
+    "agents": agents,
+    "delegations": delegations,
 }

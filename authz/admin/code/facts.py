@@ -1,19 +1,20 @@
 """Who there is and who is what, read for everybody at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import aggregate_strings
 
 from authz.clients.registered import client_of_row
 from authz.db.models import Client, GroupMember, RoleBinding, User
 from authz.envelope import Envelope
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.configurations import Configurations
-from authz.policy.reach import Crowd, Machine, Moment, claims_of, hold
+from authz.policy.reach import Crowd, Machine, Moment, claims_of, hold, mask_of
 from authz.policy.snapshot import HeldRole
 
 _CLIENT_CREDENTIALS = "client_credentials"
@@ -24,10 +25,10 @@ class Population:
     """Rows of one moment."""
 
     configuration: TenantConfiguration
-    bindings: Sequence[tuple[str, str, datetime | None]]
-    """User, role, end."""
-    members: Sequence[tuple[str, str]]
-    """Group, user."""
+    bindings: Mapping[HeldRole, str]
+    """Whom each role is bound to, by id, until when; with spaces between."""
+    members: Mapping[str, str]
+    """Who is in each group."""
     machines: Mapping[str, Machine]
 
 
@@ -52,18 +53,25 @@ def read(
     tx: Session, tenant_id: str, configuration: TenantConfiguration, now: datetime
 ) -> Population:
     """All that decides about anybody."""
+    # A row for each role and group, not for each person: most of the time went into a hundred thousand rows.
     bindings = tx.execute(
-        select(RoleBinding.subject_id, RoleBinding.role_id, RoleBinding.expires_at).where(
-            RoleBinding.tenant_id == tenant_id, RoleBinding.subject_kind == "user"
+        select(
+            RoleBinding.role_id,
+            RoleBinding.expires_at,
+            aggregate_strings(RoleBinding.subject_id, " "),
         )
+        .where(RoleBinding.tenant_id == tenant_id, RoleBinding.subject_kind == "user")
+        .group_by(RoleBinding.role_id, RoleBinding.expires_at)
     )
     members = tx.execute(
-        select(GroupMember.group_id, GroupMember.user_id).where(GroupMember.tenant_id == tenant_id)
+        select(GroupMember.group_id, aggregate_strings(GroupMember.user_id, " "))
+        .where(GroupMember.tenant_id == tenant_id)
+        .group_by(GroupMember.group_id)
     )
     return Population(
         configuration,
-        bindings.all(),
-        members.all(),
+        {HeldRole(role, until): who for role, until, who in bindings},
+        dict(members.all()),
         _machines(tx, tenant_id, configuration, now),
     )
 
@@ -77,23 +85,32 @@ def crowd_of(found: Sequence[tuple[str, str]], populations: Iterable[Population]
     )
 
 
-def moment_of(
-    population: Population, crowd: Crowd, numbers: Mapping[str, int], now: datetime
-) -> Moment:
-    """`numbers` are those of the people in the crowd, by id."""
-    policy = population.configuration.policy
-    holdings = hold(
-        crowd,
-        policy,
-        (
-            (numbers[user], HeldRole(role, until))
-            for user, role, until in population.bindings
-            if user in numbers
-        ),
-        ((group, numbers[user]) for group, user in population.members if user in numbers),
-        now,
-    )
-    return Moment(policy, holdings, population.machines)
+@dataclass(frozen=True)
+class Counting:
+    """Who is which number of the crowd; what is said of the same people twice is counted once."""
+
+    crowd: Crowd
+    numbers: Mapping[str, int]
+    """Of the people, by id."""
+    _known: dict[str, int] = field(default_factory=dict)
+
+    def moment_of(self, population: Population, now: datetime) -> Moment:
+        """Who holds what, and policy, at the moment of the rows."""
+        policy = population.configuration.policy
+        holdings = hold(
+            self.crowd,
+            policy,
+            [(held, self._mask(who)) for held, who in population.bindings.items()],
+            {group: self._mask(who) for group, who in population.members.items()},
+            now,
+        )
+        return Moment(policy, holdings, population.machines)
+
+    def _mask(self, ids: str) -> int:
+        if ids not in self._known:
+            numbers = map(self.numbers.get, ids.split(" "))
+            self._known[ids] = mask_of(self.crowd, (it for it in numbers if it is not None))
+        return self._known[ids]
 
 
 def _machines(

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 
-from authz.admin import mappings, roles
+from authz.admin import group_roles, mappings
 from authz.admin.code.kind import Site
-from authz.admin.mappings import name_of_group
+from authz.admin.mappings import NewMapping, name_of_group
 from authz.db.models import Connection, Group, GroupMapping, Role, RoleBinding
+from authz.errors import Conflict, Invalid, NotFound
 from authz.policy.code.entries import Change, Entries, Json
 from authz.policy.code.mappings import name_of
 
@@ -53,48 +54,63 @@ def wanted(site: Site, current: Entries) -> Entries | None:  # noqa: ARG001
 
 
 def write(site: Site, changes: Sequence[Change]) -> None:
-    """Add."""
-    for change in changes:
-        if change.after is not None:
-            with site.at(change):
-                mappings.add(site.tx, site.operator, site.tenant_id, **change.after)
+    """Add: all of them at once, and one by one where something is wrong, to say with which."""
+    added = [(change, NewMapping(**change.after)) for change in changes if change.after is not None]
+    common = (site.tx, site.operator, site.tenant_id)
+    attempt = site.tx.begin_nested()
+    try:
+        mappings.add_all(*common, [it for _, it in added])
+    except (Conflict, Invalid, NotFound):
+        attempt.rollback()
+    else:
+        attempt.commit()
+        return
+    for change, it in added:
+        with site.at(change):
+            mappings.add_all(*common, [it])
 
 
 def forget(site: Site, changes: Sequence[Change]) -> None:
     """Of several roles of one value those that are to go; the mapping with the last of them."""
+    gone = [it for it in changes if it.after is None and it.before is not None]
+    if not gone:
+        return
     common = (site.tx, site.operator, site.tenant_id)
-    for change in changes:
-        entry = change.before
-        if change.after is not None or entry is None:
-            continue
-        group = entry["group"] or name_of_group(entry["connection"], entry["claim"], entry["value"])
-        there = current(site)
-        # What went with its connection or with its role is gone already.
-        if entry["role"] is not None and change.name in there:
-            roles.unbind(*common, role=entry["role"], kind="group", holder=group)
-            del there[change.name]
-        mapping_id = _find_id(site, entry, group)
-        if mapping_id is not None and not any(_is_same_value(entry, it) for it in there.values()):
-            mappings.remove(*common, mapping_id)
+    # What went with its connection or with its role is gone already.
+    there = current(site)
+    ids = _ids(site)
+    unbound = []
+    for change in gone:
+        entry = there.pop(change.name, None)
+        if entry is not None and entry["role"] is not None:
+            unbound.append((entry["role"], ids[_place(entry)][1]))
+    if unbound:
+        group_roles.unbind(*common, unbound)
+    kept = {_place(it) for it in there.values() if it["role"] is not None}
+    places = [_place(it.before) for it in gone if it.before is not None]
+    left = [ids[it][0] for it in dict.fromkeys(places) if it in ids and it not in kept]
+    if left:
+        mappings.remove_all(*common, left)
 
 
-def _is_same_value(one: Json, other: Json) -> bool:
-    """Both lead to the group that was made for the value."""
-    if one["role"] is None or other["role"] is None:
-        return False
-    return all(one[member] == other[member] for member in ("connection", "claim", "value"))
+_Place = tuple[str, str, str, str]
 
 
-def _find_id(site: Site, entry: Json, group: str) -> str | None:
-    return site.tx.scalars(
-        select(GroupMapping.id)
+def _place(entry: Json) -> _Place:
+    """Connection, claim, value and the group, which for a role is the one that was made for the value."""
+    value = (entry["connection"], entry["claim"], entry["value"])
+    return (*value, entry["group"] or name_of_group(*value))
+
+
+def _ids(site: Site) -> dict[_Place, tuple[str, str]]:
+    """Of every mapping, and of its group."""
+    rows = site.tx.execute(
+        select(GroupMapping.id, Group.id, Connection.slug, GroupMapping.claim, GroupMapping.value, Group.name)
         .join(Connection, Connection.id == GroupMapping.connection_id)
         .join(Group, Group.id == GroupMapping.group_id)
-        .where(
-            GroupMapping.tenant_id == site.tenant_id,
-            Connection.slug == entry["connection"],
-            GroupMapping.claim == entry["claim"],
-            GroupMapping.value == entry["value"],
-            Group.name == group,
-        )
-    ).one_or_none()
+        .where(GroupMapping.tenant_id == site.tenant_id)
+    )  # fmt: skip
+    return {
+        (slug, claim, value, group): (id_, group_id)
+        for id_, group_id, slug, claim, value, group in rows
+    }

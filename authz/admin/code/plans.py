@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.admin.code import KINDS, facts
-from authz.admin.code.facts import Population
+from authz.admin.code.facts import Counting, Population
 from authz.admin.code.kind import Site
 from authz.admin.code.roles import current_file
 from authz.db.models import IssuedToken, Resource, Tenant
@@ -94,8 +94,8 @@ class Rehearsed:
             return Effect(self.changes)
         crowd = facts.crowd_of(self.people, (self.before, self.after))
         numbers = {id_: number for number, (id_, _) in enumerate(self.people)}
-        before = facts.moment_of(self.before, crowd, numbers, now)
-        after = facts.moment_of(self.after, crowd, numbers, now)
+        counting = Counting(crowd, numbers)
+        before, after = (counting.moment_of(it, now) for it in (self.before, self.after))
         return Effect(self.changes, crowd, tuple(compare(crowd, before, after, now)))
 
 

@@ -7,11 +7,11 @@ from sqlalchemy import select
 
 from authz.admin import connections, trust
 from authz.admin.code.kind import Site, without_nothing
+from authz.admin.code.spelling import servers_of, spelled
 from authz.admin.trust import ASSERTING
-from authz.db.models import Connection, Resource, TrustedIssuer
+from authz.db.models import Connection, TrustedIssuer
 from authz.oauth.trust import ID_JAG, check_settings
 from authz.policy.code.entries import Change, Entries, Json
-from authz.urls import UrlError, canonical_resource
 
 _BORN_WITH = ("issuer", "connection")
 
@@ -42,14 +42,14 @@ def wanted(site: Site, current: Entries) -> Entries | None:
     written = site.written.entries.get("trust")
     if written is None:
         return None
-    spelled = _servers(site)
+    servers = servers_of(site)
     found = {}
     for slug, entry in written.items():
         with site.at(Change("trust", slug, current.get(slug), entry)):
             settings = check_settings(entry["settings"]).as_json()
         if "resources" in settings:
             urls = settings["resources"]
-            settings = {**settings, "resources": [_spelled(url, spelled) for url in urls]}
+            settings = {**settings, "resources": [spelled(url, servers) for url in urls]}
         found[slug] = {**entry, "settings": settings}
     return found
 
@@ -126,18 +126,3 @@ def _has_own_connection(site: Site, slug: str) -> bool:
         )
     )
     return found.first() is not None
-
-
-def _servers(site: Site) -> dict[str, str]:
-    """As they are issued, by their canonical form; those of the directory as well."""
-    rows = site.tx.execute(
-        select(Resource.canonical, Resource.identifier).where(Resource.tenant_id == site.tenant_id)
-    )
-    return {row.canonical: row.identifier for row in rows}
-
-
-def _spelled(url: str, servers: dict[str, str]) -> str:
-    try:
-        return servers.get(canonical_resource(url), url)
-    except UrlError:
-        return url  # the operation says what is wrong with it

@@ -12,22 +12,38 @@ Decisions:
 from collections.abc import Mapping
 
 from authz.policy.code import (
+    agents,
     client_rules,
     clients,
     connections,
+    delegations,
+    domains,
+    groups,
     mappings,
     resources,
+    rollouts,
+    settings,
+    targets,
     trust,
+    workload_trust,
 )
 from authz.policy.code.entries import Shape
 
 KINDS: Mapping[str, Shape] = {
+    "settings": settings.SHAPE,
     "connections": connections.SHAPE,
+    "domains": domains.SHAPE,
     "clients": clients.SHAPE,
+    "targets": targets.SHAPE,
+    "groups": groups.SHAPE,
     "resources": resources.SHAPE,
+    "rollouts": rollouts.SHAPE,
     "client_rules": client_rules.SHAPE,
     "mappings": mappings.SHAPE,
     "trust": trust.SHAPE,
+    "workload_trust": workload_trust.SHAPE,
+    "agents": agents.SHAPE,
+    "delegations": delegations.SHAPE,
 }
 """Top-level keys, besides those of the roles file. A new one is a file and a line here, and one in `admin.code`."""
 ROLES, BINDINGS = "roles", "bindings"

@@ -19,12 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from authz.policy.code.entries import Change, Each, Entry, Line, ScopeName, Shape, Url
-
-
-def _sorted(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted(names))
-
+from authz.policy.code.entries import Change, Each, Entry, Line, ScopeName, Shape, Url, in_order
 
 _OF_OURS = ("ceiling", "blocked", "approved")
 
@@ -58,7 +53,7 @@ class ClientEntry(Entry):
     """It is held to the FAPI 2.0 Security Profile."""
     token_endpoint_audience: bool = False
     """Its assertions may name the token endpoint."""
-    ceiling: Annotated[tuple[ScopeName, ...], Each, AfterValidator(_sorted)] | None = None
+    ceiling: Annotated[tuple[ScopeName, ...], Each, AfterValidator(in_order)] | None = None
     """The most it ever gets, whatever a person's roles say; without it, no bound."""
     blocked: bool = False
     """Refused everywhere; what it held is revoked."""

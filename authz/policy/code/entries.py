@@ -1,7 +1,9 @@
 """What the kinds have in common: entries, how they are named, and a change from one to another."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -23,6 +25,8 @@ from authz.tenants import SLUG_PATTERN
 Json = Mapping[str, Any]
 Entries = Mapping[str, Json]
 """By name, with every default filled in."""
+SINGLE = "tenant"
+"""The name of what there is one of."""
 
 
 class Entry(BaseModel):
@@ -47,6 +51,29 @@ def _each_once(values: tuple[str, ...]) -> tuple[str, ...]:
 Each = AfterValidator(_each_once)
 """Of a list that is a set."""
 ScopeName = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+def in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Of a list whose order says nothing."""
+    return tuple(sorted(names))
+
+
+def _moment(text: str) -> str:
+    with suppress(ValueError, OverflowError):
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return spelled(moment)
+    raise ValueError(f"{text!r} is no moment; write date, time and zone: 2026-12-31T00:00:00Z")
+
+
+def spelled(moment: datetime) -> str:
+    """As entries have it, so that equal moments are equal."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+Moment = Annotated[
+    str, AfterValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})
+]
 
 
 def _requirement(value: object) -> object:
@@ -122,6 +149,15 @@ class Shape:
     """For a list."""
     scalar: str | None = None
     """The one member of an entry that is written as a word, not as an object."""
+    is_names: bool = False
+    """Entries are nothing but their names, in a list."""
+    is_single: bool = False
+    """There is one entry, and it is what the key holds."""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether a file lists them."""
+        return self.is_names or self.name_of is not None
 
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
@@ -131,6 +167,10 @@ class Shape:
     def named(self, value: Any) -> list[tuple[str, Json]]:
         """What the adapter read, as entries with their names; a list may name one twice."""
         dumped = self.adapter.dump_python(value, mode="json")
+        if self.is_single:
+            return [(SINGLE, dumped)]
+        if self.is_names:
+            return [(name, {}) for name in dumped]
         if self.name_of is not None:
             return [(self.name_of(entry), entry) for entry in dumped]
         scalar = self.scalar
@@ -139,9 +179,13 @@ class Shape:
     def written(self, entries: Entries) -> Any:
         """What a file says of these entries, without what is a default; in order of their names."""
         ordered = dict(sorted(entries.items()))
+        if self.is_names:
+            return list(ordered)
         if self.scalar is not None:
             return {name: entry[self.scalar] for name, entry in ordered.items()}
-        value = ordered if self.name_of is None else list(ordered.values())
+        value: Any = ordered if self.name_of is None else list(ordered.values())
+        if self.is_single:
+            value = ordered.get(SINGLE, {})
         adapter = self.adapter
         return adapter.dump_python(
             adapter.validate_python(value), mode="json", exclude_defaults=True

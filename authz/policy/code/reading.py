@@ -27,6 +27,8 @@ from authz.policy.yaml_nodes import Misplaced, check_keys, compose, pairs_of, pl
 
 KEYS = (*KINDS, ROLES, BINDINGS)
 _MOST_TOLD = 20
+_MAX_DEPTH = 16
+"""The claims of a rule about workloads are deep down."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class _Reader:
 
     def read(self, file: str, text: str) -> None:
         with self._noting(file):
-            root = compose(text, file)
+            root = compose(text, file, max_depth=_MAX_DEPTH)
             if root is None:
                 raise Misplaced("the file is empty; remove it, or write `roles: {}`", 1, 1)
             top = {name: value for _, name, value in pairs_of(root, "the file")}
@@ -101,7 +103,7 @@ class _Reader:
     ) -> None:
         known = self._entries.setdefault(key, {})
         for number, (name, entry) in enumerate(entries):
-            place = reading.place((key, name if shape.name_of is None else number))
+            place = reading.place((key, number if shape.is_list else name))
             if name in known:
                 before = self._places[key, name]
                 self._note(file, place, f"`{key}` has {name!r} already, at {before}")

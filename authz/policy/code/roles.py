@@ -4,13 +4,21 @@
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC
 from typing import Annotated, Any
 
 from pydantic import Field, WithJsonSchema
 
 from authz.policy import requirements
-from authz.policy.code.entries import Change, Entries, Entry, Json, Requires, ScopeName, Url
+from authz.policy.code.entries import (
+    Change,
+    Entries,
+    Entry,
+    Json,
+    Requires,
+    ScopeName,
+    Url,
+    spelled,
+)
 from authz.policy.roles_file import BindingEntry, RoleEntry, RolesFile
 from authz.urls import canonical_resource
 
@@ -99,4 +107,4 @@ def _holders(binding: BindingEntry) -> Iterator[str]:
 def _until(binding: BindingEntry) -> str | None:
     if binding.until is None:
         return None
-    return binding.until.astimezone(UTC).isoformat(timespec="microseconds")
+    return spelled(binding.until)

@@ -27,6 +27,9 @@ _READERS = {
     "tag:yaml.org,2002:bool": truth_of,
 }
 
+_TIMESTAMP, _MOMENT = "tag:yaml.org,2002:timestamp", ("until",)
+"""A moment needs no quotes where one is meant; elsewhere it is a word that YAML would turn into something else."""
+
 
 @dataclass
 class Reading:
@@ -55,7 +58,7 @@ class Reading:
             if isinstance(node, SequenceNode):
                 items = items_of(node, what)
                 return [self.read(item, (*path, number)) for number, item in enumerate(items)]
-            return _scalar(node, what)
+            return _scalar(node, what, path)
         except Misplaced as error:
             self.problems.append(((error.line, error.column), error.sentence))
             return None
@@ -68,9 +71,11 @@ class Reading:
         return found
 
 
-def _scalar(node: Node, what: str) -> Any:
+def _scalar(node: Node, what: str, path: Path) -> Any:
     if not isinstance(node, ScalarNode):
         raise wrong(node, f"{what}: a value is expected here")
     if node.tag == "tag:yaml.org,2002:null":
         raise wrong(node, f"{what}: nothing stands here; leave the line out, or write {{}} or []")
+    if node.tag == _TIMESTAMP and path[-1:] == _MOMENT:
+        return node.value
     return _READERS.get(node.tag, text_of)(node, what)

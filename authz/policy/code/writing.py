@@ -39,8 +39,11 @@ def _files(value: Any) -> Iterator[Any]:
     yield from _parts(list(value), _IN_A_FILE // 20 if _is_long(value) else _IN_A_FILE)
 
 
-def _is_long(value: Sequence[Mapping[str, Any]]) -> bool:
-    return any(len(item.get("users", ())) > _IN_A_BINDING // 20 for item in value)
+def _is_long(value: Sequence[Any]) -> bool:
+    return any(
+        isinstance(item, Mapping) and len(item.get("users", ())) > _IN_A_BINDING // 20
+        for item in value
+    )
 
 
 def _small(binding: BindingEntry) -> Iterator[BindingEntry]:

@@ -23,6 +23,7 @@ from authz.policy.reach.crowd import (
     Moment,
     claims_of,
     hold,
+    mask_of,
 )
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "claims_of",
     "compare",
     "hold",
+    "mask_of",
 ]

@@ -36,7 +36,7 @@ class Reached:
 def compare(crowd: Crowd, before: Moment, after: Moment, now: datetime) -> list[Reached]:
     """Every scope at which something changes, by server and name."""
     found = []
-    admissions = tuple(_Admissions(crowd, moment) for moment in (before, after))
+    admissions = (_Admissions(crowd, before, after), _Admissions(crowd, after, before))
     for id_ in sorted(before.policy.resources.keys() | after.policy.resources.keys()):
         was, is_ = before.policy.resources.get(id_), after.policy.resources.get(id_)
         scopes = set[str]().union(*(it.scopes for it in (was, is_) if it is not None))
@@ -53,8 +53,9 @@ def compare(crowd: Crowd, before: Moment, after: Moment, now: datetime) -> list[
 class _Admissions:
     """Whom each server is rolled out to under one policy; looked up where it matters, and once."""
 
-    def __init__(self, crowd: Crowd, moment: Moment) -> None:
+    def __init__(self, crowd: Crowd, moment: Moment, other: Moment) -> None:
         self._crowd, self._moment = crowd, moment
+        self._others = other.policy.resources.keys()
         self._known: dict[str, int] = {}
 
     def of(self, spot: Spot) -> int:
@@ -62,7 +63,9 @@ class _Admissions:
             return 0
         id_ = spot.resource.id
         if id_ not in self._known:
-            self._known[id_] = admitted(self._crowd, self._moment, spot.resource)
+            # Who is in the percentage of a new server follows from an id that it has not got for good yet.
+            is_new = id_ not in self._others
+            self._known[id_] = admitted(self._crowd, self._moment, spot.resource, is_new=is_new)
         return self._known[id_]
 
 

@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from typing import NamedTuple
 
 from authz.policy import Ceiling
 from authz.policy.rollout import CANARY, FULL_STATE
-from authz.policy.snapshot import HeldRole, Policy, Resource
+from authz.policy.snapshot import ANY_RESOURCE, HeldRole, Place, Policy, Resource, Way
 
 _SET = re.compile(rb"[^\x00]")
 Holder = tuple[str, bool]
@@ -69,6 +71,15 @@ class Holdings:
     """Of groups that say something by themselves: those that administer, and those a server is rolled out to."""
 
 
+class Holding(NamedTuple):
+    """Those who hold a role, as far as one scope goes."""
+
+    held: HeldRole
+    is_over: bool
+    mask: int
+    ways: tuple[Way, ...]
+
+
 @dataclass(frozen=True)
 class Moment:
     """One policy and who is who under it."""
@@ -77,37 +88,64 @@ class Moment:
     holdings: "Holdings"
     machines: Mapping[str, Machine] = field(default_factory=dict)
 
+    def holders_of(self, resource_id: str, scope: str) -> Iterator[Holding]:
+        """Every role with a way to a scope there that somebody holds."""
+        own = self._by_place.get((resource_id, scope), ())
+        yield from own
+        # A role's ways at one server have those at every server behind them.
+        known = {it.held.role_id for it in own}
+        for it in self._by_place.get((ANY_RESOURCE, scope), ()):
+            if it.held.role_id not in known:
+                yield it
+
+    @cached_property
+    def _by_place(self) -> Mapping[Place, Sequence[Holding]]:
+        """Made once: of a thousand roles few have to do with any one scope."""
+        found: dict[Place, list[Holding]] = {}
+        for (role_id, is_over), (held, mask) in self.holdings.roles.items():
+            role = self.policy.roles.get(role_id)
+            for place, ways in ({} if role is None else role.grants).items():
+                found.setdefault(place, []).append(Holding(held, is_over, mask, ways))
+        return found
+
+
+def mask_of(crowd: Crowd, numbers: Iterable[int]) -> int:
+    """Those of the crowd."""
+    bits = bytearray((crowd.size + 7) // 8)
+    for number in numbers:
+        bits[number >> 3] |= 1 << (number & 7)
+    return int.from_bytes(bits, "little")
+
 
 def hold(
     crowd: Crowd,
     policy: Policy,
-    direct: Iterable[tuple[int, HeldRole]],
-    members: Iterable[tuple[str, int]],
+    direct: Iterable[tuple[HeldRole, int]],
+    members: Mapping[str, int],
     now: datetime,
 ) -> Holdings:
-    """From who holds what by themselves, and who is in which group; people by their number."""
-    width = (crowd.size + 7) // 8
-    masks: dict[Holder, bytearray] = {}
-    asked: dict[Holder, HeldRole] = {}
+    """From who holds what by themselves, and who is in which group; people as masks."""
+    roles: dict[Holder, tuple[HeldRole, int]] = {}
 
-    def bits_of(held: HeldRole) -> bytearray:
+    def give(held: HeldRole, mask: int) -> None:
         holder = (held.role_id, held.expires_at is not None and now >= held.expires_at)
-        asked.setdefault(holder, held)
-        return masks.setdefault(holder, bytearray(width))
+        first, others = roles.get(holder, (held, 0))
+        roles[holder] = first, others | mask
 
-    for number, held in direct:
-        bits_of(held)[number >> 3] |= 1 << (number & 7)
-    by_group = {id_: [bits_of(it) for it in held] for id_, held in policy.group_roles.items()}
-    groups = {id_: bytearray(width) for id_ in _speaking(policy)}
-    for id_, bits in groups.items():
-        by_group.setdefault(id_, []).append(bits)
-    for group, number in (*members, *_claimed(crowd, policy)):
-        for bits in by_group.get(group, ()):
-            bits[number >> 3] |= 1 << (number & 7)
-    return Holdings(
-        {it: (asked[it], int.from_bytes(bits, "little")) for it, bits in masks.items()},
-        {id_: int.from_bytes(bits, "little") for id_, bits in groups.items()},
-    )
+    for held, mask in direct:
+        give(held, mask)
+    claimed: dict[str, list[int]] = {}
+    for group, number in _claimed(crowd, policy):
+        claimed.setdefault(group, []).append(number)
+
+    def everybody_in(group: str) -> int:
+        return members.get(group, 0) | mask_of(crowd, claimed.get(group, ()))
+
+    for group, bindings in policy.group_roles.items():
+        mask = everybody_in(group)
+        for held in bindings:
+            give(held, mask)
+    return Holdings(roles, {group: everybody_in(group) for group in _speaking(policy)})
 
 
 def _speaking(policy: Policy) -> set[str]:
@@ -115,10 +153,11 @@ def _speaking(policy: Policy) -> set[str]:
     return administering.union(*(it.rollout.groups for it in policy.resources.values()))
 
 
-def admitted(crowd: Crowd, moment: Moment, resource: Resource) -> int:
+def admitted(crowd: Crowd, moment: Moment, resource: Resource, *, is_new: bool = False) -> int:
     """Who may have more than reading there while it is rolled out.
 
-    Of whoever will come with a value nobody knows whether they are in the percentage: some are.
+    Of whoever will come with a value nobody knows whether they are in the percentage: some are. Of a new server nobody
+    knows it of anybody.
     """
     rollout, everybody = resource.rollout, (1 << crowd.size) - 1
     if rollout.state != CANARY:
@@ -126,13 +165,18 @@ def admitted(crowd: Crowd, moment: Moment, resource: Resource) -> int:
     found = 0
     for id_ in rollout.groups:
         found |= moment.holdings.groups[id_]
+    if rollout.percent and is_new:
+        return everybody
     if rollout.percent:
-        inside = bytearray((crowd.size + 7) // 8)
-        for number, id_ in enumerate(crowd.ids):
-            if rollout.admits(resource.id, id_, frozenset()):
-                inside[number >> 3] |= 1 << (number & 7)
-        strangers = everybody >> len(crowd.people) << len(crowd.people)
-        found |= int.from_bytes(inside, "little") | strangers
+        inside = mask_of(
+            crowd,
+            (
+                number
+                for number, id_ in enumerate(crowd.ids)
+                if rollout.admits(resource.id, id_, frozenset())
+            ),
+        )
+        found |= inside | everybody >> len(crowd.people) << len(crowd.people)
     return found
 
 

@@ -10,7 +10,7 @@ from authz.policy import Subject, decide
 from authz.policy.reach.crowd import Crowd, Held, Moment
 from authz.policy.requirements import LOCAL, Requirement
 from authz.policy.rollout import FULL, READ, READ_ONLY, Rollout
-from authz.policy.snapshot import ANY_RESOURCE, HeldRole, Policy, Resource, Scope
+from authz.policy.snapshot import HeldRole, Policy, Resource, Scope
 
 _NOBODY = Rollout(READ_ONLY)
 Sign = tuple[bool | str, tuple[Requirement | None, ...]]
@@ -125,14 +125,10 @@ def spot_of(moment: Moment, resource: Resource | None, scope: str) -> Spot:
         bound = {id_ for kind, id_ in moment.policy.administrators if kind == "group"}
         classes = {(id_, ()): (id_, mask) for id_, mask in of_groups if id_ in bound}
         return Spot(moment.policy, resource, scope, classes, rolled_out)
-    for (role_id, is_over), (held, mask) in moment.holdings.roles.items():
-        role = moment.policy.roles.get(role_id)
-        grants = {} if role is None else role.grants
-        ways = grants.get((resource.id, scope)) or grants.get((ANY_RESOURCE, scope))
-        if ways:
-            sign = (is_over, tuple(way.requires for way in ways))
-            first, others = classes.get(sign, (held, 0))
-            classes[sign] = first, others | mask
+    for it in moment.holders_of(resource.id, scope):
+        sign = (it.is_over, tuple(way.requires for way in it.ways))
+        first, others = classes.get(sign, (it.held, 0))
+        classes[sign] = first, others | it.mask
     return Spot(moment.policy, resource, scope, classes, rolled_out)
 
 

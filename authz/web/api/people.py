@@ -72,6 +72,14 @@ USER = Thing(
     UserDetails,
     omit=frozenset({"live_grants"}),
 )
+GROUP = Thing(
+    "/groups/{group}",
+    "group",
+    "One group, by name or id",
+    lambda look: groups.head(look.tx, look.tenant_id, look.path["group"]),
+    GroupHead,
+    omit=frozenset({"members"}),
+)
 MEMBER = Thing(
     "/groups/{group}/members/{user}",
     "group_member",
@@ -119,12 +127,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     Listing("/groups", "groups", "Groups, by name", _groups, GroupLine),
     Change("POST", "/groups", "groups.add", "Add a group", made=lambda it: (it.id,)),
-    Thing(
+    GROUP,
+    Change(
+        "DELETE",
         "/groups/{group}",
-        "group",
-        "One group, by name or id",
-        lambda look: groups.head(look.tx, look.tenant_id, look.path["group"]),
-        GroupHead,
+        "groups.remove",
+        "Forget a group that was made here, with the roles it holds",
+        inputs={"group": "group"},
+        thing=GROUP,
     ),
     Listing("/groups/{group}/members", "group_members", "Who is in a group", _members, MemberLine),
     Change(

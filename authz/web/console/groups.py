@@ -2,7 +2,7 @@
 
 from authz.admin import groups
 from authz.policy.administration import Permission
-from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Group", "People")
 
@@ -62,13 +62,36 @@ def take(visit: Visit) -> Answer:
     return Done(visit.url(f"groups/{visit.path['id']}"), "taken")
 
 
-PAGE = Page("groups", "Groups", Permission.READ, show, (Act("add", add),), section="People")
+def remove(visit: Visit) -> Answer:
+    """POST …/remove."""
+    group_id = visit.path["id"]
+    if not visit.is_sure:
+        found = visit.read(groups.head, group_id)
+        affected = [f"{found.members} people are in it; their accounts stay."]
+        if found.roles:
+            affected.append(
+                f"They lose what it holds with the next refresh: {', '.join(found.roles)}."
+            )
+        return Sure(f"Remove {found.name}?", "Remove", affected, visit.url(f"groups/{group_id}"))
+    visit.change(groups.remove, group=group_id)
+    return Done(visit.url("groups"), "removed")
+
+
+PAGE = Page(
+    "groups",
+    "Groups",
+    Permission.READ,
+    show,
+    (Act("add", add),),
+    section="People",
+    done={"removed": "The group is gone, with the roles it held."},
+)
 ONE = Page(
     "groups/{id}",
     "Group",
     Permission.READ,
     show_one,
-    (Act("put", put), Act("take", take)),
+    (Act("put", put), Act("take", take), Act("remove", remove)),
     section="People",
     is_listed=False,
     done={
