@@ -15,13 +15,15 @@ from starlette.types import ASGIApp, Lifespan
 
 from authz import __version__, entropy, settings
 from authz.jobs import JobRunner
+from authz.scim import PATH
 from authz.services import open_services
 from authz.telemetry.logging import configure
-from authz.web import account, health, scim, signals, ssf
+from authz.web import account, health, signals, ssf
 from authz.web.api import serving as api
 from authz.web.console import serving as console
 from authz.web.edge import TENANT_PATH, Edge, make_edge
 from authz.web.headers import SecurityHeaders
+from authz.web.later import Later
 from authz.web.login import federation
 from authz.web.login import pages as login
 from authz.web.oauth import (
@@ -44,6 +46,8 @@ from authz.web.responses import json_answer
 from authz.web.shortcuts import Shortcuts
 
 log = structlog.get_logger()
+
+_SCIM = Later("authz.web.scim", PATH)
 
 
 def create_app() -> ASGIApp:
@@ -122,7 +126,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
         device_authorization,
         device_pages,
         userinfo,
-        scim,
+        _SCIM,
         console,
         account,
         api,

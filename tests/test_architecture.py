@@ -6,6 +6,7 @@ one line where it belongs, with its reason.
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -497,3 +498,28 @@ def test_every_operation_asks_for_a_permission_first():
     ]
     assert missing == [], "begin with operator.must(Permission.…), see authz.admin.operator"
     assert found.keys() >= WITHOUT_PERMISSION
+
+
+_LATER = (
+    "authz.scim.endpoint",
+    "boto3",
+    "lxml",
+    "opentelemetry.sdk",
+    "pkcs11",
+    "rfc3161_client",
+    "scim2_models",
+)
+"""What only some installations use; it is loaded by the first who does."""
+
+
+def test_a_start_loads_only_what_every_installation_uses():
+    """Start-up time and memory of each process."""
+    told = subprocess.run(
+        [sys.executable, "-c", "import sys, authz.app; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(told.stdout.split())
+    assert "authz.web.later" in loaded
+    assert loaded.isdisjoint(_LATER)

@@ -21,3 +21,6 @@ Decisions:
 - Filters become SQL over a few columns. What would have to look at every row is refused, unless the filter also names
   one resource by `id`, `userName` or `externalId`.
 """
+
+PATH = "/scim/v2"
+"""Below the issuer's path."""

@@ -4,14 +4,9 @@
 tests.
 """
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import ValidationError
-from scim2_models import Error, SCIMException
-
 ERROR_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:Error"
-_MAX_DETAIL_CHARS = 300
 
 
 class ScimError(Exception):
@@ -131,35 +126,3 @@ class NotBuilt(ScimError):
     """A part of the protocol that does not fit this server."""
 
     status = 501
-
-
-_BY_TYPE: Mapping[str, type[ScimError]] = {
-    "invalidSyntax": InvalidSyntax,
-    "invalidValue": InvalidValue,
-    "invalidFilter": InvalidFilter,
-    "invalidPath": InvalidPath,
-    "noTarget": NoTarget,
-    "mutability": Mutability,
-}
-
-
-def refusal_of(error: SCIMException | ValidationError) -> ScimError:
-    """What scim2-models found wrong, as a refusal of ours; never with the value in it."""
-    if isinstance(error, SCIMException) and isinstance(error.__cause__, ValidationError):
-        # Its own text is that of pydantic, with the input and an address of its manual.
-        error = error.__cause__
-    if isinstance(error, ValidationError):
-        found = Error.from_validation_errors(error.errors(include_url=False, include_input=False))[
-            0
-        ]
-        scim_type, detail = found.scim_type, found.detail or ""
-    else:
-        scim_type, detail = error.scim_type, error.detail
-    kind = _BY_TYPE.get(scim_type or "", InvalidValue)
-    slug = "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.scim_type or "")
-    return kind(_printable(detail), reason=slug)
-
-
-def _printable(text: str) -> str:
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else "?" for c in line)[:_MAX_DETAIL_CHARS]

@@ -23,8 +23,9 @@ from scim2_models.path import (
 )
 from sqlalchemy import ColumnElement, and_, false, func, literal, not_, or_
 
-from authz.scim.errors import InvalidFilter, refusal_of
+from authz.scim.errors import InvalidFilter
 from authz.scim.reading import is_storable
+from authz.scim.refusals import refusal_of
 
 MAX_FILTER_CHARS = 4096
 NARROW = frozenset({"id", "username", "externalid"})

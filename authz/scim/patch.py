@@ -26,9 +26,9 @@ from authz.scim.errors import (
     InvalidSyntax,
     InvalidValue,
     TooLarge,
-    refusal_of,
 )
 from authz.scim.reading import Document, member_ids, split, written
+from authz.scim.refusals import refusal_of
 from authz.scim.schema import GROUP, POLICY, USER, Group, Person
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"

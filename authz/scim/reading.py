@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from scim2_models import Context, Resource, SCIMException
 
 from authz.db.types import canonical_json
-from authz.scim.errors import InvalidSyntax, InvalidValue, TooLarge, refusal_of
+from authz.scim.errors import InvalidSyntax, InvalidValue, TooLarge
+from authz.scim.refusals import refusal_of
 from authz.scim.schema import POLICY, Group, Person
 
 MAX_DOCUMENT_BYTES = 32 * 1024

@@ -6,10 +6,11 @@ there are.
 
 from typing import Any
 
+from authz.scim import PATH
 from authz.scim.endpoint import ROUTES
 from authz.scim.errors import ERROR_SCHEMA
 from authz.scim.listing import LIST_SCHEMA
-from authz.web.scim import MEDIA_TYPE, PATH
+from authz.web.scim import MEDIA_TYPE
 
 Part = dict[str, Any]
 

@@ -23,7 +23,7 @@ from authz import entropy
 from authz.db.models import Connection as ConnectionRow
 from authz.errors import InvalidRequest, InvalidToken, OAuthError
 from authz.net import strict_json
-from authz.scim import tokens
+from authz.scim import PATH, tokens
 from authz.scim.bulk import BULK, MAX_PAYLOAD_BYTES
 from authz.scim.calls import Answer, Call, Caller, Connection, Desk, Moved
 from authz.scim.endpoint import ROUTES, handle
@@ -36,7 +36,7 @@ from authz.web.forms import read_body, read_query
 
 log = structlog.get_logger()
 
-PATH = "/scim/v2"
+
 MEDIA_TYPE = "application/scim+json"
 _TAKEN = (MEDIA_TYPE, "application/json")
 _WITH_BODY = ("POST", "PUT", "PATCH")

@@ -1,11 +1,14 @@
 """Discovery, as clients of every age and their attackers ask for it."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import httpx2
 import pytest
 from joserfc.jwk import KeySet
+from sqlalchemy import event
 
 from tests.support.harness import Harness, RunningServer, TestClock
 from tests.support.web import FakeWeb
@@ -241,6 +244,35 @@ def test_a_disabled_tenant_is_not_there(harness):
     assert {harness.http.get(url).status_code for url in urls} == {200}
     harness.disable()
     assert {harness.http.get(url).status_code for url in urls} == {404}
+
+
+def test_when_a_second_is_over_one_request_looks_and_the_others_do_not_wait(harness):
+    """ATK-62: sixty clients at once are one look, not sixty threads that wait for the database."""
+    url = f"{harness.issuer}/jwks"
+    first = harness.http.get(url)
+    harness.clock.advance(seconds=2)
+    engine, looks, gate = harness.server.database.engine, [], threading.Event()
+
+    def slow(_connection, _cursor, text, *_):
+        looks.append(text)
+        gate.wait(10)
+
+    event.listen(engine, "before_cursor_execute", slow)
+    try:
+        with ThreadPoolExecutor(8) as several:
+            asked = [several.submit(harness.http.get, url) for _ in range(8)]
+            try:
+                soon = list(zip(range(7), as_completed(asked, timeout=5), strict=False))
+                seen = len(looks)
+            finally:
+                gate.set()
+    finally:
+        event.remove(engine, "before_cursor_execute", slow)
+    assert (len(soon), seen) == (7, 1)
+    answers = [it.result() for it in asked]
+    assert {(it.content, it.headers["etag"]) for it in answers} == {
+        (first.content, first.headers["etag"])
+    }
 
 
 def test_the_default_tenant_has_one_address(harness):

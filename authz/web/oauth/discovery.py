@@ -6,7 +6,7 @@ ATK-40).
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from starlette.concurrency import run_in_threadpool
@@ -36,14 +36,19 @@ RECHECK = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class _Served:
-    body: bytes
-    headers: dict[str, str]
+    """Two finished answers, sent as they are to everybody who asks."""
+
+    etag: str
+    whole: Response
+    unchanged: Response
     checked_at: datetime
 
     @classmethod
     def of(cls, body: bytes, max_age: int, now: datetime) -> "_Served":
-        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        return cls(body, {**CORS, "cache-control": f"public, max-age={max_age}", "etag": tag}, now)
+        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+        headers = {**CORS, "cache-control": f"public, max-age={max_age}", "etag": etag}
+        whole = Response(body, media_type="application/json", headers=headers)
+        return cls(etag, whole, Response(status_code=304, headers=headers), now)
 
 
 def routes(edge: Edge) -> list[Route]:
@@ -100,14 +105,27 @@ def _served(
         now = edge.services.clock()
         known = served.get(slug)
         if known is None or not now - RECHECK < known.checked_at <= now:
-            configuration = await run_in_threadpool(edge.find_configuration, slug)
-            if configuration is None:
-                served.pop(slug, None)
+            if known is not None:
+                # One request looks. The others do not queue behind it: they get what was true a second ago.
+                served[slug] = replace(known, checked_at=now)
+            known = await looked_up(slug, now)
+            if known is None:
                 return json_answer({"error": "not_found"}, status=404)
-            known = served[slug] = _Served.of(render(edge, configuration), max_age, now)
-        if request.headers.get("if-none-match") == known.headers["etag"]:
-            return Response(status_code=304, headers=known.headers)
-        return Response(known.body, media_type="application/json", headers=known.headers)
+        if request.headers.get("if-none-match") == known.etag:
+            return known.unchanged
+        return known.whole
+
+    async def looked_up(slug: str, now: datetime) -> _Served | None:
+        try:
+            configuration = await run_in_threadpool(edge.find_configuration, slug)
+        except BaseException:
+            served.pop(slug, None)  # what could not be looked at is not given again
+            raise
+        if configuration is None:
+            served.pop(slug, None)
+            return None
+        served[slug] = _Served.of(render(edge, configuration), max_age, now)
+        return served[slug]
 
     async def options(_: Request) -> Response:
         return preflight("GET, OPTIONS")
