@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
@@ -22,6 +22,7 @@ from authz.keys import AUDIT, PURPOSES, KeyRing
 from authz.progress import UNWATCHED, Watch
 
 _ALGORITHMS = PURPOSES[AUDIT]
+_LATELY = (timedelta(days=1), timedelta(days=7))
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _PLACE = re.compile(r"([0-9]{1,17})\.([0-9]{1,18})\.([A-Za-z0-9_-]{1,64})")
 
@@ -127,15 +128,20 @@ def search(
         asked.append(AuditEvent.at >= since)
     if until is not None:
         asked.append(AuditEvent.at < until)
-    if after is not None:
-        asked.append(_Place.parse(after).is_before())
-    # Questions that each have an index: to one about either, the planner would read the trail instead.
-    either = [[it] for it in _about(person)] if person else [[]]
-    found = {
-        at: entry
-        for also in either
-        for at, entry in _newest(tx, tenant_id, [*asked, *also], limit + 1)
-    }
+    begin = None if after is None else _Place.parse(after)
+    if begin is not None:
+        asked.append(begin.is_before())
+    if not (person or subject or actor or reason) and (kind or client or resource):
+        end = until if begin is None else begin.at
+        found = _newest_of_few(tx, tenant_id, asked, limit + 1, end)
+    else:
+        # Questions that each have an index: to one about either, the planner would read the trail instead.
+        either = [[it] for it in _about(person)] if person else [[]]
+        found = {
+            at: entry
+            for also in either
+            for at, entry in _newest(tx, tenant_id, [*asked, *also], limit + 1)
+        }
     places = sorted(found, reverse=True)[:limit]
     entries = [found[it] for it in places]
     people = {name for it in entries for name in (it.subject, it.actor) if name is not None}
@@ -157,6 +163,27 @@ def _about(person: str) -> list[ColumnElement[bool]]:
     """It is about them, or they did it: as themselves, at the console or through the API."""
     by = [AuditEvent.actor == name for name in (person, f"console:{person}", f"api:{person}")]
     return [AuditEvent.subject == person, *by]
+
+
+def _newest_of_few(
+    tx: Session,
+    tenant_id: str,
+    asked: Sequence[ColumnElement[bool]],
+    limit: int,
+    end: datetime | None,
+) -> dict[_Place, Entry]:
+    """What has no index of its own: in the last day, then in the last week, then in all that is asked.
+
+    What is rare as a whole is often not so lately, which no planner knows: it would read the whole trail at once.
+    """
+    if end is None:
+        newest = select(func.max(AuditEvent.at)).where(AuditEvent.tenant_id == tenant_id)
+        end = tx.scalars(newest).one()
+    for span in _LATELY if end is not None else ():
+        found = dict(_newest(tx, tenant_id, [*asked, AuditEvent.at >= end - span], limit))
+        if len(found) >= limit:
+            return found
+    return dict(_newest(tx, tenant_id, asked, limit))
 
 
 def _newest(

@@ -1,11 +1,10 @@
 """What an administrator should know at a glance: what is live, what was denied and why, what runs out."""
 
-import json
-from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Text, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from authz.audit.events import TokenIssued, TokenRefused
@@ -27,8 +26,8 @@ from authz.db.models import Session as BrowserSession
 
 HOUR = timedelta(hours=1)
 SOON = timedelta(days=14)
-_MOST_DENIALS = 5_000
-"""Read for the reasons of an hour."""
+_MOST_REASONS = 10
+_MINUTE_CHARS = len("2026-12-31T08:00")
 _MOST_EXPIRING = 20
 
 
@@ -128,30 +127,49 @@ def load(tx: Session, tenant_id: str, now: datetime) -> Overview:
 
 def _minutes(tx: Session, tenant_id: str, now: datetime) -> list[tuple[datetime, int]]:
     start = now.replace(second=0, microsecond=0) - HOUR + timedelta(minutes=1)
-    moments = tx.scalars(
-        select(AuditEvent.at).where(
+    # Counted by the database: an hour of a busy server has more tokens than a page may read.
+    minute = _minute(tx)
+    rows = tx.execute(
+        select(minute, func.count())
+        .where(
             AuditEvent.tenant_id == tenant_id,
             AuditEvent.kind == TokenIssued.kind,
             AuditEvent.at >= start,
         )
+        .group_by(minute)
     )
-    found = Counter(at.replace(second=0, microsecond=0) for at in moments)
+    found = {_moment(at): count for at, count in rows}
     minutes = [start + timedelta(minutes=number) for number in range(60)]
-    return [(minute, found[minute]) for minute in minutes]
+    return [(it, found.get(it, 0)) for it in minutes]
+
+
+def _minute(tx: Session) -> ColumnElement[Any]:
+    if tx.get_bind().dialect.name == "sqlite":
+        return func.substr(type_coerce(AuditEvent.at, Text), 1, _MINUTE_CHARS)
+    return func.date_trunc("minute", AuditEvent.at)
+
+
+def _moment(at: str | datetime) -> datetime:
+    if isinstance(at, datetime):
+        return at.astimezone(UTC)
+    return datetime.fromisoformat(at).replace(tzinfo=UTC)
 
 
 def _denials(tx: Session, tenant_id: str, now: datetime) -> list[tuple[str, int]]:
-    bodies = tx.scalars(
-        select(AuditEvent.body)
+    times = func.count()
+    rows = tx.execute(
+        select(AuditEvent.reason, times)
         .where(
             AuditEvent.tenant_id == tenant_id,
             AuditEvent.kind == TokenRefused.kind,
+            AuditEvent.reason.is_not(None),
             AuditEvent.at >= now - HOUR,
         )
-        .limit(_MOST_DENIALS)
+        .group_by(AuditEvent.reason)
+        .order_by(times.desc(), AuditEvent.reason)
+        .limit(_MOST_REASONS)
     )
-    reasons = Counter(json.loads(body)["detail"]["reason"] for body in bodies)
-    return reasons.most_common(10)
+    return [(reason, count) for reason, count in rows if reason is not None]
 
 
 def _expiring(tx: Session, tenant_id: str, now: datetime) -> list[Expiring]:

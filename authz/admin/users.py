@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from authz import entropy, passwords
@@ -161,10 +161,8 @@ def enable(tx: Session, operator: Operator, tenant_id: str, reference: str) -> U
 
 def list_(tx: Session, tenant_id: str, *, matching: str = "", limit: int = 1000) -> list[UserLine]:
     """People by login, those whose login or name holds `matching`."""
-    query = select(User).where(User.tenant_id == tenant_id)
-    if matching:
-        query = query.where(_matches(matching))
-    return [_line(row) for row in tx.scalars(query.order_by(User.login).limit(limit))]
+    query = _listed(tenant_id, matching, None, None, limit)
+    return [_line(row) for row in tx.scalars(query)]
 
 
 def page(
@@ -178,13 +176,8 @@ def page(
 ) -> Slice[UserLine]:
     """The same, a part at a time."""
     check_limit(limit)
-    query = select(User).where(User.tenant_id == tenant_id, *behind(after, User.login))
-    if matching:
-        query = query.where(_matches(matching))
-    if status is not None:
-        query = query.where(User.status == status)
-    rows = tx.scalars(query.order_by(User.login).limit(limit + 1))
-    lines = [_line(row) for row in rows]
+    query = _listed(tenant_id, matching, status, after, limit + 1)
+    lines = [_line(row) for row in tx.scalars(query)]
     return sliced(lines, limit, [cursor_of(it.login) for it in lines])
 
 
@@ -212,6 +205,21 @@ def show(tx: Session, tenant_id: str, reference: str, now: datetime) -> UserDeta
         groups=groups.names_of(tx, tenant_id, row.id),
         roles=list(roles),
         live_grants=live,
+    )
+
+
+def _listed(
+    tenant_id: str, matching: str, status: str | None, after: str | None, limit: int
+) -> Select[User]:
+    """People by login. Who they are is found in the index, which has all that is asked for; then they are read."""
+    found = select(User.login).where(User.tenant_id == tenant_id, *behind(after, User.login))
+    if matching:
+        found = found.where(_matches(matching))
+    if status is not None:
+        found = found.where(User.status == status)
+    logins = found.order_by(User.login).limit(limit).scalar_subquery()
+    return (
+        select(User).where(User.tenant_id == tenant_id, User.login.in_(logins)).order_by(User.login)
     )
 
 

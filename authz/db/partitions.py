@@ -25,7 +25,7 @@ DEFAULT, BEFORE = f"{TABLE}_default", f"{TABLE}_before"
 AHEAD = 2
 """Months that are there before they begin."""
 _LOCKED = "55P03"
-_SEARCHED = ("subject", "actor")
+_SEARCHED = ("subject", "actor", "reason")
 
 
 def is_partitioned(database: Database) -> bool:

@@ -80,6 +80,26 @@ def test_a_span_of_time_has_its_beginning_and_not_its_end(trail):
     assert found(trail, since=end, person=BOB) == ["grant.revoked", "token.refused"]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_what_has_no_index_is_found_however_long_ago_it_was(desk, limit):
+    """Looked for in the last day, the last week, and then in all of it."""
+    for days in (0, 20, 8, 1, 0):
+        desk.wait(days=days)
+        desk.sql(lambda tx: desk.operator.record(tx, desk.tenant_id, refused("code_spent")))
+    seen, after = [], None
+    for _ in range(10):
+        page = desk.ask(audit.search, kind="token.refused", after=after, limit=limit)
+        seen += page.entries
+        after = page.next
+        if after is None:
+            break
+    ages = [(desk.now - it.at).days for it in seen]
+    assert ages == [0, 0, 1, 9, 29]
+    until = desk.now - timedelta(days=2)
+    assert found(desk, kind="token.refused", until=until) == ["token.refused"] * 2
+    assert found(desk, kind="token.refused", client="cli_nobody") == []
+
+
 @pytest.mark.parametrize("limit", [1, 2, 5])
 @pytest.mark.parametrize(
     "asked", [{}, {"person": ADA}, {"subject": BOB}], ids=["all", "ada", "bob"]

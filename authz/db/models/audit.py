@@ -24,6 +24,7 @@ class AuditEvent(Base):
         Index(None, "tenant_id", "at"),
         _when_named("subject"),
         _when_named("actor"),
+        _when_named("reason"),
     )
 
     tenant_id: Mapped[TenantKey]

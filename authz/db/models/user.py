@@ -13,7 +13,12 @@ class User(Base):
     """A person. `id` is the `sub` of their tokens and never changes; `login` may."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("tenant_id", "login"), Index(None, "tenant_id", "email"))
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "login"),
+        Index(None, "tenant_id", "email"),
+        # A search looks at everybody's login and name: in the index alone, and in the order of the list.
+        Index(None, "tenant_id", "login", "name", "status"),
+    )
 
     id: Mapped[Id]
     tenant_id: Mapped[TenantId]
