@@ -17,7 +17,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 from authz import entropy, secretstores
 from authz.admin import (
     agents,
-    audit,
     changes,
     connections,
     keys,
@@ -26,6 +25,7 @@ from authz.admin import (
     reviews,
     versions,
 )
+from authz.admin.audit_upkeep import Upkeep
 from authz.admin.operator import Operator
 from authz.db.leases import acquire
 from authz.db.models import (
@@ -83,20 +83,13 @@ class Job:
 
 
 def write_checkpoints(services: Services, now: datetime) -> None:
-    """Tie the heads of every tenant's audit strands with a signed checkpoint."""
-    for tenant_id, slug in _tenants(services):
-        with services.database.read() as tx:
-            configuration = services.configurations.find(tx, slug)
-            if configuration is None:
-                continue
-            point = audit.prepare_checkpoint(
-                tx, tenant_id, issuer=configuration.tenant.issuer, now=now
-            )
-        if point is None:
-            continue
-        statement = audit.sign_checkpoint(configuration.keys, point, now)
-        with services.database.write() as tx:
-            audit.store_checkpoint(tx, tenant_id, point, statement, now)
+    """Tie the heads of every tenant's audit strands with a signed checkpoint, where one is due."""
+    _upkeep(services).write_checkpoints(now)
+
+
+def timestamp_checkpoints(services: Services, now: datetime) -> None:
+    """Have somebody else say when the last checkpoints existed (RFC 3161), where an authority is configured."""
+    _upkeep(services).timestamp(now)
 
 
 def remove_expired(services: Services, now: datetime) -> None:
@@ -268,7 +261,8 @@ def keep_versions(services: Services, now: datetime) -> None:
 JOBS: dict[str, Job] = {
     "agents": Job(timedelta(hours=1), watch_agents),
     "apply-changes": Job(timedelta(seconds=15), apply_changes),
-    "audit-checkpoints": Job(timedelta(minutes=5), write_checkpoints),
+    "audit-checkpoints": Job(timedelta(seconds=15), write_checkpoints),
+    "audit-timestamps": Job(timedelta(minutes=1), timestamp_checkpoints),
     "connections": Job(timedelta(days=1), renew_connections),
     "overdue-reviews": Job(timedelta(minutes=5), expire_reviews),
     "policy-versions": Job(timedelta(seconds=15), keep_versions),
@@ -315,6 +309,12 @@ class JobRunner:
         except Exception:
             log.exception("job.failed", job=name)
         return True
+
+
+def _upkeep(services: Services) -> Upkeep:
+    return Upkeep(
+        services.database, services.configurations, services.network, services.settings.audit
+    )
 
 
 def _tenants(services: Services) -> list[tuple[str, str]]:

@@ -236,6 +236,25 @@ class Logging(Section):
     format: Literal["json", "console"] = "json"
 
 
+class AuditSettings(Section):
+    """The audit trail of every tenant: how often it is signed, and who else says when."""
+
+    checkpoint_every: Seconds = timedelta(minutes=5)
+    checkpoint_events: Annotated[int, Field(ge=1)] = 10_000
+    """A checkpoint is signed once so many events are not covered by one, however short ago the last was."""
+    timestamp_url: str | None = None
+    """A timestamp authority (RFC 3161)."""
+    timestamp_roots: Path | None = None
+    """PEM file of the certificates it is believed for."""
+    timestamp_every: Seconds = timedelta(hours=1)
+
+    @model_validator(mode="after")
+    def _is_believed_for_something(self) -> "AuditSettings":
+        if (self.timestamp_url is None) != (self.timestamp_roots is None):
+            raise ValueError("timestamp_url and timestamp_roots go together")
+        return self
+
+
 class Settings(Section):
     """Everything."""
 
@@ -249,6 +268,7 @@ class Settings(Section):
     registration: Registration = Registration()
     network: NetworkSettings = NetworkSettings()
     log: Logging = Logging()
+    audit: AuditSettings = AuditSettings()
     client: tuple[ConfiguredClient, ...] = ()
 
     @model_validator(mode="after")
@@ -388,6 +408,9 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         server["client_certificate_authorities"] = str(base / named)
     if network.get("ca_file"):
         network["ca_file"] = str(base / str(network["ca_file"]))
+    audit = _section(values, "audit")
+    if audit.get("timestamp_roots"):
+        audit["timestamp_roots"] = str(base / str(audit["timestamp_roots"]))
 
 
 def _sentence(error: ValidationError) -> str:

@@ -86,6 +86,7 @@ HOMES: dict[str, frozenset[str]] = {
     "lxml": frozenset({"federation.saml"}),
     "mcp": frozenset({"resource_server.on_mcp_sdk"}),
     "passlib": frozenset({"passwords"}),
+    "rfc3161_client": frozenset({"audit.timestamps"}),
     "scim2_models": frozenset({"scim"}),
     "signxml": frozenset({"federation.saml.signatures"}),
     "starlette": frozenset({"web", "app"}),

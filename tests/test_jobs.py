@@ -66,10 +66,12 @@ def test_checkpoints_tie_the_strands_and_only_when_something_happened(harness):
     assert harness.tokens().ok
     services = harness.server.services
     jobs.write_checkpoints(services, harness.clock())
-    jobs.write_checkpoints(services, harness.clock())
-    assert harness.count(AuditCheckpoint) == 1
     assert harness.tokens(prompt="consent").ok
     jobs.write_checkpoints(services, harness.clock())
+    assert harness.count(AuditCheckpoint) == 1
+    later = harness.clock() + services.settings.audit.checkpoint_every
+    jobs.write_checkpoints(services, later)
+    jobs.write_checkpoints(services, later + timedelta(hours=1))
     assert harness.count(AuditCheckpoint) == 2
     with services.database.read() as tx:
         verified = audit.verify(tx, harness.server.operator(), harness.tenant_id)

@@ -5,14 +5,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Self
 
 from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
 from authz.admin.trace_events import Entry, entry_of, place
-from authz.audit.verification import CHECKPOINT_TYP, Verified, next_checkpoint
+from authz.audit import cursors
+from authz.audit.checkpoints import Checkpoint, next_checkpoint
+from authz.audit.cursors import CHECKPOINTS
+from authz.audit.verification import CHECKPOINT_TYP, Verified
 from authz.audit.verification import verify as verify_trail
 from authz.db.models import AuditCheckpoint, AuditEvent, SigningKey
 from authz.directory import users
@@ -25,14 +28,6 @@ _ALGORITHMS = PURPOSES[AUDIT]
 _LATELY = (timedelta(days=1), timedelta(days=7))
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _PLACE = re.compile(r"([0-9]{1,17})\.([0-9]{1,18})\.([A-Za-z0-9_-]{1,64})")
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What is to be signed: outside of a transaction, because the key may be remote."""
-
-    position: int
-    claims: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -202,11 +197,13 @@ def _newest(
 
 
 def prepare_checkpoint(
-    tx: Session, tenant_id: str, *, issuer: str, now: datetime
+    tx: Session, tenant_id: str, *, issuer: str, now: datetime, removed: str | None = None
 ) -> Checkpoint | None:
-    """The next statement about the heads; None when nothing was recorded since the last."""
-    prepared = next_checkpoint(tx, tenant_id, issuer, now)
-    return None if prepared is None else Checkpoint(*prepared)
+    """The next statement about the heads; None when nothing was recorded since the last.
+
+    `removed` is the digest of what retention is about to remove, and has removed before.
+    """
+    return next_checkpoint(tx, tenant_id, issuer, now, removed=removed)
 
 
 def sign_checkpoint(ring: KeyRing, checkpoint: Checkpoint, now: datetime) -> str:
@@ -228,4 +225,6 @@ def store_checkpoint(
             tenant_id=tenant_id, position=checkpoint.position, at=now, statement=statement
         )
     )
+    for it in checkpoint.moved:
+        cursors.move(tx, CHECKPOINTS, it, it.last)
     tx.flush()

@@ -8,6 +8,7 @@ What is prepared says how far every strand goes, and is signed: what is written 
 is in the file cannot be shortened. Events are read a page at a time, so memory does not grow with them.
 """
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from authz.audit import verify as verifier
 from authz.audit.chain import GENESIS
+from authz.audit.checkpoints import digest_of, newest_of
 from authz.audit.reading import Span, read_span, removed_spans, strands_of
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead, SigningKey
 from authz.keys import AUDIT, PURPOSES, KeyRing
@@ -64,7 +66,7 @@ def prepare(
     ]
     own = {it.strand: it for it in spans}
     removed = [it for it in gone if it.strand in own and it.is_within(own[it.strand])]
-    newest = _newest(tx, tenant_id)
+    newest = newest_of(tx, tenant_id)
     claims = {
         "iss": issuer,
         "iat": int(now.timestamp()),
@@ -74,7 +76,7 @@ def prepare(
         "strands": _digest(spans),
         "removed": _digest(removed),
         "checkpoints": 0 if newest is None else newest.position,
-        "checkpoint": "" if newest is None else _sha256(newest.statement),
+        "checkpoint": "" if newest is None else digest_of(newest.statement),
     }
     return Prepared(tenant_id, claims, spans, removed)
 
@@ -161,20 +163,11 @@ def _keys_of(tenant_id: str) -> Any:
     )
 
 
-def _newest(tx: Session, tenant_id: str) -> AuditCheckpoint | None:
-    return tx.scalars(
-        select(AuditCheckpoint)
-        .where(AuditCheckpoint.tenant_id == tenant_id)
-        .order_by(AuditCheckpoint.position.desc())
-        .limit(1)
-    ).one_or_none()
-
-
 def _checkpoints(tx: Session, tenant_id: str, upto: int) -> Iterator[str]:
     position = 0
     while position < upto:
         rows = tx.execute(
-            select(AuditCheckpoint.position, AuditCheckpoint.statement)
+            select(AuditCheckpoint.position, AuditCheckpoint.statement, AuditCheckpoint.timestamp)
             .where(
                 AuditCheckpoint.tenant_id == tenant_id,
                 AuditCheckpoint.position > position,
@@ -183,8 +176,11 @@ def _checkpoints(tx: Session, tenant_id: str, upto: int) -> Iterator[str]:
             .order_by(AuditCheckpoint.position)
             .limit(_AT_ONCE)
         ).all()
-        for position, statement in rows:
-            yield json.dumps({"checkpoint": position, "statement": statement})
+        for position, statement, timestamp in rows:
+            line = {"checkpoint": position, "statement": statement}
+            if timestamp is not None:
+                line["timestamp"] = base64.b64encode(timestamp).decode()
+            yield json.dumps(line)
         if not rows:
             return
 

@@ -209,29 +209,3 @@ def _checkpoint_fault(
                 return Fault(strand, position, f"not what checkpoint {number} saw")
         previous = hashlib.sha256(row.statement.encode()).hexdigest()
     return None
-
-
-def next_checkpoint(
-    tx: Session, tenant_id: str, issuer: str, now: datetime
-) -> tuple[int, dict[str, Any]] | None:
-    """The claims of the next checkpoint and its position; None when nothing was recorded since the last one."""
-    points = list(_checkpoints(tx, tenant_id))
-    seen: dict[str, list[Any]] = {}
-    for _, claims in points:
-        seen.update(_heads(claims))
-    moved = {
-        row.strand: [row.position, row.hash]
-        for row in tx.scalars(select(AuditHead).where(AuditHead.tenant_id == tenant_id))
-        if seen.get(row.strand) != [row.position, row.hash]
-    }
-    if not moved:
-        return None
-    previous = hashlib.sha256(points[-1][0].statement.encode()).hexdigest() if points else ""
-    position = len(points) + 1
-    return position, {
-        "iss": issuer,
-        "iat": int(now.timestamp()),
-        "position": position,
-        "previous": previous,
-        "heads": moved,
-    }

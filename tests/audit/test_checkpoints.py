@@ -1,0 +1,203 @@
+"""When a checkpoint is due, and what somebody else says of it (RFC 3161; item 11)."""
+
+import json
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from authz.admin import audit_export, groups
+from authz.admin.audit_upkeep import Upkeep
+from authz.audit import checkpoints, verify
+from authz.audit.checkpoints import Pace
+from authz.audit.timestamps import Authority, NoTimestamp
+from authz.db.models import AuditCheckpoint
+from authz.errors import ConfigurationError
+from authz.settings import AuditSettings
+from tests.admin.conftest import desk, make_desk, services
+from tests.support.web import FakeWeb, Reply
+
+__all__ = ["desk", "make_desk", "services"]
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+PACE = Pace(timedelta(minutes=5), 100)
+
+
+@pytest.mark.parametrize(
+    ("newest", "uncovered", "is_due"),
+    [
+        (None, 0, False),
+        (None, 1, True),
+        (timedelta(minutes=4), 99, False),
+        (timedelta(minutes=5), 1, True),
+        (timedelta(minutes=5), 0, False),
+        (timedelta(0), 100, True),
+    ],
+)
+def test_a_checkpoint_is_due_after_some_time_or_many_events(newest, uncovered, is_due):
+    at = None if newest is None else NOW - newest
+    assert PACE.is_due(at, uncovered, NOW) is is_due
+
+
+def test_more_strands_than_fit_are_tied_by_the_next(desk, monkeypatch):
+    """A statement is a JWT of bounded length, and a trail may have any number of strands."""
+    monkeypatch.setattr(checkpoints, "MOST_STRANDS", 1)
+    upkeep = upkeep_of(desk)
+    desk.do(groups.add, name="a")
+    assert upkeep.write_checkpoint(desk.slug, desk.now).claims["heads"].keys() == {"main"}
+    assert upkeep.write_checkpoint(desk.slug, desk.now) is None
+
+
+def upkeep_of(desk, web=None, **settings):
+    services = desk.services
+    network = services.network if web is None else web.network()
+    return Upkeep(services.database, services.configurations, network, AuditSettings(**settings))
+
+
+# -- timestamps -------------------------------------------------------------------------------------------
+
+CONFIG = """
+[tsa]
+default_tsa = one
+[one]
+serial = {folder}/serial
+crypto_device = builtin
+signer_cert = {folder}/tsa.pem
+signer_key = {folder}/tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+ess_cert_id_alg = sha256
+[v3]
+extendedKeyUsage = critical,timeStamping
+"""
+
+
+class Tsa:
+    """A timestamp authority: `openssl ts` behind HTTP."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.answer_to = folder, None
+        (folder / "tsa.cnf").write_text(CONFIG.format(folder=folder))
+        (folder / "serial").write_text("01\n")
+        self.openssl(*["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
+                     *["-keyout", "ca.key", "-out", "ca.pem", "-days", "3650", "-subj", "/CN=root"])  # fmt: skip
+        self.openssl(*["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
+                     *["-keyout", "tsa.key", "-out", "tsa.csr", "-subj", "/CN=tsa"])  # fmt: skip
+        self.openssl(*["x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
+                     *["-out", "tsa.pem", "-days", "3650", "-extfile", "tsa.cnf", "-extensions", "v3"])  # fmt: skip
+
+    def openssl(self, *arguments):
+        done = subprocess.run(
+            ["openssl", *arguments], cwd=self.folder, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def __call__(self, seen):
+        assert seen.headers["content-type"] == "application/timestamp-query"
+        (self.folder / "query").write_bytes(self.answer_to or seen.body)
+        self.openssl(
+            *[
+                "ts",
+                "-reply",
+                "-config",
+                "tsa.cnf",
+                "-section",
+                "one",
+                "-queryfile",
+                "query",
+                "-out",
+                "answer",
+            ]
+        )
+        body = (self.folder / "answer").read_bytes()
+        return Reply(200, body, {"Content-Type": "application/timestamp-reply"})
+
+
+@pytest.fixture(scope="module")
+def tsa(tmp_path_factory):
+    return Tsa(tmp_path_factory.mktemp("tsa"))
+
+
+@pytest.fixture
+def web(tsa):
+    with FakeWeb() as made:
+        made.serve("tsa.example", tsa)
+        yield made
+
+
+def stored(desk):
+    query = select(AuditCheckpoint).where(AuditCheckpoint.tenant_id == desk.tenant_id)
+    return desk.sql(lambda tx: tx.scalars(query.order_by(AuditCheckpoint.position)).all())
+
+
+def test_the_last_checkpoint_is_timestamped_and_anybody_can_check_it(desk, tsa, web, tmp_path):
+    url = web.url("tsa.example", "/tsa")
+    upkeep = upkeep_of(desk, web, timestamp_url=url, timestamp_roots=tsa.folder / "ca.pem")
+    for name in ("a", "b"):
+        desk.do(groups.add, name=name)
+        upkeep.write_checkpoint(desk.slug, desk.now)
+    upkeep.timestamp(desk.now)
+    upkeep.timestamp(desk.now)
+    first, second = stored(desk)
+    assert first.timestamp is None  # the second names its digest
+    (tmp_path / "answer.tsr").write_bytes(second.timestamp)
+    (tmp_path / "statement").write_text(second.statement)
+    told = tsa.openssl(
+        *("ts", "-verify", "-in", str(tmp_path / "answer.tsr")),
+        *("-data", str(tmp_path / "statement"), "-CAfile", "ca.pem"),
+    )
+    assert "Verification: OK" in told
+    # Not again within the hour.
+    desk.do(groups.add, name="c")
+    upkeep.write_checkpoint(desk.slug, desk.now)
+    upkeep.timestamp(desk.now + timedelta(minutes=59))
+    assert stored(desk)[2].timestamp is None
+    upkeep.timestamp(desk.now + timedelta(hours=1))
+    assert stored(desk)[2].timestamp is not None
+    prepared = desk.ask(audit_export.prepare, issuer=desk.issuer, now=desk.now)
+    statement = audit_export.sign(desk.configuration().keys, prepared, desk.now)
+    with desk.services.database.read() as tx:
+        lines = list(audit_export.lines(tx, prepared, statement))
+    assert "3 checkpoints (2 with a timestamp)" in verify.check(lines).told()
+    points = [n for n, line in enumerate(lines) if "timestamp" in json.loads(line)]
+    other = json.loads(lines[points[0]])["timestamp"]
+    swapped = json.loads(lines[points[1]]) | {"timestamp": other}
+    lines[points[1]] = json.dumps(swapped)
+    with pytest.raises(verify.Fault, match="the timestamp of checkpoint 3 is about something else"):
+        verify.check(lines)
+
+
+def test_an_answer_about_something_else_does_not_count(tsa, web):
+    from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
+
+    authority = Authority.of(web.url("tsa.example", "/tsa"), tsa.folder / "ca.pem")
+    network = web.network()
+    assert authority.timestamp(network, "statement")
+    other = TimestampRequestBuilder().data(b"other").hash_algorithm(HashAlgorithm.SHA256)
+    try:
+        tsa.answer_to = other.build().as_bytes()
+        with pytest.raises(NoTimestamp, match="not_verified"):
+            authority.timestamp(network, "statement")
+    finally:
+        tsa.answer_to = None
+    stranger = Authority.of(authority.url, web.ca_file)
+    with pytest.raises(NoTimestamp, match="not_verified"):
+        stranger.timestamp(network, "statement")
+    for reply, reason in (
+        (Reply(503, b""), "status_503"),
+        (Reply(200, b"no"), "not_verified"),
+    ):
+        web.serve("down.example", reply)
+        with pytest.raises(NoTimestamp, match=reason):
+            replace(authority, url=web.url("down.example", "/")).timestamp(network, "statement")
+
+
+def test_settings_of_timestamps_go_together(tmp_path):
+    with pytest.raises(ValueError, match="timestamp_url and timestamp_roots go together"):
+        AuditSettings(timestamp_url="https://tsa.example/")
+    with pytest.raises(ConfigurationError, match="has no certificates"):
+        Authority.of("https://tsa.example/", tmp_path / "none.pem")
