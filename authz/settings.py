@@ -52,7 +52,9 @@ class Server(Section):
     issuer: str
     """The issuer identifier of the default tenant and the base of all others: exactly what clients see."""
     host: str = "127.0.0.1"
+    """The address of the socket; TLS ends at the proxy in front of it."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """0 takes any that is free, and the command says which."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes. More than one needs PostgreSQL."""
     development: bool = False
@@ -80,7 +82,9 @@ class Database(Section):
     """Where the rows are."""
 
     url: str = "sqlite:///authz.db"
+    """`sqlite:///PATH`, or `postgresql://USER@HOST/DATABASE`; a relative path is beside the file."""
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
+    """Connections of one process for pages, the API and jobs; token requests have one of their own."""
 
     @field_validator("url")
     @classmethod
@@ -109,12 +113,15 @@ class Tokens(Section):
     access_token: Annotated[AnySeconds, Field(gt=timedelta(0), le=timedelta(days=1))] = timedelta(
         minutes=10
     )
-    """What was switched off is told for as long as the longest of them may live (`revocations.entries`)."""
+    """How long one lives. What was switched off is told for as long as the longest of them may live."""
     code: Annotated[AnySeconds, Field(gt=timedelta(0), le=timedelta(minutes=10))] = timedelta(
         seconds=60
     )
+    """How long an authorization code waits to be redeemed."""
     refresh_idle: Seconds = timedelta(days=14)
+    """A grant that nobody refreshes for this long ends."""
     refresh_absolute: Seconds = timedelta(days=90)
+    """A grant ends this long after the person allowed it, however often it is refreshed."""
     retry_window: Annotated[AnySeconds, Field(ge=timedelta(0), le=timedelta(minutes=10))] = (
         timedelta(seconds=60)
     )
@@ -127,6 +134,7 @@ class Sessions(Section):
     """Browser sessions."""
 
     lifetime: Seconds = timedelta(hours=12)
+    """How long a person stays signed in here; never longer than at their identity provider, where it says so."""
 
 
 class Clients(Section):
@@ -135,6 +143,7 @@ class Clients(Section):
     private_redirect_schemes: frozenset[str] = frozenset()
     """Private-use URI schemes clients may redirect to, for example `cursor`."""
     document_max_bytes: Annotated[int, Field(ge=1024, le=1_000_000)] = 5 * 1024
+    """The largest metadata document of a client that is read."""
     require_pushed_requests: bool = False
     """No client sends its authorization request through the browser (RFC 9126 §5)."""
 
@@ -145,6 +154,7 @@ class Registration(Section):
     per_network: Annotated[int, Field(ge=1)] = 50
     """How many one IPv4 address, or one IPv6 /64, may have in a tenant."""
     per_tenant: Annotated[int, Field(ge=1)] = 5000
+    """How many there may be in a tenant, whoever registered them."""
     unused_after: Seconds = timedelta(days=7)
     """One that nobody has allowed by then is forgotten; it may register again."""
     scope_ceiling: frozenset[str] | None = None
@@ -155,20 +165,33 @@ class ConfiguredClient(Section):
     """A pre-registered client kept in the file (`[[client]]`); `authz serve` makes the database agree."""
 
     id: str
+    """The `client_id`."""
     tenant: str = "default"
+    """The slug of the tenant it belongs to."""
     name: str
+    """What people read on the consent page."""
     redirect_uris: tuple[str, ...] = ()
+    """Compared as text; a loopback address without a port matches any port."""
     grant_types: tuple[str, ...] = ("authorization_code", "refresh_token")
+    """What it may ask the token endpoint for."""
     auth_method: Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] = (
         "none"
     )
+    """How it proves who it is; `none` for programs on a person's own machine."""
     secret: SecretReference | None = None
+    """Where its secret is; goes with the `client_secret` methods alone."""
     jwks_uri: str | None = None
+    """Where its public keys are, for `private_key_jwt`."""
     dpop_bound: bool = False
+    """All its tokens are bound to a key it proves (DPoP)."""
     push_only: bool = False
+    """It sends its authorization requests to `/par` alone."""
     fapi: bool = False
+    """The FAPI 2.0 Security Profile holds for it."""
     token_endpoint_audience: bool = False
+    """Its assertions may name the token endpoint instead of the issuer: for clients that cannot be mended."""
     scope_ceiling: frozenset[str] | None = None
+    """All it may ever get, whatever a person's role says; absent: no bound."""
 
     @model_validator(mode="after")
     def _has_what_it_proves_itself_with(self) -> "ConfiguredClient":
@@ -201,6 +224,7 @@ class LimitSettings(Section):
     pushes_per_address: PerMinute = 3_000
     """Requests that leave a row before a person is asked: PAR, device authorization."""
     pushes_per_client: PerMinute = 12_000
+    """The same of one client that authenticated."""
     pushes_of_public_clients: PerMinute = 30_000
     """The same of all clients that cannot authenticate, together."""
     pages_per_address: PerMinute = 12_000
@@ -223,6 +247,7 @@ class NetworkSettings(Section):
     """The only way out."""
 
     proxy: str | None = None
+    """An egress proxy; it then resolves the names."""
     ca_file: Path | None = None
     """An extra certificate authority; development only."""
     nameservers: tuple[str, ...] = ()
@@ -233,13 +258,16 @@ class Logging(Section):
     """What goes to standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important line that is written."""
     format: Literal["json", "console"] = "json"
+    """`json` for collectors, `console` for people."""
 
 
 class AuditSettings(Section):
     """The audit trail of every tenant: how often it is signed, and who else says when."""
 
     checkpoint_every: Seconds = timedelta(minutes=5)
+    """How long what was recorded waits for the next signed checkpoint."""
     checkpoint_events: Annotated[int, Field(ge=1)] = 10_000
     """A checkpoint is signed once so many events are not covered by one, however short ago the last was."""
     timestamp_url: str | None = None
@@ -247,6 +275,7 @@ class AuditSettings(Section):
     timestamp_roots: Path | None = None
     """PEM file of the certificates it is believed for."""
     timestamp_every: Seconds = timedelta(hours=1)
+    """How long a checkpoint waits for its timestamp."""
 
     @model_validator(mode="after")
     def _is_believed_for_something(self) -> "AuditSettings":
@@ -420,7 +449,7 @@ def _sentence(error: ValidationError) -> str:
         message = problem["msg"].removeprefix("Value error, ")
         got = problem.get("input")
         if problem["type"] == "extra_forbidden":
-            message = "is not a setting; see the configuration table in the README"
+            message = "is not a setting; docs/configure.md lists them all"
         elif problem["type"] == "string_pattern_mismatch":
             # The only pattern there is; what stands there instead of a reference may be the secret itself.
             message = "is not a secret reference; use env:NAME or file:PATH"

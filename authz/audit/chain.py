@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from authz import entropy
-from authz.audit.events import Event
+from authz.audit.events import VERSION, Event
 from authz.db.types import canonical_json
 
 GENESIS = "0" * 64
@@ -62,7 +62,7 @@ def _link(
     detail = event.detail()
     body = canonical_json(
         {
-            "v": 1,
+            "v": VERSION,
             "tenant": tenant_id,
             "strand": strand,
             "position": position,

@@ -2,12 +2,34 @@
 
 Subject, client and agent are three separate fields of every event and never collapse (S1): a missing one is an
 explicit null. No event ever holds a token, a code, a password or an e-mail address.
+
+Each field has its meaning beside it; docs/events.md and docs/events.schema.json are made from them.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, ClassVar
+
+VERSION = 1
+"""Of the shape of a body (S9). New kinds and new fields come without another one; what is left out, renamed or means
+something else from now on takes the next, and readers of the old one go on with what was written before."""
+
+ENVELOPE: Mapping[str, str] = {
+    "v": "The version of this shape.",
+    "tenant": "The id of the tenant.",
+    "strand": "Which chain of the tenant it is in: `main`, or that of one process.",
+    "position": "Its number there, from 1 and without a gap.",
+    "at": "When it was recorded: UTC, with microseconds.",
+    "kind": "What happened.",
+    "subject": "Whom it is about: the id of a person, of a workload, or of a client that acts for itself.",
+    "client": "Which application asked: its `client_id`.",
+    "agent": "The record of the agent that the client belongs to.",
+    "actor": "Who did it, where that is somebody other than the subject: an administrator, a token, `cli:NAME`.",
+    "detail": "The fields of this kind.",
+    "trace": "Trace and span of the request that caused it (W3C Trace Context); absent where it named none.",
+}
+"""What every body holds, in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +39,13 @@ class Event:
     kind: ClassVar[str]
 
     subject: str | None = None
+    """Whom it is about: the id of a person, of a workload, or of a client that acts for itself."""
     client: str | None = None
+    """Which application asked: its `client_id`."""
     agent: str | None = None
+    """The record of the agent that the client belongs to."""
     actor: str | None = None
+    """Who did it, where that is somebody other than the subject: an administrator, a token, `cli:NAME`."""
     trace: str | None = None
     """Trace and span of the request that caused it (W3C Trace Context), where it named one (S14)."""
 
@@ -41,14 +67,23 @@ class TokenIssued(Event):
 
     kind = "token.issued"
     grant_type: str
+    """How it was asked for, as at the token endpoint."""
     jti: str
+    """Of the token."""
     grant_id: str
+    """The authorization it stands on; all its tokens end with it."""
     resource: str
+    """The one MCP server the token is for."""
     scopes: list[str]
+    """What it holds."""
     removed: Mapping[str, str]
+    """What was asked for and not given: scope to reason."""
     policy_version: int
+    """Under which version of the configuration it was decided."""
     refresh_token: bool
+    """Whether a refresh token came with it."""
     retry: bool = False
+    """The same answer once more, to a client that had lost the first."""
     bound: str | None = None
     """`dpop` or `certificate` when the token is bound to a key of the client."""
     workload: Mapping[str, str] | None = None
@@ -65,13 +100,21 @@ class IdJagIssued(Event):
 
     kind = "id_jag.issued"
     jti: str
+    """Of the assertion."""
     audience: str
+    """The issuer it was made for."""
     client_there: str
+    """What the client is called there."""
     resource: str
+    """The MCP server there."""
     scopes: list[str]
+    """What it carries."""
     removed: Mapping[str, str]
+    """What was asked for and not given: scope to reason."""
     policy_version: int
+    """Under which version of the configuration it was decided."""
     grant_id: str
+    """The authorization it was exchanged from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,9 +123,13 @@ class TokenRefused(Event):
 
     kind = "token.refused"
     grant_type: str
+    """How it was asked for."""
     error: str
+    """The code that the client was told."""
     reason: str
+    """Why, for operators: the error catalogue explains each."""
     grant_id: str | None = None
+    """The authorization it was about, where one was found."""
     workload: Mapping[str, str] | None = None
     """As in `token.issued`."""
 
@@ -93,6 +140,7 @@ class AssertionReused(Event):
 
     kind = "assertion.reused"
     trust: str
+    """The trust entry that allows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +149,9 @@ class TokenRevoked(Event):
 
     kind = "token.revoked"
     jti: str
+    """Of the token."""
     reason: str
+    """Why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +160,9 @@ class FamilyRevoked(Event):
 
     kind = "grant.revoked"
     grant_id: str
+    """Of the authorization; its refresh token and its access tokens end."""
     reason: str
+    """Why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +171,25 @@ class OutcomesReported(Event):
 
     kind = "outcomes.reported"
     resource: str
+    """The MCP server that reports."""
     batch: str
+    """The id of the batch."""
     digest: str
+    """SHA-256 of the signed batch."""
     reporter: str
+    """Which process of the server: its sequences are counted apart."""
     sequence: int
+    """Its number; a gap is a batch that never came."""
     outcomes: int
+    """How many calls it tells of."""
     failed: int
+    """How many of them failed."""
     denied: int
+    """How many the server refused."""
     unverified: int
+    """How many name a token that this issuer did not make for that server."""
     lost: int
+    """How many the server had to forget before it could tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +198,7 @@ class StrandOpened(Event):
 
     kind = "audit.strand_opened"
     strand: str
+    """Its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +209,9 @@ class LoginSucceeded(Event):
     method: str
     """`password`, or the kind of the connection."""
     connection: str | None = None
+    """The identity provider they came through."""
     acr: str | None = None
+    """How strongly they signed in, in this server's words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +223,11 @@ class SignInRefused(Event):
 
     kind = "login.refused"
     method: str
+    """The kind of the connection."""
     connection: str
+    """Its short name."""
     reason: str
+    """Why: see the error catalogue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +236,7 @@ class BreakGlassUsed(Event):
 
     kind = "login.break_glass"
     domain: str
+    """Which one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +245,7 @@ class UserProvisioned(Event):
 
     kind = "user.provisioned"
     connection: str
+    """Whose provider vouched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +254,7 @@ class IdentityLinked(Event):
 
     kind = "identity.linked"
     connection: str
+    """The identity provider's short name."""
     by: str
     """`provisioned`, `email`, `operator` or `scim`."""
 
@@ -194,8 +265,11 @@ class GroupsMapped(Event):
 
     kind = "groups.mapped"
     connection: str
+    """The identity provider's short name."""
     added: list[str]
+    """Names of groups."""
     removed: list[str]
+    """Names of groups."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +278,9 @@ class Provisioned(Event):
 
     kind = "scim.changed"
     what: str
+    """For example `user.create` or `group.member_add`."""
     target: str
+    """The id of the user or group."""
     connection: str | None
     """Whose people the client provisions."""
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -217,11 +293,17 @@ class AccessEnded(Event):
 
     kind = "access.ended"
     source: str
+    """Who signalled it: `scim`, `logout_token`, `shared_signal` or `operator`."""
     reason: str
+    """What the signal said."""
     sessions: int
+    """Browser sessions that ended."""
     grants: int
+    """Authorizations that ended."""
     codes: int
+    """Codes and device codes that ended."""
     tokens: int
+    """Live access tokens that ended."""
     seconds: float
     """From the arrival of the signal to the end of the last credential, without the commit."""
     via: str | None = None
@@ -236,8 +318,11 @@ class StreamNoted(Event):
 
     kind = "signal_stream.noted"
     stream: str
+    """Its name."""
     event: str
+    """What it said, for example `stream_verified`."""
     reference: str
+    """The `jti` of what it said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,8 +331,11 @@ class LoginFailed(Event):
 
     kind = "login.failed"
     method: str
+    """`password`, or the kind of the connection."""
     reason: str
+    """Why: see the error catalogue."""
     connection: str | None = None
+    """The identity provider they came through."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,10 +351,15 @@ class ConsentGranted(Event):
 
     kind = "consent.granted"
     resource: str
+    """The MCP server."""
     scopes: list[str]
+    """What they allowed."""
     withheld: list[str]
+    """What they were asked for and did not allow."""
     redirect_host: str
+    """Where the answer goes: a host, or a scheme of the client's own."""
     remembered: bool
+    """Whether they are not asked again for the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -275,6 +368,7 @@ class ConsentRefused(Event):
 
     kind = "consent.refused"
     resource: str
+    """The MCP server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,9 +377,13 @@ class DeviceApproved(Event):
 
     kind = "device.approved"
     resource: str
+    """The MCP server."""
     scopes: list[str]
+    """What they allowed."""
     withheld: list[str]
+    """What they were asked for and did not allow."""
     removed: Mapping[str, str]
+    """What policy does not allow: scope to reason."""
     asked_from: str
     """The address of the device: whoever looks into a case of phishing starts here."""
 
@@ -296,8 +394,11 @@ class DeviceDenied(Event):
 
     kind = "device.denied"
     resource: str
+    """The MCP server."""
     reason: str
+    """Why: they said no, or the request was not good any more."""
     asked_from: str
+    """The address of the device."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,7 +407,9 @@ class CodeIssued(Event):
 
     kind = "code.issued"
     resource: str
+    """The MCP server."""
     scopes: list[str]
+    """What the code stands for."""
     by: str
     """`consent` when the person was asked, `remembered` when an earlier consent covered it."""
 
@@ -317,7 +420,9 @@ class AuthorizationRefused(Event):
 
     kind = "authorization.refused"
     error: str
+    """The code that the client was told."""
     reason: str
+    """Why, for operators: the error catalogue explains each."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,6 +438,7 @@ class ClientDocumentChanged(Event):
 
     kind = "client.document_changed"
     changed: list[str]
+    """Members of the document whose values differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,7 +447,9 @@ class ClientRegistered(Event):
 
     kind = "client.registered"
     auth_method: str
+    """How it proves who it is."""
     redirect_hosts: list[str]
+    """Where answers may go."""
     initial_token: str | None
     """The id of the initial access token that let it in; null where registration is open."""
 
@@ -352,6 +460,7 @@ class ClientUpdated(Event):
 
     kind = "client.updated"
     changed: list[str]
+    """Members whose values differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,6 +471,7 @@ class ClientRemoved(Event):
     because: str
     """`asked` when it wished so, `unused` when nobody had allowed it."""
     revoked_grants: int
+    """How many authorizations ended with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,5 +480,8 @@ class Changed(Event):
 
     kind = "admin.changed"
     what: str
+    """`area.verb`, for example `users.disable`."""
     target: str
+    """The identifier of what was changed."""
     values: Mapping[str, Any] = field(default_factory=dict)
+    """What was changed and to what; of secrets that they were set, never what they are."""

@@ -1,0 +1,161 @@
+"""docs/configure.md, from `authz.settings`: what can be set, where, and what it is when nobody says so."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from authz import settings
+from scripts.reference_parts import docstrings
+
+HEAD = """\
+# Configure
+
+What one file and the environment can say: every setting, what it means, and what holds when nobody says anything. What
+changes while the server runs (people, roles, clients, servers, trust) is in the database instead, and has
+[commands](cli.md), a [console](console.md) and [files](policy-as-code.md) of its own.
+
+```sh
+authz config check     # is it complete, and does everything it names exist?
+authz config show      # what is in force, without passwords
+```
+
+- The file is `authz.toml` in the current folder, or what `AUTHZ_CONFIG` or `--config` names. `authz init` writes it.
+- The environment is stronger than the file: `AUTHZ__SECTION__KEY`, for example `AUTHZ__TOKENS__ACCESS_TOKEN=300`. A
+  list is written `[a,b]`.
+- A key that is not here is an error, so nothing is misspelt unnoticed. Times are whole seconds. Relative paths are
+  relative to the file.
+- A secret is never a value, always a reference to it: [below](#references-to-secrets).
+- What was read at the start holds until the next start.
+
+`authz.settings` is what reads the file, and this page is made from it: `scripts/dev docs`.
+"""
+
+TAIL = """\
+## References to secrets
+
+`env:NAME` is a variable of the server's environment, `file:PATH` the contents of a file without the last line break.
+The value is never logged and never stored. Other stores: [secrets.md](secrets.md).
+"""
+_REFERENCE = "[reference](#references-to-secrets)"
+
+
+def page() -> str:
+    """The whole page."""
+    described = docstrings.of_module(settings)
+    parts = [HEAD]
+    for name, field in settings.Settings.model_fields.items():
+        section = _section_of(field)
+        many = get_origin(field.annotation) is tuple
+        parts.append(f"## {'[[' if many else '['}{name}{']]' if many else ']'}\n")
+        parts.append(described[section.__name__].meaning + "\n")
+        parts.append(_table(name, section, described[section.__name__], many=many))
+    return "\n".join([*parts, TAIL])
+
+
+def undescribed() -> list[str]:
+    """Settings that nobody wrote a meaning for."""
+    described = docstrings.of_module(settings)
+    return [
+        f"{name}.{key}"
+        for name, field in settings.Settings.model_fields.items()
+        for key in _section_of(field).model_fields
+        if key not in described[_section_of(field).__name__].fields
+    ]
+
+
+def _section_of(field: FieldInfo) -> type[settings.Section]:
+    found: Any = field.annotation
+    if get_origin(found) is tuple:
+        found = get_args(found)[0]
+    return found  # type: ignore[no-any-return]
+
+
+def _table(
+    name: str, section: type[settings.Section], described: docstrings.Described, *, many: bool
+) -> str:
+    head = ["Key", "Type", "Default", "Meaning"]
+    if not many:
+        head.insert(1, "Environment")
+    lines = [head, ["---"] * len(head)]
+    for key, field in section.model_fields.items():
+        cells = [f"`{key}`", _type(field), _default(field), described.fields.get(key, "")]
+        if not many:
+            cells.insert(1, f"`AUTHZ__{name.upper()}__{key.upper()}`")
+        lines.append(cells)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _type(field: FieldInfo) -> str:
+    words = _words(field.annotation)
+    if any(getattr(it, "pattern", None) for it in _metadata(field)):
+        words = _REFERENCE
+    least, most = _bounds(field)
+    if least is not None and most is not None:
+        return f"{words}, {least} to {most}"
+    if least is not None:
+        return f"{words}, from {least}"
+    return words
+
+
+def _words(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{it}`" for it in arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(_words(it) for it in arguments if it is not type(None))
+    if origin in (tuple, frozenset):
+        return f"list of {_words(arguments[0])}s"
+    if hasattr(annotation, "__metadata__"):
+        return _REFERENCE if annotation == settings.SecretReference else _words(arguments[0])
+    names: dict[Any, str] = {
+        bool: "`true` or `false`",
+        int: "number",
+        float: "number",
+        str: "text",
+        Path: "path",
+        timedelta: "seconds",
+    }
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)).lower())
+
+
+def _bounds(field: FieldInfo) -> tuple[str | None, str | None]:
+    least = most = None
+    for it in _metadata(field):
+        for name in ("ge", "gt"):
+            value = getattr(it, name, None)
+            if value is not None and not (name == "gt" and not value):
+                least = _spelled(value)
+        for name in ("le", "lt"):
+            if getattr(it, name, None) is not None:
+                most = _spelled(getattr(it, name))
+    return (least or ("1" if most and field.annotation is timedelta else None)), most
+
+
+def _metadata(field: FieldInfo) -> Iterator[Any]:
+    for it in field.metadata:
+        yield from getattr(it, "metadata", None) or [it]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "(required)"
+    value = field.get_default(call_default_factory=True)
+    if value is None:
+        return "none"
+    return f"`{_spelled(value)}`"
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, timedelta):
+        return str(int(value.total_seconds()))
+    if isinstance(value, frozenset | tuple | list):
+        listed = sorted(value) if isinstance(value, frozenset) else value
+        return "[" + ", ".join(f'"{it}"' for it in listed) + "]"
+    return re.sub(r"^sqlite:////.*/", "sqlite:///", str(value))
