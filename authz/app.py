@@ -4,6 +4,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -14,6 +15,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Lifespan
 
 from authz import __version__, entropy, settings
+from authz.db.availability import FAILURES, is_unavailable
+from authz.installation import refuse_to_start, watching_address
 from authz.jobs import JobRunner
 from authz.scim import PATH
 from authz.services import open_services
@@ -44,6 +47,7 @@ from authz.web.oauth import (
 )
 from authz.web.responses import json_answer
 from authz.web.shortcuts import Shortcuts
+from authz.web.unavailable import unavailable
 
 log = structlog.get_logger()
 
@@ -56,12 +60,15 @@ def create_app() -> ASGIApp:
     configure(level=loaded.log.level, style=loaded.log.format)
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[dict[str, float]]:
+    async def life(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         with open_services(loaded) as services:
+            refuse_to_start(services)
             edge = make_edge(services)
             shortcuts.add(busiest_routes(edge))
             app.router.routes.extend(routes(edge))
-            async with edge.running(), JobRunner(services).running():
+            address = watching_address(services)
+            drain = edge.drain.on_sigterm(loaded.server.drain_for)
+            async with edge.running(), JobRunner(services).running(), address, drain:
                 # What start-up made stays for ever; unless it is set apart, the collector walks through all
                 # of it again and again, and every request under way waits for it.
                 gc.collect()
@@ -78,7 +85,7 @@ def build_app(edge: Edge) -> ASGIApp:
     """The application of an edge over services somebody else opened and will close; without the periodic jobs."""
 
     @asynccontextmanager
-    async def life(app: FastAPI) -> AsyncIterator[dict[str, float]]:
+    async def life(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         shortcuts.add(busiest_routes(edge))
         app.router.routes.extend(routes(edge))
         async with edge.running():
@@ -88,9 +95,10 @@ def build_app(edge: Edge) -> ASGIApp:
     return application
 
 
-def _state(edge: Edge) -> dict[str, float]:
+def _state(edge: Edge) -> dict[str, Any]:
     """What connections are told (`web.connections`)."""
-    return {"read_timeout": edge.services.settings.limits.read_timeout.total_seconds()}
+    read_timeout = edge.services.settings.limits.read_timeout.total_seconds()
+    return {"read_timeout": read_timeout, "drain": edge.drain}
 
 
 def busiest_routes(edge: Edge) -> list[BaseRoute]:
@@ -147,11 +155,23 @@ def _application(life: Lifespan[FastAPI], *, is_https: bool) -> tuple[ASGIApp, S
     )
     app.router.redirect_slashes = False  # a redirect is one more URL that is almost the right one
     app.add_exception_handler(Exception, _failed)
+    for failure in FAILURES:
+        app.add_exception_handler(failure, _unanswered)
     shortcuts = Shortcuts(app, failed=_failed)
     return SecurityHeaders(shortcuts, https=is_https), shortcuts
 
 
+async def _unanswered(request: Request, error: Exception) -> Response:
+    """The database failed a good request: it may be sent again, and the answer says when."""
+    if not is_unavailable(error):
+        raise error
+    log.warning("request.unavailable", path=request.url.path, error=type(error).__name__)
+    return unavailable(request)
+
+
 async def _failed(request: Request, error: Exception) -> Response:
+    if is_unavailable(error):
+        return await _unanswered(request, error)
     support_id = entropy.new_id("sup")
     log.error(
         "request.failed",

@@ -1,5 +1,8 @@
 """Periodic work of the server process. Each job takes a lease, so replicas do not repeat it.
 
+A lease is held for a minute and renewed while its job runs, so another process takes over from one that was killed. A
+job that is done moves its lease to its next turn; a process that ends gives its lease back.
+
 A job that fails is logged and tried again at its next turn; it never stops the server. Rotation of keys needs no job: a
 key's state follows from the clock (`keys.rotation`).
 """
@@ -27,7 +30,7 @@ from authz.admin import (
 )
 from authz.admin.audit_upkeep import Upkeep
 from authz.admin.operator import Operator
-from authz.db.leases import acquire
+from authz.db.leases import acquire, extend
 from authz.db.models import (
     Agent,
     AuthorizationCode,
@@ -72,6 +75,10 @@ REPORTED = timedelta(days=400)
 _ROWS_AT_ONCE = 2000
 _CLIENTS_AT_ONCE = 200
 _TICK = timedelta(seconds=15)
+_HELD_FOR = timedelta(minutes=1)
+_RENEWED_EVERY = timedelta(seconds=20)
+_LAST_JOB_SECONDS = 10.0
+"""How long the end of the process waits for the job that is under way."""
 
 
 @dataclass(frozen=True)
@@ -280,6 +287,9 @@ class JobRunner:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._holder = entropy.new_id("proc")
+        self._under_way: asyncio.Task[bool] | None = None
+        self._name = ""
+        self._is_ending = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -288,27 +298,62 @@ class JobRunner:
         try:
             yield
         finally:
+            self._is_ending = True
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            await self._ended()
 
     async def _turns(self) -> None:
         while True:
             await asyncio.sleep(_TICK.total_seconds())
             for name, job in JOBS.items():
-                await asyncio.shield(asyncio.to_thread(self.turn, name, job))
+                self._name = name
+                self._under_way = asyncio.create_task(asyncio.to_thread(self.turn, name, job))
+                await self._renewing(self._under_way)
+
+    async def _renewing(self, work: "asyncio.Task[bool]") -> None:
+        while True:
+            done, _ = await asyncio.wait({work}, timeout=_RENEWED_EVERY.total_seconds())
+            if done:
+                return
+            await asyncio.to_thread(self._extend, _HELD_FOR)
+
+    async def _ended(self) -> None:
+        """The job under way is finished; if that takes too long, whoever comes next may do it over."""
+        if self._under_way is None or self._under_way.done():
+            return
+        done, _ = await asyncio.wait({self._under_way}, timeout=_LAST_JOB_SECONDS)
+        if not done:
+            log.warning("job.interrupted", job=self._name)
+            await asyncio.to_thread(self._extend, timedelta(0))
 
     def turn(self, name: str, job: Job) -> bool:
         """Run the job if it is due and nobody has done it this time; whether it was run."""
         now = self._services.clock()
         try:
             with self._services.database.write() as tx:
-                until = now + job.every
-                if not acquire(tx, name, holder=self._holder, until=until, now=now):
+                until = now + _HELD_FOR
+                if self._is_ending or not acquire(
+                    tx, name, holder=self._holder, until=until, now=now
+                ):
                     return False
-            job.run(self._services, now)
+            try:
+                job.run(self._services, now)
+            finally:
+                with self._services.database.write() as tx:
+                    extend(tx, name, holder=self._holder, until=now + job.every)
         except Exception:
             log.exception("job.failed", job=name)
         return True
+
+    def _extend(self, by: timedelta) -> None:
+        until = self._services.clock() + by
+        try:
+            with self._services.database.write() as tx:
+                extend(tx, self._name, holder=self._holder, until=until)
+        except Exception:
+            # The lease runs out by itself.
+            log.exception("job.lease_lost", job=self._name)
 
 
 def _upkeep(services: Services) -> Upkeep:

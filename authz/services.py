@@ -38,7 +38,11 @@ def open_services(
     Raises ConfigurationError with one sentence for a missing secret. `resolve` replaces DNS in tests.
     """
     envelope = Envelope(secretstores.resolve(settings.keys.encryption_key))
-    database = Database(settings.database.url, pool_size=settings.database.pool_size)
+    database = Database(
+        settings.database.url,
+        pool_size=settings.database.pool_size,
+        pooler=settings.database.pooler,
+    )
     config = NetworkConfig(
         allow_loopback=settings.server.development,
         ca_file=settings.network.ca_file,

@@ -28,6 +28,9 @@ from authz.urls import LOOPBACK_HOSTS, UrlError, check_issuer
 
 _PREFIX = "AUTHZ__"
 _PASSWORD_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
+_SEVERAL_HOSTS = re.compile(
+    r"(postgresql\+psycopg://(?:[^/?@]*@)?)([^/?@,]+(?:,[^/?@,]+)+)(/[^?]*)(?:\?(.*))?"
+)
 SecretReference = Annotated[str, Field(pattern=r"^(env|file):.+$")]
 
 
@@ -59,6 +62,9 @@ class Server(Section):
     """Processes. More than one needs PostgreSQL."""
     development: bool = False
     """Allows http on loopback, fetches from loopback, and an extra CA. Refused with a public issuer."""
+    drain: Annotated[AnySeconds, Field(ge=timedelta(0), le=timedelta(minutes=10))] | None = None
+    """How long a process that was told to end (SIGTERM) goes on serving while `/health/ready` says 503, so that
+    balancers notice; absent: 5 seconds, and none in development."""
     trusted_proxies: tuple[str, ...] = ()
     """Peer addresses whose X-Forwarded-For is believed (for rate limits), and who may say with which certificate a
     client came; nothing else ever is (ATK-70)."""
@@ -69,6 +75,13 @@ class Server(Section):
     """PEM file of those who issue certificates to clients (`tls_client_auth`)."""
     mtls_base: str | None = None
     """The base of the endpoints at which certificates are asked for, if it is not the issuer's own (RFC 8705 §5)."""
+
+    @property
+    def drain_for(self) -> timedelta:
+        """`drain`, or what it is when it is absent."""
+        if self.drain is not None:
+            return self.drain
+        return timedelta(0) if self.development else timedelta(seconds=5)
 
     @field_validator("client_certificate_header")
     @classmethod
@@ -82,9 +95,12 @@ class Database(Section):
     """Where the rows are."""
 
     url: str = "sqlite:///authz.db"
-    """`sqlite:///PATH`, or `postgresql://USER@HOST/DATABASE`; a relative path is beside the file."""
+    """`sqlite:///PATH`, or `postgresql://USER@HOST/DATABASE`; a relative path is beside the file. Several hosts
+    (`HOST:PORT,HOST:PORT`) with `?target_session_attrs=read-write` follow a failover."""
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections of one process for pages, the API and jobs; token requests have one of their own."""
+    pooler: bool = False
+    """A pooler in transaction mode (PgBouncer) stands in between: nothing of a session is relied upon."""
 
     @field_validator("url")
     @classmethod
@@ -93,7 +109,17 @@ class Database(Section):
             value = "postgresql+psycopg://" + value.removeprefix("postgresql://")
         if not value.startswith(("sqlite:///", "postgresql+psycopg://")):
             raise ValueError("use sqlite:///PATH or postgresql://USER@HOST/DATABASE")
-        return value
+        return _spread_hosts(value)
+
+
+def _spread_hosts(url: str) -> str:
+    """Several hosts as libpq writes them, in the way SQLAlchemy reads them."""
+    found = _SEVERAL_HOSTS.fullmatch(url)
+    if found is None:
+        return url
+    head, hosts, path, query = found.groups()
+    named = "&".join(f"host={host}" for host in hosts.split(","))
+    return f"{head}{path}?{named}" + (f"&{query}" if query else "")
 
 
 class Keys(Section):

@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"clients", "directory", "policy"}),
     frozenset({"oauth", "federation", "scim", "admin", "doctor", "lab"}),
     frozenset({"services"}),  # the composition root: layers 5 to 8 alone see `Services`
-    frozenset({"web", "jobs"}),
+    frozenset({"web", "jobs", "installation"}),
     frozenset({"app"}),
     frozenset({"cli", "__main__"}),
 )

@@ -49,6 +49,12 @@ def doctor(
         bool,
         typer.Option("--readiness", help="Instead: is this tenant ready for a company?"),
     ] = False,
+    installation: Annotated[
+        bool,
+        typer.Option(
+            "--installation", help="Instead: how does this installation stand? Also without a URL."
+        ),
+    ] = False,
     ca_file: Annotated[
         Path | None,
         typer.Option(
@@ -62,13 +68,16 @@ def doctor(
 ) -> Result:
     """Walk discovery as each known client does; exit code 1 when one of them cannot connect.
 
-    Nobody signs in, nothing is registered, no token is needed. With --readiness eight questions about this installation
-    are answered with evidence instead; exit code 1 when one is not well.
+    Nobody signs in, nothing is registered, no token is needed. Without a URL this installation is looked at: settings,
+    secrets, database, clock, keys, its own address, each with evidence; with --readiness eight questions about a
+    tenant. Exit code 1 when one is not well.
     """
-    if readiness == (url is not None):
-        raise typer.BadParameter("name an MCP server, or ask for --readiness")
-    if url is None:
+    if (url is not None) + readiness + installation > 1:
+        raise typer.BadParameter("one at a time: an MCP server, --readiness or --installation")
+    if readiness:
         return _readiness(run)
+    if url is None:
+        return _installation(run)
     clients = _chosen(client or [])
     network = Network(_network(run, url, ca_file))
     try:
@@ -97,6 +106,23 @@ def _readiness(run: Run) -> Result:
         "parts": [{**vars(part), "passed": part.passed} for part in report.parts],
     }
     return Result(value, "\n".join(lines), DONE if report.passed else REFUSED)
+
+
+def _installation(run: Run) -> Result:
+    from authz.admin.installation import BAD, GOOD
+    from authz.installation import examine
+
+    checks = examine(run.services)
+    marks = {GOOD: "ok  ", BAD: "BAD "}
+    lines = []
+    for check in checks:
+        lines.append(f"{marks.get(check.state, 'look')}  {check.name}: {cell(check.said)}")
+        if check.do:
+            lines.append(f"      way out: {check.do}")
+    bad = sum(check.state == BAD for check in checks)
+    lines += ["", f"{len(checks)} checks, {bad} of them bad." if bad else "Nothing is bad."]
+    value = {"passed": not bad, "checks": checks}
+    return Result(value, "\n".join(lines), REFUSED if bad else DONE)
 
 
 def _chosen(names: list[str]) -> Mapping[str, ClientProfile]:

@@ -11,6 +11,7 @@ from authz.cli.db import add_missing_keys, create_default_tenant
 from authz.cli.run import Result, Run, command, group
 from authz.db import migrate
 from authz.errors import ConfigurationError
+from authz.installation import refuse_to_start
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -30,7 +31,10 @@ def serve(
         bool, typer.Option("--upgrade", help="Upgrade a PostgreSQL database first.")
     ] = False,
 ) -> Result:
-    """Run until stopped by Ctrl-C or SIGTERM; requests under way are finished first."""
+    """Run until stopped by Ctrl-C or SIGTERM; requests under way are finished first.
+
+    SIGTERM drains: for `server.drain` readiness is 503 and everything is still answered, then listening ends.
+    """
     # Workers are processes of their own and read the settings again: by way of the environment they agree.
     if run.config is not None:
         os.environ["AUTHZ_CONFIG"] = str(run.config.resolve())
@@ -49,6 +53,7 @@ def serve(
 def _prepare(run: Run, *, upgrade: bool) -> list[str]:
     """Bring database and default tenant into being; answers what was done."""
     database = run.services.database
+    refuse_to_start(run.services)
     notes = []
     if (database.is_sqlite or upgrade) and migrate.current(database) != migrate.head():
         before, after = migrate.upgrade(database)
@@ -118,7 +123,16 @@ def _listen(config: "Config", issuer: str, run: Run) -> None:
     typer.echo(_next_step(issuer, place), err=run.as_json)
     server = uvicorn.Server(config)
     if config.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
+
+        class Supervisor(Multiprocess):
+            def terminate_all(self) -> None:
+                super().terminate_all()
+                # The workers go on listening while they drain. Once they have closed the port nobody must
+                # be let in any more: who was would wait for an answer that nobody gives.
+                for listening in self.sockets:
+                    listening.close()
+
+        Supervisor(config, sockets=[listener]).run()
         return
     server.run(sockets=[listener])
     if not server.started:

@@ -11,8 +11,12 @@ Decisions:
 - A statement that fails re-runs its batch one job at a time, so a bad request never fails its neighbours.
 - Serialization failures and deadlocks (40001, 40P01) re-run the batch, so the same code is right on
   PostgreSQL-compatible distributed databases.
+- A connection lost before COMMIT was sent undoes the batch: it is run again, for as long as a restart or a failover
+  takes. When that was too short all of it fails at once: one by one the jobs would only wait one after the other.
 - A connection lost after COMMIT was sent leaves the fate of the batch unknown: it is not run again, because what it
-  spent may be spent, and the second run would take its own work for a replay. `FateUnknown` becomes 503.
+  spent may be spent, and the second run would take its own work for a replay. The program gets `FateUnknown` where it
+  had committed, and may look, by one more phase in a transaction of its own, whether its work is there; if it cannot
+  tell, `FateUnknown` becomes 503.
 - A cancelled request's outcome is still decided and recorded: the client may have seen nothing, but the code was spent.
 - The queue is bounded; `LaneFull` becomes 503 with Retry-After.
 - A task rather than a thread on PostgreSQL: handing work to a thread costs up to 5 ms each for the interpreter lock.
@@ -29,8 +33,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 
-from authz.db.engine import Database, configure_sqlite
+from authz.db.availability import RETRY_STATES as RETRY_STATES
+from authz.db.availability import FateUnknown as FateUnknown
+from authz.db.availability import LaneFull as LaneFull
+from authz.db.availability import is_conflict, is_lost
+from authz.db.engine import PATIENCE_SECONDS, Database, configure_sqlite
 from authz.db.pipeline import Pipeline
 from authz.db.statements import Call, Query, Row
 
@@ -41,19 +50,11 @@ P_contra = TypeVar("P_contra", contravariant=True)
 MAX_QUEUED = 2048
 MAX_BATCH = 128
 _ATTEMPTS = 5
-RETRY_STATES = ("40001", "40P01")
-_LOST_STATES = ("08", "57P0")
-"""The connection failed, or the server is going down or coming up."""
+_LONGEST_PAUSE_SECONDS = 0.25
+_EXCHANGE_SECONDS = 20
+"""More than the server lets a statement take."""
 
 log = structlog.get_logger()
-
-
-class LaneFull(Exception):
-    """More requests wait than the lane takes; the client should come back shortly."""
-
-
-class FateUnknown(Exception):
-    """The connection was lost while COMMIT was answered: the batch may be durable, or not."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Phase:
 
     calls: Sequence[Call]
     commit: bool = False
+    is_reading: bool = False
+    """Nothing was written: whether the commit arrived makes no difference."""
 
 
 Program = Callable[[Sequence[J]], Generator[Phase, list[list[Row]], list[R]]]
@@ -145,7 +148,7 @@ class Lane(Generic[J, R]):
         try:
             results = await self._run(jobs)
         except Exception as error:  # noqa: BLE001 -- any failure must reach the callers, never kill the lane
-            if len(jobs) == 1 or isinstance(error, FateUnknown):
+            if len(jobs) == 1 or isinstance(error, FateUnknown) or is_lost(error):
                 log.warning("lane.job_failed", error=type(error).__name__, jobs=len(jobs))
                 for future in futures:
                     if not future.done():
@@ -161,96 +164,141 @@ class Lane(Generic[J, R]):
                 future.set_result(result)
 
     async def _run(self, jobs: list[J]) -> list[R]:
-        for attempt in range(1, _ATTEMPTS + 1):
+        until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        attempt = 0
+        while True:
+            attempt += 1
             self.statistics.batches += 1
             self.statistics.jobs += len(jobs)
             try:
                 return await self.runner.run(self.program(jobs), self.statistics)
             except Exception as error:
-                if attempt == _ATTEMPTS or not self.runner.is_retryable(error):
+                is_over = attempt >= _ATTEMPTS
+                if is_lost(error):
+                    is_over = asyncio.get_running_loop().time() > until
+                if is_over or not self.runner.is_retryable(error):
                     raise
                 self.statistics.reruns += 1
-                await asyncio.sleep(0.005 * attempt)
-        raise AssertionError("unreachable")
+                await asyncio.sleep(_pause(attempt))
 
 
 def open_runner(database: Database) -> Runner[PhaseProgram]:
     """The runner for this database."""
     if database.is_sqlite:
         return SqliteRunner(database)
-    url = database.url.set(drivername="postgresql")
-    return PostgresqlRunner(url.render_as_string(hide_password=False))
+    # As SQLAlchemy understands the URL: several hosts, of which one may be written to, are written in its own way.
+    arguments = database.engine.dialect.create_connect_args(database.url)[1]
+    arguments.pop("context", None)  # of psycopg, not of the server
+    return PostgresqlRunner(make_conninfo(**arguments), has_pooler=database.has_pooler)
+
+
+def _pause(attempt: int) -> float:
+    return min(0.005 * 2.0 ** (attempt - 1), _LONGEST_PAUSE_SECONDS)
 
 
 class PostgresqlRunner:
     """A task on the event loop with one connection of its own."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, has_pooler: bool = False) -> None:
         self.dsn = dsn
+        self._has_pooler = has_pooler
         self._pipeline: Pipeline | None = None
 
     async def run(self, program: PhaseProgram, statistics: LaneStatistics) -> list[Any]:
         """BEGIN travels with the first phase and COMMIT with the last: a batch is two round trips."""
-        pipeline = await self._opened()
         committing = False
         try:
-            pipeline.command(b"BEGIN")
+            pipeline = await self._opened()
+            pipeline.begin()
             phase = next(program)
             while True:
-                statistics.round_trips += 1
-                statistics.statements += len(phase.calls)
-                for call in phase.calls:
-                    pipeline.send(call)
-                if phase.commit:
-                    committing = True
-                    pipeline.command(b"COMMIT")
-                rows = await pipeline.exchange()
+                committing = phase.commit and not phase.is_reading
+                rows = await self._exchange(pipeline, phase, statistics)
                 try:
                     phase = program.send(rows)
                 except StopIteration as end:
                     return end.value  # type: ignore[no-any-return]
         except BaseException as error:
+            await self._rolled_back(keeping=not is_lost(error))
+            if committing and is_lost(error):
+                return await self._settle(program, statistics, error)
             program.close()
-            await self._rolled_back()
-            if committing and _is_lost(error):
-                raise FateUnknown from error
             raise
+
+    @staticmethod
+    async def _exchange(
+        pipeline: Pipeline, phase: Phase, statistics: LaneStatistics
+    ) -> list[list[Row]]:
+        statistics.round_trips += 1
+        statistics.statements += len(phase.calls)
+        for call in phase.calls:
+            pipeline.send(call)
+        if phase.commit:
+            pipeline.command(b"COMMIT")
+        try:
+            async with asyncio.timeout(_EXCHANGE_SECONDS):
+                return await pipeline.exchange()
+        except TimeoutError:
+            raise psycopg.OperationalError("the database did not answer in time") from None
+
+    async def _settle(
+        self, program: PhaseProgram, statistics: LaneStatistics, cause: BaseException
+    ) -> list[Any]:
+        """COMMIT was sent and never answered: let the program look for its work."""
+        try:
+            look = program.throw(FateUnknown())
+        except FateUnknown:
+            raise FateUnknown from cause
+        loop = asyncio.get_running_loop()
+        until, attempt = loop.time() + PATIENCE_SECONDS, 0
+        while True:
+            attempt += 1
+            try:
+                pipeline = await self._opened()
+                pipeline.begin()
+                rows = await self._exchange(pipeline, look, statistics)
+                break
+            except psycopg.Error as error:
+                await self._rolled_back(keeping=not is_lost(error))
+                if not self.is_retryable(error) or loop.time() > until:
+                    program.close()
+                    raise FateUnknown from cause
+                await asyncio.sleep(_pause(attempt))
+        try:
+            program.send(rows)
+        except StopIteration as end:
+            log.info("lane.fate_settled")
+            return end.value  # type: ignore[no-any-return]
+        raise AssertionError("a program that looked for its work has nothing more to do")
 
     async def _opened(self) -> Pipeline:
         if self._pipeline is None or not self._pipeline.is_open:
-            self._pipeline = await Pipeline.connect(self.dsn)
+            self._pipeline = await Pipeline.connect(self.dsn, has_pooler=self._has_pooler)
         return self._pipeline
 
-    async def _rolled_back(self) -> None:
+    async def _rolled_back(self, *, keeping: bool) -> None:
         pipeline, self._pipeline = self._pipeline, None
         if pipeline is None:
             return
         try:
-            if pipeline.is_open:
-                await pipeline.roll_back()
+            if keeping and pipeline.is_open:
+                async with asyncio.timeout(_EXCHANGE_SECONDS):
+                    await pipeline.roll_back()
                 self._pipeline = pipeline
                 return
-        except psycopg.Error as error:
+        except (psycopg.Error, TimeoutError) as error:
             log.warning("lane.roll_back_failed", error=type(error).__name__)
         with contextlib.suppress(psycopg.Error):
             await pipeline.close()
 
     def is_retryable(self, error: Exception) -> bool:
         """A serialization failure, a deadlock, or a connection lost before COMMIT was sent."""
-        if isinstance(error, psycopg.Error) and error.sqlstate in RETRY_STATES:
-            return True
-        return _is_lost(error)
+        return is_conflict(error) or is_lost(error)
 
     async def close(self) -> None:
         """Close the connection."""
         if self._pipeline is not None:
             await self._pipeline.close()
-
-
-def _is_lost(error: BaseException) -> bool:
-    return isinstance(error, psycopg.OperationalError) and (
-        error.sqlstate is None or error.sqlstate.startswith(_LOST_STATES)
-    )
 
 
 class SqliteRunner:
@@ -310,7 +358,7 @@ class SqliteRunner:
 
     def is_retryable(self, error: Exception) -> bool:
         """Another process held the lock for longer than the timeout."""
-        return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+        return is_conflict(error)
 
     async def close(self) -> None:
         """Close the connection on its thread."""

@@ -3,19 +3,39 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import Dialect, ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from authz.transactions import marked_open
+from authz.db.availability import FateUnknown, is_lost
+from authz.transactions import mark_done, marked_open
 
 CONNECT_SECONDS = 5
 """A database that does not answer is an error, not a wait."""
+PATIENCE_SECONDS = 3.0
+"""How long a request waits for a database that restarts or fails over; then it is told to come back."""
+POOL_SECONDS = 3
+"""How long a request waits for a connection that others use."""
+KEPT_ALIVE: Mapping[str, int] = {
+    "connect_timeout": CONNECT_SECONDS,
+    # A server that vanished without a word (its machine lost power, the network was cut) is noticed
+    # within seconds, not when the system's own patience of a quarter of an hour is over.
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+TIME_LIMITS: Mapping[str, str] = {
+    "statement_timeout": "15000",
+    "idle_in_transaction_session_timeout": "30000",
+}
 _WAL_ATTEMPTS = 40
 
 
@@ -26,10 +46,16 @@ class _Over(Exception):
 class Database:
     """The plain lane: `read()` and `write()` blocks around an ordinary Session."""
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, pooler: bool = False) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url, pool_size)
+        self.has_pooler = pooler
+        """A pooler in transaction mode stands between: each transaction may meet another session."""
+        self.engine = (
+            _sqlite_engine(url)
+            if self.is_sqlite
+            else _postgresql_engine(url, pool_size, has_pooler=pooler)
+        )
         # SQLite has one writer; waiting here is fair and costs no busy-wait (p99 25 ms instead of 356 ms).
         self.writer = threading.Lock() if self.is_sqlite else None
 
@@ -43,19 +69,15 @@ class Database:
     def write(self) -> Iterator[Session]:
         """One transaction: commits at the end of the block, rolls back on any exception.
 
-        An OAuthError that must be recorded is therefore caught inside the block (architecture D4).
+        An OAuthError that must be recorded is therefore caught inside the block (architecture D4). Raises FateUnknown
+        when the connection was lost while it committed.
         """
         if self.writer is None:
-            with Session(self.engine, expire_on_commit=False) as tx, tx.begin(), marked_open():
+            with _transaction(self.engine) as tx:
                 yield tx
             return
         immediate = self.engine.execution_options(authz_begin="IMMEDIATE")
-        with (
-            self.writer,
-            Session(immediate, expire_on_commit=False) as tx,
-            tx.begin(),
-            marked_open(),
-        ):
+        with self.writer, _transaction(immediate) as tx:
             yield tx
 
     @contextmanager
@@ -68,6 +90,22 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Session]:
+    is_committing = False
+    try:
+        with Session(engine, expire_on_commit=False) as tx, tx.begin(), marked_open():
+            yield tx
+            tx.flush()
+            is_committing = True
+    except DBAPIError as error:
+        if is_committing and is_lost(error):
+            mark_done()
+            raise FateUnknown from error
+        raise
+    mark_done()
 
 
 def configure_sqlite(connection: sqlite3.Connection) -> None:
@@ -117,16 +155,51 @@ def _sqlite_engine(url: str) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: str, pool_size: int) -> Engine:
-    return create_engine(
+def _postgresql_engine(url: str, pool_size: int, *, has_pooler: bool) -> Engine:
+    connect_args: dict[str, Any] = {
+        **KEPT_ALIVE,
+        # No session state, so a transaction-mode pooler may stand in between.
+        "prepare_threshold": None,
+    }
+    if not has_pooler:
+        connect_args["options"] = " ".join(f"-c {name}={it}" for name, it in TIME_LIMITS.items())
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
+        pool_timeout=POOL_SECONDS,
         pool_pre_ping=True,
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            # No session state, so a transaction-mode pooler may stand in between.
-            "prepare_threshold": None,
-            "options": "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=30000",
-        },
+        connect_args=connect_args,
+    )
+    event.listen(engine, "do_connect", _connect_patiently)
+    event.listen(engine, "handle_error", _note_lost)
+    if has_pooler:
+        event.listen(engine, "begin", _limit_transaction)
+    return engine
+
+
+def _connect_patiently(
+    dialect: Dialect, _: ConnectionPoolEntry, args: Any, kwargs: dict[str, Any]
+) -> Any:
+    """A database that restarts or fails over is back in seconds; nothing was sent yet, so waiting is safe."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return dialect.connect(*args, **kwargs)
+        except Exception as error:
+            if not is_lost(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.1)
+
+
+def _note_lost(context: ExceptionContext) -> None:
+    """A primary that became a standby goes on answering: its connections are as good as lost."""
+    if is_lost(context.original_exception):
+        context.is_disconnect = True
+
+
+def _limit_transaction(connection: Any) -> None:
+    """What a session may not be told, each transaction is."""
+    connection.exec_driver_sql(
+        "; ".join(f"SET LOCAL {name} = {it}" for name, it in TIME_LIMITS.items())
     )

@@ -20,6 +20,13 @@ def acquire(tx: Session, name: str, *, holder: str, until: datetime, now: dateti
     return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
 
 
+def extend(tx: Session, name: str, *, holder: str, until: datetime) -> None:
+    """Move the end of a lease that `holder` has; nothing happens when somebody else took it over."""
+    tx.execute(
+        update(Lease).where(Lease.name == name, Lease.holder == holder).values(expires_at=until)
+    )
+
+
 def wait_for(tx: Session, name: str, now: datetime) -> None:
     """Let one transaction at a time go on from here; the next one goes on when this one has ended.
 

@@ -3,6 +3,9 @@
 libpq's pipeline mode by way of psycopg's own binding (`psycopg.pq`). Every statement of the token lane is known
 beforehand, so it is prepared once per connection and executed by name; what psycopg's cursors do for a statement
 they see for the first time cost more than the statement itself. Knows nothing of batches or tokens.
+
+Behind a pooler in transaction mode the next transaction may meet another session: there nothing is prepared by name,
+and what a session would be told once, each transaction is told as it begins. That costs planning each time.
 """
 
 import asyncio
@@ -12,16 +15,16 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import pq
 from psycopg.adapt import Transformer
+from psycopg.conninfo import make_conninfo
 from psycopg.errors import error_from_result
 
-from authz.db.engine import CONNECT_SECONDS
+from authz.db.engine import KEPT_ALIVE, TIME_LIMITS
 from authz.db.statements import Call, Row
 
 # The lane reads and writes by key and nothing else. So its plans need no statistics, which a young table does not
 # have yet: an index, always, planned once. Compiling a plan of this size never pays.
 _SETTINGS = {
-    "statement_timeout": "15000",
-    "idle_in_transaction_session_timeout": "30000",
+    **TIME_LIMITS,
     "TimeZone": "UTC",
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
@@ -30,6 +33,9 @@ _SETTINGS = {
     "jit": "off",
 }
 _OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+_SET_LOCAL = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()
+)
 _BINARY = pq.Format.BINARY
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 
@@ -37,8 +43,11 @@ _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 class Pipeline:
     """Queue statements with `send` and `command`, then `exchange` once. Not for two tasks at a time."""
 
-    def __init__(self, connection: psycopg.AsyncConnection[Row]) -> None:
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Row], *, has_pooler: bool = False
+    ) -> None:
         self._connection = connection
+        self._has_pooler = has_pooler
         self._libpq = connection.pgconn
         self._transformer = Transformer(connection)
         self._names: dict[bytes, bytes] = {}
@@ -49,14 +58,15 @@ class Pipeline:
         """No answer is outstanding that a later exchange would take for its own."""
 
     @classmethod
-    async def connect(cls, dsn: str) -> "Pipeline":
+    async def connect(cls, dsn: str, *, has_pooler: bool = False) -> "Pipeline":
         """A connection of its own."""
-        connection = await psycopg.AsyncConnection.connect(
-            dsn, autocommit=True, options=_OPTIONS, connect_timeout=CONNECT_SECONDS
-        )
+        # A pooler refuses options, or takes them for the session of whoever comes next.
+        options = {} if has_pooler else {"options": _OPTIONS}
+        conninfo = make_conninfo(dsn, **KEPT_ALIVE, **options)
+        connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
         connection.pgconn.nonblocking = 1
         connection.pgconn.enter_pipeline_mode()
-        return cls(connection)
+        return cls(connection, has_pooler=has_pooler)
 
     @property
     def is_open(self) -> bool:
@@ -68,12 +78,21 @@ class Pipeline:
         self._execute(call.statement.wire_text, call.encoded())
         self._expected.append(call)
 
+    def begin(self) -> None:
+        """Queue the beginning of a transaction."""
+        self.command(b"BEGIN")
+        if self._has_pooler:
+            self.command(_SET_LOCAL.encode())
+
     def command(self, text: bytes) -> None:
-        """Queue BEGIN, COMMIT or ROLLBACK."""
+        """Queue COMMIT, ROLLBACK or another statement without parameters whose rows nobody wants."""
         self._execute(text, ())
         self._expected.append(None)
 
     def _execute(self, text: bytes, values: Sequence[bytes]) -> None:
+        if self._has_pooler:
+            self._libpq.send_query_params(text, values, result_format=_BINARY)
+            return
         name = self._names.get(text)
         if name is None:
             # Never a name twice, also when the preparation before was answered with an error.

@@ -5,15 +5,14 @@ does is one transaction.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from authz.db.batch import RETRY_STATES, LaneStatistics
+from authz.db.availability import is_conflict, is_lost
+from authz.db.batch import LaneStatistics
 from authz.db.engine import Database
 
 Work = Callable[[Session], list[Any]]
@@ -36,19 +35,9 @@ class PlainRunner:
             return program(tx)
 
     def is_retryable(self, error: Exception) -> bool:
-        """Whether the same batch may succeed when run again."""
-        return is_retryable(error)
+        """Undone by the database, or lost before it was committed; `FateUnknown` is neither."""
+        return is_conflict(error) or is_lost(error)
 
     async def close(self) -> None:
         """End the thread."""
         self._thread.shutdown()
-
-
-def is_retryable(error: Exception) -> bool:
-    """A serialization failure, a deadlock, or a lock that was held for longer than the timeout."""
-    if not isinstance(error, DBAPIError):
-        return False
-    cause = error.orig
-    if isinstance(cause, sqlite3.OperationalError):
-        return "locked" in str(cause)
-    return getattr(cause, "sqlstate", None) in RETRY_STATES

@@ -9,7 +9,7 @@ import structlog
 
 from authz.clock import Clock
 from authz.db import Database
-from authz.db.plain_batch import is_retryable
+from authz.db.availability import is_conflict
 from authz.errors import ConfigurationError
 from authz.federation import set_verification
 from authz.federation.desk import Recipient, notice_of
@@ -135,7 +135,7 @@ class Poller:
                     outcomes = receive(tx, notices, self.clock)
                 break
             except Exception as error:
-                if attempt == _ATTEMPTS or not is_retryable(error):
+                if attempt == _ATTEMPTS or not is_conflict(error):
                     raise
         tell("poll", notices, outcomes, self.clock())
         return outcomes

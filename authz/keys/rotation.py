@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+CLOCKS_APART = timedelta(hours=1)
+"""How far a clock may have been wrong when a tenant was made."""
+
 
 class KeyState(StrEnum):
     """Where a key is in its life."""
@@ -50,8 +53,12 @@ class KeyLife:
 
 
 def first(key_id: str, purpose: str, algorithm: str, now: datetime) -> KeyLife:
-    """The first key of a purpose and algorithm signs at once: nobody has cached a JWKS without it."""
-    return KeyLife(key_id, purpose, algorithm, now, now, None, None)
+    """The first key of a purpose and algorithm signs at once: nobody has cached a JWKS without it.
+
+    And from a little earlier: a clock that is set back must not leave a tenant without a key.
+    """
+    since = now - CLOCKS_APART
+    return KeyLife(key_id, purpose, algorithm, since, since, None, None)
 
 
 def succeed(

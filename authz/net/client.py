@@ -17,7 +17,7 @@ from authz.net.dial import Dialler, Resolve, is_literal, refuse_address, resolve
 from authz.net.errors import NetworkError
 from authz.net.guard import Profile
 from authz.net.lanes import Lane
-from authz.transactions import forbid_inside_transaction
+from authz.transactions import forbid_inside_transaction, mark_done
 from authz.urls import LOOPBACK_HOSTS, Parts, UrlError, read_url
 
 DEADLINE = timedelta(seconds=5)
@@ -89,6 +89,7 @@ class Network:
 
         For code outside the event loop: `network.run_blocking(documents.load(...))`.
         """
+        mark_done()
         if self._loop is None:
             return asyncio.run(work)
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

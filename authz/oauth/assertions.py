@@ -13,6 +13,7 @@ from authz import audit
 from authz.clients.client import Client
 from authz.clock import Clock
 from authz.db import Database
+from authz.db.again import again
 from authz.db.models import Connection
 from authz.directory.linking import LinkRefused, UpstreamIdentity, link
 from authz.errors import InvalidGrant
@@ -75,7 +76,7 @@ class Assertions:
 
     async def link(self, configuration: TenantConfiguration, found: IdJag) -> None:
         """Give the subject an account, where the connection makes or takes over one. Raises InvalidGrant."""
-        await asyncio.to_thread(self._link, configuration, found)
+        await asyncio.to_thread(again, self._link, configuration, found)
 
     def _link(self, configuration: TenantConfiguration, found: IdJag) -> None:
         identity = UpstreamIdentity(

@@ -27,6 +27,8 @@ from authz.clients.certificates import (
 from authz.clients.client import Client
 from authz.clock import Clock
 from authz.db import Database
+from authz.db.again import again
+from authz.db.availability import is_unavailable
 from authz.db.batch import FateUnknown, Lane, LaneFull
 from authz.errors import (
     InvalidClient,
@@ -178,7 +180,7 @@ class BackChannel:
             except OAuthError:
                 # What is refused here never reaches a batch, which would have noticed that the client has a new
                 # secret, or is no longer blocked.
-                if await asyncio.to_thread(self._is_current, configuration):
+                if await asyncio.to_thread(again, self._is_current, configuration):
                     raise
                 continue
             presented = (*job.keys.replays, *replays)
@@ -210,13 +212,20 @@ class BackChannel:
         except FateUnknown:
             # A refresh that is asked for again gets the same successor, whether or not this one was durable.
             raise TemporarilyUnavailable("try again shortly", reason="fate_unknown") from None
+        except Exception as error:
+            if is_unavailable(error):
+                # Undone: the same request, sent again, is as good as new.
+                raise TemporarilyUnavailable(
+                    "try again shortly", reason="database_unavailable"
+                ) from error
+            raise
 
     async def configuration(self, slug: str) -> TenantConfiguration:
         """What this process last saw of the tenant; the batch checks its version. Raises UnknownTenant."""
         known = self._configurations.find_known(slug)
         if known is not None and known.tenant.enabled:
             return known
-        read = await asyncio.to_thread(self._read_configuration, slug)
+        read = await asyncio.to_thread(again, self._read_configuration, slug)
         if read is None:
             raise UnknownTenant(slug)
         return read

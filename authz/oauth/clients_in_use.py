@@ -34,6 +34,7 @@ from authz.clients.resolution import (
 )
 from authz.clock import Clock
 from authz.db import Database
+from authz.db.again import again
 from authz.db.models import Client as ClientRow
 from authz.db.racing import add_unless_there
 from authz.db.versions import bump
@@ -151,7 +152,7 @@ class ClientsInUse:
     async def _load(
         self, configuration: TenantConfiguration, client_id: str, now: datetime, *, may_fetch: bool
     ) -> _Entry:
-        row = await asyncio.to_thread(self._find_row, configuration.tenant.id, client_id)
+        row = await asyncio.to_thread(again, self._find_row, configuration.tenant.id, client_id)
         version = configuration.tenant.version
         if row is None:
             return await self._load_named(configuration, client_id, may_fetch=may_fetch)
@@ -171,7 +172,7 @@ class ClientsInUse:
             log.warning("client.document_stale", client_id=client_id, reason=error.reason)
             overdue = self._entry(version, client, min(now + timedelta(minutes=1), stale_until))
             return replace(overdue, is_overdue=True)
-        await asyncio.to_thread(self._store, configuration, fetched)
+        await asyncio.to_thread(again, self._store, configuration, fetched)
         return self._entry(version, fetched.client, fetched.fresh_until)
 
     async def _load_named(
@@ -185,7 +186,7 @@ class ClientsInUse:
         if not may_fetch or not is_approved(configuration.trust, client_id):
             raise InvalidClient("the client is unknown", reason="client_unknown")
         fetched = await self._fetch(configuration, client_id, approved=True)
-        await asyncio.to_thread(self._store, configuration, fetched)
+        await asyncio.to_thread(again, self._store, configuration, fetched)
         return self._entry(configuration.tenant.version, fetched.client, fetched.fresh_until)
 
     async def _fetch(

@@ -16,7 +16,7 @@ from authz.audit import HEADS, INSERT_EVENTS, INSERT_HEADS, UPDATE_HEADS, chain,
 from authz.audit.chain import MAIN_STRAND, Head
 from authz.audit.events import Event, StrandOpened, TokenRefused
 from authz.clock import Clock
-from authz.db.batch import Phase
+from authz.db.batch import FateUnknown, Phase
 from authz.db.statements import Call, Row
 from authz.errors import InvalidClient, OAuthError, SubjectUnlinked
 from authz.oauth.authorization import Outcome
@@ -92,7 +92,7 @@ class TokenProgram:
         reads = read_calls((job.configuration.tenant.id, job.keys) for job in jobs)
         calls = [VERSIONS(tenants=tenants), *(call for call, _ in reads)]
         if all(job.is_reading for job in jobs):
-            rows = yield Phase(calls, commit=True)
+            rows = yield Phase(calls, commit=True, is_reading=True)
             configurations = yield from self._current(dict(rows[0]))
             facts, now = read_facts(reads, rows[1:]), self._clock()
             return [_decide(job, configurations, facts, now) for job in jobs]
@@ -120,9 +120,26 @@ class TokenProgram:
             *write_calls([outcome.changes for outcome, _ in outcomes]),
             *replays.forget(facts.unspent(presented)),
         ]
-        yield Phase([*writes, *trail.calls], commit=True)
+        try:
+            yield Phase([*writes, *trail.calls], commit=True)
+        except FateUnknown:
+            yield from self._recognise(trail.heads)
         self._heads.update(trail.heads)
         return results
+
+    def _recognise(self, heads: dict[str, Head]) -> Generator[Phase, list[list[Row]], None]:
+        """Whether the batch whose COMMIT was not answered is durable: no other process writes this strand.
+
+        A head that is not there may still come: the session that has it to commit may be on its way. So it is no proof
+        of the contrary, and the batch is not run again. Raises FateUnknown.
+        """
+        if not heads:
+            raise FateUnknown
+        rows = yield Phase(
+            [HEADS(tenants=sorted(heads), strands=[self._strand])], commit=True, is_reading=True
+        )
+        if {row[0]: Head(row[2], row[3]) for row in rows[0]} != heads:
+            raise FateUnknown
 
     def _current(
         self, versions: dict[str, int]

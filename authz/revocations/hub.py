@@ -87,6 +87,10 @@ class _Tail:
         if len(self.entries) > 2 * MOST_KEPT:
             del self.entries[:MOST_KEPT]
             self.base = self.entries[0].position - 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Let those look who wait."""
         self.news.set()
         self.news = asyncio.Event()
 
@@ -105,6 +109,7 @@ class FeedHub:
         self._turn: asyncio.Task[datetime] | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._looked_at: datetime | None = None
+        self._is_ending = False
 
     @contextmanager
     def place(self, reader: Reader) -> Iterator[None]:
@@ -125,6 +130,12 @@ class FeedHub:
             self._waiting[who] -= 1
             if not self._waiting[who]:
                 del self._waiting[who]
+
+    def end_waiting(self) -> None:
+        """Answer everybody who waits with what there is, and let nobody wait any more."""
+        self._is_ending = True
+        for tail in self._tails.values():
+            tail.wake()
 
     async def close(self) -> None:
         """End the turns."""
@@ -147,7 +158,7 @@ class FeedHub:
             news = tail.news
             page = await self._page(tail, reader, after, as_of, limit)
             left = until - asyncio.get_running_loop().time()
-            if page.entries or after is None or left <= 0:
+            if page.entries or after is None or left <= 0 or self._is_ending:
                 return page
             after = page.upto
             self._tick()

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,6 +28,7 @@ from authz.web.login.continuation import ACCOUNT
 from authz.web.login.pages import login_page
 from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
+from authz.web.threads import run_in_threadpool
 
 _DONE = {
     "disconnected": "The application is disconnected. It has to ask you again.",

@@ -65,6 +65,10 @@ class BoundedHttp(HttpToolsProtocol):
         """The rest is body."""
         self._is_reading_head = False
         super().on_headers_complete()
+        drain = self.app_state.get("drain")
+        if drain is not None and drain.is_on:
+            # The next request of this connection belongs to another process.
+            self.cycle.keep_alive = False
 
     def on_chunk_header(self) -> None:
         """A body of single bytes costs a call each (ATK-63)."""

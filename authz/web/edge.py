@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -39,6 +39,7 @@ from authz.oauth.workload_assertions import WorkloadAssertions
 from authz.revocations.hub import FeedHub
 from authz.services import Services
 from authz.tenants import DEFAULT_SLUG, SLUG_PATTERN
+from authz.web.draining import Drain
 from authz.web.templating import Pages
 
 
@@ -83,6 +84,7 @@ class Edge:
     outcomes: OutcomeDesk
     pages: Pages
     trusted_proxies: frozenset[str]
+    drain: Drain = field(default_factory=Drain)
 
     @property
     def base_path(self) -> str:
@@ -108,6 +110,7 @@ class Edge:
         await self.channel.lane.start()
         await self.signals.lane.start()
         await self.outcomes.lane.start()
+        self.drain.at_end(self.revocation_feed.hub.end_waiting)
         try:
             yield
         finally:

@@ -48,6 +48,8 @@ def routes(edge: Edge) -> list[Route]:
 
 
 def _problem(edge: Edge) -> str | None:
+    if edge.drain.is_on:
+        return "it is about to end"
     try:
         with edge.services.database.read() as tx:
             tx.execute(text("SELECT 1"))

@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from authz import entropy
+from authz.db.availability import is_unavailable
 from authz.db.models import Connection as ConnectionRow
 from authz.errors import InvalidRequest, InvalidToken, OAuthError
 from authz.net import strict_json
@@ -33,6 +33,7 @@ from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.edge import Edge
 from authz.web.forms import read_body, read_query
+from authz.web.threads import run_in_threadpool
 
 log = structlog.get_logger()
 
@@ -76,7 +77,14 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
             return _refused(request, error.body(), error.status, error.reason)
         except OAuthError as error:
             return _refused_early(request, error)
-        except Exception:
+        except Exception as error:
+            if is_unavailable(error):
+                log.warning("scim.unavailable", error=type(error).__name__)
+                refused = _refused(
+                    request, _error(503, "try again shortly"), 503, "database_unavailable"
+                )
+                refused.headers["retry-after"] = "1"
+                return refused
             support_id = entropy.new_id("sup")
             log.exception("scim.failed", support_id=support_id)
             body = _error(500, f"the server failed to answer ({support_id})")

@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,6 +25,7 @@ from authz.web.addresses import peer_address
 from authz.web.edge import Edge
 from authz.web.forms import read_json
 from authz.web.responses import json_answer, json_list, no_content
+from authz.web.threads import run_in_threadpool
 
 _READING, _MANAGING = frozenset({READ, MANAGE}), frozenset({MANAGE})
 _Body = dict[str, Any]

@@ -509,5 +509,17 @@ def test_readiness_is_told_with_a_way_out(cli):
     assert "of 8 parts are well." in told
     value = cli.json("doctor", "--readiness", code=1)
     assert (value["passed"], len(value["parts"])) == (False, 8)
-    cli.run("doctor", code=2)
     cli.run("doctor", "https://mcp.example", "--readiness", code=2)
+
+
+def test_an_installation_is_told_with_evidence(cli):
+    """ATK-74; part 7 of what operators need: without a URL, each check, its evidence and the way out."""
+    value = cli.json("doctor", "--installation")
+    assert value["passed"] is True
+    states = {(it["name"], it["state"]) for it in value["checks"]}
+    assert {("Mode", "good"), ("Secrets", "good"), ("Database", "good"), ("Keys", "good")} <= states
+    # Nobody answers at this issuer: said, with what to do, and no reason to fail.
+    [address] = [it for it in value["checks"] if it["name"] == "Address"]
+    assert (address["state"], bool(address["do"])) == ("look", True)
+    assert "ok    Migrations: the database is at revision" in cli.run("doctor").out
+    cli.run("doctor", "--installation", "--readiness", code=2)

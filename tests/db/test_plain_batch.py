@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import select, update
 
+from authz.db.availability import is_conflict
 from authz.db.batch import Lane
 from authz.db.models import Lease
-from authz.db.plain_batch import PlainRunner, is_retryable
+from authz.db.plain_batch import PlainRunner
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -108,7 +109,7 @@ def test_a_deadlock_is_run_again(database):
         try:
             other()
         except Exception as error:  # one of the two is always the victim
-            outcome.append(is_retryable(error))
+            outcome.append(is_conflict(error))
 
     async def main():
         thread = threading.Thread(target=run_other)
@@ -123,4 +124,4 @@ def test_a_deadlock_is_run_again(database):
 
 
 def test_what_is_a_mistake_is_not_run_again():
-    assert not is_retryable(ValueError())
+    assert not is_conflict(ValueError())

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from starlette.routing import Route
 
 from authz import entropy
 from authz.admin.resources import metadata_url
+from authz.db.availability import is_unavailable
 from authz.errors import InvalidRequest
 from authz.net import strict_json
 from authz.oauth.administering import Admitted
@@ -29,6 +29,7 @@ from authz.web.api.problems import Refused, problem
 from authz.web.api.registry import API
 from authz.web.edge import TENANT_PATH, Edge
 from authz.web.forms import read_body, read_query
+from authz.web.threads import run_in_threadpool
 
 log = structlog.get_logger()
 
@@ -113,7 +114,11 @@ class _Endpoint:
     def _refused(self, error: Exception, where: str | None) -> Response:
         try:
             response, reason = problem(error, where)
-        except Exception:
+        except Exception as failure:
+            if is_unavailable(failure):
+                told = "the database does not answer; nothing was done unless another request shows it, try again"
+                refused = Refused(503, "unavailable", told, headers={"retry-after": "1"})
+                return problem(refused, where)[0]
             support_id = entropy.new_id("sup")
             log.exception("admin_api.failed", support_id=support_id)
             told = f"the server failed to answer ({support_id})"

@@ -11,7 +11,6 @@ Decisions:
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,6 +25,7 @@ from authz.web.forms import MAX_ASSERTION_BYTES, MAX_QUERY_CHARS, pairs_of, read
 from authz.web.login.refusals import unusable
 from authz.web.login.upstream import Flow
 from authz.web.problems import too_many
+from authz.web.threads import run_in_threadpool
 
 _Reader = Callable[[Request], Awaitable[list[tuple[str, str]]]]
 

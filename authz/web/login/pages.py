@@ -4,7 +4,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -37,6 +36,7 @@ from authz.web.login.continuation import (
 )
 from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
+from authz.web.threads import run_in_threadpool
 
 log = structlog.get_logger()
 

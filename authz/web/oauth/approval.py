@@ -6,7 +6,6 @@ The request is the only thing stored about such a client, by a person's own clic
 import structlog
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -28,6 +27,7 @@ from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
 from authz.web.forms import read_form
 from authz.web.problems import problem, too_many
+from authz.web.threads import run_in_threadpool
 
 log = structlog.get_logger()
 

@@ -5,7 +5,6 @@ what the person answers is validated as strictly as what the client asked.
 """
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -42,6 +41,7 @@ from authz.web.oauth.stops import (
     unreadable,
 )
 from authz.web.responses import see_other
+from authz.web.threads import run_in_threadpool
 
 log = structlog.get_logger()
 

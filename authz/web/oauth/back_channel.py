@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from authz.errors import InvalidRequest, OAuthError, ServerError
+from authz.db.availability import is_unavailable
+from authz.errors import InvalidRequest, OAuthError, ServerError, TemporarilyUnavailable
 from authz.oauth.back_channel import Call, UnknownTenant
 from authz.oauth.params import Params
 from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
@@ -77,7 +78,12 @@ def answering(edge: Edge, path: str, answer: Answer, read: ReadParams) -> _Endpo
         except OAuthError as error:
             log.info("back_channel.refused", path=path, error=error.code, reason=error.reason)
             return refused(error)
-        except Exception:
+        except Exception as error:
+            if is_unavailable(error):
+                log.warning("back_channel.unavailable", path=path, error=type(error).__name__)
+                return refused(
+                    TemporarilyUnavailable("try again shortly", reason="database_unavailable")
+                )
             # Said to the operator in full and to the client not at all; nothing was issued.
             log.exception("back_channel.failed", path=path)
             return refused(ServerError("the server failed to answer", reason="exception"))

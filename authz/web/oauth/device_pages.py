@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 import structlog
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -35,6 +34,7 @@ from authz.web.oauth.device_views import answered_page, confirm_page, enter_page
 from authz.web.oauth.stops import answered_already, foreign_form, no_tenant, unreadable
 from authz.web.problems import too_many
 from authz.web.responses import see_other
+from authz.web.threads import run_in_threadpool
 
 log = structlog.get_logger()
 

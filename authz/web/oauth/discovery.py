@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,6 +28,7 @@ from authz.policy.administration import ADMIN_PATH
 from authz.tenants import DEFAULT_SLUG
 from authz.web.edge import TENANT_PATH, Edge
 from authz.web.responses import CORS, json_answer, preflight
+from authz.web.threads import run_in_threadpool
 
 RECHECK = timedelta(seconds=1)
 """How long an answer is given again without looking: far less than keys are published ahead of their use."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -27,6 +26,7 @@ from authz.web.addresses import peer_address
 from authz.web.edge import Edge
 from authz.web.forms import read_json
 from authz.web.responses import json_answer, no_content, oauth_error, preflight
+from authz.web.threads import run_in_threadpool
 
 log = structlog.get_logger()
 

@@ -100,7 +100,7 @@ def _stream(edge: Edge, subscription: Subscription, after: int | None) -> Respon
     async def events() -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         until, upto, wait = loop.time() + STREAM_SECONDS, after, 0.0
-        while loop.time() < until:
+        while loop.time() < until and not edge.drain.is_over:
             try:
                 token, upto = await feed.read(subscription, upto, wait)
             except OAuthError as error:

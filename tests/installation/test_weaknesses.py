@@ -1,0 +1,115 @@
+"""The boot matrix: what is refused in production, and what is only told (ATK-74, CIMD-15)."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from authz.admin.installation import BAD, GOOD, LOOK
+from authz.envelope import new_encoded_key
+from authz.errors import ConfigurationError
+from authz.installation import find_weaknesses, refuse_to_start
+from authz.installation.clocks import compare
+from authz.installation.itself import metadata_url
+from authz.services import open_services
+from authz.settings import load
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def key(tmp_path):
+    path = tmp_path / "authz.key"
+    path.write_bytes(new_encoded_key())
+    path.chmod(0o600)
+    return path
+
+
+def settings_of(tmp_path, **sections):
+    given = {"server": {"issuer": "https://authz.example"}, **sections}
+    given["server"] = {"issuer": "https://authz.example", **given["server"]}
+    file = tmp_path / "authz.toml"
+    file.touch()
+    return load(file, environment={}, overrides=given)
+
+
+def weak(settings, resolve=lambda _: bytes(range(40))):
+    return {(it.state, it.said) for it in find_weaknesses(settings, resolve)}
+
+
+def test_defaults_are_strong(tmp_path, key):
+    assert weak(settings_of(tmp_path)) == set()
+
+
+MATRIX = {
+    "known password": (BAD, {"database": {"url": "postgresql://authz:postgres@db/authz"}}),
+    "own name as password": (BAD, {"database": {"url": "postgresql://joe:joe@db/authz"}}),
+    "unverified database": (LOOK, {"database": {"url": "postgresql://joe:k3kVQ@db/authz"}}),
+    "proxy without address": (BAD, {"server": {"trusted_proxies": ["*"]}}),
+    "no limit of guesses": (
+        BAD,
+        {"limits": {"failures_per_client_and_address": 0, "failures_per_address": 0}},
+    ),
+    "long access tokens": (LOOK, {"tokens": {"access_token": 7200}}),
+    "long refreshing": (LOOK, {"tokens": {"refresh_absolute": 400 * 86400}}),
+    "debug log": (LOOK, {"log": {"level": "debug"}}),
+}
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_each_weakness_is_found_with_its_weight(tmp_path, key, name):
+    state, sections = MATRIX[name]
+    assert state in {found for found, _ in weak(settings_of(tmp_path, **sections))}
+
+
+def test_a_database_on_this_machine_is_nobody_elses(tmp_path, key):
+    url = "postgresql://authz:authz@127.0.0.1/authz"
+    assert weak(settings_of(tmp_path, database={"url": url})) == set()
+
+
+def test_a_key_that_is_not_random_or_not_ones_own(tmp_path, key):
+    [(state, said)] = weak(settings_of(tmp_path), resolve=lambda _: b"A" * 43 + b"=")
+    assert (state, "not random" in said) == (BAD, True)
+    key.chmod(0o604)
+    assert {state for state, _ in weak(settings_of(tmp_path))} == {LOOK}
+    key.chmod(0o602)
+    assert {state for state, _ in weak(settings_of(tmp_path))} == {BAD}
+
+
+def test_a_short_client_secret(tmp_path, key):
+    client = {"id": "c", "name": "C", "auth_method": "client_secret_basic", "secret": "env:S"}
+    settings = settings_of(tmp_path, client=[client])
+    found = weak(settings, resolve=lambda it: b"hunter2" if it == "env:S" else bytes(range(40)))
+    assert {state for state, _ in found} == {BAD}
+
+
+@pytest.mark.parametrize("development", [False, True], ids=["production", "development"])
+def test_what_is_weak_stops_the_start_in_production_alone(tmp_path, key, development):
+    issuer = "http://127.0.0.1:8080" if development else "https://authz.example"
+    server = {"issuer": issuer, "development": development, "trusted_proxies": ["*"]}
+    with open_services(settings_of(tmp_path, server=server)) as services:
+        if development:
+            refuse_to_start(services)
+            return
+        with pytest.raises(ConfigurationError, match=r"trusted_proxies.*way out: write the addr"):
+            refuse_to_start(services)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "word"),
+    [
+        (0, GOOD, "with"),
+        (4, GOOD, "behind"),
+        (-30, LOOK, "30.0 s ahead of"),
+        (600, BAD, "600.0 s behind"),
+    ],
+)
+def test_clocks_are_compared(seconds, state, word):
+    found = compare("the database's", NOW + timedelta(seconds=seconds), NOW, NOW)
+    assert found.state == state
+    assert word in found.said
+
+
+def test_the_address_of_the_metadata_of_an_issuer_with_a_path():
+    assert metadata_url("https://a.example/x") == (
+        "https://a.example/.well-known/oauth-authorization-server/x"
+    )
