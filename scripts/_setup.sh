@@ -4,6 +4,8 @@
 #   . "$(dirname "${BASH_SOURCE[0]}")/_setup.sh"
 #   setup_python         .venv from requirements/dev.txt, the project in it; sets PYTHON
 #   need_postgres        PostgreSQL server programs
+#   need_pgbouncer       PgBouncer
+#   need_faketime        libfaketime, with which a test sets the clock of a process
 #   need_chromium        sets and exports AUTHZ_TEST_CHROMIUM
 #   setup_javascript     tests/js/node_modules; sets and exports AUTHZ_TEST_NODE (Node >= 22)
 #   need_simplesamlphp   PHP, and a SAML identity provider for it in .cache/simplesamlphp
@@ -150,6 +152,14 @@ need_postgres() {
     need_system "PostgreSQL server programs, 14 or newer" \
         "postgresql" "postgresql-server" "postgresql@17" has_postgres
 }
+
+has_pgbouncer() { PATH="$PATH:/usr/sbin" command -v pgbouncer; }
+
+need_pgbouncer() {
+    need_system "PgBouncer" "pgbouncer" "pgbouncer" "pgbouncer" has_pgbouncer
+}
+
+need_faketime() { need_system "faketime" "faketime" "libfaketime" "libfaketime" command -v faketime; }
 
 find_chromium() {
     local candidate

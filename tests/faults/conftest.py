@@ -1,5 +1,6 @@
 """A PostgreSQL of this folder's own: it is restarted, replaced and cut off."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from tests.faults.table import ROWS, Row, table
 from tests.support.clusters import Cluster
 from tests.support.load import Measured
-from tests.support.postgres import scratch_database
 from tests.support.processes import Installation, installation
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -20,12 +22,12 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def installed(cluster: Cluster, worker: str, tmp_path: Path) -> Iterator[Installation]:
-    """An installation on the cluster; nothing serves it yet."""
-    with (
-        scratch_database(cluster.url, f"authz_faults_{worker}") as url,
-        installation(tmp_path, url) as made,
-    ):
+def installed(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
+    """An installation on the cluster; nothing serves it yet. Its database goes with the cluster."""
+    name = f"authz_{next(_numbers)}"
+    cluster.execute(f"CREATE DATABASE {name}")
+    url = cluster.url.rpartition("/")[0] + f"/{name}"
+    with installation(tmp_path, url) as made:
         yield made
 
 

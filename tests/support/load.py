@@ -20,6 +20,7 @@ address, after the time that the answer names: as any client does. Every answer 
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections import Counter, defaultdict
@@ -41,6 +42,7 @@ from tests.support.processes import Installation
 ALGORITHMS = ["ES256", "RS256"]
 PAUSE_SECONDS = 0.03
 REQUEST_SECONDS = 20.0
+MORE_SECONDS = float(os.environ.get("AUTHZ_FAULT_SECONDS", "0"))
 SETTLING_SECONDS = 0.5
 """After a fault: answers of what was sent while it lasted."""
 
@@ -124,8 +126,8 @@ class Load:
             raise RuntimeError("the clients do not come to an end")
 
     def run_for(self, seconds: float) -> None:
-        """Let it go on."""
-        time.sleep(seconds)
+        """Let it go on; `scripts/faults` may have more patience."""
+        time.sleep(seconds + MORE_SECONDS)
 
     @contextmanager
     def fault(self, name: str) -> Iterator[Window]:
