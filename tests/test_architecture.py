@@ -445,6 +445,8 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "client_trust.cut_off_fallen",
         "clients.forget",
         "configured_clients.apply",
+        "changes.foresee",
+        "effects.measure",
         "effects.rehearse",
         "grants.end_own",
         "keys.add_first_keys",

@@ -10,6 +10,8 @@ Decisions:
 - It is applied with the permission its operation takes and no other, whatever its author may by then. Who approves is
   never who asked, whichever roles they hold (V3).
 - Anybody who may approve can stop what is scheduled until its moment.
+- Who gains and who loses by it is computed when it is asked for, by making it and taking it back, and kept with it.
+  Whoever approves it approves that: where policy moved since, it is computed again, and has to be what was seen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +23,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz import entropy
-from authz.admin import operations
+from authz.admin import change_evidence, effects, operations
+from authz.admin.change_evidence import Evidence
 from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.db.models import ChangeRequest, Tenant, User
@@ -55,6 +58,15 @@ class ChangeLine:
     applied_at: datetime | None
 
 
+@dataclass(frozen=True)
+class ChangeDetails(ChangeLine):
+    """One request, with what it does to everybody."""
+
+    evidence: Evidence | None
+    is_current: bool
+    """Whether nothing was changed since that was computed."""
+
+
 def propose(
     tx: Session,
     operator: Operator,
@@ -75,13 +87,10 @@ def propose(
     said = _reason(reason)
     if activate_at is not None and activate_at <= operator.now:
         raise Invalid(f"{activate_at.isoformat()} is in the past; leave it out for now")
-    trial = tx.begin_nested()
-    try:
-        operations.perform(
-            tx, replace(operator, needs_second=False), tenant_id, operation, arguments
-        )
-    finally:
-        trial.rollback()
+    version = _version(tx, tenant_id)
+    evidence = _evidence(
+        tx, replace(operator, needs_second=False), tenant_id, operation, arguments, version
+    )
     row = ChangeRequest(
         id=entropy.new_id("chg"),
         tenant_id=tenant_id,
@@ -91,7 +100,7 @@ def propose(
         status=OPEN if operator.needs_second else SCHEDULED,
         author=operator.name,
         author_id=operator.user_id,
-        version=tx.scalars(select(Tenant.config_version).where(Tenant.id == tenant_id)).one(),
+        version=version,
         activate_at=activate_at,
         created_at=operator.now,
         note="",
@@ -100,15 +109,38 @@ def propose(
     tx.flush()
     values = {"operation": operation, "reason": said}
     operator.changed(tx, tenant_id, "change.propose", row.id, values)
+    # Asking moved the number, and nothing else.
+    moved = replace(evidence, version=_version(tx, tenant_id))
+    row.evidence = change_evidence.as_json(moved)
     if row.status == SCHEDULED and activate_at is None:
         _apply(tx, operator, row)
     return _line(tx, row)
 
 
+def foresee(tx: Session, operator: Operator, tenant_id: str, change_id: str) -> ChangeDetails:
+    """Compute anew who gains and who loses, as policy is now. Raises what the change itself would raise."""
+    operator.must_see(Permission.READ)
+    row = _locked(tx, tenant_id, change_id)
+    if row.status not in (OPEN, SCHEDULED):
+        raise Conflict(f"the change {change_id} is {row.status} already")
+    _renew(tx, operator, row)
+    return _details(tx, row)
+
+
 def approve(
-    tx: Session, operator: Operator, tenant_id: str, change_id: str, *, note: str = ""
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    change_id: str,
+    *,
+    note: str = "",
+    seen: str | None = None,
 ) -> ChangeLine:
-    """Let it happen: now, or at its moment. Raises Forbidden for whoever asked for it."""
+    """Let it happen: now, or at its moment. Raises Forbidden for whoever asked for it.
+
+    Where something was changed since it was computed who gains and who loses, it is computed anew and kept with the
+    decision. `seen` is the digest of what was looked at; Conflict is raised where it is something else by now.
+    """
     operator.must(Permission.POLICY_APPROVE)
     row = _locked(tx, tenant_id, change_id)
     if row.status != OPEN:
@@ -117,6 +149,13 @@ def approve(
         raise Forbidden(
             "whoever asked for a change cannot approve it; somebody else has to",
             permission=Permission.POLICY_APPROVE,
+        )
+    evidence = change_evidence.of_json(row.evidence)
+    if evidence is None or evidence.version != _version(tx, tenant_id):
+        evidence = _renew(tx, operator, row)
+    if seen is not None and seen != evidence.digest:
+        raise Conflict(
+            "who gains and who loses by this is not what you saw: policy was changed since; look again"
         )
     row.decided_by, row.decided_at, row.note = operator.name, operator.now, _note(note)
     row.status = SCHEDULED
@@ -204,25 +243,68 @@ def page(
     return sliced(lines, limit, [cursor_of(it.created_at, it.id) for it in lines])
 
 
-def show(tx: Session, tenant_id: str, change_id: str) -> ChangeLine:
+def show(tx: Session, tenant_id: str, change_id: str) -> ChangeDetails:
     """Raises NotFound."""
-    return _line(tx, _find(tx, tenant_id, change_id))
+    return _details(tx, _find(tx, tenant_id, change_id))
 
 
 def _apply(tx: Session, operator: Operator, row: ChangeRequest) -> None:
-    permission = operations.load(row.operation).permission
-    author = Operator(
-        name=row.author,
-        now=operator.now,
-        envelope=operator.envelope,
-        permissions=frozenset({permission}),
-        user_id=row.author_id,
-    )
+    author = _author(operator, row)
     operations.perform(tx, author, row.tenant_id, row.operation, row.arguments)
     row.status, row.applied_at = APPLIED, operator.now
     tx.flush()
     values = {"operation": row.operation, "author": row.author, "approver": row.decided_by}
     operator.changed(tx, row.tenant_id, "change.apply", row.id, values)
+
+
+def _author(operator: Operator, row: ChangeRequest) -> Operator:
+    """Whoever asked for it, with the permission it takes and no other."""
+    return Operator(
+        name=row.author,
+        now=operator.now,
+        envelope=operator.envelope,
+        permissions=frozenset({operations.load(row.operation).permission}),
+        user_id=row.author_id,
+    )
+
+
+def _renew(tx: Session, operator: Operator, row: ChangeRequest) -> Evidence:
+    before = change_evidence.of_json(row.evidence)
+    version = _version(tx, row.tenant_id)
+    made = _evidence(
+        tx, _author(operator, row), row.tenant_id, row.operation, row.arguments, version,
+        None if before is None or before.version == version else before.version,
+    )  # fmt: skip
+    row.evidence = change_evidence.as_json(made)
+    tx.flush()
+    return made
+
+
+def _evidence(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    operation: str,
+    arguments: Mapping[str, Any],
+    version: int,
+    moved_from: int | None = None,
+) -> Evidence:
+    """By making the change and taking it back. Raises what it raises."""
+    trial = tx.begin_nested()
+    try:
+        rehearsed = effects.measure(
+            tx,
+            operator,
+            tenant_id,
+            lambda: operations.perform(tx, operator, tenant_id, operation, arguments),
+        )
+    finally:
+        trial.rollback()
+    return change_evidence.make(effects.counted(rehearsed, operator.now), version, moved_from)
+
+
+def _version(tx: Session, tenant_id: str) -> int:
+    return tx.scalars(select(Tenant.config_version).where(Tenant.id == tenant_id)).one()
 
 
 def _end(
@@ -273,6 +355,12 @@ def _note(text: str) -> str:
     if "\x00" in said:
         raise Invalid("the text has a NUL character")
     return said
+
+
+def _details(tx: Session, row: ChangeRequest) -> ChangeDetails:
+    evidence = change_evidence.of_json(row.evidence)
+    is_current = evidence is not None and evidence.version == _version(tx, row.tenant_id)
+    return ChangeDetails(**vars(_line(tx, row)), evidence=evidence, is_current=is_current)
 
 
 def _line(tx: Session, row: ChangeRequest) -> ChangeLine:

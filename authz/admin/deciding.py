@@ -13,6 +13,7 @@ DECISIONS: Mapping[str, Operation] = {
     # Asking takes what the change itself takes, but for the second person.
     "changes.propose": Operation(changes.propose, Permission.READ),
     "changes.withdraw": Operation(changes.withdraw, Permission.READ),
+    "changes.foresee": Operation(changes.foresee, Permission.READ),
     "changes.approve": Operation(changes.approve, Permission.POLICY_APPROVE),
     "changes.refuse": Operation(changes.refuse, Permission.POLICY_APPROVE),
 }

@@ -20,6 +20,8 @@ from authz.policy.reach import Crowd
 
 SHOWN = 10
 """Names of each."""
+_ANY_BASE = "https://authz.invalid"
+"""Of an issuer, where nobody said which: nothing of policy that is compared has it in it."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,24 @@ def rehearse(
 ) -> Rehearsed:
     """Perform an operation of policy; the caller rolls the transaction back. `base` is the installation's issuer."""
     operator.must(Permission.POLICY_WRITE)
+    return measure(
+        tx,
+        operator,
+        tenant_id,
+        lambda: operation(tx, operator, tenant_id, *args, **named),
+        base=base,
+    )
+
+
+def measure(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    change: Callable[[], Any],
+    *,
+    base: str = _ANY_BASE,
+) -> Rehearsed:
+    """Everybody before and after a change, which asks for its permission itself."""
 
     def population() -> Population:
         tx.flush()
@@ -64,7 +84,7 @@ def rehearse(
         return facts.read(tx, tenant_id, configuration, operator.now)
 
     people, before = facts.people(tx, tenant_id), population()
-    operation(tx, operator, tenant_id, *args, **named)
+    change()
     return Rehearsed((), people, before, population())
 
 

@@ -46,6 +46,14 @@ def list_(tx: Session, tenant_id: str) -> list[EventStreamLine]:
     return [_line(row) for row in rows]
 
 
+def show(tx: Session, tenant_id: str, stream_id: str) -> EventStreamLine:
+    """One of them. Raises NotFound."""
+    row = tx.get(EventStream, stream_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise _missing(stream_id)
+    return _line(row)
+
+
 def push(
     tx: Session,
     operator: Operator,
@@ -103,8 +111,12 @@ def _load(tx: Session, tenant_id: str, stream_id: str) -> EventStream:
         .with_for_update()
     ).one_or_none()
     if row is None:
-        raise NotFound(f"there is no stream {stream_id!r}; `authz event-streams list` shows them")
+        raise _missing(stream_id)
     return row
+
+
+def _missing(stream_id: str) -> NotFound:
+    return NotFound(f"there is no stream {stream_id!r}; `authz event-streams list` shows them")
 
 
 def _check_url(text: str, *, development: bool) -> None:

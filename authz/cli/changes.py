@@ -1,12 +1,15 @@
 """`authz changes`: changes of policy that wait for a second person or for their moment."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 
 from authz.admin import changes
+from authz.admin.changes import ChangeDetails
+from authz.admin.effects import ScopeEffect
 from authz.cli import values
-from authz.cli.output import fields, table
+from authz.cli.output import cell, fields, table
 from authz.cli.run import Result, Run, command, group
 from authz.errors import Invalid
 from authz.net import strict_json
@@ -35,10 +38,50 @@ def list_(
 
 @command(app, "show")
 def show(run: Run, change: _Change) -> Result:
-    """One change with its arguments."""
+    """One change with its arguments, and who gains and who loses by it."""
     with run.read() as (tx, tenant_id):
-        line = changes.show(tx, tenant_id, change)
-    return Result(line, fields(vars(line).items()))
+        found = changes.show(tx, tenant_id, change)
+    return Result(found, _told(found))
+
+
+@command(app, "foresee")
+def foresee(run: Run, change: _Change) -> Result:
+    """Compute anew who gains and who loses by a change, as policy is now."""
+    with run.write() as (tx, operator, tenant_id):
+        found = changes.foresee(tx, operator, tenant_id, change)
+    return Result(found, _told(found))
+
+
+def _told(found: ChangeDetails) -> str:
+    shown = {k: v for k, v in vars(found).items() if k not in ("evidence", "is_current")}
+    lines = [fields(shown.items())]
+    if found.evidence is None:
+        return lines[0]
+    if found.evidence.moved_from is not None:
+        lines.append(f"Computed anew: policy was version {found.evidence.moved_from} before.")
+    if found.status in (changes.OPEN, changes.SCHEDULED) and not found.is_current:
+        lines.append("Something was changed since; `authz changes foresee` computes this anew.")
+    lines += [line for it in found.evidence.effects for line in _effect(it)]
+    if not found.evidence.effects:
+        lines.append("Nobody gains or loses a scope.")
+    if found.evidence.more:
+        lines.append(f"And {found.evidence.more} scopes more.")
+    return "\n".join(lines)
+
+
+def _effect(it: ScopeEffect) -> Iterator[str]:
+    yield f"{cell(it.scope)} at {cell(it.server)}"
+    for word, some, clients in (
+        ("gain", it.gained, it.clients_gained),
+        ("lose", it.lost, it.clients_lost),
+        ("get it more easily", it.eased, []),
+        ("get it less easily", it.tightened, []),
+    ):
+        count = some.count + len(clients)
+        if count:
+            names = [*(f"client {name}" for name in clients), *some.names]
+            more = f" and {count - len(names):,} more" if count > len(names) else ""
+            yield f"  {count:,} {word}: {', '.join(map(cell, names))}{more}"
 
 
 @command(app, "propose")

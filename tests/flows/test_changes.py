@@ -261,6 +261,46 @@ def test_a_call_is_kept_as_what_its_operation_reads(function, args, named):
     assert whole.items() >= arguments.items()
 
 
+def effects_of(found):
+    return {
+        it.scope: (it.gained.names, it.lost.names)
+        for it in found.evidence.effects
+        if it.gained.count or it.lost.count
+    }
+
+
+def test_who_gains_and_who_loses_is_kept_with_what_was_asked_for(guarded):
+    """Issue 6, part 6: before somebody decides, by the same computation as a plan."""
+    asked = guarded.ask(changes.show, proposed(guarded).id)
+    assert asked.is_current
+    assert effects_of(asked)["incidents.trigger"] == (["dev@example.com"], [])
+    guarded.change(roles.bind, **BIND)
+    stale = guarded.ask(changes.show, asked.id)
+    assert (stale.is_current, effects_of(stale)) == (False, effects_of(asked))
+    fresh = do_as(guarded, acting(guarded, "auditor", "usr_look"), changes.foresee, asked.id)
+    assert (effects_of(fresh), fresh.evidence.moved_from) == ({}, asked.evidence.version)
+    nobody = replace(acting(guarded, "auditor"), permissions=frozenset())
+    with pytest.raises(Forbidden):
+        do_as(guarded, nobody, changes.foresee, asked.id)
+
+
+def test_what_is_approved_is_what_was_seen(guarded):
+    asked = guarded.ask(changes.show, proposed(guarded).id)
+    second = acting(guarded, "approver", "usr_second")
+    guarded.change(roles.bind, **BIND)
+    with pytest.raises(Conflict, match="not what you saw"):
+        do_as(guarded, second, changes.approve, asked.id, seen=asked.evidence.digest)
+    assert guarded.ask(changes.show, asked.id).status == "open"
+    guarded.change(roles.unbind, **BIND)
+    done = do_as(guarded, second, changes.approve, asked.id, seen=asked.evidence.digest)
+    assert done.status == "applied"
+    kept = guarded.ask(changes.show, asked.id)
+    assert kept.evidence.moved_from == asked.evidence.version, (
+        "policy moved, and it came to the same"
+    )
+    assert effects_of(kept) == effects_of(asked)
+
+
 # -- at the console -----------------------------------------------------------------------------------------
 
 
@@ -284,8 +324,16 @@ def test_the_console_asks_instead_of_doing_and_a_second_person_approves(guarded)
     place = sent.location.partition("/console/")[2].partition("?")[0]
     assert at(author, f"{place}/approve", note="me").status == 403
     second = administrator(guarded, "approver", "sre@example.com")
-    assert "https://new.example/mcp" in at(second, place).text
-    assert at(second, f"{place}/approve", note="fine").status == 303
+    shown = at(second, place)
+    assert "https://new.example/mcp" in shown.text
+    assert "No person and no client gains or loses a scope by this" in shown.text
+    # Signing in bound an administrator since.
+    assert "Something was changed since version" in shown.text
+    assert at(second, f"{place}/foresee", sure="yes").status == 303
+    shown = at(second, place)
+    assert "Something was changed since version" not in shown.text
+    assert at(second, f"{place}/approve", note="fine", seen="0" * 64).status == 409
+    assert at(second, f"{place}/approve", note="fine", seen=shown.field("seen")).status == 303
     assert len(guarded.ask(resources.list_)) == 2
     assert place in at(second, "changes?status=applied").text
 

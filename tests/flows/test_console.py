@@ -2,18 +2,23 @@
 
 import itertools
 import re
+from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from authz.admin import (
     admins,
     agents,
+    changes,
     groups,
     resources,
+    reviews,
     roles,
     targets,
     trust,
     users,
+    versions,
     workload_trust,
 )
 from authz.admin.scopes import NewScope
@@ -49,6 +54,29 @@ def _trusted(harness):
     return slug
 
 
+def _asked_for(harness):
+    """A change that waits for its moment."""
+    given = {"role": "sre", "kind": "user", "holder": "dev@example.com"}
+    later = harness.clock() + timedelta(days=1)
+    made = {
+        "operation": "roles.bind",
+        "arguments": given,
+        "reason": "because",
+        "activate_at": later,
+    }
+    return harness.change(partial(changes.propose, **made)).id
+
+
+def _review(harness):
+    due = harness.clock() + timedelta(days=1)
+    return harness.change(reviews.start, name=f"r{next(NUMBERS)}", due_at=due).id
+
+
+def _version(harness):
+    harness.change(versions.record)
+    return harness.ask(versions.page)[0].version
+
+
 def addresses(harness):
     """Every page, with something that is there where the path names something."""
     trusted = _trusted(harness)
@@ -63,12 +91,14 @@ def addresses(harness):
         "groups/{id}": f"groups/{harness.change(groups.add, name=f'g{next(NUMBERS)}').id}",
         "agents/{id}": f"agents/{_agent(harness)}",
         "roles/{id}": f"roles/{harness.ask(roles.list_)[0].id}",
+        "changes/{id}": f"changes/{_asked_for(harness)}",
+        "reviews/{id}": f"reviews/{_review(harness)}",
+        "versions/{version}": f"versions/{_version(harness)}",
         "audit/event": "audit/event?strand=main&position=1",
     }
     return [
         (page, f"{harness.issuer}/console/{known.get(page.path, page.path)}".rstrip("/"))
         for page in pages.PAGES
-        if "{" not in page.path or page.path in known
     ]
 
 

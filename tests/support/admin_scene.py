@@ -24,12 +24,13 @@ from authz.admin import (
     signal_streams,
     targets,
     trust,
+    versions,
     workload_trust,
 )
 from authz.admin.client_metadata import Registration
 from authz.admin.scopes import NewScope
 from authz.admin.signal_streams import NewStream
-from authz.db.models import Client, ClientRequest
+from authz.db.models import Client, ClientRequest, EventStream
 from authz.directory.sessions import MARK_CHARS, open_session
 from authz.entropy import digest
 from authz.web.api.addresses import address
@@ -56,6 +57,7 @@ class Scene:
         self._servers()
         self._federation()
         self._reviews()
+        self._events()
 
     # -- what is there ------------------------------------------------------------------------------------
 
@@ -115,7 +117,33 @@ class Scene:
         review = self.harness.change(reviews.start, name=self.mark, due_at=due)
         part = self.harness.change(lambda tx, _, tenant: reviews.page(tx, tenant, review.id))
         self.path["change"] = self.asked_for()
+        self.harness.change(versions.record)
+        kept = self.harness.ask(versions.page)
+        self.path["version"] = str(kept[0].version)
         self.path |= {"review": review.id, "item": part.rows[0].id}
+
+    def _events(self) -> None:
+        now, made = self.harness.clock(), f"stm_{self.mark}"
+        with self.harness.server.database.write() as tx:
+            tx.add(
+                EventStream(
+                    id=made,
+                    tenant_id=self.harness.tenant_id,
+                    client_id=self.client,
+                    requested=[],
+                    status="enabled",
+                    position=0,
+                    acknowledged=[],
+                    removed=[],
+                    verifications=[],
+                    push_url="https://gateway.example/events",
+                    push_authorization="env:AUTHZ_SECRET_GATEWAY",
+                    failures=0,
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+        self.path["events"] = made
 
     def registered(self, name: str, method: str, *grants: str) -> str:
         """Another client; answers its identifier."""
@@ -391,6 +419,10 @@ class Scene:
             "targets.change": {"clients": {}},
             "targets.set_status": {"status": "disabled"},
             "targets.map_client": {"there": "theirs"},
+            "event_streams.push": {
+                "url": "https://gateway.example/other",
+                "authorization": "env:AUTHZ_SECRET_GATEWAY",
+            },
             "keys.rotate": {"at_once": True},
             "admins.grant": {"role": "auditor", "kind": "user", "holder": path["user"]},
             "tenants.create": {"slug": mark, "name": "New"},

@@ -35,6 +35,8 @@ class ChangeRequest(Base):
     note: Mapped[str] = mapped_column(Text)
     """What whoever decided said, or why it failed."""
     applied_at: Mapped[OptionalMoment]
+    evidence: Mapped[dict[str, Any] | None]
+    """Who gains and who loses by it, as it was last computed (`admin.change_evidence`)."""
 
 
 class PolicyVersion(Base):

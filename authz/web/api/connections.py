@@ -1,8 +1,9 @@
-"""Identity providers, domains, provisioning and the security events that are received."""
+"""Identity providers, domains, provisioning, and security events: received, and sent to MCP servers."""
 
-from authz.admin import connections, domains, scim_tokens, signal_streams
+from authz.admin import connections, domains, event_streams, scim_tokens, signal_streams
 from authz.admin.connections import ConnectionDetails, ConnectionLine
 from authz.admin.domains import DomainLine
+from authz.admin.event_streams import EventStreamLine
 from authz.admin.scim_tokens import TokenLine
 from authz.admin.signal_streams import StreamLine
 from authz.web.api.kit import Change, Listing, Route, Thing, listed
@@ -34,6 +35,7 @@ STREAM = Thing(
 )
 _OF_CONNECTION, _OF_DOMAIN = {"connection": "slug"}, {"domain": "name"}
 _OF_STREAM = {"stream": "slug"}
+_OF_EVENTS = {"events": "stream_id"}
 
 ROUTES: tuple[Route, ...] = (
     Listing(
@@ -180,5 +182,40 @@ ROUTES: tuple[Route, ...] = (
         "Forget it",
         inputs=_OF_STREAM,
         thing=STREAM,
+    ),
+    Listing(
+        "/event-streams",
+        "event_streams",
+        "Streams of events that MCP servers have, by client; servers make them themselves",
+        listed(lambda look: event_streams.list_(look.tx, look.tenant_id), *("client", "id")),
+        EventStreamLine,
+    ),
+    Thing(
+        "/event-streams/{events}",
+        "event_stream",
+        "One of them, and how far it is",
+        lambda look: event_streams.show(look.tx, look.tenant_id, look.path["events"]),
+        EventStreamLine,
+    ),
+    Change(
+        "POST",
+        "/event-streams/{events}/push",
+        "event_streams.push",
+        "Send its events to an address, with the secret behind a reference",
+        inputs=_OF_EVENTS,
+    ),
+    Change(
+        "POST",
+        "/event-streams/{events}/poll",
+        "event_streams.poll",
+        "Have its client fetch them again",
+        inputs=_OF_EVENTS,
+    ),
+    Change(
+        "POST",
+        "/event-streams/{events}/resume",
+        "event_streams.resume",
+        "Go on where it was paused",
+        inputs=_OF_EVENTS,
     ),
 )

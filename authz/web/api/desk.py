@@ -17,7 +17,7 @@ from authz.admin.idempotency import Claim
 from authz.admin.paging import DEFAULT_LIMIT, MAX_LIMIT
 from authz.admin.supplies import Surroundings
 from authz.db.leases import wait_for
-from authz.errors import Invalid, InvalidToken
+from authz.errors import Invalid, InvalidToken, NotFound
 from authz.oauth.administering import Admitted
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.own_bearer import REFUSED
@@ -31,6 +31,7 @@ from authz.web.edge import Edge
 VERSION = "/v1"
 MEDIA_TYPE = "application/json"
 _PAGING = frozenset({"limit", "cursor"})
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -224,13 +225,26 @@ def _shows_secret(route: Change) -> bool:
 def _arguments(route: Change, sent: Sent, tenant: str) -> dict[str, Any]:
     """Of the address, of the route and of the body; the body says nothing that the address says. Raises Invalid."""
     path = {**sent.path, TENANT: tenant}
-    given = {argument: path[segment] for segment, argument in route.inputs.items()}
+    given = {
+        argument: _said(route, argument, path[segment])
+        for segment, argument in route.inputs.items()
+    }
     if route.body is not None:
         return {**given, route.body: sent.body}
     twice = sorted(given.keys() & sent.body.keys())
     if twice:
         raise Invalid(f"`{twice[0]}` is said by the address; leave it out of the body")
     return {**sent.body, **given}
+
+
+def _said(route: Change, argument: str, text: str) -> Any:
+    """A segment of the address, as a number where the operation takes one. Raises NotFound."""
+    kind, _ = load(route.operation).reader.members.get(argument, (str, None))
+    if kind is not int:
+        return text
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise NotFound(f"there is no {argument} {text[:40]!r}")
+    return int(text)
 
 
 def _refuse_unknown(query: Mapping[str, str], known: Set[str]) -> None:

@@ -1,11 +1,12 @@
 """Changes of policy that take a second person, what a token would hold, and access reviews (L4, S11, S17)."""
 
-from authz.admin import changes, reviews
-from authz.admin.changes import ChangeLine
+from authz.admin import changes, reviews, versions
+from authz.admin.changes import ChangeDetails, ChangeLine
 from authz.admin.paging import Slice
 from authz.admin.reviews import ItemLine, ReviewLine
 from authz.admin.simulate import ANY_CLIENT, Question, Simulation, simulate
-from authz.errors import Invalid
+from authz.admin.versions import VersionDetails, VersionLine
+from authz.errors import Invalid, NotFound
 from authz.web.api.kit import Change, Listing, Look, Route, Thing, Window, listed
 
 
@@ -43,6 +44,20 @@ def _simulated(look: Look) -> Simulation:
     return simulate(look.tx, look.configuration, question, look.now)
 
 
+def _versions(look: Look, part: Window) -> Slice[VersionLine]:
+    before = None if part.after is None else _version(part.after)
+    found = versions.page(look.tx, look.tenant_id, before=before, limit=part.limit)
+    more = len(found) == part.limit
+    return Slice(list(found), str(found[-1].version) if more else None)
+
+
+def _version(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise NotFound(f"there is no version {text[:40]!r}")
+    return int(text)
+
+
+_MOST_DIGITS = 18
 _OF_CHANGE = {"change": "change_id"}
 _OF_ITEM = {"item": "item_id"}
 
@@ -81,9 +96,16 @@ ROUTES: tuple[Route, ...] = (
     Thing(
         "/changes/{change}",
         "change",
-        "One change that was asked for",
+        "One change that was asked for, with who gains and who loses by it",
         lambda look: changes.show(look.tx, look.tenant_id, look.path["change"]),
-        ChangeLine,
+        ChangeDetails,
+    ),
+    Change(
+        "POST",
+        "/changes/{change}/foresee",
+        "changes.foresee",
+        "Compute anew who gains and who loses by it",
+        inputs=_OF_CHANGE,
     ),
     Change(
         "POST",
@@ -105,6 +127,29 @@ ROUTES: tuple[Route, ...] = (
         "changes.withdraw",
         "Take back what one asked for oneself",
         inputs=_OF_CHANGE,
+    ),
+    Listing(
+        "/versions",
+        "versions",
+        "What policy was, the youngest first",
+        _versions,
+        VersionLine,
+        searches=False,
+    ),
+    Thing(
+        "/versions/{version}",
+        "version",
+        "One version, with its difference to the one before",
+        lambda look: versions.show(look.tx, look.tenant_id, _version(look.path["version"])),
+        VersionDetails,
+    ),
+    Change(
+        "POST",
+        "/versions/{version}/revert",
+        "policy.revert",
+        "Make policy what it was then, whole or not at all; answers what that changed",
+        inputs={"version": "version"},
+        answer="changes",
     ),
     Listing(
         "/reviews",

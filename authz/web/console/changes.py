@@ -50,8 +50,15 @@ def show_one(visit: Visit) -> Answer:
 
 def approve(visit: Visit) -> Answer:
     """POST …/approve."""
-    made = visit.change(changes.approve, visit.path["id"], note=visit.given("note"))
+    seen = visit.given("seen") or None
+    made = visit.change(changes.approve, visit.path["id"], note=visit.given("note"), seen=seen)
     return Done(visit.url(f"changes/{made.id}"), made.status)
+
+
+def foresee(visit: Visit) -> Answer:
+    """POST …/foresee: who gains and who loses, as policy is now."""
+    made = visit.change(changes.foresee, visit.path["id"])
+    return Done(visit.url(f"changes/{made.id}"), "foreseen")
 
 
 def refuse(visit: Visit) -> Answer:
@@ -89,6 +96,7 @@ def _moment(text: str) -> datetime | None:
 
 
 _DONE = {
+    "foreseen": "This is who gains and who loses as policy is now.",
     "asked": "The change is asked for.",
     "applied": "The change is made.",
     "scheduled": "The change is approved and begins at its moment.",
@@ -103,7 +111,12 @@ ONE = Page(
     "Change",
     Permission.READ,
     show_one,
-    (Act("approve", approve), Act("refuse", refuse), Act("withdraw", withdraw)),
+    (
+        Act("foresee", foresee),
+        Act("approve", approve),
+        Act("refuse", refuse),
+        Act("withdraw", withdraw),
+    ),
     section="Policy",
     is_listed=False,
     done=_DONE,
