@@ -28,8 +28,11 @@ from authz.admin import (
     reviews,
     versions,
 )
+from authz.admin.audit_alerts import AlertReader
 from authz.admin.audit_upkeep import Upkeep
 from authz.admin.operator import Operator
+from authz.audit.delivery import Delivery
+from authz.audit.sinks import Way, open_sink
 from authz.db.leases import acquire, extend
 from authz.db.models import (
     Agent,
@@ -79,6 +82,7 @@ _HELD_FOR = timedelta(minutes=1)
 _RENEWED_EVERY = timedelta(seconds=20)
 _LAST_JOB_SECONDS = 10.0
 """How long the end of the process waits for the job that is under way."""
+_FOLLOW = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -281,6 +285,23 @@ JOBS: dict[str, Job] = {
 }
 
 
+def followers(services: Services, holder: str) -> dict[str, Callable[[], int]]:
+    """What reads the audit trail as it grows: a turn of each sink of the configuration, and of the alert rules."""
+    way = Way(services.network, secretstores.resolve, services.clock)
+    found: dict[str, Callable[[], int]] = {
+        f"audit-sink:{it.name}": Delivery(
+            it, open_sink(it, way), services.database, services.clock, holder
+        ).turn
+        for it in services.settings.audit.sink
+    }
+    if rules := services.settings.audit.alert:
+        reader = AlertReader(
+            rules, services.database, services.configurations, services.clock, holder
+        )
+        found["audit-alerts"] = reader.turn
+    return found
+
+
 class JobRunner:
     """One per process, on the event loop; the work itself is in a thread."""
 
@@ -289,19 +310,39 @@ class JobRunner:
         self._holder = entropy.new_id("proc")
         self._under_way: asyncio.Task[bool] | None = None
         self._name = ""
+        self._followed: set[asyncio.Task[int]] = set()
         self._is_ending = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take turns while the block runs."""
-        task = asyncio.create_task(self._turns(), name="jobs")
+        tasks = [asyncio.create_task(self._turns(), name="jobs")]
+        # A loop each: one that is slow or down holds up nobody.
+        tasks += [
+            asyncio.create_task(self._follow(name, turn), name=name)
+            for name, turn in followers(self._services, self._holder).items()
+        ]
         try:
             yield
         finally:
             self._is_ending = True
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._ended()
+            if self._followed:
+                await asyncio.wait(self._followed, timeout=_LAST_JOB_SECONDS)
+
+    async def _follow(self, name: str, turn: Callable[[], int]) -> None:
+        while True:
+            await asyncio.sleep(_FOLLOW.total_seconds())
+            work = asyncio.create_task(asyncio.to_thread(turn))
+            self._followed.add(work)
+            work.add_done_callback(self._followed.discard)
+            try:
+                await asyncio.shield(work)
+            except Exception:
+                log.exception("job.failed", job=name)
 
     async def _turns(self) -> None:
         while True:

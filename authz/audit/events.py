@@ -202,6 +202,33 @@ class StrandOpened(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlertRaised(Event):
+    """A rule of the configuration counted too many of something; one alert for a burst (M9)."""
+
+    kind = "alert.raised"
+    rule: str
+    """Its name in the configuration."""
+    per: str
+    """What it counts apart: `agent`, `client`, `subject`, `resource` or `tenant`."""
+    of: str
+    """The one it counted."""
+    count: int
+    """How many are too many."""
+    within: int
+    """In so many seconds."""
+    first_at: str
+    """When the first of them happened."""
+    last_at: str
+    """When the last of them happened."""
+    of_kind: str
+    """The kind of what it counted; subject, client and agent are those of the last."""
+    reason: str | None
+    """Of the last."""
+    resource: str | None
+    """The MCP server of the last."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoginSucceeded(Event):
     """A person signed in."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from authz.admin import audit, audit_export, outcomes
+from authz.admin import audit, audit_export, audit_sinks, outcomes
 from authz.admin.rendering import as_json_value
 from authz.admin.trace import tell
 from authz.cli import values
@@ -212,6 +212,40 @@ def _told(lines: Iterator[str], events: int) -> Iterator[str]:
         yield line
     if sys.stderr.isatty():
         print(f"\r{events:,} of {events:,} events", file=sys.stderr)
+
+
+@command(app, "sinks", tenant=False)
+def sinks(run: Run) -> Result:
+    """Where the trail is told to, how far each of these is behind, and why it fails if it does."""
+    with run.services.database.read() as tx:
+        lines = audit_sinks.list_(tx, run.settings.audit)
+    headings = (
+        "SINK",
+        "KIND",
+        "FORMAT",
+        "TO",
+        "STATE",
+        "LAG",
+        "DELIVERED",
+        "LAST FAILURE",
+        "RETRY",
+    )
+    rows = [
+        (
+            it.name,
+            it.kind,
+            it.format,
+            it.to,
+            it.state,
+            it.lag,
+            it.delivered_at,
+            it.last_failure,
+            it.retry_at,
+        )
+        for it in lines
+    ]
+    empty = "No sinks; name some in the configuration, see docs/audit.md."
+    return Result(lines, table(headings, rows, empty=empty))
 
 
 @command(app, "checkpoint")

@@ -147,6 +147,36 @@ class Network:
                 body = await _body(parts.host, response, max_bytes)
         return Fetched(response.status, received, body)
 
+    async def send(
+        self,
+        host: str,
+        port: int,
+        content: bytes,
+        *,
+        ca_file: Path | None = None,
+        timeout: timedelta = DEADLINE,  # noqa: ASYNC109 - the deadline of all steps together
+    ) -> None:
+        """Send to an operator's host over TLS, and return once the other side has read all of it and closed.
+
+        `ca_file` has the authorities that are believed for this host, instead of the system's. Never through the
+        proxy, which speaks HTTP. Raises NetworkError.
+        """
+        forbid_inside_transaction("a network request")
+        lane = self._lanes[Profile.OPERATOR]
+        dialler = Dialler(
+            profile=Profile.OPERATOR,
+            allow_loopback=self.config.allow_loopback,
+            resolve=self._resolve,
+            threads=lane.threads,
+        )
+        with _explained(host):
+            try:
+                tls = self._tls if ca_file is None else ssl.create_default_context(cafile=ca_file)
+            except OSError as error:
+                raise NetworkError(f"{ca_file} has no certificates", reason="tls") from error
+            async with asyncio.timeout(timeout.total_seconds()), lane.slot(host):
+                await dialler.send(host, port, tls, content)
+
     def _checked(self, url: str, profile: Profile) -> Parts:
         """Judge the URL before anything is resolved."""
         try:

@@ -1,6 +1,7 @@
 """From a host name to a connected socket: resolve once, vet every answer, dial a vetted address."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterable
@@ -64,6 +65,32 @@ class Dialler(httpcore2.AsyncNetworkBackend):
             except OSError as error:
                 failure = error
         raise NetworkError(f"{host} does not accept connections", reason="connect") from failure
+
+    async def send(self, host: str, port: int, tls: ssl.SSLContext, content: bytes) -> None:
+        """Send over TLS to a vetted address, and wait until the other side has closed in good order."""
+        addresses = await self._vetted(host.strip("[]"), port)
+        try:
+            reader, writer = await asyncio.open_connection(
+                addresses[0],
+                port,
+                ssl=tls,
+                server_hostname=host.strip("[]"),
+                ssl_handshake_timeout=_SECONDS_PER_ATTEMPT,
+                ssl_shutdown_timeout=_SECONDS_PER_ATTEMPT,
+            )
+        except ConnectionError as error:
+            raise NetworkError(f"{host} does not accept connections", reason="connect") from error
+        try:
+            writer.write(content)
+            await writer.drain()
+            writer.close()
+            # Ends with the other side's close_notify. One that closes without has read all the same: what it had not
+            # read would be answered with a reset.
+            with contextlib.suppress(ssl.SSLEOFError):
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
+        del reader
 
     async def _vetted(self, host: str, port: int) -> list[str]:
         addresses = [host] if is_literal(host) else await self._resolved(host, port)

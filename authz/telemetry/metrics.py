@@ -75,6 +75,24 @@ LANE_ROUND_TRIPS = Gauge(
     "authz_lane_round_trips", "Round trips to the database of the token lane.", registry=REGISTRY
 )
 LANE_RERUNS = Gauge("authz_lane_reruns", "Batches of the token lane run again.", registry=REGISTRY)
+AUDIT_LAG = Gauge(
+    "authz_audit_sink_lag_events",
+    "Events of the audit trail that a sink has not taken yet.",
+    ["sink"],
+    registry=REGISTRY,
+)
+AUDIT_DELIVERED = Counter(
+    "authz_audit_delivered_total", "Events that a sink took.", ["sink"], registry=REGISTRY
+)
+AUDIT_FAILURES = Counter(
+    "authz_audit_sink_failures_total",
+    "Deliveries that a sink did not take, and that are tried again.",
+    ["sink"],
+    registry=REGISTRY,
+)
+AUDIT_ALERTS = Counter(
+    "authz_audit_alerts_total", "Alerts that were raised, by rule.", ["rule"], registry=REGISTRY
+)
 TOKEN_SECONDS = Histogram(
     "authz_token_request_seconds",
     "Time to answer a token request.",

@@ -48,9 +48,7 @@ def page() -> str:
     """The whole page."""
     described = docstrings.of_module(settings)
     parts = [HEAD]
-    for name, field in settings.Settings.model_fields.items():
-        section = _section_of(field)
-        many = get_origin(field.annotation) is tuple
+    for name, section, many in _sections():
         parts.append(f"## {'[[' if many else '['}{name}{']]' if many else ']'}\n")
         parts.append(described[section.__name__].meaning + "\n")
         parts.append(_table(name, section, described[section.__name__], many=many))
@@ -62,10 +60,25 @@ def undescribed() -> list[str]:
     described = docstrings.of_module(settings)
     return [
         f"{name}.{key}"
-        for name, field in settings.Settings.model_fields.items()
-        for key in _section_of(field).model_fields
-        if key not in described[_section_of(field).__name__].fields
+        for name, section, _ in _sections()
+        for key in section.model_fields
+        if key not in described[section.__name__].fields
     ]
+
+
+def _sections() -> Iterator[tuple[str, type[settings.Section], bool]]:
+    """All tables of the file: name, what is in it, and whether there may be several."""
+    for name, field in settings.Settings.model_fields.items():
+        section = _section_of(field)
+        yield name, section, get_origin(field.annotation) is tuple
+        for key, inner in section.model_fields.items():
+            if _is_tables(inner):
+                yield f"{name}.{key}", _section_of(inner), True
+
+
+def _is_tables(field: FieldInfo) -> bool:
+    found = get_args(field.annotation)
+    return bool(found) and isinstance(found[0], type) and issubclass(found[0], settings.Section)
 
 
 def _section_of(field: FieldInfo) -> type[settings.Section]:
@@ -83,6 +96,8 @@ def _table(
         head.insert(1, "Environment")
     lines = [head, ["---"] * len(head)]
     for key, field in section.model_fields.items():
+        if _is_tables(field):
+            continue
         cells = [f"`{key}`", _type(field), _default(field), described.fields.get(key, "")]
         if not many:
             cells.insert(1, f"`AUTHZ__{name.upper()}__{key.upper()}`")
