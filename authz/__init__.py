@@ -3,7 +3,7 @@
 The map, by layer; a module imports only from layers below its own (`tests/test_architecture.py` holds the rule):
 
     0  errors, clock, entropy, urls, transactions, resource_server
-    1  settings, jose, passwords, telemetry, db, net, secretstores, tenants
+    1  settings, sections, jose, passwords, telemetry, db, net, secretstores, tenants
     2  audit, keys, limits, revocations
     3  clients, directory, policy
     4  oauth, federation, scim, admin, doctor, lab

@@ -1,8 +1,9 @@
 """The ASGI application: routes, the security headers round everything, and errors that tell strangers nothing."""
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Lifespan
 
 from authz import __version__, entropy, settings
+from authz.admin.secret_readings import LoggedReadings, ReadingsTrail
 from authz.db.availability import FAILURES, is_unavailable
 from authz.installation import refuse_to_start, watching_address
 from authz.jobs import JobRunner
@@ -61,14 +63,18 @@ def create_app() -> ASGIApp:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        with open_services(loaded) as services:
-            refuse_to_start(services)
+        with ExitStack() as stack:
+            # In a thread: secrets may come from far away, and the loop is not to wait for them.
+            services = await asyncio.to_thread(stack.enter_context, open_services(loaded))
+            await asyncio.to_thread(refuse_to_start, services)
             edge = make_edge(services)
             shortcuts.add(busiest_routes(edge))
             app.router.routes.extend(routes(edge))
             address = watching_address(services)
             drain = edge.drain.on_sigterm(loaded.server.drain_for)
             async with edge.running(), JobRunner(services).running(), address, drain:
+                trail = ReadingsTrail(services.database, services.configurations, "server")
+                services.secrets.report_to(LoggedReadings(trail))
                 # What start-up made stays for ever; unless it is set apart, the collector walks through all
                 # of it again and again, and every request under way waits for it.
                 gc.collect()

@@ -17,10 +17,11 @@ import structlog
 from sqlalchemy import ColumnElement, delete, exists, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
-from authz import entropy, secretstores
+from authz import entropy
 from authz.admin import (
     agents,
     changes,
+    configured_clients,
     connections,
     keys,
     outcomes,
@@ -54,7 +55,7 @@ from authz.db.models import (
     TokenFamily,
     ToolOutcome,
 )
-from authz.errors import Invalid
+from authz.errors import ConfigurationError, Invalid
 from authz.federation import streams
 from authz.federation.connections import active
 from authz.federation.connector import Tools
@@ -205,7 +206,7 @@ def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
             services.database,
             services.network,
             services.documents,
-            secretstores.resolve,
+            services.secrets.resolve,
             services.clock,
         )
         poller.turn(found)
@@ -217,14 +218,14 @@ def push_events(services: Services, now: datetime) -> None:  # noqa: ARG001
         services.database,
         services.configurations,
         services.network,
-        secretstores.resolve,
+        services.secrets.resolve,
         services.clock,
     ).turn()
 
 
 def renew_connections(services: Services, now: datetime) -> None:
     """Take over what identity providers publish of themselves, such as the next certificate (SAML-09)."""
-    connectors = Connectors(Tools(services.network, services.documents, secretstores.resolve))
+    connectors = Connectors(Tools(services.network, services.documents, services.secrets.resolve))
     for tenant_id, _ in _tenants(services):
         with services.database.read() as tx:
             rows = [(it.slug, it.kind, it.settings) for it in active(tx, tenant_id)]
@@ -241,6 +242,21 @@ def renew_connections(services: Services, now: datetime) -> None:
                 connections.renew(
                     tx, Operator.local("job", now, services.envelope), tenant_id, slug, found
                 )
+
+
+def follow_client_secrets(services: Services, now: datetime) -> None:
+    """Take over secrets of `[[client]]` that were rotated in their store (V5)."""
+    for client in services.settings.client:
+        if client.secret is None:
+            continue
+        try:
+            secret = services.secrets.resolve(client.secret).decode()
+        except (ConfigurationError, UnicodeDecodeError):
+            continue  # logged where it failed; the one before goes on counting
+        with services.database.write() as tx:
+            operator = Operator.local("job", now, services.envelope)
+            if configured_clients.follow_secret(tx, operator, client, secret):
+                log.info("client.secret_followed", client=client.id)
 
 
 def apply_changes(services: Services, now: datetime) -> None:
@@ -274,6 +290,7 @@ JOBS: dict[str, Job] = {
     "apply-changes": Job(timedelta(seconds=15), apply_changes),
     "audit-checkpoints": Job(timedelta(seconds=15), write_checkpoints),
     "audit-timestamps": Job(timedelta(minutes=1), timestamp_checkpoints),
+    "client-secrets": Job(timedelta(minutes=1), follow_client_secrets),
     "connections": Job(timedelta(days=1), renew_connections),
     "overdue-reviews": Job(timedelta(minutes=5), expire_reviews),
     "policy-versions": Job(timedelta(seconds=15), keep_versions),
@@ -287,7 +304,7 @@ JOBS: dict[str, Job] = {
 
 def followers(services: Services, holder: str) -> dict[str, Callable[[], int]]:
     """What reads the audit trail as it grows: a turn of each sink of the configuration, and of the alert rules."""
-    way = Way(services.network, secretstores.resolve, services.clock)
+    way = Way(services.network, services.secrets.resolve, services.clock)
     found: dict[str, Callable[[], int]] = {
         f"audit-sink:{it.name}": Delivery(
             it, open_sink(it, way), services.database, services.clock, holder

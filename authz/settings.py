@@ -1,29 +1,24 @@
 """The installation's configuration: one file, environment over it, command line over that.
 
-`authz.toml` <- `AUTHZ__SECTION__KEY` <- command line. Unknown keys are errors, secrets are references (`env:NAME`,
-`file:PATH`), and everything is frozen once loaded. What changes at run time (clients, roles, resources, trust)
-lives in the database instead.
+`authz.toml` <- `AUTHZ__SECTION__KEY` <- command line. Unknown keys are errors, secrets are references
+(`authz.secretstores`), and everything is frozen once loaded. What changes at run time (clients, roles, resources,
+trust) lives in the database instead.
 """
 
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from authz.errors import ConfigurationError
+from authz.secretstores import HINT, LOCAL_HINT, Setup
+from authz.secretstores.sections import Aws, Azure, Gcp, Secrets, Vault
+from authz.sections import AnySeconds, LocalReference, Seconds, SecretReference, Section
 from authz.urls import LOOPBACK_HOSTS, UrlError, check_issuer
 
 _PREFIX = "AUTHZ__"
@@ -31,22 +26,13 @@ _PASSWORD_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 _SEVERAL_HOSTS = re.compile(
     r"(postgresql\+psycopg://(?:[^/?@]*@)?)([^/?@,]+(?:,[^/?@,]+)+)(/[^?]*)(?:\?(.*))?"
 )
-SecretReference = Annotated[str, Field(pattern=r"^(env|file):.+$")]
-
-
-def _seconds(value: object) -> object:
-    """The environment has only text: `300` means seconds there as it does in the file."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
-AnySeconds = Annotated[timedelta, BeforeValidator(_seconds)]
-Seconds = Annotated[AnySeconds, Field(gt=timedelta(0))]
-
-
-class Section(BaseModel):
-    """A table of the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+_CREDENTIALS = {
+    "vault": ("token", "jwt", "secret_id"),
+    "aws": ("secret_access_key",),
+    "gcp": ("credentials",),
+    "azure": ("client_secret", "client_assertion"),
+}
+"""Members of the sections of stores that are references themselves."""
 
 
 class Server(Section):
@@ -97,6 +83,8 @@ class Database(Section):
     url: str = "sqlite:///authz.db"
     """`sqlite:///PATH`, or `postgresql://USER@HOST/DATABASE`; a relative path is beside the file. Several hosts
     (`HOST:PORT,HOST:PORT`) with `?target_session_attrs=read-write` follow a failover."""
+    password: SecretReference | None = None
+    """Instead of one in the URL. Asked for at every new connection, and anew when it is refused."""
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
     """Connections of one process for pages, the API and jobs; token requests have one of their own."""
     pooler: bool = False
@@ -274,6 +262,8 @@ class NetworkSettings(Section):
 
     proxy: str | None = None
     """An egress proxy; it then resolves the names."""
+    proxy_password: LocalReference | None = None
+    """Instead of one in the URL."""
     ca_file: Path | None = None
     """An extra certificate authority; development only."""
     nameservers: tuple[str, ...] = ()
@@ -393,6 +383,11 @@ class Settings(Section):
     network: NetworkSettings = NetworkSettings()
     log: Logging = Logging()
     audit: AuditSettings = AuditSettings()
+    secrets: Secrets = Secrets()
+    vault: Vault | None = None
+    aws: Aws | None = None
+    gcp: Gcp | None = None
+    azure: Azure | None = None
     client: tuple[ConfiguredClient, ...] = ()
 
     @model_validator(mode="after")
@@ -407,6 +402,7 @@ class Settings(Section):
                 "switch development off, or use http://127.0.0.1:PORT"
             )
         self._certificates_come_from_somebody()
+        self._secrets_are_where_they_belong()
         if self.network.ca_file and not self.server.development:
             raise ValueError(
                 "network.ca_file is for development only; use the system's trust store"
@@ -438,6 +434,61 @@ class Settings(Section):
             except UrlError as error:
                 raise ValueError(f"server.mtls_base: {error}") from None
 
+    def _secrets_are_where_they_belong(self) -> None:
+        for name, url, word in (
+            ("database.url", self.database.url, self.database.password),
+            ("network.proxy", self.network.proxy or "", self.network.proxy_password),
+        ):
+            has_literal = _has_password(url)
+            other = "database.password" if name == "database.url" else "network.proxy_password"
+            if has_literal and word is not None:
+                raise ValueError(f"{name} holds a password, and so does {other}; keep {other}")
+            if has_literal and self.secrets.strict:
+                raise ValueError(
+                    f"{name} holds a password, which secrets.strict refuses; "
+                    f"take it out, and name it by reference in {other}"
+                )
+        if self.secrets.strict:
+            for where, reference in self.references():
+                if reference.startswith("env:"):
+                    raise ValueError(
+                        f"{where} is {reference!r}, which secrets.strict refuses: name a file or a store"
+                    )
+
+    def references(self) -> Iterator[tuple[str, str]]:
+        """Every secret of the file: the setting it is in, and its reference."""
+        yield "keys.encryption_key", self.keys.encryption_key
+        for name, reference in (
+            ("database.password", self.database.password),
+            ("network.proxy_password", self.network.proxy_password),
+        ):
+            if reference is not None:
+                yield name, reference
+        for client in self.client:
+            if client.secret is not None:
+                yield f"client {client.id!r}", client.secret
+        for sink in self.audit.sink:
+            if sink.secret is not None:
+                yield f"audit.sink {sink.name!r}", sink.secret
+        for name, names in _CREDENTIALS.items():
+            section = getattr(self, name)
+            for member in names if section is not None else ():
+                if getattr(section, member) is not None and not _is_idle(section, member):
+                    yield f"{name}.{member}", getattr(section, member)
+
+    @property
+    def secret_setup(self) -> Setup:
+        """What the stores are made from."""
+        return Setup(
+            secrets=self.secrets,
+            vault=self.vault,
+            aws=self.aws,
+            gcp=self.gcp,
+            azure=self.azure,
+            proxy=self.network.proxy,
+            proxy_password=self.network.proxy_password,
+        )
+
     def redacted(self) -> dict[str, Any]:
         """As JSON values, with the password of the database URL and of the proxy left out."""
         shown = self.model_dump(mode="json")
@@ -447,8 +498,22 @@ class Settings(Section):
         return shown
 
 
+def _is_idle(section: Section, member: str) -> bool:
+    """Vault's section has credentials for three ways in, and uses one."""
+    ways = {"token": "token", "jwt": "kubernetes", "secret_id": "approle"}
+    return isinstance(section, Vault) and section.auth != ways[member]
+
+
 def _may_be_secret(where: str) -> bool:
-    return any(word in where for word in ("secret", "url", "key", "proxy"))
+    words = ("secret", "url", "key", "proxy", "password", "jwt")
+    return where.endswith("token") or any(word in where for word in words)
+
+
+def _has_password(url: str) -> bool:
+    if url.startswith("sqlite"):
+        return False
+    credentials = url.rpartition("@")[0].partition("://")[2]
+    return ":" in credentials or _PASSWORD_IN_QUERY.search(url) is not None
 
 
 def _on_loopback(issuer: str) -> bool:
@@ -523,9 +588,16 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
     url = str(database.get("url", "sqlite:///authz.db"))
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         database["url"] = f"sqlite:///{base / url.removeprefix('sqlite:///')}"
-    reference = str(keys.get("encryption_key", "file:authz.key"))
-    if reference.startswith("file:"):
-        keys["encryption_key"] = f"file:{base / reference.removeprefix('file:')}"
+    keys.setdefault("encryption_key", "file:authz.key")
+    _anchor(keys, base, "encryption_key")
+    _anchor(database, base, "password")
+    _anchor(network, base, "proxy_password")
+    for name, members in _CREDENTIALS.items():
+        if isinstance(values.get(name), dict):
+            _anchor(values[name], base, *members)
+    vault = values.get("vault")
+    if isinstance(vault, dict) and vault.get("ca_file"):
+        vault["ca_file"] = str(base / str(vault["ca_file"]))
     server = _section(values, "server")
     if server.get("client_certificate_authorities"):
         named = str(server["client_certificate_authorities"])
@@ -540,6 +612,13 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
                 table[key] = str(base / str(table[key]))
 
 
+def _anchor(section: dict[str, Any], base: Path, *members: str) -> None:
+    for member in members:
+        reference = str(section.get(member, ""))
+        if reference.startswith("file:"):
+            section[member] = f"file:{base / reference.removeprefix('file:')}"
+
+
 def _sentence(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
@@ -548,9 +627,12 @@ def _sentence(error: ValidationError) -> str:
         got = problem.get("input")
         if problem["type"] == "extra_forbidden":
             message = "is not a setting; docs/configure.md lists them all"
-        elif problem["type"] == "string_pattern_mismatch":
-            # The only pattern there is; what stands there instead of a reference may be the secret itself.
-            message = "is not a secret reference; use env:NAME or file:PATH"
+        elif (
+            problem["type"] == "string_pattern_mismatch" and "env|file" in problem["ctx"]["pattern"]
+        ):
+            # What stands there instead of a reference may be the secret itself.
+            is_local = "vault" not in problem["ctx"]["pattern"]
+            message = f"is not a secret reference; {LOCAL_HINT if is_local else HINT}"
         elif isinstance(got, (str, int, float)) and not _may_be_secret(where):
             message += f" (got {got!r})"
         lines.append(f"{where}: {message}" if where else message)

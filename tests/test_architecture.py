@@ -31,6 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "db",
             "net",
             "secretstores",
+            "sections",
             "tenants",
         }
     ),
@@ -50,6 +51,12 @@ NEIGHBOURS: frozenset[tuple[str, str]] = frozenset(
     {
         ("tenants", "db"),  # a tenant is a row
         ("secretstores", "net"),  # some stores are reached over HTTP
+        ("secretstores", "jose"),  # one of them takes a signed assertion
+        ("secretstores", "sections"),  # theirs
+        ("secretstores", "telemetry"),
+        ("sections", "secretstores"),  # what a reference may begin with
+        ("settings", "sections"),
+        ("settings", "secretstores"),
         ("policy", "directory"),
         ("policy", "clients"),
         ("admin", "oauth"),  # operations on their state
@@ -72,6 +79,8 @@ ABOVE_THE_STANDARD_LIBRARY: frozenset[str] = frozenset({"resource_server"})
 # Third parties whose interface shall not spread: package -> the modules that may import it.
 HOMES: dict[str, frozenset[str]] = {
     "authlib": frozenset({"federation"}),
+    "boto3": frozenset({"secretstores.aws"}),
+    "botocore": frozenset({"secretstores.aws"}),
     "fastapi": frozenset({"web", "app"}),
     "fastmcp": frozenset({"resource_server.on_fastmcp"}),
     "httpx2": frozenset({"net", "resource_server", "cli"}),

@@ -2,8 +2,10 @@
 
 import pytest
 
-from authz import secretstores
+from authz.clock import system_clock
 from authz.errors import ConfigurationError
+from authz.secretstores import SecretStores, Setup
+from authz.secretstores.sections import Secrets
 from authz.settings import load
 
 ISSUER = "https://auth.example"
@@ -209,7 +211,7 @@ def test_settings_do_not_change():
 # -- secrets ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("literal", ["hunter2hunter2", "c2VjcmV0c2VjcmV0", "vault:x", "env", ""])
+@pytest.mark.parametrize("literal", ["hunter2hunter2", "c2VjcmV0c2VjcmV0", "nowhere:x", "env", ""])
 def test_a_literal_secret_is_refused_and_not_repeated(literal):
     """V2, ATK-66: the error goes to a terminal and a log."""
     sentence = refused(keys={"encryption_key": literal})
@@ -239,8 +241,11 @@ def test_references_are_resolved(tmp_path, monkeypatch):
     """V2."""
     (tmp_path / "s").write_bytes(b"value\n")
     monkeypatch.setenv("A_SECRET", "other")
-    assert secretstores.resolve(f"file:{tmp_path / 's'}") == b"value"
-    assert secretstores.resolve("env:A_SECRET") == b"other"
+    stores = SecretStores(Setup(Secrets()), system_clock)
+    assert stores.resolve(f"file:{tmp_path / 's'}") == b"value"
+    assert stores.resolve("env:A_SECRET") == b"other"
+    (tmp_path / "s").write_bytes(b"renewed\n")
+    assert stores.resolve(f"file:{tmp_path / 's'}") == b"renewed"
 
 
 @pytest.mark.parametrize(
@@ -249,13 +254,13 @@ def test_references_are_resolved(tmp_path, monkeypatch):
         ("env:AUTHZ_NO_SUCH", "is not set"),
         ("file:/no/such/file", "does not exist"),
         ("file:/", "cannot be read"),
-        ("vault:x", "not a secret reference"),
+        ("vault:x", "needs the section"),
         ("literal", "not a secret reference"),
         ("env:", "not a secret reference"),
         ("file:/dev/null", "is empty"),
     ],
 )
 def test_a_secret_that_is_not_there_stops_the_start(reference, problem):
-    """V2, ATK-74."""
-    with pytest.raises(ConfigurationError, match=problem):
-        secretstores.resolve(reference)
+    """V2, ATK-74: the sentence names the setting, the reference and the way out."""
+    with pytest.raises(ConfigurationError, match=f"^keys.encryption_key: .*{problem}"):
+        SecretStores(Setup(Secrets()), system_clock).require("keys.encryption_key", reference)

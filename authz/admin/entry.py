@@ -19,6 +19,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.subjects import load_subject
 from authz.policy import Decision, decide
 from authz.policy.administration import ADMIN_ID, Permission
+from authz.secretstores.sections import Secrets
 from authz.tenants import TWO_PERSON
 
 CONSOLE = "console"
@@ -39,6 +40,7 @@ def enter_console(
     signed_in: SignedIn,
     *,
     envelope: Envelope,
+    secrets: Secrets,
     now: datetime,
 ) -> Entry | None:
     """A person with a live session; None when they administer nothing."""
@@ -62,6 +64,7 @@ def enter_console(
         user_id=signed_in.user_id,
         login=signed_in.login,
         home=configuration.tenant.slug,
+        references=secrets.allowed_to(configuration.tenant.slug),
         needs_second=configuration.tenant.change_control == TWO_PERSON,
         owned=_owned(tx, configuration.tenant.id, signed_in.login),
         authenticated_at=signed_in.auth_time,
@@ -76,6 +79,7 @@ def enter_api(
     scopes: frozenset[str],
     *,
     envelope: Envelope,
+    secrets: Secrets,
     now: datetime,
 ) -> Operator:
     """The bearer of a live access token for the admin API; `scopes` is what is left of the token's.
@@ -96,6 +100,7 @@ def enter_api(
         user_id=subject if is_person else None,
         login=login,
         home=configuration.tenant.slug,
+        references=secrets.allowed_to(configuration.tenant.slug),
         needs_second=configuration.tenant.change_control == TWO_PERSON,
         owned=frozenset() if login is None else _owned(tx, configuration.tenant.id, login),
         # A person of whose sign-in nobody told the time did not sign in lately.

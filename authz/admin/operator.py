@@ -39,6 +39,8 @@ class Operator:
     login: str | None = None
     home: str | None = None
     """The tenant they administer, by its slug; None for the machine's own."""
+    references: tuple[str, ...] = ()
+    """Beginnings of the secret references that somebody with a home may name (`secrets.allowed`)."""
     owned: frozenset[str] = frozenset()
     """The MCP servers they own, by id."""
     needs_second: bool = False

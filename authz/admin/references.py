@@ -2,7 +2,8 @@
 
 A reference is read by the server and sent to where its connection or stream points. Whoever may set both could have the
 server's own key sent to themselves (V4, V6). So administrators refer to what the machine's operator put there for them:
-environment variables that begin with `AUTHZ_SECRET_`. The command line, which could read the rest anyhow, may name all.
+references that begin as `secrets.allowed` says for all tenants, or `secrets.tenants` for theirs. The command line,
+which could read the rest anyhow, may name all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +13,6 @@ from authz.admin.operator import Operator
 from authz.errors import Invalid
 from authz.secretstores import STORES
 
-PREFIX = "env:AUTHZ_SECRET_"
-
 
 def check_references(operator: Operator, value: Any, *, known: Any = None) -> None:
     """Raises Invalid for a reference in `value`, at any depth, that is not theirs to name; those in `known` stay."""
@@ -21,11 +20,20 @@ def check_references(operator: Operator, value: Any, *, known: Any = None) -> No
         return
     stays = frozenset(_references(known))
     for reference in _references(value):
-        if not reference.startswith(PREFIX) and reference not in stays:
+        if reference not in stays and not _is_theirs(reference, operator.references):
             raise Invalid(
-                f"{reference!r} is not a secret that administrators may refer to: name an environment variable as "
-                f"{PREFIX}NAME, or have it set on the machine's command line"
+                f"{reference!r} is not a secret that administrators may refer to: name one that begins with "
+                f"{' or '.join(operator.references) or 'nothing (none is set aside)'}, "
+                "or have it set on the machine's command line"
             )
+
+
+def _is_theirs(reference: str, prefixes: Sequence[str]) -> bool:
+    """Compared as text: so a path that leads out of what it begins with is nobody's (V6)."""
+    path = reference.partition(":")[2].partition("#")[0].removeprefix("/")
+    if any(part in ("", ".", "..") for part in path.split("/")) or not reference.isprintable():
+        return False
+    return any(reference.startswith(it) and reference != it for it in prefixes)
 
 
 def _references(value: Any) -> Iterator[str]:

@@ -502,6 +502,17 @@ class ClientRemoved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecretRead(Event):
+    """This server read the secret behind a reference, in the version its store calls so. Never the value (V7)."""
+
+    kind = "secret.read"
+    reference: str
+    """As it was named, for example `vault:authz/okta#client_secret`."""
+    version: str | None
+    """What the store calls it; of a file, when it was written; null of a variable."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Changed(Event):
     """An operator changed something: `what` is `area.verb`, `target` the thing's identifier."""
 

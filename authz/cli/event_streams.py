@@ -45,7 +45,7 @@ def push(
         str,
         typer.Option(
             "--token-ref",
-            help="The bearer token to show there, as a reference: env:NAME or file:PATH.",
+            help="The bearer token to show there, as a reference, such as env:NAME, file:PATH or vault:PATH#KEY.",
             metavar="REFERENCE",
         ),
     ],

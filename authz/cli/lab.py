@@ -64,7 +64,9 @@ def run_(
     client_secret_from: Annotated[
         str | None,
         typer.Option(
-            help="Its secret: env:NAME or file:PATH.", metavar="REFERENCE", show_default=False
+            help="Its secret: a reference such as env:NAME, file:PATH or vault:PATH#KEY.",
+            metavar="REFERENCE",
+            show_default=False,
         ),
     ] = None,
     auth: Annotated[
@@ -142,11 +144,14 @@ def run_(
             issuer=issuer,
             resource=resource or lab.resource,
             is_labs_server=resource in (None, lab.resource),
-            client=lab_target.credentials(client_id, auth, client_secret_from, key),
+            client=lab_target.credentials(
+                client_id, auth, client_secret_from, key, run.secrets.resolve
+            ),
             scopes=scope,
             withheld=withheld,
             more=lab_target.read_more(settings),
             key=key,
+            resolve=run.secrets.resolve,
         )
         with ExitStack() as stack:
             home = stack.enter_context(way_home())

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from authz import secretstores
 from authz.admin import (
     clients,
     connections,
@@ -160,7 +159,7 @@ def _close(
     """Somebody has an account there, and nobody else gets one."""
     slug = next(slug for slug, which in ENTRIES.items() if which is Issuer.CLOSED)
     link(tx, connections.load(tx, tenant_id, slug), UpstreamIdentity(subject=KNOWN), operator.now)
-    tools = Tools(services.network, services.documents, secretstores.resolve)
+    tools = Tools(services.network, services.documents, services.secrets.resolve)
     connections.change(
         tx, operator, tenant_id, Connectors(tools), slug, provisions=False, issuer=issuer
     )

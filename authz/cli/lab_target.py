@@ -1,18 +1,20 @@
 """The server under test as the command line describes it: options for what is always needed, a file for the rest."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from authz import secretstores
 from authz.cli import values
 from authz.errors import Invalid
 from authz.jose import Key
 from authz.lab.applications import READ, WITHHELD, WRITE
 from authz.lab.target import METHODS, Credentials, Target
-from authz.settings import SecretReference
+from authz.sections import SecretReference
 from authz.urls import UrlError, read_url
+
+Resolve = Callable[[str], bytes]
 
 
 class _Described(BaseModel):
@@ -60,6 +62,7 @@ def describe(
     withheld: str | None,
     more: More,
     key: Key,
+    resolve: Resolve,
 ) -> Target:
     """Everything together; `key` is the lab client's. Raises Invalid."""
     for name, url in (("issuer", issuer), ("resource", resource)):
@@ -75,13 +78,15 @@ def describe(
         scopes=tuple(scopes or (READ, WRITE)),
         withheld=withheld or (None if scopes else WITHHELD),
         other_resource=more.other_resource,
-        other_client=_further(more.other_client, key),
-        ungranted_client=_further(more.ungranted_client, key),
+        other_client=_further(more.other_client, key, resolve),
+        ungranted_client=_further(more.ungranted_client, key, resolve),
         public_client=Credentials(more.public_client) if more.public_client else None,
     )
 
 
-def credentials(client_id: str, method: str, reference: str | None, key: Key) -> Credentials:
+def credentials(
+    client_id: str, method: str, reference: str | None, key: Key, resolve: Resolve
+) -> Credentials:
     """A client with its secret, or with the key of the lab's client. Raises Invalid."""
     if method not in METHODS:
         raise Invalid(f"the method {method!r} is not one of {', '.join(METHODS)}")
@@ -92,12 +97,12 @@ def credentials(client_id: str, method: str, reference: str | None, key: Key) ->
     if reference is None:
         raise Invalid(f"{client_id} authenticates with {method}: say where its secret is")
     try:
-        return Credentials(client_id, method, secretstores.resolve(reference).decode())
+        return Credentials(client_id, method, resolve(reference).decode())
     except UnicodeDecodeError:
         raise Invalid(f"the secret in {reference} is not text in UTF-8") from None
 
 
-def _further(client: _Client | None, key: Key) -> Credentials | None:
+def _further(client: _Client | None, key: Key, resolve: Resolve) -> Credentials | None:
     if client is None:
         return None
-    return credentials(client.id, client.auth, client.secret, key)
+    return credentials(client.id, client.auth, client.secret, key, resolve)

@@ -1,7 +1,6 @@
 """What the commands of `authz lab` do: examine and tell, at a server that is there or at one made for it."""
 
 import asyncio
-import os
 import signal
 import tempfile
 from collections import Counter
@@ -92,9 +91,7 @@ async def wait_for_signal() -> None:
 
 def find_proxy(run: Run) -> str | None:
     """A configuration is not needed; where there is one, its way out to the internet is the way out."""
-    if run.config or "AUTHZ_CONFIG" in os.environ or Path("authz.toml").is_file():
-        return run.settings.network.proxy
-    return None
+    return run.settings.network.proxy if run.has_configuration else None
 
 
 def as_value(found: Report) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from authz.admin.operator import Operator
     from authz.federation.registry import Connectors
     from authz.progress import Watch
+    from authz.secretstores import SecretStores
     from authz.services import Services
     from authz.settings import Settings
 
@@ -80,15 +81,39 @@ class Run:
 
         return self.stack.enter_context(open_services(self.settings))
 
+    @functools.cached_property
+    def audited_secrets(self) -> "SecretStores":
+        """The stores of the services, for a command that takes a secret: what it reads is in the trail."""
+        from authz.admin.secret_readings import ReadingsTrail
+
+        services = self.services
+        trail = ReadingsTrail(services.database, services.configurations, self.operator.name)
+        services.secrets.report_to(trail)
+        return services.secrets
+
+    @property
+    def has_configuration(self) -> bool:
+        """Some commands do without one."""
+        return bool(self.config or "AUTHZ_CONFIG" in os.environ or Path("authz.toml").is_file())
+
+    @functools.cached_property
+    def secrets(self) -> "SecretStores":
+        """Where references on the command line lead; without a configuration, to files and variables alone."""
+        from authz.clock import system_clock
+        from authz.secretstores import SecretStores, Setup
+        from authz.secretstores.sections import Secrets
+
+        setup = self.settings.secret_setup if self.has_configuration else Setup(Secrets())
+        return self.stack.enter_context(closing(SecretStores(setup, system_clock)))
+
     @property
     def connectors(self) -> "Connectors":
         """The kinds of identity providers."""
-        from authz import secretstores
         from authz.federation.connector import Tools
         from authz.federation.registry import Connectors
 
         services = self.services
-        return Connectors(Tools(services.network, services.documents, secretstores.resolve))
+        return Connectors(Tools(services.network, services.documents, services.secrets.resolve))
 
     @property
     def operator(self) -> "Operator":

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from authz import secretstores
 from authz.admin import configured_clients
 from authz.cli.db import add_missing_keys, create_default_tenant
 from authz.cli.run import Result, Run, command, group
@@ -67,7 +66,9 @@ def _prepare(run: Run, *, upgrade: bool) -> list[str]:
 def _configure_clients(run: Run) -> list[str]:
     """Make the database agree with the `[[client]]` entries of the file."""
     secrets = [
-        None if client.secret is None else secretstores.resolve(client.secret).decode()
+        None
+        if client.secret is None
+        else run.audited_secrets.require(f"client {client.id!r}", client.secret).decode()
         for client in run.settings.client
     ]
     notes = []

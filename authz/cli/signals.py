@@ -49,7 +49,7 @@ def add(
         str | None,
         typer.Option(
             "--poll-token-ref",
-            help="The token to fetch with, as a reference: env:NAME or file:PATH.",
+            help="The token to fetch with, as a reference, such as env:NAME, file:PATH or vault:PATH#KEY.",
             metavar="REFERENCE",
             show_default=False,
         ),

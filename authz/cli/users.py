@@ -42,7 +42,12 @@ def add(
     ] = False,
 ) -> Result:
     """Add a person. Without a password option they have none yet, and cannot sign in with one."""
-    word = values.password(stdin=password_stdin, reference=password_from, prompt=password_prompt)
+    word = values.password(
+        lambda: run.audited_secrets,
+        stdin=password_stdin,
+        reference=password_from,
+        prompt=password_prompt,
+    )
     hashed = None if word is None else users.hash_new_password(word)
     with run.write() as (tx, operator, tenant_id):
         user = users.add(tx, operator, tenant_id, login=login, name=name, password_hash=hashed)
@@ -60,7 +65,9 @@ def password(
     password_from: values.PasswordFrom = None,
 ) -> Result:
     """Set a password (asked for unless an option says where it is) and sign the person out everywhere."""
-    word = values.password(stdin=password_stdin, reference=password_from, prompt=True)
+    word = values.password(
+        lambda: run.audited_secrets, stdin=password_stdin, reference=password_from, prompt=True
+    )
     hashed = users.hash_new_password(word or "")
     with run.write() as (tx, operator, tenant_id):
         line = users.set_password(tx, operator, tenant_id, user, hashed)

@@ -3,9 +3,10 @@
 import json
 import re
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +15,9 @@ from authz.admin.scopes import DEFAULT_RISK, NewScope
 from authz.errors import ConfigurationError, Invalid
 from authz.policy.requirements import Requirement, parse
 
+if TYPE_CHECKING:
+    from authz.secretstores import SecretStores
+
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
@@ -21,7 +25,7 @@ PasswordFrom = Annotated[
     str | None,
     typer.Option(
         "--password-from",
-        help="Take the password from a reference, env:NAME or file:PATH.",
+        help="Take the password from a secret reference, such as env:NAME, file:PATH or vault:PATH#KEY.",
         metavar="REFERENCE",
         show_default=False,
     ),
@@ -71,17 +75,17 @@ _DURATION = re.compile(r"([0-9]{1,6})([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-def password(*, stdin: bool, reference: str | None, prompt: bool) -> str | None:
+def password(
+    secrets: Callable[[], "SecretStores"], *, stdin: bool, reference: str | None, prompt: bool
+) -> str | None:
     """The password from where the options say; None when they say nowhere."""
     if stdin and reference:
         raise typer.BadParameter("use --password-stdin or --password-from, not both")
     if stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if reference:
-        from authz.secretstores import resolve
-
         try:
-            return resolve(reference).decode()
+            return secrets().resolve(reference).decode()
         except UnicodeDecodeError:
             raise Invalid(f"the password in {reference} is not text in UTF-8") from None
     if prompt:

@@ -39,7 +39,13 @@ from authz.db.availability import RETRY_STATES as RETRY_STATES
 from authz.db.availability import FateUnknown as FateUnknown
 from authz.db.availability import LaneFull as LaneFull
 from authz.db.availability import is_conflict, is_lost
-from authz.db.engine import PATIENCE_SECONDS, Database, configure_sqlite
+from authz.db.engine import (
+    PATIENCE_SECONDS,
+    Database,
+    Password,
+    configure_sqlite,
+    word_of,
+)
 from authz.db.pipeline import Pipeline
 from authz.db.statements import Call, Query, Row
 
@@ -189,7 +195,8 @@ def open_runner(database: Database) -> Runner[PhaseProgram]:
     # As SQLAlchemy understands the URL: several hosts, of which one may be written to, are written in its own way.
     arguments = database.engine.dialect.create_connect_args(database.url)[1]
     arguments.pop("context", None)  # of psycopg, not of the server
-    return PostgresqlRunner(make_conninfo(**arguments), has_pooler=database.has_pooler)
+    dsn = make_conninfo(**arguments)
+    return PostgresqlRunner(dsn, database.password, has_pooler=database.has_pooler)
 
 
 def _pause(attempt: int) -> float:
@@ -199,8 +206,11 @@ def _pause(attempt: int) -> float:
 class PostgresqlRunner:
     """A task on the event loop with one connection of its own."""
 
-    def __init__(self, dsn: str, *, has_pooler: bool = False) -> None:
+    def __init__(
+        self, dsn: str, password: Password | None = None, *, has_pooler: bool = False
+    ) -> None:
         self.dsn = dsn
+        self._password = password
         self._has_pooler = has_pooler
         self._pipeline: Pipeline | None = None
 
@@ -273,8 +283,21 @@ class PostgresqlRunner:
 
     async def _opened(self) -> Pipeline:
         if self._pipeline is None or not self._pipeline.is_open:
-            self._pipeline = await Pipeline.connect(self.dsn, has_pooler=self._has_pooler)
+            self._pipeline = await self._connected()
         return self._pipeline
+
+    async def _connected(self) -> Pipeline:
+        password, has_pooler = self._password, self._has_pooler
+        if password is None:
+            return await Pipeline.connect(self.dsn, has_pooler=has_pooler)
+        tried = word_of(password.current)
+        try:
+            return await Pipeline.connect(self.dsn, tried, has_pooler=has_pooler)
+        except psycopg.OperationalError:
+            new = await asyncio.to_thread(word_of, password.renewed)
+            if new == tried:
+                raise
+        return await Pipeline.connect(self.dsn, new, has_pooler=has_pooler)
 
     async def _rolled_back(self, *, keeping: bool) -> None:
         pipeline, self._pipeline = self._pipeline, None

@@ -3,11 +3,12 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import psycopg
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import Dialect, ExceptionContext
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from authz.db.availability import FateUnknown, is_lost
+from authz.errors import ConfigurationError
 from authz.transactions import mark_done, marked_open
 
 CONNECT_SECONDS = 5
@@ -39,6 +41,16 @@ TIME_LIMITS: Mapping[str, str] = {
 _WAL_ATTEMPTS = 40
 
 
+class Password(Protocol):
+    """What a connection is opened with, where the URL does not say it."""
+
+    def current(self) -> str:
+        """The one to try, without waiting."""
+
+    def renewed(self) -> str:
+        """The one to try after that was refused; may block for some seconds."""
+
+
 class _Over(Exception):
     """The end of a rehearsal."""
 
@@ -46,15 +58,23 @@ class _Over(Exception):
 class Database:
     """The plain lane: `read()` and `write()` blocks around an ordinary Session."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, pooler: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 10,
+        pooler: bool = False,
+        password: Password | None = None,
+    ) -> None:
         self.url = make_url(url)
+        self.password = password
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.has_pooler = pooler
         """A pooler in transaction mode stands between: each transaction may meet another session."""
         self.engine = (
             _sqlite_engine(url)
             if self.is_sqlite
-            else _postgresql_engine(url, pool_size, has_pooler=pooler)
+            else _postgresql_engine(url, pool_size, password, has_pooler=pooler)
         )
         # SQLite has one writer; waiting here is fair and costs no busy-wait (p99 25 ms instead of 356 ms).
         self.writer = threading.Lock() if self.is_sqlite else None
@@ -108,6 +128,14 @@ def _transaction(engine: Engine) -> Iterator[Session]:
     mark_done()
 
 
+def word_of(ask: Callable[[], str]) -> str:
+    """What it answers; a password that cannot be had is a database that cannot be reached."""
+    try:
+        return ask()
+    except ConfigurationError as error:
+        raise psycopg.OperationalError(str(error)) from None
+
+
 def configure_sqlite(connection: sqlite3.Connection) -> None:
     """The pragmas every connection needs; `synchronous=FULL` is what makes an answered request durable."""
     connection.execute("PRAGMA busy_timeout=10000")
@@ -155,7 +183,9 @@ def _sqlite_engine(url: str) -> Engine:
     return engine
 
 
-def _postgresql_engine(url: str, pool_size: int, *, has_pooler: bool) -> Engine:
+def _postgresql_engine(
+    url: str, pool_size: int, password: Password | None, *, has_pooler: bool
+) -> Engine:
     connect_args: dict[str, Any] = {
         **KEPT_ALIVE,
         # No session state, so a transaction-mode pooler may stand in between.
@@ -171,25 +201,32 @@ def _postgresql_engine(url: str, pool_size: int, *, has_pooler: bool) -> Engine:
         pool_pre_ping=True,
         connect_args=connect_args,
     )
-    event.listen(engine, "do_connect", _connect_patiently)
+    event.listen(engine, "do_connect", _connecting(password))
     event.listen(engine, "handle_error", _note_lost)
     if has_pooler:
         event.listen(engine, "begin", _limit_transaction)
     return engine
 
 
-def _connect_patiently(
-    dialect: Dialect, _: ConnectionPoolEntry, args: Any, kwargs: dict[str, Any]
-) -> Any:
-    """A database that restarts or fails over is back in seconds; nothing was sent yet, so waiting is safe."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return dialect.connect(*args, **kwargs)
-        except Exception as error:
-            if not is_lost(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.1)
+def _connecting(password: Password | None) -> Callable[..., Any]:
+    def connect_patiently(
+        dialect: Dialect, _: ConnectionPoolEntry, args: Any, kwargs: dict[str, Any]
+    ) -> Any:
+        """A database that restarts or fails over is back in seconds; nothing was sent yet, so waiting is safe."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        # libpq does not say whether it was the password. No lock is held: the transaction has no connection yet.
+        ask = None if password is None else password.current
+        while True:
+            try:
+                word = {} if ask is None else {"password": word_of(ask)}
+                return dialect.connect(*args, **{**kwargs, **word})
+            except Exception as error:
+                if not is_lost(error) or time.monotonic() > until:
+                    raise
+                ask = None if password is None else password.renewed
+                time.sleep(0.1)
+
+    return connect_patiently
 
 
 def _note_lost(context: ExceptionContext) -> None:

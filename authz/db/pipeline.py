@@ -58,10 +58,14 @@ class Pipeline:
         """No answer is outstanding that a later exchange would take for its own."""
 
     @classmethod
-    async def connect(cls, dsn: str, *, has_pooler: bool = False) -> "Pipeline":
-        """A connection of its own."""
+    async def connect(
+        cls, dsn: str, password: str | None = None, *, has_pooler: bool = False
+    ) -> "Pipeline":
+        """A connection of its own; with a password where the dsn has none."""
         # A pooler refuses options, or takes them for the session of whoever comes next.
         options = {} if has_pooler else {"options": _OPTIONS}
+        if password is not None:
+            options["password"] = password
         conninfo = make_conninfo(dsn, **KEPT_ALIVE, **options)
         connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True)
         connection.pgconn.nonblocking = 1

@@ -15,6 +15,9 @@ PUBLIC_SENTENCE = "Your identity provider's answer could not be accepted."
 DENIED = "Your identity provider did not let you in. Try again, or ask your administrator whether you may come here."
 SESSION_OVER = "Your session at your identity provider has ended. Sign in again."
 UNREACHABLE = "Your identity provider could not be reached. Try again in a minute."
+OUT_OF_ORDER = (
+    "Signing in through your identity provider is out of order right now. Try again in a minute."
+)
 MISCONFIGURED = (
     "The connection to your identity provider is not set up properly. Tell your administrator."
 )
@@ -26,10 +29,14 @@ class SignInRefused(Exception):
     `reason` is a slug for logs, audit and tests. `sentence` is what the person reads.
     """
 
-    def __init__(self, reason: str, sentence: str = PUBLIC_SENTENCE) -> None:
+    def __init__(
+        self, reason: str, sentence: str = PUBLIC_SENTENCE, *, is_ours: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.sentence = sentence
+        self.is_ours = is_ours
+        """Nothing is wrong with the answer: something of ours is out of order, and it may be better in a minute."""
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from cryptography.x509 import load_pem_x509_certificate
 from authz import entropy
 from authz.clock import numeric_date
 from authz.errors import ConfigurationError
-from authz.federation.connector import MISCONFIGURED, SignInRefused, Tools
+from authz.federation.connector import MISCONFIGURED, OUT_OF_ORDER, SignInRefused, Tools
 from authz.federation.oidc_discovery import Provider
 from authz.federation.oidc_requests import Told, ask
 from authz.federation.oidc_settings import OidcSettings
 from authz.jose import ASYMMETRIC, JwtError, fitting, import_private_key
+from authz.secretstores import StoreUnavailable
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFETIME = timedelta(minutes=1)
@@ -134,6 +135,8 @@ def _secret(tools: Tools, reference: str | None) -> bytes:
     """Read at each use: a secret that was renewed needs no restart."""
     try:
         return tools.resolve_secret(reference or "")
+    except StoreUnavailable:
+        raise SignInRefused("secret_store_unavailable", OUT_OF_ORDER, is_ours=True) from None
     except ConfigurationError as error:
         raise SignInRefused("client_secret_missing", MISCONFIGURED) from error
 

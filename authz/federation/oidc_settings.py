@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from authz.errors import Invalid
 from authz.federation.presets import PRESETS, Audience, Preset, Userinfo
-from authz.settings import SecretReference
+from authz.secretstores import HINT
+from authz.sections import SecretReference
 from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
 
 Algorithm = Literal["RS256", "PS256", "ES256", "ES384", "Ed25519", "EdDSA"]
@@ -115,7 +116,7 @@ def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     if kind == "missing" or (name == "issuer" and kind == "string_type"):
         return f"{name} is missing"
     if name in _SECRETS:
-        return f"{name} is not a secret reference; use env:NAME or file:PATH"
+        return f"{name} is not a secret reference; {HINT}"
     return f"{name}: {message[:1].lower()}{message[1:]}"
 
 

@@ -7,7 +7,6 @@ from functools import partial
 from sqlalchemy import func, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from authz import secretstores
 from authz.admin.installation import BAD, GOOD, LOOK, Check
 from authz.admin.keys import find_missing
 from authz.db import migrate
@@ -44,11 +43,10 @@ def check_settings(services: Services) -> Iterator[Check]:
         "development: http on loopback is allowed" if is_development else "production",
         "switch server.development off before others use it" if is_development else "",
     )
-    references = [settings.keys.encryption_key, *(it.secret for it in settings.client if it.secret)]
-    for reference in references:
-        ask = partial(secretstores.resolve, reference)
-        yield _asked("Secrets", f"{reference} is there", ask)
-    found = find_weaknesses(settings, secretstores.resolve)
+    for name, reference in settings.references():
+        ask = partial(services.secrets.require, name, reference)
+        yield _asked("Secrets", f"{name}: {reference} is there", ask)
+    found = find_weaknesses(settings, services.secrets.resolve)
     yield from found or [Check(SETTINGS, GOOD, "nothing weak is set")]
 
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from authz import secretstores
 from authz.admin.installation import BAD, GOOD
 from authz.errors import ConfigurationError
 from authz.installation import itself
@@ -26,7 +25,7 @@ def refuse_to_start(services: Services) -> None:
     """
     is_production = not services.settings.server.development
     weak = [
-        *find_weaknesses(services.settings, secretstores.resolve),
+        *find_weaknesses(services.settings, services.secrets.resolve),
         *(check for check in check_database(services) if check.name == "Clock"),
     ]
     refused = [check for check in weak if check.state == BAD and is_production]

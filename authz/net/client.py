@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,6 +38,8 @@ class NetworkConfig:
     allow_loopback: bool = False
     ca_file: Path | None = None
     proxy: str | None = None
+    proxy_password: Callable[[], str] | None = None
+    """Instead of one in the URL; asked for at every request, on the event loop, and never waits."""
     fetches_at_once: int = 32
     fetches_at_once_per_host: int = 4
     public_fetches_per_host_per_minute: int | None = 60
@@ -73,6 +75,7 @@ class Network:
             Profile.PUBLIC: Lane(at_once=at_once, at_once_per_host=per_host, per_minute=budget),
             # Every login asks the operator's identity provider: no budget, and a whole lane.
             Profile.OPERATOR: Lane(at_once=at_once, at_once_per_host=at_once, per_minute=None),
+            Profile.CONFIGURED: Lane(at_once=at_once, at_once_per_host=at_once, per_minute=None),
         }
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -184,7 +187,8 @@ class Network:
         except UrlError as error:
             raise NetworkError(str(error), reason="bad_url") from error
         neighbour = self.config.allow_loopback and parts.host in LOOPBACK_HOSTS
-        if parts.scheme != "https" and not (parts.scheme == "http" and neighbour):
+        may_be_http = neighbour or profile is Profile.CONFIGURED
+        if parts.scheme != "https" and not (parts.scheme == "http" and may_be_http):
             raise NetworkError(f"{parts.host} is not asked over https", reason="not_https")
         port = parts.port or 443
         # Ports below belong to other protocols; no web server of a stranger lives there.
@@ -199,22 +203,26 @@ class Network:
         return parts
 
     def _pool(self, profile: Profile, lane: Lane) -> httpcore2.AsyncConnectionPool:
+        proxy = None if profile is Profile.CONFIGURED else self.config.proxy
         dialler = Dialler(
-            profile=profile if self.config.proxy is None else None,
+            profile=profile if proxy is None else None,
             allow_loopback=self.config.allow_loopback,
             resolve=self._resolve,
             threads=lane.threads,
         )
-        if self.config.proxy is None:
+        if proxy is None:
             return httpcore2.AsyncConnectionPool(ssl_context=self._tls, network_backend=dialler)
-        proxy = urlsplit(self.config.proxy)
+        through, password = urlsplit(proxy), self.config.proxy_password
         return httpcore2.AsyncHTTPProxy(
-            f"{proxy.scheme}://{proxy.netloc.rpartition('@')[2]}",
-            proxy_auth=(unquote(proxy.username), unquote(proxy.password or ""))
-            if proxy.username
+            f"{through.scheme}://{through.netloc.rpartition('@')[2]}",
+            proxy_auth=(
+                unquote(through.username),
+                unquote(through.password or "") if password is None else password(),
+            )
+            if through.username
             else None,
             ssl_context=self._tls,
-            proxy_ssl_context=self._tls if proxy.scheme == "https" else None,
+            proxy_ssl_context=self._tls if through.scheme == "https" else None,
             network_backend=dialler,
         )
 

@@ -17,6 +17,9 @@ class Profile(Enum):
     """A stranger: public unicast addresses only (CIMD-14)."""
     OPERATOR = "operator"
     """The operator: private networks too, but never loopback, link-local or cloud metadata."""
+    CONFIGURED = "configured"
+    """The file that the operator of this machine wrote, or this program itself: any address, over http too, and no
+    proxy in between. For stores of secrets, which may be an agent on loopback or a cloud's metadata service."""
 
 
 def _networks(*texts: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -68,6 +71,8 @@ def vet(
         return "not_an_address"
     if isinstance(ip, IPv6Address) and ip.scope_id is not None:
         return "zone_id"
+    if profile is Profile.CONFIGURED:
+        return None
     if _within(ip, _LOOPBACK):
         return None if allow_loopback else "loopback"
     for reason, networks in _NEVER.items():

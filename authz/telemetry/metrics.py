@@ -53,6 +53,12 @@ SIGNALS = Counter(
     ["way", "outcome"],
     registry=REGISTRY,
 )
+SECRET_READINGS = Counter(
+    "authz_secret_readings_total",
+    "Readings of referenced secrets, by store and by what came of them (read, refused, unavailable).",
+    ["store", "outcome"],
+    registry=REGISTRY,
+)
 TOOL_OUTCOMES = Counter(
     "authz_tool_outcomes_total",
     "Calls that MCP servers reported, by whether the token was on record for that server.",

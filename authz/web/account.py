@@ -135,7 +135,12 @@ def _page(person: _Person, form: _Form) -> Response:
     with person.edge.services.database.read() as tx:
         found = own.show(tx, tenant.id, configuration.policy, signed_in.user_id, now)
         entry = enter_console(
-            tx, configuration, signed_in, envelope=person.edge.services.envelope, now=now
+            tx,
+            configuration,
+            signed_in,
+            envelope=person.edge.services.envelope,
+            secrets=person.edge.services.settings.secrets,
+            now=now,
         )
     return _render(
         person,

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
 
-from authz import secretstores
 from authz.clients.certificates import Authorities
 from authz.clients.metadata import Rules
 from authz.db import migrate
@@ -147,7 +146,7 @@ def make_edge(services: Services) -> Edge:
     )
     own_tokens = OwnTokens()
     hub = FeedHub(services.database, services.clock)
-    tools = Tools(services.network, services.documents, secretstores.resolve)
+    tools = Tools(services.network, services.documents, services.secrets.resolve)
     return Edge(
         services=services,
         rules=rules,

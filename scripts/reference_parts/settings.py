@@ -1,7 +1,7 @@
 """docs/configure.md, from `authz.settings`: what can be set, where, and what it is when nobody says so."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import UnionType
@@ -9,7 +9,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from authz import settings
+from authz import sections, settings
+from authz.secretstores import sections as stores
 from scripts.reference_parts import docstrings
 
 HEAD = """\
@@ -30,7 +31,7 @@ authz config show      # what is in force, without passwords
 - A key that is not here is an error, so nothing is misspelt unnoticed. Times are whole seconds. Relative paths are
   relative to the file.
 - A secret is never a value, always a reference to it: [below](#references-to-secrets).
-- What was read at the start holds until the next start.
+- What was read at the start holds until the next start; secrets alone are read again.
 
 `authz.settings` is what reads the file, and this page is made from it: `scripts/dev docs`.
 """
@@ -38,58 +39,69 @@ authz config show      # what is in force, without passwords
 TAIL = """\
 ## References to secrets
 
-`env:NAME` is a variable of the server's environment, `file:PATH` the contents of a file without the last line break.
-The value is never logged and never stored. Other stores: [secrets.md](secrets.md).
+`env:NAME` is a variable of the server's environment, `file:PATH` the contents of a file without the last line break;
+`vault:`, `aws-sm:`, `gcp-sm:` and `azure-kv:` are in stores: [secrets.md](secrets.md). The value is never logged and
+never stored. What opens a store (`[vault]`, `[aws]`, `[gcp]`, `[azure]`, `proxy_password`) is in none: `env:` and
+`file:` only.
 """
 _REFERENCE = "[reference](#references-to-secrets)"
+_REFERENCES = (sections.SecretReference, sections.LocalReference)
 
 
 def page() -> str:
     """The whole page."""
-    described = docstrings.of_module(settings)
+    described = _described()
     parts = [HEAD]
-    for name, section, many in _sections():
+    for name, section, many, is_optional in _sections():
         parts.append(f"## {'[[' if many else '['}{name}{']]' if many else ']'}\n")
         parts.append(described[section.__name__].meaning + "\n")
+        if is_optional:
+            parts.append(
+                "Only where it is needed: nothing of it holds while the section is absent.\n"
+            )
         parts.append(_table(name, section, described[section.__name__], many=many))
     return "\n".join([*parts, TAIL])
 
 
 def undescribed() -> list[str]:
     """Settings that nobody wrote a meaning for."""
-    described = docstrings.of_module(settings)
+    described = _described()
     return [
         f"{name}.{key}"
-        for name, section, _ in _sections()
+        for name, section, _, _ in _sections()
         for key in section.model_fields
         if key not in described[section.__name__].fields
     ]
 
 
-def _sections() -> Iterator[tuple[str, type[settings.Section], bool]]:
-    """All tables of the file: name, what is in it, and whether there may be several."""
+def _sections() -> Iterator[tuple[str, type[sections.Section], bool, bool]]:
+    """All tables of the file: name, what is in it, and whether there may be several, or none."""
     for name, field in settings.Settings.model_fields.items():
         section = _section_of(field)
-        yield name, section, get_origin(field.annotation) is tuple
+        yield name, section, get_origin(field.annotation) is tuple, field.get_default() is None
         for key, inner in section.model_fields.items():
             if _is_tables(inner):
-                yield f"{name}.{key}", _section_of(inner), True
+                yield f"{name}.{key}", _section_of(inner), True, False
 
 
 def _is_tables(field: FieldInfo) -> bool:
     found = get_args(field.annotation)
-    return bool(found) and isinstance(found[0], type) and issubclass(found[0], settings.Section)
+    return bool(found) and isinstance(found[0], type) and issubclass(found[0], sections.Section)
 
 
-def _section_of(field: FieldInfo) -> type[settings.Section]:
+def _described() -> dict[str, docstrings.Described]:
+    return {**docstrings.of_module(stores), **docstrings.of_module(settings)}
+
+
+def _section_of(field: FieldInfo) -> type[sections.Section]:
     found: Any = field.annotation
-    if get_origin(found) is tuple:
+    if get_origin(found) in (tuple, Union, UnionType):
         found = get_args(found)[0]
     return found  # type: ignore[no-any-return]
 
 
 def _table(
-    name: str, section: type[settings.Section], described: docstrings.Described, *, many: bool
+    name: str, section: type[sections.Section], described: docstrings.Described, *, many: bool
 ) -> str:
     head = ["Key", "Type", "Default", "Meaning"]
     if not many:
@@ -107,7 +119,7 @@ def _table(
 
 def _type(field: FieldInfo) -> str:
     words = _words(field.annotation)
-    if any(getattr(it, "pattern", None) for it in _metadata(field)):
+    if any("env|file" in (getattr(it, "pattern", None) or "") for it in _metadata(field)):
         words = _REFERENCE
     least, most = _bounds(field)
     if least is not None and most is not None:
@@ -123,10 +135,12 @@ def _words(annotation: Any) -> str:
         return " or ".join(f"`{it}`" for it in arguments)
     if origin in (Union, UnionType):
         return " or ".join(_words(it) for it in arguments if it is not type(None))
+    if origin is Mapping:
+        return f"table, each a {_words(arguments[1])}"
     if origin in (tuple, frozenset):
         return f"list of {_words(arguments[0])}s"
     if hasattr(annotation, "__metadata__"):
-        return _REFERENCE if annotation == settings.SecretReference else _words(arguments[0])
+        return _REFERENCE if annotation in _REFERENCES else _words(arguments[0])
     names: dict[Any, str] = {
         bool: "`true` or `false`",
         int: "number",
@@ -170,6 +184,8 @@ def _spelled(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, timedelta):
         return str(int(value.total_seconds()))
+    if isinstance(value, Mapping):
+        return "{}"
     if isinstance(value, frozenset | tuple | list):
         listed = sorted(value) if isinstance(value, frozenset) else value
         return "[" + ", ".join(f'"{it}"' for it in listed) + "]"

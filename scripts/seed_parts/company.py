@@ -7,7 +7,7 @@ from random import Random
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authz import entropy, secretstores
+from authz import entropy
 from authz.admin import clients, connections, resources
 from authz.admin.client_metadata import Registration
 from authz.admin.operator import Operator
@@ -82,7 +82,7 @@ def found(
     """In two steps: groups by bulk, as there are many, and the rest as an operator does it."""
     teams = _teams(mappings)
     _add_groups(target, tenant_id, teams, operator.now)
-    connectors = Connectors(Tools(services.network, services.documents, secretstores.resolve))
+    connectors = Connectors(Tools(services.network, services.documents, services.secrets.resolve))
     with services.database.write() as tx:
         for number in shown("servers", range(servers), servers):
             _add_server(tx, operator, tenant_id, number)

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from authz import secretstores
 from authz.admin import (
     admins,
     agents,
@@ -137,7 +136,7 @@ bindings:
 
 def around(desk):
     services = desk.services
-    tools = Tools(services.network, services.documents, secretstores.resolve)
+    tools = Tools(services.network, services.documents, services.secrets.resolve)
     return Surroundings(Connectors(tools), desk.issuer)
 
 

@@ -10,9 +10,15 @@ from authz.admin.references import check_references
 from authz.admin.signal_streams import NewStream
 from authz.errors import Invalid
 from authz.policy.administration import ADMIN_ROLES
+from authz.secretstores.sections import Secrets
 from tests.support.connections import connection
 
-THEFT = ["file:authz.key", "env:AUTHZ_KEK", "env:PGPASSWORD", "file:/proc/self/environ", "env:"]
+THEFT = [
+    *("file:authz.key", "env:AUTHZ_KEK", "env:PGPASSWORD", "file:/proc/self/environ", "env:"),
+    *("vault:other/okta", "vault:team", "vault:team/", "vault:team/../other/okta", "vault:team//x"),
+    *("file:/run/secrets/team/../kek", "file:/run/secrets/team/./x", "aws-sm:okta", "gcp-sm:okta"),
+    *("azure-kv:okta", "vault:team/okta\n", "vault: team/okta"),
+]
 
 
 def administrator(desk):
@@ -23,6 +29,7 @@ def administrator(desk):
         ADMIN_ROLES["operator"].permissions,
         user_id="usr_1",
         home=desk.slug,
+        references=("env:AUTHZ_SECRET_", "vault:team/", "file:/run/secrets/team/"),
         authenticated_at=desk.now,
     )
 
@@ -42,8 +49,28 @@ def test_an_administrator_names_no_secret_of_the_machine(desk, reference):
 
 def test_what_was_put_there_for_them_is_theirs(desk):
     check_references(
-        administrator(desk), {"client_secret": "env:AUTHZ_SECRET_OKTA", "issuer": "https://x"}
+        administrator(desk),
+        {
+            "client_secret": "env:AUTHZ_SECRET_OKTA",
+            "private_key": "vault:team/okta#key",
+            "decryption_keys": ["file:/run/secrets/team/key"],
+            "issuer": "https://x",
+        },
     )
+
+
+def test_a_tenant_may_name_what_was_set_aside_for_it_alone():
+    """V6: deny by default, and a beginning ends where the name of a part ends."""
+    secrets = Secrets(tenants={"team": ("vault:team/",)})
+    assert secrets.allowed_to("team") == ("env:AUTHZ_SECRET_", "vault:team/")
+    assert secrets.allowed_to("other") == ("env:AUTHZ_SECRET_",)
+    assert Secrets(allowed=()).allowed_to("team") == ()
+    strict = Secrets(strict=True, tenants={"team": ("vault:team/",)})
+    assert strict.allowed_to("team") == ("vault:team/",)
+    for prefix in ("vault:team", "vault:okta.b", "file:/run/secrets"):
+        for where in ({"allowed": (prefix,)}, {"tenants": {"team": (prefix,)}}):
+            with pytest.raises(ValueError, match="name"):
+                Secrets(**where)
 
 
 def test_what_the_machine_set_stays(desk):

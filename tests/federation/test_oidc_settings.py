@@ -7,6 +7,7 @@ import pytest
 from authz.errors import Invalid
 from authz.federation.oidc_settings import check_settings, stored_settings
 from authz.federation.presets import PRESETS
+from authz.secretstores import HINT
 
 DIRECTORY = "7a1b2c3d-0000-4000-8000-00000000000a"
 GENERIC = {
@@ -139,7 +140,7 @@ def test_a_setting_that_is_refused_is_named(settings, named):
 @pytest.mark.parametrize("name", ["client_secret", "private_key"])
 def test_a_secret_in_the_wrong_place_is_not_repeated(name):
     text = refused({**GENERIC, name: "hunter2-hunter2"})
-    assert text == f"{name} is not a secret reference; use env:NAME or file:PATH"
+    assert text == f"{name} is not a secret reference; {HINT}"
     for other in ("userinfo", "client_auth", "scopes", "algorithms", "key_id"):
         assert "hunter2" not in refused({**GENERIC, other: ["hunter2-hunter2\n"]})
 

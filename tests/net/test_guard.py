@@ -91,7 +91,7 @@ PRIVATE = [
 ANYONE = ["8.8.8.8", "172.32.0.1", "100.128.0.1", "192.0.1.1", "2606:4700::1111", "2a00:1450::1"]
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", [PUBLIC, OPERATOR])
 @pytest.mark.parametrize(("address", "reason"), NOBODY)
 def test_addresses_that_nobody_may_dial(address, reason, profile):
     refused = vet(address, profile)
@@ -105,7 +105,7 @@ def test_private_networks_are_for_operators(address):
     assert vet(address, OPERATOR) is None
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", [PUBLIC, OPERATOR])
 @pytest.mark.parametrize("address", ANYONE)
 def test_public_addresses(address, profile):
     assert vet(address, profile) is None
@@ -120,7 +120,7 @@ def test_nat64_is_judged_by_what_it_carries_and_only_for_operators():
     assert vet("64:ff9b::127.0.0.1", OPERATOR) == "loopback"
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", [PUBLIC, OPERATOR])
 def test_development_may_dial_loopback_and_nothing_more(profile):
     for address in ("127.0.0.1", "127.0.0.53", "::1"):
         assert vet(address, profile, allow_loopback=True) is None
@@ -161,3 +161,10 @@ def test_no_ipv6_disguise_opens_an_ipv4_address_to_a_stranger(number):
     ]
     for disguise in disguises:
         assert vet(IPv6Address(disguise), PUBLIC) is not None
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "10.0.0.1", "8.8.8.8"])
+def test_what_the_operator_wrote_in_the_file_may_be_anywhere(address):
+    """An agent on loopback, a cloud's metadata service: asked for secrets, never because a stranger said so."""
+    assert vet(address, Profile.CONFIGURED) is None
+    assert vet("localhost", Profile.CONFIGURED) == "not_an_address"

@@ -15,6 +15,7 @@ from authz.errors import ConfigurationError, Invalid
 from authz.federation.connector import (
     DENIED,
     MISCONFIGURED,
+    OUT_OF_ORDER,
     PUBLIC_SENTENCE,
     SESSION_OVER,
     Answer,
@@ -39,6 +40,7 @@ from authz.federation.saml.metadata import (
 from authz.federation.saml.requests import authn_request, redirect_url
 from authz.federation.saml.responses import Trust, verified
 from authz.federation.saml.settings import SamlSettings
+from authz.secretstores import StoreUnavailable
 
 MAX_MESSAGE_CHARS = 256 * 1024
 """Of the form field, before anything is decoded (SAML-11)."""
@@ -153,6 +155,8 @@ def _refused(step: Callable[..., _T], *arguments: Any) -> _T:
         return step(*arguments)
     except SamlError as error:
         raise SignInRefused(error.reason, _sentence(error.reason)) from None
+    except StoreUnavailable:
+        raise SignInRefused("secret_store_unavailable", OUT_OF_ORDER, is_ours=True) from None
     except (Invalid, ConfigurationError):
         # The text may name a reference; whoever runs this finds the connection by the reason and mends it.
         raise SignInRefused("connection_misconfigured", MISCONFIGURED) from None

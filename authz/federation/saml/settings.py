@@ -17,7 +17,8 @@ from pydantic import (
 from authz.errors import Invalid
 from authz.federation.saml.certificates import as_pem, read_certificate
 from authz.federation.saml_presets import PRESETS, SamlPreset
-from authz.settings import SecretReference
+from authz.secretstores import HINT
+from authz.sections import SecretReference
 from authz.urls import LOOPBACK_HOSTS, UrlError, read_url
 
 MAX_ENTITY_ID_CHARS = 1024
@@ -147,7 +148,7 @@ def _sentence(error: ValidationError) -> str:
     said = {
         "extra_forbidden": "is not a setting of SAML connections",
         "missing": "is missing",
-        "string_pattern_mismatch": "is not a secret reference; use env:NAME or file:PATH",
+        "string_pattern_mismatch": f"is not a secret reference; {HINT}",
     }.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     where = ".".join(str(part) for part in problem["loc"])
     return f"{where} {said}" if where else said

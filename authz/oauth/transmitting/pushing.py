@@ -84,9 +84,13 @@ class Pusher:
         due = self._due()
         if not due:
             return
+        # Before the loop: a store of secrets may be slow.
+        words = [self._word(it) for it in due]
 
         async def together() -> list[Delivered]:
-            return await asyncio.gather(*(self._deliver(it) for it in due))
+            return await asyncio.gather(
+                *(self._deliver(it, word) for it, word in zip(due, words, strict=True))
+            )
 
         for it, delivered in zip(due, self.network.run_blocking(together()), strict=True):
             self._note(it, delivered)
@@ -137,11 +141,15 @@ class Pusher:
             return None
         return Due(configuration, reader, stream_id, url, authorization, tokens, page, more)
 
-    async def _deliver(self, due: Due) -> Delivered:
-        taken: list[str] = []
+    def _word(self, due: Due) -> str | None:
         try:
-            secret = self.resolve_secret(due.authorization).decode("ascii").strip()
+            return self.resolve_secret(due.authorization).decode("ascii").strip()
         except (ConfigurationError, UnicodeDecodeError):
+            return None
+
+    async def _deliver(self, due: Due, secret: str | None) -> Delivered:
+        taken: list[str] = []
+        if secret is None:
             return Delivered((), "push_authorization")
         until = self.clock() + LONGEST_TURN
         for jti, token in due.tokens.items():

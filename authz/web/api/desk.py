@@ -81,6 +81,7 @@ class Desk:
             claims,
             scopes_left(tx, configuration, claims, now),
             envelope=self._services.envelope,
+            secrets=self._services.settings.secrets,
             now=now,
         )
         return Look(

@@ -164,7 +164,14 @@ class _Call:
             )
             if signed_in is None:
                 return self._sign_in(configuration)
-            entry = enter_console(tx, configuration, signed_in, envelope=services.envelope, now=now)
+            entry = enter_console(
+                tx,
+                configuration,
+                signed_in,
+                envelope=services.envelope,
+                secrets=services.settings.secrets,
+                now=now,
+            )
         if entry is None:
             return self._no_admin(configuration, signed_in.login)
         visit = Visit(

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from authz.settings import SecretReference
+from authz.sections import SecretReference
 from authz.web.console.tables import FormField
 
-_BY_REFERENCE = "A reference such as env:AUTHZ_SECRET_NAME. The secret itself is never typed here."
+BY_REFERENCE = "A reference such as env:AUTHZ_SECRET_NAME or vault:PATH#KEY. The secret itself is never typed here."
 _END = "-----END CERTIFICATE-----"
 _LABELS = {
     "client_id": "Client identifier there",
@@ -72,7 +72,7 @@ def _field(name: str, info: FieldInfo, value: Any, *, is_kept: bool) -> FormFiel
         options = ["yes", "no"] if kind == "flag" else list(get_args(_bare(info.annotation)))
         choices = [("", "as the preset says"), *((it, it) for it in options)]
         return FormField(name, label, "choice", value=text, choices=choices, is_kept=is_kept)
-    hint = _BY_REFERENCE if kind == "secret" else ""
+    hint = BY_REFERENCE if kind == "secret" else ""
     if kind == "list":
         hint = "One a line."
     shape = "area" if kind == "list" or "certificate" in name else kind

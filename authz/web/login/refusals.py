@@ -15,6 +15,7 @@ from authz.web.problems import problem
 
 log = structlog.get_logger()
 
+_RETRY_SECONDS = 30
 GONE = "This sign-in is no longer good: it was finished already, is too old, or began in another browser."
 _AGAIN = "Try again from the application. If it happens again, give the support id to whoever runs this service."
 
@@ -39,7 +40,14 @@ def refused_page(
         now, tenant_id = edge.services.clock(), configuration.tenant.id
         with edge.services.database.write() as tx:
             audit.record(tx, tenant_id, event, key=configuration.audit_key, now=now)
-    return stopped_page(edge, configuration, refused.reason, refused.sentence, continuation)
+    return stopped_page(
+        edge,
+        configuration,
+        refused.reason,
+        refused.sentence,
+        continuation,
+        status=503 if refused.is_ours else 403,
+    )
 
 
 def stopped_page(
@@ -48,6 +56,8 @@ def stopped_page(
     reason: str,
     sentence: str,
     continuation: Continuation | None = None,
+    *,
+    status: int = 403,
 ) -> Response:
     """Not signed in: why, in a sentence for the person, and the way to try once more."""
     again = None
@@ -59,11 +69,12 @@ def stopped_page(
         tenant_name=configuration.tenant.name,
         heading="You are not signed in",
         message=sentence,
-        code="access_denied",
+        code="access_denied" if status == 403 else "temporarily_unavailable",
         reason=reason,
-        status=403,
+        status=status,
         hint=_AGAIN,
         again_url=again,
+        retry_after=None if status == 403 else _RETRY_SECONDS,
     )
 
 

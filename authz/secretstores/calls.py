@@ -1,0 +1,150 @@
+"""HTTP requests to stores, from threads, on an event loop that belongs to them alone."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+from authz.errors import ConfigurationError
+from authz.net import Network, NetworkConfig, NetworkError, Profile
+from authz.net.strict_json import NotStrict, read_object
+from authz.secretstores.errors import StoreUnavailable
+from authz.secretstores.local import proxy_word
+from authz.secretstores.store import Setup
+
+_MAX_BYTES = 1024 * 1024
+_BUSY = 429
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a store said; no members where it did not answer in JSON."""
+
+    status: int
+    members: Mapping[str, Any] = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A token that a store gave us, and until when it is used, on the clock of the loop."""
+
+    token: str = field(repr=False)
+    until: float
+
+    @classmethod
+    def for_seconds(cls, token: str, seconds: float) -> "Pass":
+        """Given up a while before its end: it has to arrive, too."""
+        return cls(token, asyncio.get_running_loop().time() + seconds * 0.8)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it is still used."""
+        return asyncio.get_running_loop().time() < self.until
+
+
+class Calls:
+    """To one store. `run` from a thread what calls `ask`."""
+
+    def __init__(self, store: str, setup: Setup, *, ca_file: Path | None = None) -> None:
+        self._store = store
+        self._limit: timedelta = setup.secrets.timeout
+        config = NetworkConfig(ca_file=ca_file, proxy=setup.proxy, proxy_password=proxy_word(setup))
+        try:
+            self._network = Network(config)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{store}: {ca_file} cannot be used: {error.strerror}"
+            ) from None
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """The result of one reading, or StoreUnavailable when it takes too long."""
+        return asyncio.run_coroutine_threadsafe(self._within_limit(work), self._started()).result()
+
+    async def ask(
+        self,
+        url: str,
+        *,
+        is_ours: bool,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request. `is_ours`: the operator wrote this address, and it may be on loopback or in no proxy's reach.
+
+        Raises StoreUnavailable for whatever may pass by itself.
+        """
+        content, sent = None, dict(headers or {})
+        if body is not None:
+            content, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
+        elif form is not None:
+            content = urlencode(form).encode()
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        host = urlsplit(url).netloc
+        try:
+            fetched = await self._network.fetch(
+                url,
+                profile=Profile.CONFIGURED if is_ours else Profile.OPERATOR,
+                max_bytes=_MAX_BYTES,
+                timeout=self._limit,
+                method=method,
+                headers=sent,
+                content=content,
+            )
+        except NetworkError as error:
+            # Not chained: a traceback shows what was sent.
+            raise self.unavailable(host, error.reason) from None
+        if fetched.status >= 500 or fetched.status == _BUSY:
+            raise self.unavailable(host, f"status {fetched.status}")
+        members: Mapping[str, Any] = {}
+        with contextlib.suppress(NotStrict):
+            members = read_object(fetched.body)
+        return Answer(fetched.status, members, fetched.headers)
+
+    def unavailable(self, host: str, why: str) -> StoreUnavailable:
+        """The sentence for a store that says nothing."""
+        return StoreUnavailable(
+            f"{self._store} at {host} does not answer ({why}); see that it is up and can be reached from here"
+        )
+
+    def close(self) -> None:
+        """Stop the loop, if it ever ran."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        self._network.close()
+        if loop is None or self._thread is None:
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join(self._limit.total_seconds())
+        loop.close()
+
+    async def _within_limit(self, work: Coroutine[Any, Any, _T]) -> _T:
+        try:
+            async with asyncio.timeout(self._limit.total_seconds()):
+                return await work
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"{self._store} did not answer within {self._limit.total_seconds():g} seconds; see that it is up"
+            ) from None
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="secretstore", daemon=True
+                )
+                self._thread.start()
+            return self._loop
