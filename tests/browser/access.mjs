@@ -127,4 +127,52 @@ await run({
     }
     return { said, record };
   },
+
+  async trustAnIssuer() {
+    await admin.open("ID-JAG issuers");
+    await admin.fill("Short name", "partner");
+    await admin.fill("Issuer", "https://idp.partner.example");
+    await admin.fill("Address of its keys", "https://idp.partner.example/keys");
+    await admin.page.getByLabel("Scopes it can lead to", { exact: true }).selectOption("yes");
+    await admin.fill("Which scopes", "logs.read");
+    await admin.press("What would it accept?");
+    await admin.look("issuer-preview", "main .preview");
+    const scope = admin.page.getByRole("region", { name: "Table: An assertion it would accept" });
+    const foreseen = await admin.words(scope.locator("tr", { hasText: "scope" }).locator("td"));
+    await admin.press("Trust it");
+    const said = await admin.said();
+    await admin.look("issuer");
+    await admin.open("ID-JAG issuers");
+    await admin.look("issuers");
+    await admin.open("Workloads");
+    await admin.fill("Short name", "cluster");
+    await admin.page.getByLabel("Platform", { exact: true }).selectOption("kubernetes");
+    await admin.fill("Issuer", "https://cluster.example");
+    await admin.fill("Address of its keys", "https://cluster.example/keys");
+    await admin.press("Trust it");
+    await admin.fill("Name of the rule", "router");
+    await admin.fill("Subject", "system:serviceaccount:agents:router");
+    await admin.fill("What its tokens have to say besides", "kubernetes.io > namespace = agents");
+    await admin.page.getByLabel(given.server, { exact: true }).check();
+    await admin.page.getByLabel("developer", { exact: true }).check();
+    await admin.press("Allow it");
+    const allowed = await admin.words(admin.page.getByRole("region", { name: "Rules" }).locator("tbody tr").first().locator("td"));
+    await admin.look("workload");
+    return { foreseen, said, allowed };
+  },
+
+  async lookAtTheRest() {
+    for (const [title, name] of [
+      ["Workloads", "workloads"],
+      ["Targets", "targets"],
+      ["Delegations", "delegations"],
+      ["Readiness", "readiness"],
+      ["Versions", "versions"],
+      ["Access reviews", "reviews"],
+    ]) {
+      await admin.open(title);
+      await admin.look(name);
+    }
+    return {};
+  },
 });

@@ -5,86 +5,15 @@
 // Each job is done as people do it: by labels and buttons, from the navigation. Every page that a job passes is judged
 // by axe, wide and light, narrow and dark; with `screenshots` it is photographed into that folder.
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { start } from "./desk.mjs";
 
 const given = JSON.parse(process.argv[2]);
-const require = createRequire(join(given.javascript, "package.json"));
-const { chromium } = require("playwright-core");
-const { AxeBuilder } = require("@axe-core/playwright");
-
-const WIDE = { width: 940, height: 640 };
-const NARROW = { width: 380, height: 740 };
-const VIEWS = [
-  ["wide", WIDE, "light"],
-  ["narrow", NARROW, "dark"],
-];
-
-const browser = await chromium.launch({
-  executablePath: given.chromium,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-});
-const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", reducedMotion: "reduce" });
-context.setDefaultTimeout(20_000);
-const page = await context.newPage();
-const faults = [];
-const views = {};
-const own = new URL(given.issuer).origin;
-page.on("console", (message) => message.type() === "error" && faults.push(message.text()));
-page.on("pageerror", (error) => faults.push(String(error)));
-page.on("request", (request) => {
-  if (new URL(request.url()).origin !== own) faults.push(`asks elsewhere: ${request.url()}`);
-});
-
-const sideways = () =>
-  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-
-// Judge the page as it stands, and photograph it under this name, from this part of it on.
-async function look(name, from = "main") {
-  if (given.screenshots) {
-    await page.evaluate(() => {
-      document.activeElement.blur();
-      scrollTo(0, 0);
-    });
-    const { y } = await page.locator(from).boundingBox();
-    const main = await page.locator("main").boundingBox();
-    const clip = { x: 0, y, width: WIDE.width, height: Math.min(main.y + main.height - y, WIDE.height) };
-    await page.screenshot({ path: join(given.screenshots, `console-${name}.png`), fullPage: true, clip });
-  }
-  for (const [view, viewport, colorScheme] of VIEWS) {
-    await page.setViewportSize(viewport);
-    await page.emulateMedia({ colorScheme });
-    const { violations } = await new AxeBuilder({ page }).analyze();
-    views[`${name} ${view}`] = {
-      axe: violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.target.join(" ")).join(", ")}`),
-      sideways: await sideways(),
-    };
-  }
-  await page.setViewportSize(WIDE);
-  await page.emulateMedia({ colorScheme: "light" });
-}
-
-async function open(title) {
-  const menu = page.locator("details.menu");
-  if (!(await menu.evaluate((it) => it.open))) await menu.locator("summary").click();
-  await page.getByRole("navigation", { name: "Console" }).getByRole("link", { name: title, exact: true }).click();
-  await page.getByRole("heading", { level: 1 }).waitFor();
-}
-
-const fill = (label, value) => page.getByLabel(label, { exact: true }).fill(value);
-const press = (name) => page.getByRole("button", { name, exact: true }).click();
-const said = async () => (await page.getByRole("status").first().textContent()).trim();
-const words = (locator) => locator.evaluateAll((all) => all.map((one) => one.textContent.replace(/\s+/g, " ").trim()));
+const { desk, run } = await start(given);
+const { page, signIn, look, open, fill, press, said, words } = await desk();
 
 const jobs = {
   async onboard() {
-    await page.goto(`${given.issuer}/console`);
-    // Where there is an identity provider, a password is one way among others.
-    await page.locator("#login").fill(given.login);
-    if (!(await page.locator("#password").count())) await page.locator("button[name=with][value=password]").click();
-    await page.getByLabel("Password").fill(given.password);
-    await press("Sign in");
-    await page.getByRole("heading", { name: "Overview" }).waitFor();
+    await signIn("console", given.login);
     await look("overview");
     await open("MCP servers");
     await fill("Address", given.server);
@@ -191,14 +120,4 @@ const jobs = {
   },
 };
 
-const met = {};
-for (const [name, job] of Object.entries(jobs)) {
-  try {
-    met[name] = await job();
-  } catch (error) {
-    met[name] = { error: String(error.stack ?? error), at: page.url() };
-    break;
-  }
-}
-await browser.close();
-console.log(JSON.stringify({ ...met, views, faults }));
+await run(jobs, { chained: true });

@@ -3,8 +3,9 @@
 // Whatever is met that no page of ours may do (a console error, a request to somebody else's origin) is collected under
 // `faults`. `look` judges a page by axe, wide and light, narrow and dark, and photographs it where that is asked for.
 
-import { createRequire } from "node:module";
 import { join } from "node:path";
+
+import { launch, sideways } from "./chrome.mjs";
 
 const WIDE = { width: 940, height: 640 };
 const NARROW = { width: 380, height: 740 };
@@ -14,13 +15,7 @@ const VIEWS = [
 ];
 
 export async function start(given) {
-  const require = createRequire(join(given.javascript, "package.json"));
-  const { chromium } = require("playwright-core");
-  const { AxeBuilder } = require("@axe-core/playwright");
-  const browser = await chromium.launch({
-    executablePath: given.chromium,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
-  });
+  const { browser, judge } = await launch(given);
   const faults = [];
   const views = {};
   const own = new URL(given.issuer).origin;
@@ -35,6 +30,19 @@ export async function start(given) {
       if (new URL(request.url()).origin !== own) faults.push(`asks elsewhere: ${request.url()}`);
     });
     const heading = () => page.getByRole("heading", { level: 1 });
+
+    // Under this name, from this part of the page on.
+    async function photograph(name, from) {
+      await page.evaluate(() => {
+        document.activeElement.blur();
+        scrollTo(0, 0);
+      });
+      const { y } = await page.locator(from).first().boundingBox();
+      const main = await page.locator("main").boundingBox();
+      const clip = { x: 0, y, width: WIDE.width, height: Math.min(main.y + main.height - y, WIDE.height) };
+      await page.screenshot({ path: join(given.screenshots, `console-${name}.png`), fullPage: true, clip });
+    }
+
     return {
       page,
       async signIn(path, login) {
@@ -46,21 +54,12 @@ export async function start(given) {
         await page.getByRole("button", { name: "Sign in", exact: true }).click();
         await heading().waitFor();
       },
-      async look(name) {
-        if (given.screenshots) {
-          await page.evaluate(() => scrollTo(0, 0));
-          await page.screenshot({ path: join(given.screenshots, `console-${name}.png`) });
-        }
+      async look(name, from = "main") {
+        if (given.screenshots) await photograph(name, from);
         for (const [view, viewport, colorScheme] of VIEWS) {
           await page.setViewportSize(viewport);
           await page.emulateMedia({ colorScheme });
-          const { violations } = await new AxeBuilder({ page }).analyze();
-          views[`${name} ${view}`] = {
-            axe: violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.target.join(" ")).join(", ")}`),
-            sideways: await page.evaluate(
-              () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-            ),
-          };
+          views[`${name} ${view}`] = { axe: await judge(page), sideways: await sideways(page) };
         }
         await page.setViewportSize(WIDE);
         await page.emulateMedia({ colorScheme: "light" });
@@ -81,13 +80,15 @@ export async function start(given) {
     };
   }
 
-  async function run(jobs) {
+  // Jobs that build on each other are `chained`: none is begun after one that did not come to its end.
+  async function run(jobs, { chained = false } = {}) {
     const met = {};
     for (const [name, job] of Object.entries(jobs)) {
       try {
         met[name] = await job();
       } catch (error) {
         met[name] = { error: String(error.stack ?? error) };
+        if (chained) break;
       }
     }
     await browser.close();

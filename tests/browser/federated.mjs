@@ -5,18 +5,10 @@
 // With `credentials` (values by the name of the field) the company has a sign-in page, which is filled in. `cookies` says
 // of each navigation whether the browser had a cookie for it.
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { launch } from "./chrome.mjs";
 
 const given = JSON.parse(process.argv[2]);
-const require = createRequire(join(given.javascript, "package.json"));
-const { chromium } = require("playwright-core");
-const { AxeBuilder } = require("@axe-core/playwright");
-
-const browser = await chromium.launch({
-  executablePath: given.chromium,
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"],
-});
+const { browser, judge } = await launch(given);
 const page = await (await browser.newContext()).newPage();
 page.setDefaultTimeout(60_000);
 const faults = [];
@@ -47,7 +39,7 @@ process.on("uncaughtException", async (fault) => {
 
 await page.goto(given.start);
 await look();
-const { violations } = await new AxeBuilder({ page }).analyze();
+const violations = await judge(page);
 await page.getByRole("button", { name: given.button }).click();
 for (const [name, value] of Object.entries(given.credentials ?? {})) {
   await page.locator(`input[name="${name}"]`).fill(value);
@@ -60,5 +52,5 @@ await page.waitForURL((url) => String(url).startsWith(given.redirectUri));
 const answer = Object.fromEntries(new URL(page.url()).searchParams);
 await browser.close();
 console.log(
-  JSON.stringify({ answer, headings, hosts, cookies, faults, axe: violations.map(({ id }) => id) }),
+  JSON.stringify({ answer, headings, hosts, cookies, faults, axe: violations }),
 );

@@ -7,23 +7,11 @@
 
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 
-const given = JSON.parse(process.argv[2]);
-const require = createRequire(join(given.javascript, "package.json"));
-const { chromium } = require("playwright-core");
-const { AxeBuilder } = require("@axe-core/playwright");
+import { launch, sideways } from "./chrome.mjs";
 
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
+const given = JSON.parse(process.argv[2]);
 const DESKTOP = { width: 1180, height: 820 };
 const PHONE = { width: 360, height: 740 };
 const VIEWS = [DESKTOP, PHONE].flatMap((viewport) =>
@@ -41,7 +29,7 @@ const callback = createServer((request, response) => {
 await new Promise((resolve) => callback.listen(0, "127.0.0.1", resolve));
 const redirectUri = `http://127.0.0.1:${callback.address().port}/callback`;
 
-const browser = await chromium.launch({ executablePath: given.chromium, args: ARGUMENTS });
+const { browser, judge } = await launch(given);
 
 function authorizeUrl(more = {}) {
   const url = new URL(`${given.issuer}/authorize`);
@@ -89,16 +77,6 @@ async function signIn(page, password = given.password) {
 async function untick(page) {
   await page.locator("label", { hasText: given.untickedWords }).click();
 }
-
-async function axe(page) {
-  const { violations } = await new AxeBuilder({ page }).analyze();
-  return violations.map(
-    (found) => `${found.id} (${found.impact}): ${found.nodes.map((node) => node.target.join(" ")).join(", ")}`,
-  );
-}
-
-const sideways = (page) =>
-  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
 async function shoot(page, name) {
   if (given.screenshots) await page.locator("main").screenshot({ path: join(given.screenshots, `${name}.png`) });
@@ -262,7 +240,7 @@ const scenarios = {
       const { context, page, faults } = await open(view);
       const label = `${view.viewport.width} ${view.colorScheme}`;
       const look = async (name) => {
-        found[`${name} ${label}`] = { axe: await axe(page), sideways: await sideways(page) };
+        found[`${name} ${label}`] = { axe: await judge(page), sideways: await sideways(page) };
       };
       await page.goto(authorizeUrl({ prompt: "consent" }));
       await look("login");

@@ -1,16 +1,11 @@
 """Clients, access and keys at the real console, and a person at their own page, in headless Chromium (issue 6)."""
 
-import json
-import os
-import subprocess
-
 import pytest
 
 from authz.admin import admins
 from authz.db.models import ClientRequest
-from scripts.demo_parts.installation import ROOT, python_environment
-from tests.interop.scene import JAVASCRIPT, node
-from tests.support.harness import PASSWORD, Harness
+from tests.support.chromium import drive
+from tests.support.harness import PASSWORD, RESOURCE, Harness
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -29,6 +24,8 @@ PAGES = (
         "settings",
     ),
     *("connections", "connect", "connection", "domains", "provisioning", "signals"),
+    *("issuer-preview", "issuer", "issuers", "workload", "workloads", "targets", "delegations"),
+    *("readiness", "versions", "reviews"),
 )
 
 
@@ -51,28 +48,17 @@ def met(server, chromium):
                 created_at=harness.clock(),
             )
         )
-    given = {
-        "issuer": harness.issuer,
-        "owner": OWNER,
-        "person": PERSON,
-        "wanted": WANTED,
-        "password": PASSWORD,
-        "chromium": chromium,
-        "javascript": str(JAVASCRIPT),
-    }
-    if os.environ.get("AUTHZ_SCREENSHOTS") == "1":
-        given["screenshots"] = str(ROOT / "docs" / "images")
-    done = subprocess.run(
-        [node(), str(ROOT / "tests" / "browser" / "access.mjs"), json.dumps(given)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=python_environment(),
-        check=False,
+    found = drive(
+        "access.mjs",
+        chromium,
+        issuer=harness.issuer,
+        owner=OWNER,
+        person=PERSON,
+        wanted=WANTED,
+        password=PASSWORD,
+        server=RESOURCE,
     )
     harness.close()
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
     assert found["faults"] == []
     return found
 
@@ -128,6 +114,15 @@ def test_a_provider_is_connected(job):
     found = job("connectAProvider")
     assert "Enter the addresses below" in found["said"]
     assert found["record"][0] == "_authz-challenge.corp.example"
+
+
+def test_an_issuer_is_trusted_after_a_look_at_what_it_could_do(job):
+    found = job("trustAnIssuer")
+    assert found["foreseen"] == ["at most logs.read"]
+    assert "It is trusted from now on" in found["said"]
+    claims = "system:serviceaccount:agents:routerkubernetes.io > namespace = agents"
+    assert found["allowed"][:3] == [claims, RESOURCE, "developer"]
+    job("lookAtTheRest")
 
 
 @pytest.mark.parametrize("view", ["wide", "narrow"])

@@ -1,14 +1,10 @@
 """The jobs of administrators at the real console, in headless Chromium (issue 6)."""
 
-import json
-import os
-import subprocess
-
 import pytest
 
 from authz.admin import admins
-from scripts.demo_parts.installation import ROOT, python_environment
-from tests.interop.scene import JAVASCRIPT, node
+from scripts.demo_parts.installation import ROOT
+from tests.support.chromium import IMAGES, drive
 from tests.support.connections import connection
 from tests.support.harness import PASSWORD, Harness
 
@@ -16,7 +12,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 OWNER, PERSON, REFUSED = "olga@example.com", "dev@example.com", "newcomer@example.com"
 SERVER = "https://files.example/mcp"
-IMAGES = ROOT / "docs" / "images"
 MAX_IMAGE_BYTES = 70_000
 PAGES = (
     *("overview", "servers", "server", "roles", "role", "matrix", "effect", "mappings", "groups"),
@@ -35,29 +30,17 @@ def met(server, chromium):
     assert harness.browser(REFUSED).authorize().error == "access_denied"
     with server.database.write() as tx:
         tx.add(connection(harness.tenant_id, "okta", harness.clock()))
-    given = {
-        "issuer": harness.issuer,
-        "login": OWNER,
-        "password": PASSWORD,
-        "person": PERSON,
-        "refused": REFUSED,
-        "server": SERVER,
-        "chromium": chromium,
-        "javascript": str(JAVASCRIPT),
-    }
-    if os.environ.get("AUTHZ_SCREENSHOTS") == "1":
-        given["screenshots"] = str(IMAGES)
-    done = subprocess.run(
-        [node(), str(ROOT / "tests" / "browser" / "console.mjs"), json.dumps(given)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=python_environment(),
-        check=False,
+    found = drive(
+        "console.mjs",
+        chromium,
+        issuer=harness.issuer,
+        login=OWNER,
+        password=PASSWORD,
+        person=PERSON,
+        refused=REFUSED,
+        server=SERVER,
     )
     harness.close()
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
     assert found["faults"] == []
     return found
 

@@ -1,16 +1,14 @@
 """The whole of it as people meet it: a button, their company's sign-in, consent, and a call of a tool."""
 
-import json
 import os
-import subprocess
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from authz.admin import connections, mappings
-from scripts.demo_parts.installation import ROOT, python_environment
 from tests.interop.scene import JAVASCRIPT, node
+from tests.support.chromium import drive
 from tests.support.fake_idp import signing_key
 from tests.support.harness import REDIRECT
 from tests.support.identity_provider import identity_provider
@@ -62,23 +60,13 @@ def company(harness, monkeypatch):
 
 def test_from_a_button_to_a_tool(harness, company, chromium):
     """Cookies, redirects and headers as a browser has them; nothing is loaded from anywhere else."""
-    given = {
-        "start": f"{harness.issuer}/authorize?{httpx2.QueryParams(harness.request)}",
-        "button": "Continue with Company",
-        "redirectUri": REDIRECT,
-        "chromium": chromium,
-        "javascript": str(JAVASCRIPT),
-    }
-    done = subprocess.run(
-        [node(), str(ROOT / "tests" / "browser" / "federated.mjs"), json.dumps(given)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=python_environment(),
-        check=False,
+    met = drive(
+        "federated.mjs",
+        chromium,
+        start=f"{harness.issuer}/authorize?{httpx2.QueryParams(harness.request)}",
+        button="Continue with Company",
+        redirectUri=REDIRECT,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    met = json.loads(done.stdout.splitlines()[-1])
     assert met["headings"] == ["Sign in", "Allow access to Operations?"]
     assert (met["faults"], met["axe"]) == ([], [])
     ours, theirs = urlsplit(harness.issuer).netloc, urlsplit(company.issuer).netloc

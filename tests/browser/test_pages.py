@@ -1,7 +1,5 @@
 """People at the real pages of a running server, in headless Chromium."""
 
-import json
-import os
 import subprocess
 import sys
 
@@ -10,6 +8,7 @@ import pytest
 from scripts.demo_parts.installation import ROOT, python_environment
 from tests.browser import preview
 from tests.interop.scene import ALL_SCOPES, HEADLESS, JAVASCRIPT, SRE, node
+from tests.support.chromium import drive
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -41,30 +40,18 @@ VIEWS = [f"{width} {scheme}" for width in (1180, 360) for scheme in ("light", "d
 def met(browser_scene, chromium):
     """What the person met, by scenario."""
     person = browser_scene.person(SRE)
-    given = {
-        "issuer": browser_scene.path.issuer,
-        "resource": browser_scene.path.mcp_url,
-        "clientId": browser_scene.host.client_id,
-        "headless": HEADLESS,
-        "scope": ALL_SCOPES,
-        "untickedWords": UNTICKED,
-        "login": person.login,
-        "password": person.password,
-        "chromium": chromium,
-        "javascript": str(JAVASCRIPT),
-    }
-    if os.environ.get("AUTHZ_SCREENSHOTS") == "1":
-        given["screenshots"] = str(ROOT / "docs" / "images")
-    done = subprocess.run(
-        [node(), str(ROOT / "tests" / "browser" / "pages.mjs"), json.dumps(given)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env=python_environment(),
-        check=False,
+    return drive(
+        "pages.mjs",
+        chromium,
+        issuer=browser_scene.path.issuer,
+        resource=browser_scene.path.mcp_url,
+        clientId=browser_scene.host.client_id,
+        headless=HEADLESS,
+        scope=ALL_SCOPES,
+        untickedWords=UNTICKED,
+        login=person.login,
+        password=person.password,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Real SAML providers, and a browser that sends cookies as browsers do: a button, a sign-in there, a call of a tool."""
 
-import json
-import subprocess
 from urllib.parse import urlsplit
 
 import httpx2
@@ -11,9 +9,8 @@ from authz.admin import connections, mappings
 from authz.clock import system_clock
 from authz.federation.connector import Upstream
 from authz.federation.saml import read_idp_metadata, sp_metadata
-from scripts.demo_parts.installation import ROOT, python_environment
-from tests.interop.scene import JAVASCRIPT, node
 from tests.support import samlp
+from tests.support.chromium import drive
 from tests.support.harness import REDIRECT
 from tests.support.mcp_server import Server
 from tests.support.simplesamlphp import PASSWORD, SimpleSamlPhp
@@ -41,24 +38,14 @@ def connect(harness, metadata, preset, group):
 
 def visit(harness, chromium, credentials):
     """What somebody met on the way."""
-    given = {
-        "start": f"{harness.issuer}/authorize?{httpx2.QueryParams(harness.request)}",
-        "button": "Continue with Company",
-        "credentials": credentials,
-        "redirectUri": REDIRECT,
-        "chromium": chromium,
-        "javascript": str(JAVASCRIPT),
-    }
-    done = subprocess.run(
-        [node(), str(ROOT / "tests" / "browser" / "federated.mjs"), json.dumps(given)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=python_environment(),
-        check=False,
+    return drive(
+        "federated.mjs",
+        chromium,
+        start=f"{harness.issuer}/authorize?{httpx2.QueryParams(harness.request)}",
+        button="Continue with Company",
+        credentials=credentials,
+        redirectUri=REDIRECT,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def ends_at_a_tool(harness, met, provider):

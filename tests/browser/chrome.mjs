@@ -1,0 +1,36 @@
+// Headless Chromium as every browser test has it, and axe. Resolved from the folder that `given.javascript` names.
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export async function launch(given) {
+  const require = createRequire(join(given.javascript, "package.json"));
+  const { chromium } = require("playwright-core");
+  const { source } = createRequire(require.resolve("@axe-core/playwright"))("axe-core");
+  const browser = await chromium.launch({ executablePath: given.chromium, args: ARGUMENTS });
+
+  // What axe finds, one line for each. It is put into a page once, however often that is judged: pages of ours have no
+  // frames, for which the usual wrapper opens a tab of its own each time.
+  async function judge(page) {
+    if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(source);
+    return page.evaluate(async () => {
+      const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+      return violations.map((it) => `${it.id}: ${it.nodes.map((node) => node.target.join(" ")).join(", ")}`);
+    });
+  }
+
+  return { browser, judge };
+}
+
+export const sideways = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
