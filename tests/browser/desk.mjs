@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 
-import { launch, sideways } from "./chrome.mjs";
+import { launch, PLAIN, sideways } from "./chrome.mjs";
 
 const WIDE = { width: 940, height: 640 };
 const NARROW = { width: 380, height: 740 };
@@ -40,7 +40,7 @@ export async function start(given) {
       const { y } = await page.locator(from).first().boundingBox();
       const main = await page.locator("main").boundingBox();
       const clip = { x: 0, y, width: WIDE.width, height: Math.min(main.y + main.height - y, WIDE.height) };
-      await page.screenshot({ path: join(given.screenshots, `console-${name}.png`), fullPage: true, clip });
+      await page.screenshot({ path: join(given.screenshots, `console-${name}.png`), fullPage: true, clip, style: PLAIN });
     }
 
     return {

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { join } from "node:path";
 
-import { launch, sideways } from "./chrome.mjs";
+import { launch, PLAIN, sideways } from "./chrome.mjs";
 
 const given = JSON.parse(process.argv[2]);
 const DESKTOP = { width: 1180, height: 820 };
@@ -79,7 +79,8 @@ async function untick(page) {
 }
 
 async function shoot(page, name) {
-  if (given.screenshots) await page.locator("main").screenshot({ path: join(given.screenshots, `${name}.png`) });
+  if (!given.screenshots) return;
+  await page.locator("main").screenshot({ path: join(given.screenshots, `${name}.png`), style: PLAIN });
 }
 
 async function redeem(answer) {
