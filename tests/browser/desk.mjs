@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 
-import { launch, PLAIN, sideways } from "./chrome.mjs";
+import { launch, plain, sideways } from "./chrome.mjs";
 
 const WIDE = { width: 940, height: 640 };
 const NARROW = { width: 380, height: 740 };
@@ -33,6 +33,7 @@ export async function start(given) {
 
     // Under this name, from this part of the page on.
     async function photograph(name, from) {
+      await plain(page);
       await page.evaluate(() => {
         document.activeElement.blur();
         scrollTo(0, 0);
@@ -40,7 +41,7 @@ export async function start(given) {
       const { y } = await page.locator(from).first().boundingBox();
       const main = await page.locator("main").boundingBox();
       const clip = { x: 0, y, width: WIDE.width, height: Math.min(main.y + main.height - y, WIDE.height) };
-      await page.screenshot({ path: join(given.screenshots, `console-${name}.png`), fullPage: true, clip, style: PLAIN });
+      await page.screenshot({ path: join(given.screenshots, `console-${name}.png`), fullPage: true, clip });
     }
 
     return {

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { join } from "node:path";
 
-import { launch, PLAIN, sideways } from "./chrome.mjs";
+import { launch, plain, sideways } from "./chrome.mjs";
 
 const given = JSON.parse(process.argv[2]);
 const DESKTOP = { width: 1180, height: 820 };
@@ -80,7 +80,8 @@ async function untick(page) {
 
 async function shoot(page, name) {
   if (!given.screenshots) return;
-  await page.locator("main").screenshot({ path: join(given.screenshots, `${name}.png`), style: PLAIN });
+  await plain(page);
+  await page.locator("main").screenshot({ path: join(given.screenshots, `${name}.png`) });
 }
 
 async function redeem(answer) {

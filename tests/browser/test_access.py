@@ -4,11 +4,12 @@ import pytest
 
 from authz.admin import admins
 from authz.db.models import ClientRequest
-from tests.support.chromium import drive
+from tests.support.chromium import IMAGES, ROOT, drive
 from tests.support.harness import PASSWORD, RESOURCE, Harness
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+MAX_IMAGE_BYTES = 100_000
 OWNER, PERSON, WANTED = "olga@example.com", "dev@example.com", "https://wanted.example/client.json"
 PAGES = (
     *("requests", "trust-rules", "clients", "client", "self-registration", "account", "disconnect"),
@@ -129,3 +130,15 @@ def test_an_issuer_is_trusted_after_a_look_at_what_it_could_do(job):
 @pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing_and_nothing_sticks_out(met, page, view):
     assert met["views"][f"{page} {view}"] == {"axe": [], "sideways": 0}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_guide_shows_each_page(page):
+    image = IMAGES / f"console-{page}.png"
+    assert image.exists()
+    assert f"](images/{image.name})" in (ROOT / "docs" / "console.md").read_text()
+
+
+@pytest.mark.parametrize("image", sorted(it.name for it in IMAGES.glob("*.png")))
+def test_images_of_the_guides_are_small(image):
+    assert (IMAGES / image).stat().st_size < MAX_IMAGE_BYTES

@@ -6,11 +6,14 @@ Pages have few colours; what is between two of them, at the edges of letters, be
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+Colour = tuple[int, int, int]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = 256
 _RGB, _PALETTE, _RGBA = 2, 3, 6
+_UP = 2
+"""The filter of a row that is like the one above."""
 
 
 def shrink(png: bytes) -> bytes:
@@ -28,7 +31,7 @@ def shrink(png: bytes) -> bytes:
     places = {colour: number for number, colour in enumerate(kept)}
     for colour in counts:
         if colour not in places:
-            places[colour] = min(range(len(kept)), key=lambda n, it=colour: _apart(it, kept[n]))
+            places[colour] = _nearest(colour, kept)
     body = b"".join(b"\x00" + bytes(map(places.__getitem__, row)) for row in rows)
     head = struct.pack(">IIBBBBB", width, height, 8, _PALETTE, 0, 0, 0)
     return _SIGNATURE + b"".join(
@@ -42,7 +45,11 @@ def shrink(png: bytes) -> bytes:
     )
 
 
-def _apart(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+def _nearest(colour: Colour, kept: Sequence[Colour]) -> int:
+    return min(range(len(kept)), key=lambda number: _apart(colour, kept[number]))
+
+
+def _apart(one: Colour, other: Colour) -> int:
     return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
 
 
@@ -58,7 +65,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _rows(raw: bytes, width: int, height: int, parts: int) -> list[list[tuple[int, int, int]]]:
+def _rows(raw: bytes, width: int, height: int, parts: int) -> list[list[Colour]]:
     """Undo the filters of PNG (ISO 15948, 9.2); transparency is dropped, pages have none."""
     size = width * parts
     before = bytearray(size)
@@ -72,6 +79,10 @@ def _rows(raw: bytes, width: int, height: int, parts: int) -> list[list[tuple[in
 
 
 def _unfiltered(kind: int, row: bytearray, above: bytearray, parts: int) -> bytearray:
+    if kind == 0:
+        return row
+    if kind == _UP:
+        return bytearray((it + up) & 255 for it, up in zip(row, above, strict=True))
     for at in range(len(row)):
         left = row[at - parts] if at >= parts else 0
         up = above[at]
