@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.audit import Strands
 from authz.clock import Clock
 from authz.db import Database, direct
 from authz.db.models import Connection as ConnectionRow
@@ -34,6 +35,8 @@ class Desk:
 
     database: Database
     clock: Clock
+    strands: Strands
+    """Of the audit trail."""
     admit_again: "Callable[[Caller], Caller]"
     """Judges the caller's token anew. Raises ScimError, InvalidToken."""
 

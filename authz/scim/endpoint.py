@@ -151,7 +151,7 @@ class _Resource:
             now = desk.clock()
             change = self.kind.create(tx, caller, call, now)
             answer = self._answer(tx, caller, call, change, status=201)
-            _record(tx, caller, change, now)
+            _record(tx, desk, caller, change, now)
         return answer
 
     def _changing(self, make: Make) -> Handler:
@@ -163,7 +163,7 @@ class _Resource:
                 now = desk.clock()
                 change = make(tx, caller, held, call, now)
                 answer = self._answer(tx, caller, call, change, status=200)
-                _record(tx, caller, change, now)
+                _record(tx, desk, caller, change, now)
             if change.signal is not None:
                 observe([change.signal], desk.clock())
             return answer
@@ -243,9 +243,12 @@ def _page(
     return total, kind.represent(tx, caller, held, listing.selection)
 
 
-def _record(tx: Session, caller: Caller, change: Change[Any], now: datetime) -> None:
+def _record(tx: Session, desk: Desk, caller: Caller, change: Change[Any], now: datetime) -> None:
     if change.events:
-        audit.record(tx, caller.tenant_id, *change.events, key=caller.audit_key, now=now)
+        strand = desk.strands.mine()
+        audit.record(
+            tx, caller.tenant_id, *change.events, key=caller.audit_key, now=now, strand=strand
+        )
 
 
 def _selection(call: Call) -> Selection:

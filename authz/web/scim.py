@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from authz import entropy
+from authz.audit import Strands
 from authz.db.availability import is_unavailable
 from authz.db.models import Connection as ConnectionRow
 from authz.errors import InvalidRequest, InvalidToken, OAuthError
@@ -42,6 +43,8 @@ MEDIA_TYPE = "application/scim+json"
 _TAKEN = (MEDIA_TYPE, "application/json")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _METHODS = ["GET", *_WITH_BODY, "DELETE"]
+_STRANDS = 4
+"""More threads than this do not get a processor at a time."""
 _MAX_PARTS = 100_000
 """A group of ten thousand has four strings and brackets for each of them."""
 _BEARER = re.compile(r"bearer +([\x21-\x7e]{1,512})", re.IGNORECASE)
@@ -119,7 +122,8 @@ class _Counter:
         self.admitted = tokens.Admitted()
         self._edge = edge
         self._services = edge.services
-        self._desk = Desk(edge.services.database, edge.services.clock, self._admit_again)
+        services, strands = edge.services, Strands("scim", _STRANDS)
+        self._desk = Desk(services.database, services.clock, strands, self._admit_again)
 
     def admit(self, slug: str, digest: str) -> Caller:
         """Whose token it is. Raises NotHere, InvalidToken."""

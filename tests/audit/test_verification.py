@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from authz import audit
 from authz.admin import audit as trail
@@ -432,21 +433,25 @@ def test_a_failing_transaction_leaves_neither_change_nor_event(harness):
     assert verify(harness).fault is None
 
 
-def test_the_main_strand_under_contention(harness):
-    """Twenty threads append at once; positions are dense and the chain holds."""
+@pytest.mark.parametrize("strands", [1, 4])
+def test_strands_under_contention(harness, strands):
+    """Twenty threads append at once, and open what they append to; positions are dense and the chains hold."""
     before = len(harness.events())
     server = harness.server
     with server.database.read() as tx:
         key = server.operator().audit_key(tx, harness.tenant_id)
     barrier, failures = threading.Barrier(20), []
+    own = audit.Strands("test", strands)
 
     def work(number):
         barrier.wait()
+        strand = audit.MAIN_STRAND if strands == 1 else own.mine()
         try:
             for _ in range(5):
                 with server.database.write() as tx:
                     event = SessionEnded(subject=f"usr_{number}")
-                    audit.record(tx, harness.tenant_id, event, event, key=key, now=harness.clock())
+                    kept = {"key": key, "now": harness.clock(), "strand": strand}
+                    audit.record(tx, harness.tenant_id, event, event, **kept)
         except Exception as error:
             failures.append(error)
 
@@ -456,7 +461,33 @@ def test_the_main_strand_under_contention(harness):
     for thread in threads:
         thread.join(60)
     assert not failures
-    assert len(harness.events()) == before + 200
+    opened = strands if strands > 1 else 0
+    assert len(harness.events("audit.strand_opened")) == opened
+    assert len(harness.events()) == before + 200 + opened
+    assert verify(harness).fault is None
+
+
+@pytest.mark.only("postgresql")
+def test_who_writes_another_strand_does_not_wait(harness):
+    """A strand that is open: its writers wait for no head but its own."""
+    database = harness.server.database
+    with database.read() as tx:
+        key = harness.server.operator().audit_key(tx, harness.tenant_id)
+    event = SessionEnded(subject="usr_1")
+
+    def record(tx, strand):
+        kept = {"key": key, "now": harness.clock(), "strand": strand}
+        audit.record(tx, harness.tenant_id, event, **kept)
+
+    for strand in ("one", "two"):
+        with database.write() as tx:
+            record(tx, strand)
+    with database.write() as first, database.write() as second:
+        record(first, "one")
+        second.execute(text("SET LOCAL lock_timeout = '2s'"))
+        record(second, "two")
+        with pytest.raises(OperationalError), second.begin_nested():
+            record(second, "one")
     assert verify(harness).fault is None
 
 
