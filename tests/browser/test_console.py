@@ -28,6 +28,9 @@ def met(server, chromium):
     harness.change(admins.grant, role="owner", kind="user", holder=OWNER)
     # Somebody without a role tried to connect.
     assert harness.browser(REFUSED).authorize().error == "access_denied"
+    # What the first page has to tell.
+    harness.tokens("sre@example.com")
+    assert harness.redeem("ac_nothing").reason == "code_unknown"
     with server.database.write() as tx:
         tx.add(connection(harness.tenant_id, "okta", harness.clock()))
     found = drive(
