@@ -224,9 +224,11 @@ def defect(text):
     return None
 
 
-def test_what_is_not_run_says_why():
+def test_what_is_typed_says_so_and_what_is_not_run_says_why():
     for page in PAGES:
         for block in blocks(page):
+            typed = re.match(r"(\$ )?(authz|curl|scripts/\w+) ", block.text)
+            assert not typed or block.kind in SHELL, f"{page}:{block.line} is no `sh`"
             assert block.not_run is None or len(block.not_run.split()) >= 3, f"{page}:{block.line}"
 
 
