@@ -104,6 +104,13 @@ def timestamp_checkpoints(services: Services, now: datetime) -> None:
     _upkeep(services).timestamp(now)
 
 
+def trim_trail(services: Services, now: datetime) -> None:
+    """Remove events of the audit trail that are kept no longer, and make the partitions of the months to come."""
+    upkeep = _upkeep(services)
+    upkeep.make_partitions(now)
+    upkeep.remove(now)
+
+
 def remove_expired(services: Services, now: datetime) -> None:
     """Delete what no decision will ask for again, a bounded number of rows per transaction."""
     expired: list[tuple[InstrumentedAttribute[str], ColumnElement[bool]]] = [
@@ -289,6 +296,7 @@ JOBS: dict[str, Job] = {
     "agents": Job(timedelta(hours=1), watch_agents),
     "apply-changes": Job(timedelta(seconds=15), apply_changes),
     "audit-checkpoints": Job(timedelta(seconds=15), write_checkpoints),
+    "audit-retention": Job(timedelta(hours=1), trim_trail),
     "audit-timestamps": Job(timedelta(minutes=1), timestamp_checkpoints),
     "client-secrets": Job(timedelta(minutes=1), follow_client_secrets),
     "connections": Job(timedelta(days=1), renew_connections),

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from authz.admin.audit import names_of
 from authz.audit.chain import GENESIS, chained
 from authz.audit.events import Event
+from authz.audit.reading import removed_spans
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
 from authz.errors import NotFound
 from authz.jose import JwtError, read_unverified
@@ -62,7 +63,7 @@ def show(tx: Session, tenant_id: str, strand: str, position: int) -> Placed:
     if row is None or head is None:
         raise NotFound(f"there is no event {position} in the strand {strand!r} of the trail")
     previous = tx.get(AuditEvent, (tenant_id, strand, position - 1))
-    before = GENESIS if previous is None else previous.hash
+    before = _removed_before(tx, row) if previous is None else previous.hash
     body = json.loads(row.body)
     return Placed(
         strand=strand,
@@ -77,6 +78,12 @@ def show(tx: Session, tenant_id: str, strand: str, position: int) -> Placed:
         checkpoint=_checkpoint(tx, row),
         names=names_of(tx, tenant_id, {it for it in (row.subject, row.actor) if it is not None}),
     )
+
+
+def _removed_before(tx: Session, row: AuditEvent) -> str:
+    """What is left of the event before, where retention removed it."""
+    ends = {it.last: it.hash for it in removed_spans(tx, row.tenant_id) if it.strand == row.strand}
+    return ends.get(row.position - 1, GENESIS)
 
 
 def _checkpoint(tx: Session, row: AuditEvent) -> int | None:

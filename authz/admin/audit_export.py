@@ -9,7 +9,6 @@ is in the file cannot be shortened. Events are read a page at a time, so memory 
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from sqlalchemy.orm import Session
 from authz.audit import verify as verifier
 from authz.audit.chain import GENESIS
 from authz.audit.checkpoints import digest_of, newest_of
-from authz.audit.reading import Span, read_span, removed_spans, strands_of
+from authz.audit.reading import Span, digest_of_spans, read_span, removed_spans, strands_of
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead, SigningKey
 from authz.keys import AUDIT, PURPOSES, KeyRing
 
@@ -40,12 +39,14 @@ class Prepared:
     spans: Sequence[Span]
     """How far each strand goes in it, `main` first."""
     removed: Sequence[Span]
-    """What retention removed of those."""
+    """What retention removed of the trail."""
 
     @property
     def events(self) -> int:
         """How many there will be, for whoever waits."""
-        return sum(it.count for it in self.spans) - sum(it.count for it in self.removed)
+        own = {it.strand: it for it in self.spans}
+        gone = (it for it in self.removed if it.strand in own and it.is_within(own[it.strand]))
+        return sum(it.count for it in self.spans) - sum(it.count for it in gone)
 
 
 def prepare(
@@ -64,8 +65,6 @@ def prepare(
         for strand in strands_of(tx, tenant_id)
         if (span := _span(tx, tenant_id, strand, gone, since, until)) is not None
     ]
-    own = {it.strand: it for it in spans}
-    removed = [it for it in gone if it.strand in own and it.is_within(own[it.strand])]
     newest = newest_of(tx, tenant_id)
     claims = {
         "iss": issuer,
@@ -73,12 +72,12 @@ def prepare(
         "tenant": tenant_id,
         "since": None if since is None else since.isoformat(),
         "until": None if until is None else until.isoformat(),
-        "strands": _digest(spans),
-        "removed": _digest(removed),
+        "strands": digest_of_spans(spans),
+        "removed": digest_of_spans(gone),
         "checkpoints": 0 if newest is None else newest.position,
         "checkpoint": "" if newest is None else digest_of(newest.statement),
     }
-    return Prepared(tenant_id, claims, spans, removed)
+    return Prepared(tenant_id, claims, spans, gone)
 
 
 def sign(ring: KeyRing, prepared: Prepared, now: datetime) -> str:
@@ -139,11 +138,12 @@ def _span(
     last = tx.scalar(select(func.max(AuditEvent.position)).where(*asked))
     if first is None or last is None:
         return None
-    before = _hash(tx, tenant_id, strand, first - 1, gone)
-    return Span(strand, first, before, last, _hash(tx, tenant_id, strand, last, gone))
+    before = hash_at(tx, tenant_id, strand, first - 1, gone)
+    return Span(strand, first, before, last, hash_at(tx, tenant_id, strand, last, gone))
 
 
-def _hash(tx: Session, tenant_id: str, strand: str, position: int, gone: Sequence[Span]) -> str:
+def hash_at(tx: Session, tenant_id: str, strand: str, position: int, gone: Sequence[Span]) -> str:
+    """Of an event, or of what is left of it; 64 zeros before the first."""
     if position == 0:
         return GENESIS
     ends = {it.last: it.hash for it in gone if it.strand == strand}
@@ -183,11 +183,3 @@ def _checkpoints(tx: Session, tenant_id: str, upto: int) -> Iterator[str]:
             yield json.dumps(line)
         if not rows:
             return
-
-
-def _digest(spans: Sequence[Span]) -> str:
-    return _sha256("\n".join(map(str, spans)))
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

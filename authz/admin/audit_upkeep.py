@@ -1,4 +1,4 @@
-"""What jobs do for the trail of every tenant: checkpoints and their timestamps."""
+"""What jobs do for the trail of every tenant: checkpoints, their timestamps, retention, partitions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,13 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from authz.admin import audit
+from authz.admin import audit, audit_holds, audit_removal
+from authz.audit import record
 from authz.audit.checkpoints import Checkpoint, Pace, due, newest_of
+from authz.audit.cursors import CHECKPOINTS
+from authz.audit.events import EventsRemoved
 from authz.audit.timestamps import Authority, NoTimestamp
-from authz.db import Database
+from authz.db import Database, partitions
 from authz.db.models import AuditCheckpoint, Tenant
 from authz.errors import Conflict
 from authz.net import Network
@@ -60,6 +63,56 @@ class Upkeep:
         except Conflict:
             return None
         return point
+
+    def remove(self, now: datetime) -> int:
+        """Remove what every tenant keeps no longer; how many events were deleted."""
+        with self.database.read() as tx:
+            slugs = slugs_of(tx)
+        for tenant_id, slug in slugs.items():
+            self._name_removed(tenant_id, slug, now)
+        if partitions.is_partitioned(self.database):
+            partitions.drop_covered(self.database, now)
+        return sum(audit_removal.purge(self.database, it) for it in slugs)
+
+    def _name_removed(self, tenant_id: str, slug: str, now: datetime) -> None:
+        """Sign what is to go, and count it as removed."""
+        readers = [CHECKPOINTS, *self._readers(slug)]
+        with self.database.read() as tx:
+            found = self.configurations.find(tx, slug)
+            planned = audit_removal.plan(tx, tenant_id, readers, now)
+            if planned is None or found is None:
+                return
+            point = audit.prepare_checkpoint(
+                tx, tenant_id, issuer=found.tenant.issuer, now=now, removed=planned.digest
+            )
+        if point is None:
+            return
+        statement = audit.sign_checkpoint(found.keys, point, now)
+        event = EventsRemoved(
+            actor="job",
+            before=planned.before.isoformat(),
+            events=planned.added,
+            checkpoint=point.position,
+        )
+        with self.database.write() as tx:
+            audit_holds.lock(tx, tenant_id, now)
+            # Somebody may have placed one while this was signed.
+            if set(audit_holds.active(tx, tenant_id, now)) - planned.held:
+                return
+            audit.store_checkpoint(tx, tenant_id, point, statement, now)
+            audit_removal.store(tx, planned)
+            record(tx, tenant_id, event, key=found.audit_key, now=now)
+
+    def _readers(self, slug: str) -> list[str]:
+        """Who has to have read an event of this tenant before it may go."""
+        names = [it.name for it in self.settings.sink if not it.tenants or slug in it.tenants]
+        return [*names, *(["alerts"] if self.settings.alert else [])]
+
+    def make_partitions(self, now: datetime) -> list[str]:
+        """Those of the months to come, where the trail is kept by month."""
+        if not partitions.is_partitioned(self.database):
+            return []
+        return partitions.make_ahead(self.database, now)
 
     def timestamp(self, now: datetime) -> None:
         """Have the last checkpoint of every tenant timestamped: those before are chained to it."""

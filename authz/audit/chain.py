@@ -7,9 +7,10 @@ MAC under a key that is not in the database: who can write rows but has no key c
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from authz import entropy
 from authz.audit.events import VERSION, Event
@@ -112,18 +113,42 @@ def head_mac(key: bytes, tenant_id: str, strand: str, head: Head) -> str:
     return entropy.mac(key, "audit-head", tenant_id, strand, str(head.position), head.hash)
 
 
-def first_fault(links: Iterator[tuple[int, str, str]], expected: Head) -> tuple[int, str] | None:
+@dataclass(frozen=True)
+class Gap:
+    """Events of a strand that retention removed."""
+
+    before: str
+    last: Head
+
+
+def first_fault(
+    links: Iterator[tuple[int, str, str]],
+    expected: Head,
+    gaps: Mapping[int, Gap] = MappingProxyType({}),
+) -> tuple[int, str] | None:
     """The first position of a strand that does not hold, with the reason; None when all of it does.
 
-    `links` yields (position, body, hash) in order of position.
+    `links` yields (position, body, hash) in order of position; `gaps` are by their first position. What is in one and
+    still there is about to be removed, and is nobody's concern.
     """
     head = Head()
+    removed = range(0)
     for position, body, stored in links:
+        while (gap := gaps.get(head.position + 1)) is not None:
+            if gap.before != head.hash:
+                return head.position, "not what removed events followed"
+            removed, head = range(head.position + 1, gap.last.position + 1), gap.last
+        if position in removed:
+            continue
         if position != head.position + 1:
             return head.position + 1, "missing"
         if chained(head.hash, body) != stored:
             return position, "altered"
         head = Head(position, stored)
+    while (gap := gaps.get(head.position + 1)) is not None:
+        if gap.before != head.hash:
+            return head.position, "not what removed events followed"
+        head = gap.last
     if head.position < expected.position:
         return head.position + 1, "truncated"
     if head != expected:

@@ -202,6 +202,19 @@ class StrandOpened(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventsRemoved(Event):
+    """Retention removed events that were old enough; what is left of them is named by a signed checkpoint."""
+
+    kind = "audit.removed"
+    before: str
+    """They were older than this moment."""
+    events: int
+    """How many."""
+    checkpoint: int
+    """The number of the checkpoint that names them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlertRaised(Event):
     """A rule of the configuration counted too many of something; one alert for a burst (M9)."""
 

@@ -1,5 +1,6 @@
 """Reading strands in order, a page at a time, and what of them is not there any more."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,6 +85,11 @@ def removed_spans(tx: Session, tenant_id: str) -> list[Span]:
         .order_by(AuditRemoval.strand, AuditRemoval.first)
     )
     return [Span(*row) for row in rows]
+
+
+def digest_of_spans(spans: Sequence[Span]) -> str:
+    """What statements name them by."""
+    return hashlib.sha256("\n".join(map(str, spans)).encode()).hexdigest()
 
 
 def read_span(

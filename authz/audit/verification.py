@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +11,9 @@ from sqlalchemy import Text, select, type_coerce
 from sqlalchemy.orm import Session
 
 from authz import entropy
-from authz.audit.chain import MAIN_STRAND, Head, first_fault, head_mac
+from authz.audit.chain import MAIN_STRAND, Gap, Head, first_fault, head_mac
 from authz.audit.events import StrandOpened
+from authz.audit.reading import Span, digest_of_spans, removed_spans
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
 from authz.jose import JwtError, read_unverified
 from authz.progress import UNWATCHED, Watch
@@ -67,6 +68,7 @@ def verify(
     hashes: dict[tuple[str, int], str] = {}
     points = list(_checkpoints(tx, tenant_id))
     wanted = {(strand, head[0]) for _, claims in points for strand, head in _heads(claims)}
+    spans = removed_spans(tx, tenant_id)
     strands = sorted(found | set(heads) | opened, key=lambda name: (name != MAIN_STRAND, name))
     fault = None
     length = sum(row.position for row in heads.values())
@@ -91,12 +93,15 @@ def verify(
                         hashes[strand, row[0]] = row[2]
                     yield row
 
-            broken = first_fault(counted(), expected)
+            own = [it for it in spans if it.strand == strand]
+            hashes.update({(strand, it.last): it.hash for it in own})
+            gaps = {it.first: Gap(it.before, Head(it.last, it.hash)) for it in own}
+            broken = first_fault(counted(), expected, gaps)
             if broken is not None:
                 fault = Fault(strand, *broken)
                 break
     if fault is None:
-        fault = _checkpoint_fault(points, hashes, check_signature)
+        fault = _checkpoint_fault(points, hashes, spans, check_signature)
     return Verified(count, len(strands), len(points), fault)
 
 
@@ -192,9 +197,10 @@ def _checkpoints(
 def _checkpoint_fault(
     points: list[tuple[AuditCheckpoint, Mapping[str, Any]]],
     hashes: Mapping[tuple[str, int], str],
+    spans: Sequence[Span],
     check_signature: Callable[[str], None],
 ) -> Fault | None:
-    previous = ""
+    previous, removed = "", None
     for number, (row, claims) in enumerate(points, start=1):
         if row.position != number or claims.get("position") != number:
             return Fault("checkpoints", number, "missing")
@@ -205,7 +211,11 @@ def _checkpoint_fault(
         if claims.get("previous") != previous:
             return Fault("checkpoints", number, "altered")
         for strand, (position, hash_) in _heads(claims):
-            if hashes.get((strand, position)) != hash_:
+            is_removed = any(it.strand == strand and it.first <= position < it.last for it in spans)
+            if not is_removed and hashes.get((strand, position)) != hash_:
                 return Fault(strand, position, f"not what checkpoint {number} saw")
         previous = hashlib.sha256(row.statement.encode()).hexdigest()
+        removed = claims.get("removed", removed)
+    if removed != (digest_of_spans(spans) if spans or removed else None):
+        return Fault("checkpoints", len(points), "events count as removed that it does not name")
     return None

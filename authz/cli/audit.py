@@ -8,7 +8,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from authz.admin import audit, audit_export, audit_sinks, outcomes
+from authz.admin import audit, audit_export, audit_holds, audit_sinks, outcomes
 from authz.admin.rendering import as_json_value
 from authz.admin.trace import tell
 from authz.cli import values
@@ -16,7 +16,7 @@ from authz.cli.output import cell, table
 from authz.cli.run import REFUSED, Result, Run, command, group
 from authz.cli.story import listed, told
 from authz.directory import users
-from authz.errors import ConfigurationError
+from authz.errors import ConfigurationError, Invalid
 
 _TOLD_EVERY = 5000
 
@@ -246,6 +246,72 @@ def sinks(run: Run) -> Result:
     ]
     empty = "No sinks; name some in the configuration, see docs/audit.md."
     return Result(lines, table(headings, rows, empty=empty))
+
+
+@command(app, "retention")
+def retention(
+    run: Run,
+    days: Annotated[str, typer.Argument(help="A number of days, or `never` to remove nothing.")],
+) -> Result:
+    """Say how long events are kept; a job removes older ones, and the rest can still be checked."""
+    if days != "never" and not days.isdecimal():
+        raise Invalid(f"{days!r} is no number of days; write a number, or never")
+    kept = None if days == "never" else int(days)
+    with run.write() as (tx, operator, tenant_id):
+        audit_holds.set_retention(tx, operator, tenant_id, days=kept)
+    told = "for ever" if kept is None else f"for {kept} days"
+    return Result({"days": kept}, f"Events of the audit trail are kept {told}.")
+
+
+@command(app, "holds")
+def holds(run: Run) -> Result:
+    """Legal holds: what of the trail is kept whatever retention says, by whom, why and until when."""
+    with run.read() as (tx, tenant_id):
+        lines = audit_holds.list_(tx, tenant_id, run.services.clock())
+    headings = ("HOLD", "OF", "ACTIVE", "REASON", "BY", "SINCE", "UNTIL")
+    rows = [
+        (
+            it.id,
+            it.login or it.subject or "the tenant",
+            it.is_active,
+            it.reason,
+            it.placed_by,
+            it.placed_at,
+            it.released_at or it.until,
+        )
+        for it in lines
+    ]
+    return Result(lines, table(headings, rows, empty="No legal hold; retention removes by age."))
+
+
+@command(app, "hold")
+def hold(
+    run: Run,
+    reason: Annotated[str, typer.Option(help="Why.")],
+    user: Annotated[
+        str | None,
+        typer.Option(
+            help="Of this person: a login or an id; of the whole tenant when absent.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="2026-12-31T00:00:00Z.", show_default=False)
+    ] = None,
+) -> Result:
+    """Keep what the trail tells of a person, or all of it, until the hold is released."""
+    end = None if until is None else values.moment(until)
+    with run.write() as (tx, operator, tenant_id):
+        placed = audit_holds.place(tx, operator, tenant_id, reason=reason, person=user, until=end)
+    return Result(placed, f"Placed {placed.id}. End it with: authz audit release {placed.id}")
+
+
+@command(app, "release")
+def release(run: Run, hold: Annotated[str, typer.Argument(help="Its id.")]) -> Result:
+    """End a legal hold."""
+    with run.write() as (tx, operator, tenant_id):
+        released = audit_holds.release(tx, operator, tenant_id, hold)
+    return Result(released, f"Released {released.id}.")
 
 
 @command(app, "checkpoint")

@@ -2,7 +2,7 @@
 
 from authz.admin import keys, tenants
 from authz.cli.run import Result, Run, command, group
-from authz.db import migrate
+from authz.db import migrate, partitions
 from authz.tenants import DEFAULT_SLUG
 
 app = group("Upgrade or check the database.")
@@ -33,6 +33,18 @@ def check(run: Run) -> Result:
     migrate.check(run.services.database)
     revision = migrate.head()
     return Result({"revision": revision}, f"The database is at revision {revision}, as needed.")
+
+
+@command(app, "partition", tenant=False)
+def partition(run: Run) -> Result:
+    """Keep the audit trail by month (PostgreSQL): quick when it is empty, and online when it is not."""
+    database, now = run.services.database, run.services.clock()
+    done = partitions.convert(database, now)
+    made = partitions.make_ahead(database, now) if partitions.is_partitioned(database) else []
+    if database.is_sqlite:
+        return Result({"partitioned": False}, "SQLite has no partitions; nothing to do.")
+    told = "The audit trail is kept by month now." if done else "It is kept by month already."
+    return Result({"partitioned": True, "changed": done, "made": made}, told)
 
 
 def create_default_tenant(run: Run) -> bool:

@@ -523,3 +523,15 @@ def test_an_installation_is_told_with_evidence(cli):
     assert (address["state"], bool(address["do"])) == ("look", True)
     assert "ok    Migrations: the database is at revision" in cli.run("doctor").out
     cli.run("doctor", "--installation", "--readiness", code=2)
+
+
+def test_retention_and_holds_of_the_trail(cli):
+    assert "for 400 days" in cli.run("audit", "retention", "400").out
+    assert "for ever" in cli.run("audit", "retention", "never").out
+    assert "no number of days" in cli.run("audit", "retention", "soon", code=1).err
+    cli.run("users", "add", "ada@corp.example")
+    placed = cli.json("audit", "hold", "--user", "ada@corp.example", "--reason", "case 7")
+    assert placed["id"] in cli.run("audit", "holds").out
+    assert cli.json("audit", "holds")[0]["login"] == "ada@corp.example"
+    assert "Released" in cli.run("audit", "release", placed["id"]).out
+    assert cli.json("audit", "holds")[0]["is_active"] is False

@@ -1,0 +1,136 @@
+"""How long the trail is kept, and legal holds: what must not be removed before somebody says so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from authz import entropy
+from authz.admin.operator import Operator
+from authz.db.leases import wait_for
+from authz.db.models import AuditHold, Tenant
+from authz.directory import users
+from authz.errors import Conflict, Invalid, NotFound
+from authz.policy.administration import Permission
+
+LEAST_DAYS, MOST_DAYS = 7, 36_500
+_MOST_CHARS = 1000
+
+
+@dataclass(frozen=True)
+class HoldLine:
+    """One legal hold."""
+
+    id: str
+    subject: str | None
+    """The id of the person; None for the whole tenant."""
+    login: str | None
+    reason: str
+    placed_by: str
+    placed_at: datetime
+    until: datetime | None
+    released_by: str | None
+    released_at: datetime | None
+    is_active: bool
+
+
+def list_(tx: Session, tenant_id: str, now: datetime) -> list[HoldLine]:
+    """All there ever were, the youngest first."""
+    rows = tx.scalars(
+        select(AuditHold)
+        .where(AuditHold.tenant_id == tenant_id)
+        .order_by(AuditHold.placed_at.desc(), AuditHold.id)
+    ).all()
+    logins = users.logins(tx, tenant_id, {it.subject for it in rows if it.subject is not None})
+    return [_line(it, logins.get(it.subject or ""), now) for it in rows]
+
+
+def place(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    *,
+    reason: str,
+    person: str | None = None,
+    until: datetime | None = None,
+) -> HoldLine:
+    """Keep what the trail tells of a person (login or id), or all of it. Raises Invalid, NotFound."""
+    operator.must(Permission.SETTINGS_WRITE)
+    if not reason.strip() or len(reason) > _MOST_CHARS:
+        raise Invalid(f"a hold takes a reason, of at most {_MOST_CHARS} characters")
+    if until is not None and until <= operator.now:
+        raise Invalid(f"a hold until {until.isoformat()} is over already; name a moment to come")
+    about = None if person is None else users.load(tx, tenant_id, person)
+    lock(tx, tenant_id, operator.now)
+    row = AuditHold(
+        id=entropy.new_id("hold"),
+        tenant_id=tenant_id,
+        subject=None if about is None else about.id,
+        reason=reason,
+        placed_by=operator.name,
+        placed_at=operator.now,
+        until=until,
+    )
+    tx.add(row)
+    values = {"reason": reason, "until": None if until is None else until.isoformat()}
+    operator.changed(tx, tenant_id, "audit.hold", row.id, values, subject=row.subject)
+    return _line(row, None if about is None else about.login, operator.now)
+
+
+def release(tx: Session, operator: Operator, tenant_id: str, hold_id: str) -> HoldLine:
+    """End a hold before its time. Raises NotFound, Conflict."""
+    operator.must(Permission.SETTINGS_WRITE)
+    row = tx.get(AuditHold, hold_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(f"there is no legal hold {hold_id[:80]!r}")
+    if row.released_at is not None:
+        raise Conflict(f"the hold {hold_id} was released already")
+    row.released_by, row.released_at = operator.name, operator.now
+    operator.changed(
+        tx, tenant_id, "audit.release_hold", row.id, {"reason": row.reason}, subject=row.subject
+    )
+    return _line(row, None, operator.now)
+
+
+def set_retention(tx: Session, operator: Operator, tenant_id: str, *, days: int | None) -> None:
+    """How many days events are kept; None: for ever. Raises Invalid."""
+    operator.must(Permission.SETTINGS_WRITE)
+    if days is not None and not LEAST_DAYS <= days <= MOST_DAYS:
+        raise Invalid(f"events are kept for {LEAST_DAYS} to {MOST_DAYS} days, or for ever")
+    row = tx.get_one(Tenant, tenant_id)
+    row.audit_days = days
+    operator.changed(tx, tenant_id, "audit.retention", row.slug, {"days": days})
+
+
+def active(tx: Session, tenant_id: str, now: datetime) -> Sequence[str | None]:
+    """What is held: ids of people, and None for the whole tenant."""
+    return tx.scalars(
+        select(AuditHold.subject).where(
+            AuditHold.tenant_id == tenant_id,
+            AuditHold.released_at.is_(None),
+            or_(AuditHold.until.is_(None), AuditHold.until > now),
+        )
+    ).all()
+
+
+def lock(tx: Session, tenant_id: str, now: datetime) -> None:
+    """Placing a hold and removing events happen one after the other."""
+    wait_for(tx, f"audit-removal:{tenant_id}", now)
+
+
+def _line(row: AuditHold, login: str | None, now: datetime) -> HoldLine:
+    is_over = row.released_at is not None or (row.until is not None and row.until <= now)
+    return HoldLine(
+        id=row.id,
+        subject=row.subject,
+        login=login,
+        reason=row.reason,
+        placed_by=row.placed_by,
+        placed_at=row.placed_at,
+        until=row.until,
+        released_by=row.released_by,
+        released_at=row.released_at,
+        is_active=not is_over,
+    )

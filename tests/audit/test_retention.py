@@ -1,0 +1,305 @@
+"""Old events go, what is held stays, and the rest can still be checked (item 11; issue 7)."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import delete, func, select, text, update
+
+from authz.admin import audit, audit_export, audit_holds, groups, users
+from authz.admin.audit_upkeep import Upkeep
+from authz.audit import verify
+from authz.db import Database, migrate, partitions
+from authz.db.models import AuditEvent, AuditHold, AuditRemoval
+from authz.errors import Conflict, Invalid, NotFound
+from authz.settings import AuditSettings, AuditSink
+from tests.admin.conftest import desk, make_desk, services
+from tests.support.databases import fresh_url
+
+__all__ = ["desk", "make_desk", "services"]
+
+
+def upkeep(desk, **settings):
+    services = desk.services
+    return Upkeep(
+        services.database, services.configurations, services.network, AuditSettings(**settings)
+    )
+
+
+@pytest.fixture
+def old(desk):
+    """Events of 40 days ago, some about Ada; a young one; and a retention of 30 days."""
+    for name in ("a", "b"):
+        desk.do(groups.add, name=name)
+    desk.do(users.add, login="ada@corp.example", name="Ada", password_hash=None)
+    desk.do(groups.add_member, group="a", user="ada@corp.example")
+    desk.do(groups.add, name="c")
+    upkeep(desk).write_checkpoint(desk.slug, desk.now)
+    desk.wait(days=40)
+    desk.do(audit_holds.set_retention, days=30)
+    upkeep(desk).write_checkpoint(desk.slug, desk.now)
+    return desk
+
+
+def positions(desk):
+    query = select(AuditEvent.position).where(AuditEvent.tenant_id == desk.tenant_id)
+    return list(desk.sql(lambda tx: tx.scalars(query.order_by(AuditEvent.position))))
+
+
+def fault(desk):
+    with desk.services.database.read() as tx:
+        return audit.verify(tx, desk.operator, desk.tenant_id).fault
+
+
+def export(desk):
+    prepared = desk.ask(audit_export.prepare, issuer=desk.issuer, now=desk.now)
+    statement = audit_export.sign(desk.configuration().keys, prepared, desk.now)
+    with desk.services.database.read() as tx:
+        lines = list(audit_export.lines(tx, prepared, statement))
+    assert prepared.events == sum("event" in json.loads(it) for it in lines)
+    return lines
+
+
+def test_what_is_old_goes_and_the_rest_can_be_checked(old):
+    before = positions(old)
+    upkeep(old).remove(old.now)
+    assert positions(old) == [before[-1], before[-1] + 1]  # the second tells of the removal
+    assert fault(old) is None
+    assert "6 events removed by retention" in verify.check(export(old)).told()
+    upkeep(old).remove(old.now)
+    assert len(positions(old)) == 2
+    # And again, later: what counts as removed grows.
+    old.wait(days=40)
+    upkeep(old).write_checkpoint(old.slug, old.now)
+    upkeep(old).remove(old.now)
+    assert len(positions(old)) == 1
+    assert fault(old) is None
+    assert "8 events removed by retention" in verify.check(export(old)).told()
+
+
+def test_what_is_about_somebody_held_stays_between_what_goes(old):
+    held = old.do(audit_holds.place, reason="case 7", person="ada@corp.example")
+    upkeep(old).write_checkpoint(old.slug, old.now)
+    upkeep(old).remove(old.now)
+    kept = positions(old)
+    about = [4, 5]  # she was added, and became a member
+    assert kept[:2] == about
+    assert fault(old) is None
+    assert verify.check(export(old)).events == len(kept)
+    change = update(AuditEvent).where(
+        AuditEvent.tenant_id == old.tenant_id, AuditEvent.position == 4
+    )
+    (body,) = old.sql(
+        lambda tx: tx.scalars(
+            select(AuditEvent.body).where(
+                AuditEvent.tenant_id == old.tenant_id, AuditEvent.position == 4
+            )
+        ).all()
+    )
+    old.sql(lambda tx: tx.execute(change.values(body=body + " ")))
+    assert (fault(old).position, fault(old).what) == (4, "altered")
+    with pytest.raises(verify.Fault, match="event 4 of strand main was changed"):
+        verify.check(export(old))
+    old.sql(lambda tx: tx.execute(change.values(body=body)))
+    released = old.do(audit_holds.release, held.id)
+    assert not released.is_active
+    upkeep(old).remove(old.now)
+    assert not set(about) & set(positions(old))
+    assert fault(old) is None
+    verify.check(export(old))
+
+
+@pytest.mark.parametrize("why", ["tenant held", "sink behind", "no checkpoint", "for ever"])
+def test_nothing_goes_that_must_not(old, why):
+    settings = {}
+    if why == "tenant held":
+        old.do(audit_holds.place, reason="case 7", until=old.now + timedelta(days=1))
+    if why == "for ever":
+        old.do(audit_holds.set_retention, days=None)
+    if why == "sink behind":
+        sink = AuditSink(name=f"s-{old.slug}", kind="file", path="x", tenants=(old.slug,))
+        settings = {"sink": (sink,)}
+    if why == "no checkpoint":
+        from authz.db.models import AuditCursor
+
+        gone = delete(AuditCursor).where(AuditCursor.tenant_id == old.tenant_id)
+        old.sql(lambda tx: tx.execute(gone))
+    before = positions(old)
+    upkeep(old, **settings).remove(old.now)
+    assert positions(old) == before
+    if why == "tenant held":
+        old.wait(days=2)
+        upkeep(old).remove(old.now)
+        assert positions(old) != before
+
+
+def test_whoever_says_that_events_were_removed_needs_the_key(old):
+    """An intruder deletes events and writes what retention would have left of them."""
+    old.do(audit_holds.set_retention, days=None)
+    (hash_,) = old.sql(
+        lambda tx: tx.scalars(
+            select(AuditEvent.hash).where(
+                AuditEvent.tenant_id == old.tenant_id, AuditEvent.position == 3
+            )
+        ).all()
+    )
+
+    def intrude(tx):
+        tx.execute(
+            delete(AuditEvent).where(
+                AuditEvent.tenant_id == old.tenant_id, AuditEvent.position <= 3
+            )
+        )
+        tx.add(
+            AuditRemoval(
+                tenant_id=old.tenant_id, strand="main", first=1, before="0" * 64, last=3, hash=hash_
+            )
+        )
+
+    old.sql(intrude)
+    assert fault(old).what == "events count as removed that it does not name"
+    with pytest.raises(verify.Fault, match="not the one that was signed when they were removed"):
+        verify.check(export(old))
+
+
+def test_holds_say_who_why_and_until_when(old):
+    until = old.now + timedelta(days=3)
+    made = old.do(audit_holds.place, reason="case 7", person="ada@corp.example", until=until)
+    with old.services.database.read() as tx:
+        (line,) = audit_holds.list_(tx, old.tenant_id, old.now)
+    assert (line.login, line.placed_by, line.until, line.is_active) == (
+        "ada@corp.example",
+        "test:operator",
+        until,
+        True,
+    )
+    old.do(audit_holds.release, made.id)
+    with pytest.raises(Conflict, match="released already"):
+        old.do(audit_holds.release, made.id)
+    with pytest.raises(NotFound):
+        old.do(audit_holds.release, "hold_x")
+    for wrong in ({"reason": " "}, {"reason": "x", "until": old.now}):
+        with pytest.raises(Invalid):
+            old.do(audit_holds.place, **wrong)
+    with pytest.raises(Invalid, match="7 to 36500 days"):
+        old.do(audit_holds.set_retention, days=1)
+    with old.services.database.read() as tx:
+        found = audit.search(tx, old.tenant_id, kind="admin.changed", limit=3).entries
+    assert [it.detail["what"] for it in found[:2]] == ["audit.release_hold", "audit.hold"]
+    assert found[1].detail["values"]["reason"] == "case 7"
+    assert old.sql(lambda tx: tx.scalar(select(func.count()).select_from(AuditHold))) >= 1
+
+
+# -- partitions -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(tmp_path, worker):
+    with fresh_url("postgresql", tmp_path, f"authz_months_{worker}") as url:
+        made = Database(url)
+        migrate.upgrade(made)
+        yield made
+        made.close()
+
+
+def names(database):
+    with database.engine.connect() as connection:
+        return sorted(partitions._partitions(connection))
+
+
+def insert(database, at, position=1):
+    query = (
+        "INSERT INTO audit_events (tenant_id, strand, position, at, kind, body, hash, subject) "
+        "VALUES ('ten_1', 'main', :position, :at, 'k', '{}', 'h', 'usr_1')"
+    )
+    with database.write() as tx:
+        tx.execute(text(query), {"at": at, "position": position})
+
+
+@pytest.mark.only("postgresql")
+def test_months_are_made_ahead_and_dropped_whole(engine, database):
+    from datetime import UTC, datetime
+
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    # Nobody made the month of this event: it is kept all the same, and moves.
+    insert(database, now)
+    months = ["audit_events_2026_11", "audit_events_2026_12", "audit_events_2027_01"]
+    assert partitions.make_ahead(database, now) == months
+    assert partitions.make_ahead(database, now) == []
+    assert names(database) == [*months, "audit_events_default"]
+    with database.read() as tx:
+        place = "SELECT tableoid::regclass::text FROM audit_events"
+        assert tx.scalars(text(place)).all() == ["audit_events_2026_11"]
+    later = datetime(2026, 12, 2, tzinfo=UTC)
+    assert partitions.drop_covered(database, later) == []
+    with database.write() as tx:
+        tx.add(
+            AuditRemoval(
+                tenant_id="ten_1", strand="main", first=1, before="0" * 64, last=1, hash="h"
+            )
+        )
+    assert partitions.drop_covered(database, later) == ["audit_events_2026_11"]
+    # Search by person is an index of each partition, and one month is read for a moment in it.
+    with database.read() as tx:
+        tx.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "\n".join(
+            tx.scalars(
+                text(
+                    "EXPLAIN SELECT body FROM audit_events WHERE tenant_id = 'ten_1' "
+                    "AND subject = 'usr_1' AND at >= '2026-12-01' AND at < '2026-12-31' "
+                    "ORDER BY at DESC LIMIT 50"
+                )
+            )
+        )
+    assert "audit_events_2026_12_tenant_id_subject_at_idx" in plan
+    assert "2027_01" not in plan
+
+
+@pytest.mark.only("postgresql")
+def test_a_table_in_use_is_partitioned_without_a_stop(engine, database):
+    """Expand and contract: servers of the version before write on while it happens, and go on afterwards."""
+    import threading
+    from datetime import UTC, datetime
+
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    with database.engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE plain (LIKE audit_events INCLUDING DEFAULTS)",
+            "DROP TABLE audit_events",
+            "ALTER TABLE plain RENAME TO audit_events",
+            "ALTER TABLE audit_events ADD CONSTRAINT pk_audit_events PRIMARY KEY (tenant_id, strand, position)",
+            "CREATE INDEX ix_audit_events_tenant_id_at ON audit_events (tenant_id, at)",
+            *(
+                f"CREATE INDEX ix_audit_events_tenant_id_{it}_at ON audit_events (tenant_id, {it}, at) "
+                f"WHERE {it} IS NOT NULL"
+                for it in partitions._SEARCHED
+            ),
+        ):
+            connection.exec_driver_sql(statement)
+    insert(database, now, 1)
+    written, failures, done = [1], [], threading.Event()
+
+    def write():
+        while not done.is_set():
+            try:
+                insert(database, now, written[-1] + 1)
+            except Exception as error:
+                failures.append(error)
+                return
+            written.append(written[-1] + 1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert partitions.convert(database, now) is True
+    finally:
+        done.set()
+        writer.join(30)
+    assert not failures
+    insert(database, datetime(2026, 12, 15, tzinfo=UTC), 10_000)
+    assert partitions.convert(database, now) is False
+    assert partitions.make_ahead(database, now) == ["audit_events_2026_12", "audit_events_2027_01"]
+    with database.read() as tx:
+        count = tx.scalar(select(func.count()).select_from(AuditEvent))
+    assert count == len(written) + 1
+    assert "audit_events_before" in names(database)
