@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import FastAPI
@@ -47,6 +48,7 @@ from authz.web.oauth import (
     token,
     userinfo,
 )
+from authz.web.observed import Observed
 from authz.web.responses import json_answer
 from authz.web.shortcuts import Shortcuts
 from authz.web.unavailable import unavailable
@@ -81,9 +83,7 @@ def create_app() -> ASGIApp:
                 gc.freeze()
                 yield _state(edge)
 
-    application, shortcuts = _application(
-        life, is_https=loaded.server.issuer.startswith("https://")
-    )
+    application, shortcuts = _application(life, loaded.server.issuer)
     return application
 
 
@@ -97,7 +97,7 @@ def build_app(edge: Edge) -> ASGIApp:
         async with edge.running():
             yield _state(edge)
 
-    application, shortcuts = _application(life, is_https=edge.is_https)
+    application, shortcuts = _application(life, edge.services.settings.server.issuer)
     return application
 
 
@@ -154,7 +154,7 @@ def routes(edge: Edge) -> list[BaseRoute]:
     return [*found, *health.routes(edge), Mount(f"{edge.base_path}/static", static)]
 
 
-def _application(life: Lifespan[FastAPI], *, is_https: bool) -> tuple[ASGIApp, Shortcuts]:
+def _application(life: Lifespan[FastAPI], issuer: str) -> tuple[ASGIApp, Shortcuts]:
     # No generated documentation pages: they load scripts from elsewhere.
     app = FastAPI(
         title="authz", version=__version__, lifespan=life, openapi_url=None, docs_url=None
@@ -164,7 +164,8 @@ def _application(life: Lifespan[FastAPI], *, is_https: bool) -> tuple[ASGIApp, S
     for failure in FAILURES:
         app.add_exception_handler(failure, _unanswered)
     shortcuts = Shortcuts(app, failed=_failed)
-    return SecurityHeaders(shortcuts, https=is_https), shortcuts
+    observed = Observed(shortcuts, base_path=urlsplit(issuer).path)
+    return SecurityHeaders(observed, https=issuer.startswith("https://")), shortcuts
 
 
 async def _unanswered(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from time import perf_counter
 
 import structlog
 from sqlalchemy import ColumnElement, delete, exists, or_, select
@@ -67,6 +68,7 @@ from authz.net import NetworkError
 from authz.oauth.transmitting.pushing import Pusher
 from authz.revocations.entries import LEEWAY
 from authz.services import Services
+from authz.telemetry.metrics import JOB_LAST_SUCCESS, JOB_RUNS, JOB_SECONDS
 
 log = structlog.get_logger()
 
@@ -395,7 +397,7 @@ class JobRunner:
 
     def turn(self, name: str, job: Job) -> bool:
         """Run the job if it is due and nobody has done it this time; whether it was run."""
-        now = self._services.clock()
+        now, began = self._services.clock(), perf_counter()
         try:
             with self._services.database.write() as tx:
                 until = now + _HELD_FOR
@@ -410,6 +412,11 @@ class JobRunner:
                     extend(tx, name, holder=self._holder, until=now + job.every)
         except Exception:
             log.exception("job.failed", job=name)
+            JOB_RUNS.labels(name, "failed").inc()
+        else:
+            JOB_RUNS.labels(name, "done").inc()
+            JOB_LAST_SUCCESS.labels(name).set(now.timestamp())
+        JOB_SECONDS.labels(name).observe(perf_counter() - began)
         return True
 
     def _extend(self, by: timedelta) -> None:

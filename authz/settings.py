@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from authz.errors import ConfigurationError
 from authz.secretstores import HINT, LOCAL_HINT, Setup
 from authz.secretstores.sections import Aws, Azure, Gcp, Secrets, Vault
 from authz.sections import AnySeconds, LocalReference, Seconds, SecretReference, Section
-from authz.urls import LOOPBACK_HOSTS, UrlError, check_issuer
+from authz.urls import LOOPBACK_HOSTS, UrlError, check_issuer, read_url
 
 _PREFIX = "AUTHZ__"
 _PASSWORD_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
@@ -33,6 +34,7 @@ _CREDENTIALS = {
     "azure": ("client_secret", "client_assertion"),
 }
 """Members of the sections of stores that are references themselves."""
+Network = IPv4Network | IPv6Network
 
 
 class Server(Section):
@@ -369,6 +371,37 @@ class AuditSettings(Section):
         return self
 
 
+class Telemetry(Section):
+    """Who may look, and where traces go."""
+
+    metrics_networks: tuple[Network, ...] = ()
+    """Networks from which `/metrics` may be read, beside this machine: `10.0.0.0/8`. Never through a proxy."""
+    traces_endpoint: str | None = None
+    """Where an OpenTelemetry collector takes traces by OTLP over HTTP: `https://collector.example:4318/v1/traces`;
+    plain http on this machine alone. Absent: nothing is traced. Takes the extra `telemetry`."""
+    traces_authorization: SecretReference | None = None
+    """The whole value of the header `Authorization` for the collector."""
+    traces_ratio: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """How many of the requests are traced: 0.01 is one of a hundred."""
+    traces_delay: Annotated[AnySeconds, Field(gt=timedelta(0), le=timedelta(minutes=1))] = (
+        timedelta(seconds=2)
+    )
+    """How long finished spans are gathered before they are sent."""
+
+    @field_validator("traces_endpoint")
+    @classmethod
+    def _is_collector(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = read_url("traces_endpoint", value)
+        except UrlError as error:
+            raise ValueError(str(error)) from None
+        if parts.scheme == "https" or (parts.scheme == "http" and parts.host in LOOPBACK_HOSTS):
+            return value
+        raise ValueError("use https://, or http:// of a collector on this machine")
+
+
 class Settings(Section):
     """Everything."""
 
@@ -388,6 +421,7 @@ class Settings(Section):
     aws: Aws | None = None
     gcp: Gcp | None = None
     azure: Azure | None = None
+    telemetry: Telemetry = Telemetry()
     client: tuple[ConfiguredClient, ...] = ()
 
     @model_validator(mode="after")

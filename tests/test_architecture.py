@@ -50,6 +50,8 @@ PARTS: frozenset[str] = frozenset().union(*LAYERS)
 NEIGHBOURS: frozenset[tuple[str, str]] = frozenset(
     {
         ("tenants", "db"),  # a tenant is a row
+        ("db", "telemetry"),  # batches are traced
+        ("net", "telemetry"),  # and so are fetches
         ("secretstores", "net"),  # some stores are reached over HTTP
         ("secretstores", "jose"),  # one of them takes a signed assertion
         ("secretstores", "sections"),  # theirs
@@ -94,7 +96,9 @@ HOMES: dict[str, frozenset[str]] = {
     ),
     "lxml": frozenset({"federation.saml"}),
     "mcp": frozenset({"resource_server.on_mcp_sdk"}),
+    "opentelemetry": frozenset({"telemetry.tracer"}),
     "passlib": frozenset({"passwords"}),
+    "prometheus_client": frozenset({"telemetry"}),
     "rfc3161_client": frozenset({"audit.timestamps"}),
     "scim2_models": frozenset({"scim"}),
     "signxml": frozenset({"federation.saml.signatures"}),

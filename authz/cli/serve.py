@@ -1,6 +1,9 @@
 """`authz serve`: check that everything is there, then hand over to uvicorn."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +14,7 @@ from authz.cli.run import Result, Run, command, group
 from authz.db import migrate
 from authz.errors import ConfigurationError
 from authz.installation import refuse_to_start
+from authz.telemetry.exposition import FOLDER_VARIABLE
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -45,7 +49,8 @@ def serve(
     run.stack.close()  # the workers open their own connections
     for note in notes:
         typer.echo(note, err=run.as_json)
-    _listen(_server_config(run), settings.server.issuer, run)
+    with _counting_together(settings.server.workers):
+        _listen(_server_config(run), settings.server.issuer, run)
     return Result({"stopped": True}, "Stopped.")
 
 
@@ -78,6 +83,20 @@ def _configure_clients(run: Run) -> list[str]:
         if done is not None:
             notes.append(f"Client {client.id!r} from the configuration: {done}.")
     return notes
+
+
+@contextmanager
+def _counting_together(workers: int) -> Iterator[None]:
+    """A folder in which several processes count together (`telemetry.metrics`), unless somebody made one."""
+    if workers == 1 or FOLDER_VARIABLE in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="authz-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ[FOLDER_VARIABLE] = folder
+        try:
+            yield
+        finally:
+            del os.environ[FOLDER_VARIABLE]
 
 
 def _server_config(run: Run) -> "Config":

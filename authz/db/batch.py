@@ -48,6 +48,7 @@ from authz.db.engine import (
 )
 from authz.db.pipeline import Pipeline
 from authz.db.statements import Call, Query, Row
+from authz.telemetry import tracing
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -112,10 +113,16 @@ class Lane(Generic[J, R]):
     """What the runner runs, made from the jobs of a batch; it answers one result per job."""
     max_batch: int = MAX_BATCH
     statistics: LaneStatistics = field(default_factory=LaneStatistics)
-    _waiting: list[tuple[J, asyncio.Future[R]]] = field(default_factory=list)
+    _waiting: list[tuple[J, asyncio.Future[R], Any]] = field(default_factory=list)
+    """With the span of the request, if that is traced."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
     _closing: bool = False
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiting)
 
     async def start(self) -> None:
         """Begin to take jobs, on the running loop."""
@@ -134,7 +141,7 @@ class Lane(Generic[J, R]):
         if len(self._waiting) >= MAX_QUEUED or self._closing:
             raise LaneFull
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, future))
+        self._waiting.append((job, future, tracing.present()))
         self._wake.set()
         # The caller may go away and take the future along; the job stays in the queue, so its outcome is recorded.
         return await future
@@ -148,7 +155,15 @@ class Lane(Generic[J, R]):
                 await self._wake.wait()
                 continue
             taken, self._waiting = self._waiting[: self.max_batch], self._waiting[self.max_batch :]
-            await self._decide([job for job, _ in taken], [future for _, future in taken])
+            with tracing.joined("database batch", [span for _, _, span in taken]) as span:
+                it = self.statistics
+                statements, round_trips = it.statements, it.round_trips
+                await self._decide([job for job, _, _ in taken], [future for _, future, _ in taken])
+                span.set(
+                    authz__jobs=len(taken),
+                    authz__statements=it.statements - statements,
+                    authz__round_trips=it.round_trips - round_trips,
+                )
 
     async def _decide(self, jobs: list[J], futures: list[asyncio.Future[R]]) -> None:
         try:

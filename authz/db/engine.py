@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import Dialect, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from authz.db.availability import FateUnknown, is_lost
 from authz.errors import ConfigurationError
@@ -106,6 +106,13 @@ class Database:
         with suppress(_Over), self.write() as tx:
             yield tx
             raise _Over
+
+    def pool_use(self) -> tuple[int, int]:
+        """How many connections of the plain lane are in use, and how many there may be."""
+        pool = self.engine.pool
+        if not isinstance(pool, QueuePool):
+            return 0, 0
+        return pool.checkedout(), pool.size() + pool._max_overflow  # noqa: SLF001 -- no other way to ask
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -21,6 +21,7 @@ from authz.envelope import Envelope
 from authz.errors import ConfigurationError
 from authz.jose import sign_jwt, verify_signature
 from authz.keys.rotation import KeyLife, KeyState
+from authz.telemetry import tracing
 
 ALGORITHMS = ("ES256", "RS256")
 ACCESS_TOKEN = "access_token"  # noqa: S105 -- a purpose, not a secret
@@ -81,9 +82,10 @@ class KeyRing:
     ) -> str:
         """A signed JWT of this tenant."""
         key = self.signer(purpose, algorithm, now)
-        return sign_jwt(
-            key.private, algorithm=algorithm, key_id=key.life.key_id, typ=typ, claims=claims
-        )
+        with tracing.span("sign", authz__algorithm=algorithm, authz__purpose=purpose):
+            return sign_jwt(
+                key.private, algorithm=algorithm, key_id=key.life.key_id, typ=typ, claims=claims
+            )
 
     def is_published(self, key_id: str, now: datetime) -> bool:
         """Whether what this key signed still counts."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +18,8 @@ from authz.net.dial import Dialler, Resolve, is_literal, refuse_address, resolve
 from authz.net.errors import NetworkError
 from authz.net.guard import Profile
 from authz.net.lanes import Lane
+from authz.telemetry import tracing
+from authz.telemetry.metrics import FETCH_SECONDS, FETCHES
 from authz.transactions import forbid_inside_transaction, mark_done
 from authz.urls import LOOPBACK_HOSTS, Parts, UrlError, read_url
 
@@ -133,7 +136,7 @@ class Network:
             target=f"{parts.path or '/'}{query}",
         )
         lane = self._lanes[profile]
-        with _explained(parts.host):
+        with _observed(parts.host, profile), _explained(parts.host):
             async with (
                 asyncio.timeout(timeout.total_seconds()),
                 lane.slot(parts.host.lower()),
@@ -250,6 +253,26 @@ async def _body(host: str, response: httpcore2.Response, max_bytes: int) -> byte
             raise NetworkError(f"{host} sent more than {max_bytes} bytes", reason="too_large")
         body += chunk
     return bytes(body)
+
+
+@contextmanager
+def _observed(host: str, profile: Profile) -> Iterator[None]:
+    """Count, time and trace it. The path may hold anything, so it is told to nobody."""
+    began, outcome = perf_counter(), "failed"
+    try:
+        with tracing.span(
+            "fetch", side="client", server__address=host, authz__profile=profile.value
+        ) as span:
+            try:
+                yield
+            except NetworkError as error:
+                outcome = error.reason
+                span.set(authz__reason=outcome)
+                raise
+        outcome = "answered"
+    finally:
+        FETCHES.labels(profile.value, outcome).inc()
+        FETCH_SECONDS.labels(profile.value).observe(perf_counter() - began)
 
 
 @contextmanager

@@ -1,21 +1,37 @@
-"""structlog to standard error, one JSON object a line, with names that could carry a secret blanked out.
+"""structlog to standard error, one JSON object a line, with what could be a secret blanked out.
 
-Redaction is the second line of defence; the first is that nobody logs a token (V7, ATK-66).
+Redaction is the second line of defence; the first is that nobody logs a token (V7, ATK-66). It goes by name, at any
+depth, and by form: what looks like a JWT, a credential of a header, a secret of ours or a password in a URL is blanked
+wherever it stands, in the text of an exception as well.
 """
 
 import logging
+import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
+BLANK = "***"
 _SECRET_NAMES = frozenset(
     {
-        "access_token", "refresh_token", "code", "code_verifier", "client_secret", "client_assertion",
-        "assertion", "password", "token", "cookie", "authorization", "secret", "private_key",
+        "access_token", "refresh_token", "id_token", "logout_token", "subject_token", "actor_token", "id_token_hint",
+        "code", "code_verifier", "device_code", "user_code", "client_secret", "client_assertion", "assertion",
+        "password", "passwd", "token", "tokens", "cookie", "set_cookie", "authorization", "proxy_authorization",
+        "secret", "secrets", "private_key", "api_key", "dpop", "nonce", "state", "saml_response", "samlresponse",
+        "request_uri", "registration_access_token", "initial_access_token", "encryption_key", "bearer", "pin",
     }
 )  # fmt: skip
+_SECRETS = (
+    (re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){1,4}(?<!\.)"), BLANK),
+    (re.compile(r"(?i)\b(bearer|basic|dpop)\s+[\w.~+/=-]{8,}"), rf"\1 {BLANK}"),
+    # `entropy.new_token`: a prefix of ours and 256 bits.
+    (re.compile(r"\b([a-z]{2,8})_[\w-]{43}(?![\w-])"), rf"\1_{BLANK}"),
+    (re.compile(r"(?<=://)([^/\s:@]*):[^/\s@]+@"), rf"\1:{BLANK}@"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), BLANK),
+)  # fmt: skip
+_DEEPEST = 6
 
 
 def configure(*, level: str, style: str) -> None:
@@ -25,8 +41,9 @@ def configure(*, level: str, style: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        redact,
         structlog.processors.format_exc_info,
+        # After the traceback became text: it is the part that nobody wrote with care.
+        redact,
     ]
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -50,8 +67,29 @@ def configure(*, level: str, style: str) -> None:
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blank every value whose name could be a secret's."""
-    for name in event:
-        if name in _SECRET_NAMES:
-            event[name] = "***"
+    """Blank every value whose name could be a secret's, and every part of a text that looks like one."""
+    for name, value in event.items():
+        event[name] = _redacted(name, value, 0)
     return event
+
+
+def _redacted(name: object, value: object, depth: int) -> object:
+    if isinstance(name, str) and name.lower().replace("-", "_") in _SECRET_NAMES:
+        return BLANK
+    if isinstance(value, str):
+        return _without_secrets(value)
+    if isinstance(value, bytes):
+        return BLANK  # nothing of ours logs bytes
+    if depth >= _DEEPEST:
+        return BLANK
+    if isinstance(value, Mapping):
+        return {it: _redacted(it, inner, depth + 1) for it, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(None, inner, depth + 1) for inner in value]
+    return value
+
+
+def _without_secrets(text: str) -> str:
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text

@@ -1,19 +1,60 @@
-"""Prometheus metrics, named by convention: `authz_<thing>_<unit>[_total]`. Labels have few values, never a client's."""
+"""Prometheus metrics of one process, named by convention: `authz_<thing>_<unit>[_total]`, in base units.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+Decisions:
+- A label has few values, and none that a stranger can choose: endpoints, grants, outcomes and reasons are words of this
+  code; what operators name (connections) goes through `labels.Bounded`. No tenant is a label: there may be thousands.
+- Several processes write to one folder (`PROMETHEUS_MULTIPROC_DIR`, made by `authz serve`), and whichever of them is
+  asked answers for all. A port for each would make every scraper, firewall and network policy know how many processes
+  there are, and would lose the counters of a process that was replaced.
+- What is true of the whole installation (keys, leases, drift) is no metric of a process: see `installation`.
+"""
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from authz.telemetry.labels import Bounded
+
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every series
 
 REGISTRY = CollectorRegistry()
+_FAST = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5)
+_SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
+HTTP_REQUESTS = Counter(
+    "authz_http_requests_total",
+    "Answers, by the first part of the path below the issuer (`other` for what does not exist) and HTTP status.",
+    ["endpoint", "status"],
+    registry=REGISTRY,
+)
+HTTP_SECONDS = Histogram(
+    "authz_http_request_seconds",
+    "Time until an answer began, by the first part of the path below the issuer.",
+    ["endpoint"],
+    buckets=_FAST,
+    registry=REGISTRY,
+)
 TOKEN_REQUESTS = Counter(
     "authz_token_requests_total",
-    "Answers of the token endpoint.",
+    "Answers of the token endpoint, by grant (`other` for what is none) and outcome: `issued` or the error.",
     ["grant_type", "outcome"],
+    registry=REGISTRY,
+)
+TOKEN_SECONDS = Histogram(
+    "authz_token_request_seconds",
+    "Time to answer a token request with a token.",
+    buckets=_FAST,
     registry=REGISTRY,
 )
 BACK_CHANNEL_REQUESTS = Counter(
     "authz_back_channel_requests_total",
     "Answers of the endpoints that programs call: refusals of all, and answers of all but the token endpoint.",
     ["endpoint", "outcome"],
+    registry=REGISTRY,
+)
+DENIALS = Counter(
+    "authz_denials_total",
+    "Refusals by endpoint and reason: the words that the log and the audit trail have too, and no client sees.",
+    ["endpoint", "reason"],
     registry=REGISTRY,
 )
 AUTHORIZE_REQUESTS = Counter(
@@ -34,7 +75,13 @@ DEVICE_ANSWERS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-LOGINS = Counter("authz_logins_total", "Sign-ins.", ["method", "outcome"], registry=REGISTRY)
+LOGINS = Counter(
+    "authz_logins_total",
+    "Sign-ins by method (`password` or the kind of connection), connection (`local`, a name, `other` for all after "
+    "the first 200 names) and outcome.",
+    ["method", "connection", "outcome"],
+    registry=REGISTRY,
+)
 BREAK_GLASS = Counter(
     "authz_break_glass_logins_total",
     "Sign-ins by password of people whose domain has to use its identity provider: alert on any.",
@@ -66,7 +113,10 @@ TOOL_OUTCOMES = Counter(
     registry=REGISTRY,
 )
 FEED_READERS = Gauge(
-    "authz_revocation_feed_readers", "Connections that wait for revocations.", registry=REGISTRY
+    "authz_revocation_feed_readers",
+    "Connections that wait for revocations.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
 )
 LIMITED = Counter(
     "authz_limited_total",
@@ -74,18 +124,33 @@ LIMITED = Counter(
     ["endpoint", "budget"],
     registry=REGISTRY,
 )
-LANE_BATCHES = Gauge("authz_lane_batches", "Transactions of the token lane.", registry=REGISTRY)
-LANE_JOBS = Gauge("authz_lane_jobs", "Requests decided by the token lane.", registry=REGISTRY)
-LANE_STATEMENTS = Gauge("authz_lane_statements", "Statements of the token lane.", registry=REGISTRY)
-LANE_ROUND_TRIPS = Gauge(
-    "authz_lane_round_trips", "Round trips to the database of the token lane.", registry=REGISTRY
+LANE_BATCHES = Counter(
+    "authz_lane_batches_total",
+    "Transactions in which many requests are decided, by lane.",
+    ["lane"],
+    registry=REGISTRY,
 )
-LANE_RERUNS = Gauge("authz_lane_reruns", "Batches of the token lane run again.", registry=REGISTRY)
+LANE_JOBS = Counter(
+    "authz_lane_jobs_total", "Requests decided in them.", ["lane"], registry=REGISTRY
+)
+LANE_STATEMENTS = Counter(
+    "authz_lane_statements_total", "Statements of them.", ["lane"], registry=REGISTRY
+)
+LANE_ROUND_TRIPS = Counter(
+    "authz_lane_round_trips_total",
+    "Round trips to the database of them.",
+    ["lane"],
+    registry=REGISTRY,
+)
+LANE_RERUNS = Counter(
+    "authz_lane_reruns_total", "Batches that were run again.", ["lane"], registry=REGISTRY
+)
 AUDIT_LAG = Gauge(
     "authz_audit_sink_lag_events",
     "Events of the audit trail that a sink has not taken yet.",
     ["sink"],
     registry=REGISTRY,
+    multiprocess_mode="max",
 )
 AUDIT_DELIVERED = Counter(
     "authz_audit_delivered_total", "Events that a sink took.", ["sink"], registry=REGISTRY
@@ -99,14 +164,77 @@ AUDIT_FAILURES = Counter(
 AUDIT_ALERTS = Counter(
     "authz_audit_alerts_total", "Alerts that were raised, by rule.", ["rule"], registry=REGISTRY
 )
-TOKEN_SECONDS = Histogram(
-    "authz_token_request_seconds",
-    "Time to answer a token request.",
-    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
+LANE_WAITING = Gauge(
+    "authz_lane_waiting",
+    "Requests that wait for the next transaction of a lane; at 2048 the server answers 503.",
+    ["lane"],
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+POOL_IN_USE = Gauge(
+    "authz_database_pool_in_use",
+    "Database connections of pages, administration and jobs that are in use.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+POOL_SIZE = Gauge(
+    "authz_database_pool_limit",
+    "How many of them there may be; who needs one more waits.",
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+JOB_RUNS = Counter(
+    "authz_job_runs_total",
+    "Turns of periodic jobs, by job and outcome: `done` or `failed`.",
+    ["job", "outcome"],
+    registry=REGISTRY,
+)
+JOB_SECONDS = Histogram(
+    "authz_job_seconds", "Time of a turn.", ["job"], buckets=_SLOW, registry=REGISTRY
+)
+JOB_LAST_SUCCESS = Gauge(
+    "authz_job_last_success_timestamp_seconds",
+    "When a job was last done by this node: of several nodes the greatest counts.",
+    ["job"],
+    registry=REGISTRY,
+    multiprocess_mode="max",
+)
+FETCHES = Counter(
+    "authz_fetches_total",
+    "Requests to other machines, by who named them (`public`: a client; `operator`: the configuration) and outcome: "
+    "`answered`, or why not.",
+    ["profile", "outcome"],
+    registry=REGISTRY,
+)
+FETCH_SECONDS = Histogram(
+    "authz_fetch_seconds",
+    "Time of requests to other machines, waiting for a place included.",
+    ["profile"],
+    buckets=_SLOW,
+    registry=REGISTRY,
+)
+TRACE_SPANS = Counter(
+    "authz_trace_spans_total",
+    "Spans by outcome: `sent`; `dropped` because too many waited; `lost` because the collector did not take them.",
+    ["outcome"],
     registry=REGISTRY,
 )
 
+_reasons = Bounded(600, shape=r"[a-z0-9_.-]{1,64}")
+_connections = Bounded(200)
 
-def render() -> bytes:
-    """The exposition format."""
-    return generate_latest(REGISTRY)
+
+def count_denial(endpoint: str, reason: str) -> None:
+    """Count a refusal."""
+    DENIALS.labels(endpoint, _reasons.of(reason)).inc()
+
+
+def count_refusal(endpoint: str, outcome: str, reason: str) -> None:
+    """Count a refusal of an endpoint that programs call."""
+    BACK_CHANNEL_REQUESTS.labels(endpoint, outcome).inc()
+    count_denial(endpoint, reason)
+
+
+def sign_in(method: str, connection: str, outcome: str) -> None:
+    """Count a sign-in, or a step of one."""
+    LOGINS.labels(method, _connections.of(connection), outcome).inc()

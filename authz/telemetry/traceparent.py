@@ -6,10 +6,10 @@ is as if it had not been sent.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Version 00 alone: nobody knows what a later one means, and two spellings of one trace would not join.
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,8 @@ class TraceParent:
 
     trace_id: str
     span_id: str
+    is_sampled: bool = field(default=False, compare=False)
+    """Whether the caller keeps it. Its business: whoever joins records asks for the ids."""
 
     def __str__(self) -> str:
         return f"{self.trace_id}-{self.span_id}"
@@ -28,7 +30,7 @@ def read_traceparent(text: str) -> TraceParent | None:
     found = _TRACEPARENT.fullmatch(text)
     if found is None or not found[1].strip("0") or not found[2].strip("0"):
         return None
-    return TraceParent(found[1], found[2])
+    return TraceParent(found[1], found[2], bool(int(found[3], 16) & 1))
 
 
 def only_traceparent(headers: Sequence[str]) -> TraceParent | None:

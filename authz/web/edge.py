@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -39,7 +40,10 @@ from authz.revocations.hub import FeedHub
 from authz.services import Services
 from authz.tenants import DEFAULT_SLUG, SLUG_PATTERN
 from authz.web.draining import Drain
+from authz.web.measuring import Measuring
+from authz.web.readiness import Readiness
 from authz.web.templating import Pages
+from authz.web.traces import sent_to_collector
 
 
 class _Slug(Convertor[str]):
@@ -82,6 +86,8 @@ class Edge:
     signals: SignalDesk
     outcomes: OutcomeDesk
     pages: Pages
+    readiness: Readiness
+    measuring: Measuring
     trusted_proxies: frozenset[str]
     drain: Drain = field(default_factory=Drain)
 
@@ -111,8 +117,11 @@ class Edge:
         await self.outcomes.lane.start()
         self.drain.at_end(self.revocation_feed.hub.end_waiting)
         try:
-            yield
+            with sent_to_collector(self.services):
+                async with self.measuring.running():
+                    yield
         finally:
+            self.readiness.close()
             await self.outcomes.lane.close()
             await self.revocation_feed.hub.close()
             await self.signals.lane.close()
@@ -147,6 +156,13 @@ def make_edge(services: Services) -> Edge:
     own_tokens = OwnTokens()
     hub = FeedHub(services.database, services.clock)
     tools = Tools(services.network, services.documents, services.secrets.resolve)
+    signals = SignalDesk(services.database, tools, services.clock)
+    outcomes = OutcomeDesk(channel, services.database, services.clock)
+    lanes: dict[str, Lane[Any, Any]] = {
+        "token": channel.lane,
+        "signals": signals.lane,
+        "outcomes": outcomes.lane,
+    }
     return Edge(
         services=services,
         rules=rules,
@@ -170,8 +186,10 @@ def make_edge(services: Services) -> Edge:
         administration=Administration(channel, own_tokens, services.clock),
         local_login=LocalLogin(services.database, session_lifetime=settings.sessions.lifetime),
         connectors=Connectors(tools),
-        signals=SignalDesk(services.database, tools, services.clock),
-        outcomes=OutcomeDesk(channel, services.database, services.clock),
+        signals=signals,
+        outcomes=outcomes,
         pages=Pages(),
+        readiness=Readiness(services.database),
+        measuring=Measuring(services, lanes),
         trusted_proxies=frozenset(settings.server.trusted_proxies),
     )

@@ -76,6 +76,7 @@ def description() -> Part:
             **_ADMINISTRATION[0],
             "/health/live": {"get": _health("live", "200")},
             "/health/ready": {"get": _health("ready", "200", "503")},
+            "/health/startup": {"get": _health("startup", "200", "503")},
         },
         "components": {
             "schemas": {

@@ -29,7 +29,7 @@ from authz.scim.bulk import BULK, MAX_PAYLOAD_BYTES
 from authz.scim.calls import Answer, Call, Caller, Connection, Desk, Moved
 from authz.scim.endpoint import ROUTES, handle
 from authz.scim.errors import ERROR_SCHEMA, InvalidSyntax, NotHere, ScimError, WrongMediaType
-from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
+from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS, count_refusal
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.edge import Edge
@@ -255,7 +255,7 @@ def _refused_early(request: Request, error: OAuthError) -> Response:
 def _refused(request: Request, body: Mapping[str, Any], status: int, reason: str) -> Response:
     # The route's pattern, not the address: a filter in it may name somebody.
     log.info("scim.refused", method=request.method, status=status, reason=reason)
-    BACK_CHANNEL_REQUESTS.labels(PATH, body.get("scimType") or str(status)).inc()
+    count_refusal(PATH, body.get("scimType") or str(status), reason)
     response = _rendered(Answer(status, body))
     if status == 413:  # what still arrives is nobody's: the connection ends with the answer
         response.headers["connection"] = "close"

@@ -19,7 +19,7 @@ from authz.federation.logout_tokens import PUBLIC_SENTENCE, LogoutRefused
 from authz.federation.set_verification import SetRefused
 from authz.oauth.back_channel import UnknownTenant
 from authz.oauth.params import Params
-from authz.telemetry.metrics import SIGNALS
+from authz.telemetry.metrics import SIGNALS, count_denial
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.edge import Edge
@@ -107,6 +107,7 @@ async def _answered(
         reason, code = error.reason, error.code
     edge.limits.bad_signal(address)
     SIGNALS.labels(_WAYS[endpoint], "refused").inc()
+    count_denial(endpoint, reason)
     log.info("signal.refused", endpoint=endpoint, reason=reason, path=request.url.path)
     return refuse(code, status)
 

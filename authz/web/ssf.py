@@ -19,7 +19,7 @@ from authz.oauth.back_channel import UnknownTenant
 from authz.oauth.transmitting import metadata, requests, streams
 from authz.oauth.transmitting.transmitter import LONGEST_WAIT, Receiver, Transmitter
 from authz.policy.signals import MANAGE, READ
-from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
+from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS, count_refusal
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.edge import Edge
@@ -71,7 +71,7 @@ def _answering(
             return json_answer({"error": "not_found"}, status=404)
         except OAuthError as error:
             log.info("back_channel.refused", path=path, error=error.code, reason=error.reason)
-            BACK_CHANNEL_REQUESTS.labels(path, error.code).inc()
+            count_refusal(path, error.code, error.reason)
             return _refused(error)
         BACK_CHANNEL_REQUESTS.labels(path, "answered").inc()
         return answer

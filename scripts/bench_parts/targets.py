@@ -1,5 +1,6 @@
 """A server to measure: how it is started, what it is given, and this server on either engine."""
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from tests.support.postgres import ThrowAwayPostgres, free_port
 ROOT = Path(__file__).resolve().parents[2]
 SERVER_CPU, LOAD_CPU = ("0", "1") if can_pin() else (None, None)
 
+_LANE = re.compile(r'authz_lane_(\w+)_total\{lane="token"\} (\S+)')
 _BUDGETS = (
     "REQUESTS_PER_ADDRESS",
     "REQUESTS_PER_CLIENT",
@@ -108,8 +110,8 @@ class Target:
             return {}
         with urlopen(self.url + self.paths["metrics"], timeout=10) as answer:
             lines = answer.read().decode().splitlines()
-        pairs = (line.split() for line in lines if line.startswith("authz_lane_"))
-        return {name.removeprefix("authz_lane_"): float(value) for name, value in pairs}
+        found = (_LANE.fullmatch(line) for line in lines)
+        return {match[1]: float(match[2]) for match in found if match is not None}
 
 
 @dataclass(frozen=True)

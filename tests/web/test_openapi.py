@@ -288,6 +288,7 @@ def test_what_succeeds_is_answered_as_described(open_, known):
         answered(name, plain.get(f"{base}{path}", headers=again), 304)
     answered("health_live", plain.get(f"{base}/health/live"))
     answered("health_ready", plain.get(f"{base}/health/ready"))
+    answered("health_startup", plain.get(f"{base}/health/startup"))
     _transmit(open_, http, plain, answered)
     _provision(scim.directory(open_), answered)
     # What the admin API answers is in `test_openapi_admin`.

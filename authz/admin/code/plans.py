@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authz.admin.code import KINDS, facts
+from authz.admin.code import KINDS, applied, facts
 from authz.admin.code.facts import Counting, Population
 from authz.admin.code.kind import Site
 from authz.admin.code.roles import current_file
@@ -162,10 +162,12 @@ def apply(
             f"the plan is {effect.digest} now, not {expected}: something changed since; look at a new plan"
         )
     if not effect.changes:
+        applied.note(site)
         return effect
     check_approval(effect, approval)
     for left in _changes(site):
         raise Conflict(f"{left.kind} {left.name} would still differ; nothing was changed")
+    applied.note(site)
     cut = effect.narrowed if cut_now else ()
     if cut:
         ids = select(Resource.id).where(

@@ -23,7 +23,7 @@ from authz.db.models.authorization import (
     PushedRequest,
 )
 from authz.db.models.base import Base
-from authz.db.models.change import ChangeRequest, PolicyVersion
+from authz.db.models.change import AppliedPolicy, ChangeRequest, PolicyVersion
 from authz.db.models.client import Client, ClientRequest, ClientTrustRule, InitialAccessToken
 from authz.db.models.consent import Consent
 from authz.db.models.delegation import Agent, AgentClient, Delegation, TargetServer
@@ -58,6 +58,7 @@ __all__ = [
     "AdminBinding",
     "Agent",
     "AgentClient",
+    "AppliedPolicy",
     "AuditBurst",
     "AuditCheckpoint",
     "AuditCursor",

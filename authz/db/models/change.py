@@ -39,6 +39,17 @@ class ChangeRequest(Base):
     """Who gains and who loses by it, as it was last computed (`admin.change_evidence`)."""
 
 
+class AppliedPolicy(Base):
+    """What the last `authz apply` left: a digest of every entry of the kinds its directory speaks of."""
+
+    __tablename__ = "applied_policies"
+
+    tenant_id: Mapped[TenantKey]
+    at: Mapped[Moment]
+    kinds: Mapped[dict[str, Any]]
+    """By kind and name (`admin.code.applied`)."""
+
+
 class PolicyVersion(Base):
     """What policy was after a change: the document that `admin.versions.revert` makes true again."""
 

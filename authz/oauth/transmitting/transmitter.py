@@ -130,7 +130,7 @@ class Transmitter:
     def acknowledge(self, receiver: Receiver, stream_id: str, poll: Poll) -> Place:
         """Note what has arrived; in a thread. Raises UnknownStream."""
         for jti, code in poll.refused.items():
-            log.warning("event_stream.refused", stream=stream_id, jti=jti[:100], code=code)
+            log.warning("event_stream.refused", stream=stream_id, jti=jti[:100], error=code)
         with self._database.write() as tx:
             row = streams.load(tx, receiver.reader, stream_id)
             if row.push_url is not None:

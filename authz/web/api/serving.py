@@ -19,7 +19,7 @@ from authz.oauth.administering import Admitted
 from authz.oauth.back_channel import UnknownTenant
 from authz.oauth.own_bearer import Presented
 from authz.policy.administration import ADMIN_PATH
-from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
+from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS, count_refusal
 from authz.tenants import DEFAULT_SLUG, issuer_of
 from authz.web.addresses import peer_address
 from authz.web.api.addresses import Addresses, Match
@@ -125,7 +125,7 @@ class _Endpoint:
             response, reason = problem(Refused(500, "server_error", told), where)
         # Neither the address nor the sentence: they may name somebody.
         log.info("admin_api.refused", status=response.status_code, reason=reason)
-        BACK_CHANNEL_REQUESTS.labels(ADMIN_PATH, str(response.status_code)).inc()
+        count_refusal(ADMIN_PATH, str(response.status_code), reason)
         return response
 
 

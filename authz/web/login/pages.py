@@ -20,7 +20,7 @@ from authz.oauth.asking import Needed
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.metadata import WELL_KNOWN
 from authz.policy.requirements import LOCAL
-from authz.telemetry.metrics import LOGINS
+from authz.telemetry.metrics import sign_in
 from authz.tenants import DEFAULT_SLUG
 from authz.urls import UrlError, check_client_id_url
 from authz.web.addresses import peer_address
@@ -176,7 +176,7 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
         now=edge.services.clock(),
     )
     if isinstance(result, Refused):
-        LOGINS.labels("password", "refused").inc()
+        sign_in("password", "local", "refused")
         return password_page(
             edge,
             configuration,
@@ -187,7 +187,7 @@ def _login(edge: Edge, slug: str, fields: dict[str, str], address: str) -> Respo
             error=result.sentence,
             retry_after=result.retry_after,
         )
-    LOGINS.labels("password", "succeeded").inc()
+    sign_in("password", "local", "succeeded")
     response = see_other(continuation.url(configuration.tenant.path, mark_of(result.token)))
     set_session(edge, slug, response, result.token)
     return response

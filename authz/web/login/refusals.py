@@ -8,7 +8,7 @@ from authz.audit.events import SignInRefused as Refused
 from authz.db.models import Connection
 from authz.federation.connector import SignInRefused
 from authz.oauth.configuration import TenantConfiguration
-from authz.telemetry.metrics import LOGINS
+from authz.telemetry.metrics import count_denial, sign_in
 from authz.web.edge import Edge
 from authz.web.login.continuation import AUTHORIZE, Continuation
 from authz.web.problems import problem
@@ -33,7 +33,8 @@ def refused_page(
 
     `is_recorded` when the trail has it already, as the failure of a known account.
     """
-    LOGINS.labels(row.kind, "refused").inc()
+    sign_in(row.kind, row.slug, "refused")
+    count_denial("/login", refused.reason)
     log.info("login.refused", connection=row.slug, reason=refused.reason)
     if not is_recorded and edge.limits.may_record_refusal(row.id):
         event = Refused(method=row.kind, connection=row.slug, reason=refused.reason)

@@ -18,7 +18,7 @@ from authz.oauth.asking import Needed
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.params import Params
 from authz.oauth.pushed import REQUEST_URI, find_pushed
-from authz.telemetry.metrics import LOGINS
+from authz.telemetry.metrics import sign_in
 from authz.web.cookies import set_browser, set_session
 from authz.web.edge import Edge
 from authz.web.forms import params_of
@@ -116,7 +116,7 @@ class Flow:
         )
         with self.services.database.write() as tx:
             attempts.store(tx, configuration.tenant.id, attempt, state, self.now)
-        LOGINS.labels(row.kind, "started").inc()
+        sign_in(row.kind, row.slug, "started")
         response = see_other(started.url)
         set_browser(self.edge, self.slug, response, browser)
         return response
@@ -291,7 +291,7 @@ class Flow:
             return refused_page(
                 self.edge, configuration, row, refused, continuation, is_recorded=is_recorded
             )
-        LOGINS.labels(row.kind, "succeeded").inc()
+        sign_in(row.kind, row.slug, "succeeded")
         response = see_other(continuation.url(configuration.tenant.path, mark_of(done.token)))
         set_session(self.edge, self.slug, response, done.token)
         return response

@@ -16,7 +16,7 @@ from authz.db.availability import is_unavailable
 from authz.errors import InvalidRequest, OAuthError, ServerError, TemporarilyUnavailable
 from authz.oauth.back_channel import Call, UnknownTenant
 from authz.oauth.params import Params
-from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
+from authz.telemetry.metrics import count_refusal
 from authz.telemetry.traceparent import only_traceparent
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import client_certificate, peer_address
@@ -99,7 +99,7 @@ def _of_form(max_bytes: int) -> ReadParams:
 
 
 def _refused(path: str, error: OAuthError, *, authorization_sent: bool) -> Response:
-    BACK_CHANNEL_REQUESTS.labels(path, error.code).inc()
+    count_refusal(path, error.code, error.reason)
     return oauth_error(error, authorization_sent=authorization_sent)
 
 

@@ -20,7 +20,7 @@ from authz.admin.registration import Registered
 from authz.clients.registration import client_information, registered_metadata
 from authz.errors import InvalidToken, OAuthError, RegistrationRefused
 from authz.oauth.configuration import TenantConfiguration
-from authz.telemetry.metrics import REGISTRATIONS
+from authz.telemetry.metrics import REGISTRATIONS, count_denial
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.edge import Edge
@@ -67,6 +67,7 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         except OAuthError as error:
             log.info("registration.refused", error=error.code, reason=error.reason)
             REGISTRATIONS.labels(error.code).inc()
+            count_denial("/register", error.reason)
             return _refused(error)
         REGISTRATIONS.labels("answered").inc()
         return response

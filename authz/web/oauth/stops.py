@@ -12,7 +12,7 @@ from authz.oauth.authorization_request import STEP_UP, RedirectRefused
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.consents import has_ever_consented
 from authz.oauth.params import MAX_PARAMETERS
-from authz.telemetry.metrics import AUTHORIZE_REQUESTS
+from authz.telemetry.metrics import AUTHORIZE_REQUESTS, count_denial
 from authz.urls import redirect_host
 from authz.web.edge import Edge
 from authz.web.forms import params_of
@@ -76,6 +76,7 @@ def _send_error(
 ) -> Response:
     """Redirect only where somebody vouched for the client: an operator, or this person (O21-24, ATK-07)."""
     AUTHORIZE_REQUESTS.labels(stop.error.code).inc()
+    count_denial("/authorize", stop.error.reason)
     trusted = stop.client.approved
     if not trusted and signed_in is not None:
         with edge.services.database.read() as tx:
@@ -107,6 +108,7 @@ def refusal_page(
 ) -> Response:
     """The client or its return address is wrong: said on a page, never sent anywhere (MCP-AS-54)."""
     AUTHORIZE_REQUESTS.labels("page").inc()
+    count_denial("/authorize", error.reason)
     detail = [("application", client_id)] if client_id else []
     if isinstance(error, RedirectRefused) and error.received is not None:
         detail.append(("return_address", error.received))

@@ -10,7 +10,7 @@ from authz.oauth.back_channel import UnknownTenant
 from authz.oauth.dpop import ALGORITHMS
 from authz.oauth.userinfo import Presented
 from authz.policy.openid import USERINFO_PATH
-from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS
+from authz.telemetry.metrics import BACK_CHANNEL_REQUESTS, count_refusal
 from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.edge import Edge
@@ -38,7 +38,7 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
             log.info(
                 "back_channel.refused", path=USERINFO_PATH, error=error.code, reason=error.reason
             )
-            BACK_CHANNEL_REQUESTS.labels(USERINFO_PATH, error.code).inc()
+            count_refusal(USERINFO_PATH, error.code, error.reason)
             return _refused(error)
         BACK_CHANNEL_REQUESTS.labels(USERINFO_PATH, "answered").inc()
         return json_answer(claims, headers={} if nonce is None else {"dpop-nonce": nonce})
