@@ -14,6 +14,9 @@ REGISTRATION_MODES = ("off", "token", "open")
 OFF, TWO_PERSON = "off", "two_person"
 CHANGE_CONTROL_MODES = (OFF, TWO_PERSON)
 """Whether a change of policy takes a second person (features.md S17)."""
+AT_ONCE, REVIEWED = "at_once", "reviewed"
+SCOPE_CHANGES_MODES = (AT_ONCE, REVIEWED)
+"""Whether a tool that is added to a scope counts at once, or when it was reviewed (features.md S12)."""
 SLUG_PATTERN = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -33,6 +36,8 @@ class Tenant:
     """One of `REGISTRATION_MODES`."""
     change_control: str = OFF
     """One of `CHANGE_CONTROL_MODES`."""
+    scope_changes: str = AT_ONCE
+    """One of `SCOPE_CHANGES_MODES`."""
 
     @property
     def path(self) -> str:

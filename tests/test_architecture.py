@@ -480,6 +480,8 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "versions.record",
         "revocation.end_sessions",
         "revocation.revoke_families",
+        "scope_contracts.waiting",
+        "scope_contracts.waiting_anew",
         "sessions.end_own",
         "workload_access.cut_off_fallen",
     }

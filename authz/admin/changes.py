@@ -265,6 +265,7 @@ def _author(operator: Operator, row: ChangeRequest) -> Operator:
         envelope=operator.envelope,
         permissions=frozenset({operations.load(row.operation).permission}),
         user_id=row.author_id,
+        is_seconded=row.decided_by is not None,
     )
 
 

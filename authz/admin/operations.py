@@ -41,6 +41,7 @@ from authz.admin import (
     roles_import,
     rollouts,
     scim_tokens,
+    scope_contracts,
     scopes,
     sessions,
     signal_streams,
@@ -249,6 +250,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "resources.set_rollout": _policy(rollouts.set_rollout, by_owner=True),
     "scopes.add": _policy(scopes.add_scope, by_owner=True),
     "scopes.edit": _policy(scopes.edit_scope, by_owner=True),
+    "scopes.approve": Operation(scope_contracts.approve, _P.POLICY_APPROVE),
     "scopes.remove": _policy(scopes.remove_scope, by_owner=True),
     "roles.import": _policy(roles_import.import_file),
     "roles.add": _policy(role_changes.add),
@@ -305,6 +307,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "tenants.rename": Operation(tenants.rename, _P.SETTINGS_WRITE),
     "tenants.set_client_trust": Operation(tenants.set_client_trust, _P.SETTINGS_WRITE),
     "tenants.set_registration": Operation(tenants.set_registration, _P.SETTINGS_WRITE),
+    "tenants.set_scope_changes": Operation(tenants.set_scope_changes, _P.ADMINS_WRITE),
     "tenants.set_change_control": Operation(tenants.set_change_control, _P.ADMINS_WRITE),
 }
 """By name, area first."""

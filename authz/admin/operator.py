@@ -45,6 +45,8 @@ class Operator:
     """The MCP servers they own, by id."""
     needs_second: bool = False
     """Whether changes of policy have to be approved by somebody else (`admin.changes`)."""
+    is_seconded: bool = False
+    """Whether somebody else approved what they do now."""
     authenticated_at: datetime | None = None
     """When the person last proved who they are; None for programs, which prove it at every call."""
 

@@ -6,11 +6,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.admin import scope_contracts
 from authz.admin.conditions import check_connections, requirement_of, stored
 from authz.admin.operator import Operator
 from authz.db.models import Resource, Role, RoleScope, Scope
 from authz.errors import Conflict, Invalid, NotFound
 from authz.policy.administration import ADMIN_PREFIX, Permission
+from authz.policy.contracts import digest_of
 from authz.policy.requirements import Requirement
 from authz.policy.scopes import is_scope_name
 from authz.policy.snapshot import ANY_RESOURCE
@@ -44,6 +46,11 @@ class ScopeLine:
     risk: str
     is_default: bool
     tools: list[str]
+    """All that are declared."""
+    unreviewed: list[str]
+    """Of those, the ones that wait for a review, and do not count yet."""
+    contract: str
+    """The digest of `tools`: what an approval names."""
     requires: Requirement | None
 
 
@@ -110,6 +117,7 @@ def add_scope(
             f"the server declares {scope.name!r} already; `authz resources scope edit` changes it"
         )
     row = store_scope(tx, tenant_id, resource_id, scope)
+    row.unreviewed = scope_contracts.waiting_anew(tx, operator, tenant_id, row)
     tx.flush()
     operator.changed(tx, tenant_id, "scope.add", resource_id, _values(row))
     return _line(row)
@@ -139,7 +147,9 @@ def edit_scope(
     check_scope(edited)
     check_connections(tx, tenant_id, change.requires)
     row.description, row.risk, row.is_default = edited.description, edited.risk, edited.is_default
-    row.tools = list(dict.fromkeys(edited.tools))
+    tools = list(dict.fromkeys(edited.tools))
+    row.unreviewed = scope_contracts.waiting(tx, operator, tenant_id, row, tools)
+    row.tools = tools
     row.requires = stored(edited.requires)
     tx.flush()
     operator.changed(tx, tenant_id, "scope.edit", resource_id, _values(row))
@@ -207,6 +217,8 @@ def _line(row: Scope) -> ScopeLine:
         row.risk,
         row.is_default,
         list(row.tools),
+        [] if row.unreviewed is None else list(row.unreviewed["tools"]),
+        digest_of(row.tools),
         requirement_of(row.requires),
     )
 
@@ -217,5 +229,7 @@ def _values(row: Scope) -> dict[str, Any]:
         "risk": row.risk,
         "default": row.is_default,
         "tools": list(row.tools),
+        "unreviewed": [] if row.unreviewed is None else row.unreviewed["tools"],
+        "contract": digest_of(row.tools),
         "requires": row.requires,
     }

@@ -16,7 +16,14 @@ from authz.errors import Conflict, Invalid
 from authz.keys import NewKey
 from authz.policy.administration import Permission
 from authz.revocations.entries import TENANT, switch_off
-from authz.tenants import CHANGE_CONTROL_MODES, DEFAULT_SLUG, REGISTRATION_MODES, is_slug, issuer_of
+from authz.tenants import (
+    CHANGE_CONTROL_MODES,
+    DEFAULT_SLUG,
+    REGISTRATION_MODES,
+    SCOPE_CHANGES_MODES,
+    is_slug,
+    issuer_of,
+)
 
 MAX_NAME_CHARS = 100
 
@@ -33,6 +40,7 @@ class TenantLine:
     client_trust: str
     registration: str
     change_control: str
+    scope_changes: str
 
 
 def create(
@@ -156,6 +164,7 @@ def _line(row: Tenant, base: str) -> TenantLine:
         client_trust=row.client_trust,
         registration=row.registration,
         change_control=row.change_control,
+        scope_changes=row.scope_changes,
     )
 
 
@@ -177,6 +186,21 @@ def set_change_control(tx: Session, operator: Operator, *, slug: str, mode: str)
     row = load_tenant(tx, slug)
     row.change_control = mode
     operator.changed(tx, row.id, "tenant.change_control", slug, {"mode": mode})
+
+
+def set_scope_changes(tx: Session, operator: Operator, *, slug: str, mode: str) -> None:
+    """Whether a tool that is added to a scope from now on counts at once, or when somebody else reviewed it (S12).
+
+    What waits goes on waiting when it is switched off, until it is approved.
+    """
+    operator.must(Permission.ADMINS_WRITE)
+    if mode not in SCOPE_CHANGES_MODES:
+        raise Invalid(f"scope changes {mode!r} is not one of {', '.join(SCOPE_CHANGES_MODES)}")
+    if operator.home not in (None, slug):
+        operator.must(Permission.TENANTS_WRITE)
+    row = load_tenant(tx, slug)
+    row.scope_changes = mode
+    operator.changed(tx, row.id, "tenant.scope_changes", slug, {"mode": mode})
 
 
 def _settings_of(operator: Operator, slug: str) -> Permission:

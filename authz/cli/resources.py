@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from authz.admin import resources, rollouts, scopes
+from authz.admin import resources, rollouts, scope_contracts, scopes
 from authz.admin.discovery import discover
 from authz.admin.scopes import DEFAULT_RISK, NewScope, ScopeChange
 from authz.cli import values
@@ -109,7 +109,7 @@ def show(run: Run, server: _Resource) -> Result:
     hidden = ("scopes", "metadata", "metadata_url")
     pairs = [(key, value) for key, value in vars(found).items() if key not in hidden]
     rows = [
-        (s.name, s.risk, s.is_default, s.tools, s.requires, s.description) for s in found.scopes
+        (s.name, s.risk, s.is_default, _tools(s), s.requires, s.description) for s in found.scopes
     ]
     headings = ("SCOPE", "RISK", "DEFAULT", "TOOLS", "REQUIRES", "DESCRIPTION")
     parts = [
@@ -311,6 +311,16 @@ def edit_scope(
     return Result(line, f"Changed {name}.")
 
 
+@command(scope, "approve")
+def approve_scope(run: Run, server: _Resource, name: _Name) -> Result:
+    """Let the tools that wait for a review in a scope count, from the next token on."""
+    with run.write() as (tx, operator, tenant_id):
+        row = resources.load(tx, tenant_id, server)
+        contract = scopes.show_scope(tx, tenant_id, row.id, name).contract
+        tools = scope_contracts.approve(tx, operator, tenant_id, row.id, name, contract=contract)
+    return Result({"scope": name, "tools": tools}, f"{name} opens {', '.join(tools)} as well now.")
+
+
 @command(scope, "remove", asks=True)
 def remove_scope(run: Run, server: _Resource, name: _Name) -> Result:
     """Take a scope away; the next refresh of every token is without it."""
@@ -321,6 +331,10 @@ def remove_scope(run: Run, server: _Resource, name: _Name) -> Result:
     if roles:
         text += f"\nStill named by {', '.join(roles)}: they would hold it again if it came back."
     return Result({"scope": name, "removed": True, "still_named_by": roles}, text)
+
+
+def _tools(scope: scopes.ScopeLine) -> list[str]:
+    return [f"{it} (not reviewed)" if it in scope.unreviewed else it for it in scope.tools]
 
 
 def _added(line: resources.ResourceLine, declared: tuple[NewScope, ...]) -> str:

@@ -125,6 +125,20 @@ def change_control(
     return Result({"slug": slug, "change_control": mode}, f"Change control at {slug!r} is {mode}.")
 
 
+@command(app, "scope-changes", tenant=False)
+def scope_changes(
+    run: Run,
+    slug: _Slug,
+    mode: Annotated[
+        str, typer.Argument(help="reviewed (by somebody else); at_once.", metavar="MODE")
+    ],
+) -> Result:
+    """Set whether a tool that is added to a scope counts at once, or when somebody reviewed it."""
+    with run.services.database.write() as tx:
+        tenants.set_scope_changes(tx, run.operator, slug=slug, mode=mode)
+    return Result({"slug": slug, "scope_changes": mode}, f"Scope changes at {slug!r} are {mode}.")
+
+
 def _status(run: Run, slug: str, status: str, sentence: str) -> Result:
     with run.services.database.write() as tx:
         tenants.set_status(tx, run.operator, slug=slug, status=status)

@@ -48,6 +48,8 @@ class Authorization:
     confirmation: Mapping[str, str] | None = None
     """The `cnf` claim: the token is good only with a proof of this key."""
     authorization_details: list[dict[str, Any]] | None = None
+    tools: list[str] | None = None
+    """What the scopes open, where the tenant reviews that (`policy.contracts`)."""
     refresh_token: str | None = None
     id_token: IdTokenRequest | None = None
     status: StatusSlot | None = None

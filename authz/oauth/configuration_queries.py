@@ -40,6 +40,7 @@ QUERIES: Mapping[str, Query] = {
             TenantRow.client_trust,
             TenantRow.registration,
             TenantRow.change_control,
+            TenantRow.scope_changes,
             TenantRow.token_secret,
         ).where(AnyOf(TenantRow.id, _TENANTS))
     ),
@@ -68,6 +69,7 @@ QUERIES: Mapping[str, Query] = {
             ScopeRow.risk,
             ScopeRow.is_default,
             ScopeRow.tools,
+            ScopeRow.unreviewed,
             ScopeRow.requires,
         ).where(AnyOf(ScopeRow.tenant_id, _TENANTS))
     ),

@@ -19,6 +19,7 @@ from authz.policy import requirements, rollout
 from authz.policy import snapshot as policy_snapshot
 from authz.policy.administration import admin_roles, administration_resource
 from authz.policy.agents import Agent, Agents
+from authz.policy.contracts import in_force
 from authz.policy.openid import userinfo_resource
 from authz.policy.signals import ssf_resource
 from authz.policy.snapshot import Resource, Scope, build
@@ -30,19 +31,22 @@ def build_all(
 ) -> dict[str, TenantConfiguration]:
     """By tenant id; `rows` are the answers to `QUERIES` by their names, `issuer` is the default tenant's."""
     scopes: dict[str, dict[str, Scope]] = {}
-    for resource_id, name, description, risk, is_default, tools, requires in rows["scopes"]:
+    for resource_id, name, description, risk, is_default, tools, waiting, requires in rows[
+        "scopes"
+    ]:
         scopes.setdefault(resource_id, {})[name] = Scope(
             name,
             description,
             risk,
             bool(is_default),
-            tuple(tools),
+            in_force(tools, waiting),
             None if requires is None else requirements.parse(requires),
         )
     built = {}
-    for id_, slug, name, status, version, client_trust, registration, changes, sealed in rows[
+    for id_, slug, name, status, version, client_trust, registration, *modes, sealed in rows[
         "tenant"
     ]:
+        changes, scope_changes = modes
         secret = envelope.open(bytes(sealed), "token_secret", id_)
         rules = [(pattern, verdict) for _, pattern, verdict in _of(rows["trust"], id_)]
         own, elsewhere = _resources(_of(rows["resources"], id_), scopes)
@@ -57,6 +61,7 @@ def build_all(
                 client_trust=client_trust,
                 registration=registration,
                 change_control=changes,
+                scope_changes=scope_changes,
             ),
             policy=build(
                 version,

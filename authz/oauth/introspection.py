@@ -51,6 +51,7 @@ _CLAIMS = (
     "may_act",
     "cnf",
     "authorization_details",
+    "mcp_tools",
 )
 
 

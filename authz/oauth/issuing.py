@@ -22,7 +22,8 @@ from authz.oauth.facts import Changes, Family, StatusPlace, Token
 from authz.oauth.refresh import spell
 from authz.oauth.status_slots import StatusSlot, uri_of
 from authz.oauth.token_types import ACCESS_TOKEN_TYPE, TOKEN_TYP
-from authz.policy import Decision
+from authz.policy import Decision, contracts
+from authz.tenants import REVIEWED
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,9 @@ def mint(
     if resource is not None and resource.status_list:
         status = request.slots.draw(resource.id, now)
         places = (StatusPlace(jti, token.tenant_id, status.list_id, status.place, expires_at),)
+    tools = None
+    if resource is not None and request.configuration.tenant.scope_changes == REVIEWED:
+        tools = contracts.opened(resource, decision.granted)
     event = TokenIssued(
         subject=grounds.subject,
         client=grounds.client_id,
@@ -178,6 +182,7 @@ def mint(
             connection=request.configuration.policy.slug_of(grounds.connection_id),
             confirmation=request.confirmation,
             authorization_details=grounds.authorization_details,
+            tools=tools,
             refresh_token=grounds.refresh_token,
             id_token=grounds.id_token,
             status=status,
@@ -219,6 +224,8 @@ def claims(authorization: Authorization, configuration: TenantConfiguration) -> 
         made["cnf"] = dict(authorization.confirmation)
     if authorization.authorization_details is not None:
         made["authorization_details"] = authorization.authorization_details
+    if authorization.tools is not None:
+        made[contracts.CLAIM] = authorization.tools
     if authorization.actors:
         made["act"] = nested(authorization.actors)
     if authorization.may_act is not None:

@@ -47,6 +47,8 @@ class AccessToken:
     key_thumbprint: str | None = None
     """Of the key that the token is bound to, and whose proof came with the request."""
     tool_limits: ToolLimits = field(default_factory=dict, hash=False)
+    tools: frozenset[str] | None = None
+    """The tools that the scopes open; None where the authorization server does not say, and the scopes alone decide."""
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     exchange: Exchange | None = field(default=None, repr=False, compare=False)
     """How this token is exchanged; None on a server that was protected without `onward`."""
@@ -100,6 +102,7 @@ def read_claims(
         amr=_methods(claims),
         key_thumbprint=_key_thumbprint(claims),
         tool_limits=read_limits(claims.get("authorization_details", []), resource),
+        tools=_tools(claims),
         claims=MappingProxyType(dict(claims)),
     )
 
@@ -148,6 +151,15 @@ def _methods(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidToken("amr_malformed")
     return tuple(value)
+
+
+def _tools(claims: Mapping[str, Any]) -> frozenset[str] | None:
+    if "mcp_tools" not in claims:
+        return None
+    value = claims["mcp_tools"]
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidToken("mcp_tools_malformed")
+    return frozenset(value)
 
 
 def _key_thumbprint(claims: Mapping[str, Any]) -> str | None:

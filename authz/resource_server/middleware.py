@@ -187,7 +187,7 @@ class ProtectedApp:
     def _watch(self, send: Send, token: AccessToken, *, lists_tools: bool) -> FilteringSend:
         return FilteringSend(
             send,
-            allows=lambda tool: self.tools.allows(tool, token.scopes),
+            allows=lambda tool: self.tools.allows(tool, token.scopes, token.tools),
             lists_tools=lists_tools,
             opened=lambda session: self.sessions.bind(session, token),
         )

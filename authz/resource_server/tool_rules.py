@@ -73,8 +73,13 @@ class ToolRules:
         )
         self.all_scopes = frozenset[str]().union(*(rule.scopes for rule in self._rules.values()))
 
-    def allows(self, tool: str, held: frozenset[str]) -> bool:
-        """True if a token with the scopes `held` may see `tool`, and call it once its caller has signed in."""
+    def allows(self, tool: str, held: frozenset[str], tools: frozenset[str] | None = None) -> bool:
+        """True if a token with the scopes `held` may see `tool`, and call it once its caller has signed in.
+
+        `tools` are those that the token says its scopes open, if it says so.
+        """
+        if tools is not None and tool not in tools:
+            return False
         return tool in self._rules and self._rules[tool].scopes <= held
 
     def require(self, calls: Sequence[ToolCall], token: AccessToken, now: float) -> None:
@@ -103,6 +108,9 @@ class ToolRules:
         if not needed <= token.scopes:
             raise InsufficientScope("scope_missing", scopes=scopes)
         for call in calls:
+            # Its scopes came before the tool was in them: nobody has reviewed that yet.
+            if token.tools is not None and call.tool not in token.tools:
+                raise LimitedTool("tool_not_reviewed", tool=call.tool)
             limits = token.tool_limits.get(call.tool)
             if limits is not None and not permits(limits, call.arguments):
                 raise LimitedTool("arguments_not_granted", tool=call.tool)

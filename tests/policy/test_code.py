@@ -116,6 +116,7 @@ def test_every_kind_is_read_with_its_defaults_filled_in():
             "client_trust": "allow_list",
             "registration": "off",
             "change_control": None,
+            "scope_changes": None,
         }
     }
     assert written.entries["groups"] == {"Support": {}, "Operations": {}}

@@ -361,6 +361,8 @@ class Scene:
             "resources.set_status_list": {"wanted": True},
             "resources.set_rollout": {"state": "read_only"},
             "scopes.add": {"name": "logs.write", "risk": "write"},
+            "scopes.approve": {"contract": "0" * 64},
+            "tenants.set_scope_changes": {"mode": "reviewed"},
             "scopes.edit": {"description": "Read logs"},
             "roles.add": {"name": mark, "scopes": ["logs.read"]},
             "roles.change": {"description": "Reads"},

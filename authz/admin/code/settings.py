@@ -7,7 +7,7 @@ from authz.admin.code.kind import Site
 from authz.db.models import Tenant
 from authz.policy.code.entries import SINGLE, Change, Entries
 
-_MEMBERS = ("name", "client_trust", "registration", "change_control")
+_MEMBERS = ("name", "client_trust", "registration", "change_control", "scope_changes")
 
 
 def current(site: Site) -> Entries:
@@ -40,6 +40,8 @@ def write(site: Site, changes: Sequence[Change]) -> None:
                 tenants.set_registration(*common, slug=slug, mode=after["registration"])
             if change.differs("change_control"):
                 tenants.set_change_control(*common, slug=slug, mode=after["change_control"])
+            if change.differs("scope_changes"):
+                tenants.set_scope_changes(*common, slug=slug, mode=after["scope_changes"])
 
 
 def forget(site: Site, changes: Sequence[Change]) -> None:

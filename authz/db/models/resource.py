@@ -56,5 +56,8 @@ class Scope(Base):
     is_default: Mapped[bool] = mapped_column(Boolean)
     """Granted, if the role allows, to a request that names no scope (S10)."""
     tools: Mapped[list[str]]
+    """All that are declared; those of `unreviewed` do not count yet."""
+    unreviewed: Mapped[dict[str, Any] | None]
+    """`tools` that wait for a review, and the `authors` who added them (`admin.scope_contracts`)."""
     requires: Mapped[dict[str, Any] | None]
     """How a person must have signed in to get it: `policy.requirements`."""

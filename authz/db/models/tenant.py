@@ -31,6 +31,10 @@ class Tenant(Base):
     """`two_person`: changes of policy take a second person; `off`."""
     audit_days: Mapped[int | None] = mapped_column(Integer)
     """How long events of the audit trail are kept; None: for ever."""
+    scope_changes: Mapped[str] = mapped_column(
+        String(16), server_default="at_once", default="at_once"
+    )
+    """`reviewed`: a tool that is added to a scope counts when somebody else approved it; `at_once`."""
     token_secret: Mapped[bytes] = mapped_column(LargeBinary)
     """Encrypted. Keys the MAC of this tenant's refresh tokens."""
     created_at: Mapped[Moment]

@@ -13,6 +13,7 @@ _OPENNESS = {
     "client_trust": ("allow_list", "deny_list", "open"),
     "registration": ("off", "token", "open"),
     "change_control": ("two_person", "off"),
+    "scope_changes": ("reviewed", "at_once"),
 }
 """The strict ones first."""
 
@@ -28,6 +29,8 @@ class SettingsEntry(Entry):
     """Who may register a client by itself."""
     change_control: Literal["off", "two_person"] | None = None
     """Whether changes of policy by administrators take a second person."""
+    scope_changes: Literal["at_once", "reviewed"] | None = None
+    """Whether a tool that is added to a scope counts at once, or when somebody reviewed it."""
 
 
 def widens(change: Change) -> bool:

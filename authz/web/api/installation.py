@@ -206,6 +206,14 @@ ROUTES: tuple[Route, ...] = (
         inputs=_OWN,
         thing=SETTINGS,
     ),
+    Change(
+        "PUT",
+        "/settings/scope-changes",
+        "tenants.set_scope_changes",
+        "Whether a tool that is added to a scope waits for a review",
+        inputs=_OWN,
+        thing=SETTINGS,
+    ),
     Listing(
         "/tenants",
         "tenants",

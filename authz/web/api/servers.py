@@ -119,6 +119,14 @@ ROUTES: tuple[Route, ...] = (
         thing=SCOPE,
     ),
     Change(
+        "POST",
+        "/servers/{server}/scopes/{scope}/approve",
+        "scopes.approve",
+        "Let the tools that wait in a scope count; `contract` is the digest of the list that was looked at",
+        inputs=_OF_SCOPE,
+        answer="tools",
+    ),
+    Change(
         "DELETE",
         "/servers/{server}/scopes/{scope}",
         "scopes.remove",

@@ -1,6 +1,6 @@
 """MCP servers: the list, and one of them with its scopes and tools."""
 
-from authz.admin import resources, scopes
+from authz.admin import resources, scope_contracts, scopes
 from authz.admin.scopes import RISKS, NewScope, ScopeChange
 from authz.policy.administration import Permission
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
@@ -65,6 +65,18 @@ def declare(visit: Visit) -> Answer:
     return Done(visit.url(f"servers/{server_id}"), "declared")
 
 
+def approve(visit: Visit) -> Answer:
+    """POST …/approve: tools that were added to a scope, by the list that was looked at."""
+    server_id = visit.path["id"]
+    visit.change(
+        scope_contracts.approve,
+        server_id,
+        visit.given("name"),
+        contract=visit.given("contract"),
+    )
+    return Done(visit.url(f"servers/{server_id}"), "reviewed")
+
+
 def withdraw(visit: Visit) -> Answer:
     """POST …/withdraw: a scope nobody gets any more."""
     server_id, name = visit.path["id"], visit.given("name")
@@ -121,6 +133,7 @@ ONE = Page(
     show_one,
     (
         Act("declare", declare),
+        Act("approve", approve),
         Act("withdraw", withdraw),
         Act("status", set_status),
         Act("owner", set_owner),
@@ -132,6 +145,7 @@ ONE = Page(
         "added": "The server is registered. Declare its scopes next.",
         "declared": "The scope is declared. Roles can hold it now.",
         "changed": "The scope is changed.",
+        "reviewed": "The scope opens these tools as well, from the next token on.",
         "withdrawn": "The scope is withdrawn.",
         "disabled": "The server is switched off and its tokens ended.",
         "active": "The server is switched on.",

@@ -6,7 +6,7 @@ from authz.admin import installation, tenants
 from authz.admin.operator import Operator, load_tenant
 from authz.db import migrate
 from authz.policy.administration import Permission
-from authz.tenants import CHANGE_CONTROL_MODES, DEFAULT_SLUG
+from authz.tenants import CHANGE_CONTROL_MODES, DEFAULT_SLUG, SCOPE_CHANGES_MODES
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Tenant", "Name", "Issuer", "Status", "Clients let in", "Self-registration")
@@ -44,6 +44,16 @@ def set_change_control(visit: Visit) -> Answer:
     slug = visit.configuration.tenant.slug
     visit.perform("tenants.set_change_control", slug=slug, mode=mode)
     return Done(visit.url("settings"), "change-control")
+
+
+def set_scope_changes(visit: Visit) -> Answer:
+    """POST …/scope-changes: whether a tool that is added to a scope waits for a review."""
+    mode = visit.given("mode")
+    if mode not in SCOPE_CHANGES_MODES:
+        raise FieldError("mode", "Choose whether they wait")
+    slug = visit.configuration.tenant.slug
+    visit.perform("tenants.set_scope_changes", slug=slug, mode=mode)
+    return Done(visit.url("settings"), "scope-changes")
 
 
 def _rename(tx: Session, operator: Operator, _: str, *, slug: str, name: str) -> None:
@@ -97,10 +107,15 @@ PAGE = Page(
     "Settings",
     Permission.READ,
     show,
-    (Act("rename", rename), Act("change-control", set_change_control)),
+    (
+        Act("rename", rename),
+        Act("change-control", set_change_control),
+        Act("scope-changes", set_scope_changes),
+    ),
     section="System",
     done={
         "renamed": "That is the name from now on.",
+        "scope-changes": "That is when tools that are added to scopes count from now on.",
         "change-control": "That is how policy is changed from now on.",
     },
 )
