@@ -1,6 +1,6 @@
 """tools that wait for a review
 
-Revises: 0022
+Revises: 0023
 """
 
 import sqlalchemy as sa
@@ -8,8 +8,8 @@ from alembic import op
 
 import authz.db.types
 
-revision = "0023"
-down_revision = "0022"
+revision = "0024"
+down_revision = "0023"
 branch_labels = None
 depends_on = None
 
