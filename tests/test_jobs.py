@@ -1,5 +1,7 @@
 """Periodic work: leases, retention, checkpoints, wiped keys."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,6 +18,7 @@ from authz.db.models import (
     SigningKey,
     TokenFamily,
 )
+from authz.settings import AlertRule, AuditSettings, AuditSink
 
 
 def test_a_lease_is_held_by_one_and_runs_out(server):
@@ -104,3 +107,29 @@ def test_the_private_part_of_a_key_is_wiped_when_the_key_is_gone(harness):
     assert private_keys() == before
     jobs.wipe_gone_keys(services, harness.clock() + timedelta(hours=1))
     assert private_keys() == before - 1
+
+
+def test_sinks_and_alert_rules_are_followed_beside_the_jobs(harness, tmp_path):
+    """Each by a loop of its own; what happens from then on reaches the file."""
+    path = tmp_path / "audit.jsonl"
+    audited = AuditSettings(
+        sink=(
+            AuditSink(name=f"f-{harness.slug}", kind="file", path=path, tenants=(harness.slug,)),
+        ),
+        alert=(AlertRule(name="refused", kinds=("token.refused",)),),
+    )
+    own = harness.server.services
+    services = replace(own, settings=own.settings.model_copy(update={"audit": audited}))
+    found = jobs.followers(services, "one")
+    assert found.keys() == {f"audit-sink:f-{harness.slug}", "audit-alerts"}
+    for turn in found.values():
+        assert turn() == 0
+    assert harness.tokens().ok
+    assert found[f"audit-sink:f-{harness.slug}"]() > 0
+    assert "token.issued" in path.read_text()
+
+    async def live():
+        async with jobs.JobRunner(services).running():
+            await asyncio.sleep(0)
+
+    asyncio.run(live())
