@@ -19,10 +19,12 @@ COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
 COPY authz authz
 COPY templates templates
 COPY alembic alembic
+COPY deploy/image deploy/image
 RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /tmp/wheel \
     && /opt/authz/bin/pip install --no-deps --no-index /tmp/wheel/*.whl \
     && /opt/authz/bin/python -m compileall -q /opt/authz/lib \
-    && /opt/authz/bin/pip uninstall --yes --quiet setuptools pip
+    && /opt/authz/bin/pip uninstall --yes --quiet setuptools pip \
+    && /opt/authz/bin/python deploy/image/sbom.py > /opt/authz/sbom.cdx.json
 
 FROM python:${PYTHON}-slim
 COPY --from=build /opt/authz /opt/authz
@@ -40,8 +42,8 @@ WORKDIR /var/lib/authz
 VOLUME /var/lib/authz
 EXPOSE 8080
 STOPSIGNAL SIGTERM
-# An answer that is no server error. http.client asks no proxy of the environment.
+# http.client asks no proxy of the environment.
 HEALTHCHECK --interval=15s --timeout=3s --start-period=15s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['AUTHZ__SERVER__PORT']), timeout=2); c.request('GET', '/.well-known/oauth-authorization-server'); sys.exit(c.getresponse().status >= 500)"]
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['AUTHZ__SERVER__PORT']), timeout=2); c.request('GET', '/health/ready'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["authz"]
 CMD ["serve"]
