@@ -24,6 +24,7 @@ from authz.jobs import JobRunner
 from authz.scim import PATH
 from authz.services import open_services
 from authz.telemetry.logging import configure
+from authz.telemetry.logging import drain as drain_log
 from authz.web import account, health, signals, ssf
 from authz.web.api import serving as api
 from authz.web.console import serving as console
@@ -55,6 +56,7 @@ from authz.web.unavailable import unavailable
 
 log = structlog.get_logger()
 
+_LAST_LINES_SECONDS = 2.0
 _SCIM = Later("authz.web.scim", PATH)
 
 
@@ -82,6 +84,7 @@ def create_app() -> ASGIApp:
                 gc.collect()
                 gc.freeze()
                 yield _state(edge)
+        drain_log(_LAST_LINES_SECONDS)
 
     application, shortcuts = _application(life, loaded.server.issuer)
     return application

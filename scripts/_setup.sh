@@ -5,7 +5,6 @@
 #   setup_python         .venv from requirements/dev.txt, the project in it; sets PYTHON
 #   need_postgres        PostgreSQL server programs
 #   need_pgbouncer       PgBouncer
-#   need_faketime        libfaketime, with which a test sets the clock of a process
 #   need_chromium        sets and exports AUTHZ_TEST_CHROMIUM
 #   setup_javascript     tests/js/node_modules; sets and exports AUTHZ_TEST_NODE (Node >= 22)
 #   need_simplesamlphp   PHP, and a SAML identity provider for it in .cache/simplesamlphp
@@ -158,8 +157,6 @@ has_pgbouncer() { PATH="$PATH:/usr/sbin" command -v pgbouncer; }
 need_pgbouncer() {
     need_system "PgBouncer" "pgbouncer" "pgbouncer" "pgbouncer" has_pgbouncer
 }
-
-need_faketime() { need_system "faketime" "faketime" "libfaketime" "libfaketime" command -v faketime; }
 
 find_chromium() {
     local candidate

@@ -11,7 +11,7 @@ from authz.admin.operator import Operator
 from authz.db.models import SigningKey, Tenant
 from authz.errors import Invalid
 from authz.keys import PURPOSES, NewKey, describe, generate, seal
-from authz.keys.rotation import KeyLife, succeed
+from authz.keys.rotation import CLOCKS_APART, KeyLife, succeed
 from authz.policy.administration import Permission
 
 
@@ -76,9 +76,10 @@ def add_missing(
 
 
 def add_first_keys(tx: Session, operator: Operator, tenant_id: str, keys: Sequence[NewKey]) -> None:
-    """Store keys that sign at once."""
+    """Store keys that sign at once, and would have before: a clock that is set back leaves no tenant without a key."""
+    since = operator.now - CLOCKS_APART
     for new in keys:
-        _store(tx, operator, tenant_id, new, publish_at=operator.now, activate_at=operator.now)
+        _store(tx, operator, tenant_id, new, publish_at=since, activate_at=since)
 
 
 def rotate(

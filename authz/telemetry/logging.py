@@ -1,10 +1,13 @@
 """structlog to standard error, one JSON object a line, with what could be a secret blanked out.
 
+Nobody waits for whoever reads the lines (`telemetry.sink`).
+
 Redaction is the second line of defence; the first is that nobody logs a token (V7, ATK-66). It goes by name, at any
 depth, and by form: what looks like a JWT, a credential of a header, a secret of ours or a password in a URL is blanked
 wherever it stands, in the text of an exception as well.
 """
 
+import atexit
 import logging
 import re
 import sys
@@ -12,6 +15,8 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+
+from authz.telemetry.sink import LogStream
 
 BLANK = "***"
 _SECRET_NAMES = frozenset(
@@ -34,8 +39,14 @@ _SECRETS = (
 _DEEPEST = 6
 
 
+_stream: LogStream | None = None
+
+
 def configure(*, level: str, style: str) -> None:
     """Set up structlog, and make the standard library's records look the same."""
+    global _stream
+    stream = _stream = LogStream(sys.stderr)
+    atexit.register(stream.drain, 1.0)
     number = getattr(logging, level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -53,10 +64,10 @@ def configure(*, level: str, style: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -64,6 +75,12 @@ def configure(*, level: str, style: str) -> None:
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+
+
+def drain(seconds: float) -> None:
+    """Before the process ends: have written what was logged, if somebody reads it."""
+    if _stream is not None:
+        _stream.drain(seconds)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -99,10 +99,14 @@ def _plain_environment() -> dict[str, str]:
 
 @contextmanager
 def nodes(
-    config: Path, count: int = 1, *, environment: Mapping[str, str] | None = None
+    config: Path,
+    count: int = 1,
+    *,
+    environment: Mapping[str, str] | None = None,
+    stderr: int | None = None,
 ) -> Iterator[list[Node]]:
     """That many, ready, and stopped at the end. They start together."""
-    started = [Node(config, environment=environment) for _ in range(count)]
+    started = [Node(config, environment=environment, stderr=stderr) for _ in range(count)]
     try:
         for node in started:
             node.wait_until_ready()

@@ -136,14 +136,14 @@ def _operator(services: Services) -> Operator:
 
 @contextmanager
 def installation(
-    folder: Path, database_url: str, *, issuer: str = ISSUER
+    folder: Path, database_url: str, *, issuer: str = ISSUER, pooler: bool = False
 ) -> Iterator[Installation]:
     """Files and rows of an installation whose processes the caller starts."""
     (folder / "authz.key").write_bytes(new_encoded_key())
     config = folder / "authz.toml"
     config.write_text(
         f"[server]\nissuer = {json.dumps(issuer)}\ndevelopment = true\n"
-        f"[database]\nurl = {json.dumps(database_url)}\n"
+        f"[database]\nurl = {json.dumps(database_url)}\npooler = {json.dumps(pooler)}\n"
     )
     with open_services(load(config, environment={})) as services:
         migrate.upgrade(services.database)

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from authz import entropy
-from authz.telemetry.logging import BLANK, configure
+from authz.telemetry.logging import BLANK, configure, drain
 
 CANARY = "canary0123456789"
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJjYW5hcnkwMTIzNDU2Nzg5In0.c2lnbmF0dXJlLWNhbmFyeQ"
@@ -22,7 +22,12 @@ def lines(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr("sys.stderr", stream)
     configure(level="debug", style="json")
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    def written():
+        drain(10)
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield written
     structlog.configure(**before)
     root.handlers[:] = handlers
     root.setLevel(level)
