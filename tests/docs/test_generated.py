@@ -106,6 +106,10 @@ def written(*functions):
                     found |= {it.value for it in keys if isinstance(it, ast.Constant)}
                 case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=str(name)))]):
                     found.add(name)
+                case ast.Assign(
+                    targets=[ast.Subscript(slice=ast.Attribute() | ast.Name() as named)]
+                ):
+                    found.add(eval(ast.unparse(named), function.__globals__))
     return found
 
 

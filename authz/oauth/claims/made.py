@@ -60,6 +60,13 @@ ACCESS_TOKEN_CLAIMS = (
         SOMETIMES,
     ),
     Claim(
+        "mcp_tools",
+        "list of texts",
+        "The tools that its scopes open, where the tenant reviews them.",
+        "-",
+        SOMETIMES,
+    ),
+    Claim(
         "status",
         "object",
         "Its place in a status list, where the MCP server uses them.",
