@@ -15,6 +15,7 @@
       LoginRequired ConsentRequired InteractionRequired UnmetAuthenticationRequirements
       InsufficientUserAuthentication RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce
       AuthorizationPending SlowDown ExpiredToken InvalidToken InsufficientScope ServerError TemporarilyUnavailable
+        SignerUnavailable
       TooManyRequests
       InvalidRedirectUri InvalidClientMetadata InvalidSoftwareStatement RegistrationRefused
 
@@ -242,6 +243,12 @@ class TemporarilyUnavailable(OAuthError):
     code = "temporarily_unavailable"
     status = 503
     retry_after = 1
+
+
+class SignerUnavailable(TemporarilyUnavailable):
+    """The key that has to sign does not: nothing was spent for it, so the same request may be sent again."""
+
+    retry_after = 5
 
 
 class TooManyRequests(OAuthError):

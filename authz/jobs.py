@@ -3,8 +3,8 @@
 A lease is held for a minute and renewed while its job runs, so another process takes over from one that was killed. A
 job that is done moves its lease to its next turn; a process that ends gives its lease back.
 
-A job that fails is logged and tried again at its next turn; it never stops the server. Rotation of keys needs no job: a
-key's state follows from the clock (`keys.rotation`).
+A job that fails is logged and tried again at its next turn; it never stops the server. Keys change their state without
+a job, by the clock (`keys.rotation`); a job only makes their successors.
 """
 
 import asyncio
@@ -64,6 +64,7 @@ from authz.federation.desk import Recipient
 from authz.federation.poller import Poller
 from authz.federation.registry import Connectors
 from authz.federation.streams import Stream
+from authz.jose import LEEWAY as JWT_LEEWAY
 from authz.net import NetworkError
 from authz.oauth.transmitting.pushing import Pusher
 from authz.revocations.entries import LEEWAY
@@ -166,13 +167,39 @@ def wipe_gone_keys(services: Services, now: datetime) -> None:
     with services.database.read() as tx:
         tenants = tx.scalars(
             select(SigningKey.tenant_id)
-            .where(SigningKey.gone_at <= now, SigningKey.private_key.is_not(None))
+            .where(SigningKey.gone_at <= now, keys.has_private_part())
             .distinct()
         ).all()
     for tenant_id in tenants:
         with services.database.write() as tx:
             operator = Operator.local("job", now, services.envelope)
             keys.wipe_gone(tx, operator, tenant_id)
+
+
+def rotate_keys(services: Services, now: datetime) -> None:
+    """Make successors of keys that have signed for long enough (V5)."""
+    settings = services.settings
+    after, ahead = settings.keys.rotate_after, settings.keys.publish_ahead
+    if not after:
+        return
+    for tenant_id, slug in _tenants(services):
+        with services.database.read() as tx:
+            found = keys.find_due(tx, tenant_id, after=after, publish_ahead=ahead, now=now)
+        for purpose, algorithm in found:
+            new = keys.generate_one(purpose, algorithm, services.custody)
+            with services.database.write() as tx:
+                operator = Operator.local("job", now, services.envelope)
+                life = keys.rotate_due(
+                    tx,
+                    operator,
+                    tenant_id,
+                    new,
+                    after=after,
+                    publish_ahead=ahead,
+                    longest_token=settings.tokens.access_token + JWT_LEEWAY,
+                )
+            if life is not None:
+                log.info("key.rotated", tenant=slug, purpose=purpose, key=life.key_id)
 
 
 def remove_unused_clients(services: Services, now: datetime) -> None:
@@ -307,6 +334,7 @@ JOBS: dict[str, Job] = {
     "poll-signals": Job(timedelta(seconds=15), poll_signals),
     "push-events": Job(timedelta(seconds=15), push_events),
     "retention": Job(timedelta(hours=1), remove_expired),
+    "rotate-keys": Job(timedelta(hours=1), rotate_keys),
     "unused-clients": Job(timedelta(hours=1), remove_unused_clients),
     "wipe-keys": Job(timedelta(hours=1), wipe_gone_keys),
 }

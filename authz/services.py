@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from authz.clock import Clock, system_clock
 from authz.db import Database
 from authz.envelope import Envelope
+from authz.keys import Custody
+from authz.keys.backends import Surroundings
 from authz.net import Documents, Network, NetworkConfig, Resolve
 from authz.oauth.configurations import Configurations
 from authz.secretstores import SecretStores
@@ -44,6 +46,7 @@ class Services:
     secrets: SecretStores
     database: Database
     envelope: Envelope
+    custody: Custody
     configurations: Configurations
     network: Network
     documents: Documents
@@ -65,7 +68,13 @@ def open_services(
 def _opened(
     settings: Settings, secrets: SecretStores, clock: Clock, resolve: Resolve | None
 ) -> Iterator[Services]:
-    envelope = Envelope(secrets.require("keys.encryption_key", settings.keys.encryption_key))
+    envelope = Envelope(
+        secrets.require("keys.encryption_key", settings.keys.encryption_key),
+        further=[
+            secrets.require("keys.further_encryption_keys", it)
+            for it in settings.keys.further_encryption_keys
+        ],
+    )
     word = settings.database.password
     database = Database(
         settings.database.url,
@@ -84,6 +93,7 @@ def _opened(
         public_fetches_per_host_per_minute=settings.limits.fetches_per_host or None,
     )
     network = Network(config) if resolve is None else Network(config, resolve=resolve)
+    custody = Custody(Surroundings(settings, network, secrets.resolve))
     try:
         yield Services(
             settings=settings,
@@ -91,11 +101,13 @@ def _opened(
             secrets=secrets,
             database=database,
             envelope=envelope,
-            configurations=Configurations(settings.server.issuer, envelope),
+            custody=custody,
+            configurations=Configurations(settings.server.issuer, envelope, custody),
             network=network,
             documents=Documents(network, clock),
         )
     finally:
         secrets.close()  # what it tells of readings goes to the database
+        custody.close()
         network.close()
         database.close()

@@ -117,10 +117,65 @@ class Keys(Section):
 
     encryption_key: SecretReference = "file:authz.key"
     """The key-encryption key: 32 bytes, base64."""
+    further_encryption_keys: tuple[SecretReference, ...] = ()
+    """Key-encryption keys that open and do not seal: the one before, until `authz keys rewrap`, or the next."""
+    backend: Literal["local", "aws-kms", "azure-kv", "gcp-kms", "pkcs11", "vault-transit"] = "local"
+    """Where new signing keys are made and stay. Keys of before go on signing where they are."""
+    local_purposes: frozenset[
+        Literal["access_token", "audit", "id_token", "id_jag", "introspection"]
+    ] = frozenset()
+    """Those whose new keys are local in spite of `backend`."""
+    rotate_after: Annotated[AnySeconds, Field(ge=timedelta(0))] = timedelta(days=90)
+    """How long a key signs before its successor does; 0 leaves rotation to people."""
     algorithm: Literal["ES256", "RS256"] = "ES256"
     """Signs access tokens; keys of both algorithms are always published (CONF-13)."""
     publish_ahead: Seconds = timedelta(minutes=15)
     """How long a new key is in the JWKS before it signs: longer than verifiers cache."""
+
+
+class Pkcs11(Section):
+    """The hardware security module of `keys.backend = "pkcs11"`."""
+
+    module: Path | None = None
+    """Its library, such as /usr/lib/softhsm/libsofthsm2.so."""
+    token: str | None = None
+    """The token's label."""
+    pin: SecretReference | None = None
+
+
+class AwsKms(Section):
+    """AWS KMS; credentials are found as by every program of AWS."""
+
+    region: str | None = None
+    endpoint: str | None = None
+
+
+class GcpKms(Section):
+    """Google Cloud KMS."""
+
+    key_ring: str | None = None
+    """projects/…/locations/…/keyRings/…"""
+    protection: Literal["software", "hsm"] = "hsm"
+    token: SecretReference | None = None
+    endpoint: str = "https://cloudkms.googleapis.com"
+
+
+class AzureKv(Section):
+    """Azure Key Vault or Managed HSM."""
+
+    vault: str | None = None
+    hardware: bool = False
+    """Keys of the kinds EC-HSM and RSA-HSM: a vault of the premium tier, or a Managed HSM."""
+    token: SecretReference | None = None
+
+
+class VaultTransit(Section):
+    """The transit engine of HashiCorp Vault or OpenBao."""
+
+    address: str | None = None
+    namespace: str | None = None
+    mount: str = "transit"
+    token: SecretReference | None = None
 
 
 class Tokens(Section):
@@ -408,6 +463,11 @@ class Settings(Section):
     server: Server
     database: Database = Database()
     keys: Keys = Keys()
+    pkcs11: Pkcs11 = Pkcs11()
+    aws_kms: AwsKms = AwsKms()
+    gcp_kms: GcpKms = GcpKms()
+    azure_kv: AzureKv = AzureKv()
+    vault_transit: VaultTransit = VaultTransit()
     tokens: Tokens = Tokens()
     sessions: Sessions = Sessions()
     clients: Clients = Clients()
@@ -624,6 +684,12 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
         database["url"] = f"sqlite:///{base / url.removeprefix('sqlite:///')}"
     keys.setdefault("encryption_key", "file:authz.key")
     _anchor(keys, base, "encryption_key")
+    further = keys.get("further_encryption_keys")
+    if isinstance(further, list | tuple):
+        keys["further_encryption_keys"] = [
+            f"file:{base / str(it).removeprefix('file:')}" if str(it).startswith("file:") else it
+            for it in further
+        ]
     _anchor(database, base, "password")
     _anchor(network, base, "proxy_password")
     for name, members in _CREDENTIALS.items():

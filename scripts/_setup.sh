@@ -5,6 +5,7 @@
 #   setup_python         .venv from requirements/dev.txt, the project in it; sets PYTHON
 #   need_postgres        PostgreSQL server programs
 #   need_pgbouncer       PgBouncer
+#   need_softhsm         SoftHSM, a PKCS#11 module in software
 #   need_chromium        sets and exports AUTHZ_TEST_CHROMIUM
 #   setup_javascript     tests/js/node_modules; sets and exports AUTHZ_TEST_NODE (Node >= 22)
 #   need_simplesamlphp   PHP, and a SAML identity provider for it in .cache/simplesamlphp
@@ -156,6 +157,12 @@ has_pgbouncer() { PATH="$PATH:/usr/sbin" command -v pgbouncer; }
 
 need_pgbouncer() {
     need_system "PgBouncer" "pgbouncer" "pgbouncer" "pgbouncer" has_pgbouncer
+}
+
+has_softhsm() { softhsm2-util --version; }
+
+need_softhsm() {
+    need_system "SoftHSM 2" "softhsm2" "softhsm" "softhsm" has_softhsm
 }
 
 find_chromium() {

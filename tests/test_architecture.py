@@ -464,6 +464,7 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "grants.end_own",
         "keys.add_first_keys",
         "keys.add_missing",
+        "keys.rotate_due",
         "keys.wipe_gone",
         "leaving.end",
         "operations.perform",

@@ -74,4 +74,4 @@ def test_a_key_of_another_shape_is_refused_without_being_shown(key):
 
 
 def test_it_does_not_print_itself(envelope):
-    assert repr(envelope) == "Envelope(***)"
+    assert repr(envelope) == f"Envelope({envelope.name!r})"

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
 from authz.db.models import SigningKey, Tenant
 from authz.errors import Invalid
-from authz.keys import PURPOSES, NewKey, describe, generate, seal
-from authz.keys.rotation import CLOCKS_APART, KeyLife, succeed
+from authz.keys import LOCAL, PURPOSES, Custody, NewKey, describe, generate, seal
+from authz.keys.rotation import CLOCKS_APART, KeyLife, due, expel, succeed
 from authz.policy.administration import Permission
 
 
@@ -26,22 +26,39 @@ class KeyLine:
     activate_at: datetime
     retire_at: datetime | None
     gone_at: datetime | None
+    backend: str = LOCAL
+    reference: str | None = None
+    """What the backend calls it; None of a local key, and of one that is wiped."""
 
 
-def generate_one(purpose: str, algorithm: str) -> NewKey:
-    """A successor for `rotate`. Raises Invalid when the purpose has no keys of this algorithm."""
+def generate_one(
+    purpose: str,
+    algorithm: str,
+    custody: Custody | None = None,
+    *,
+    reference: str | None = None,
+) -> NewKey:
+    """A successor for `rotate`, in this process or where `custody` keeps such keys.
+
+    With a `reference` it is one that somebody made there. Raises Invalid when the purpose has no keys of this
+    algorithm, BackendError when the backend does not do it.
+    """
     if purpose not in PURPOSES:
         raise Invalid(f"there are no keys for {purpose!r}; use one of {', '.join(PURPOSES)}")
     if algorithm not in PURPOSES[purpose]:
         fitting = ", ".join(PURPOSES[purpose])
         raise Invalid(f"{purpose} keys are {fitting}, not {algorithm!r}")
-    return NewKey(purpose, algorithm, generate(algorithm))
+    if custody is None:
+        return NewKey(purpose, algorithm, generate(algorithm))
+    if reference is not None:
+        return custody.adopt(purpose, algorithm, reference)
+    return custody.make(purpose, algorithm)
 
 
-def generate_first() -> list[NewKey]:
+def generate_first(custody: Custody | None = None) -> list[NewKey]:
     """One key for every purpose and algorithm."""
     return [
-        NewKey(purpose, algorithm, generate(algorithm))
+        generate_one(purpose, algorithm, custody)
         for purpose, algorithms in PURPOSES.items()
         for algorithm in algorithms
     ]
@@ -91,13 +108,17 @@ def rotate(
     publish_ahead: timedelta,
     longest_token: timedelta,
     at: datetime | None = None,
+    emergency: bool = False,
 ) -> KeyLife:
     """Publish a successor now (or plan it for `at`) and let it sign `publish_ahead` later.
 
     Keys it replaces sign until then and stay in the JWKS until their last token has expired. With
-    `publish_ahead` of zero the successor signs at once: for a key that may be in wrong hands.
+    `publish_ahead` of zero the successor signs at once. In an `emergency` the keys before are in wrong hands: they
+    sign nothing any more, leave the JWKS now and are wiped, and what they signed is worth nothing here from now on.
     """
     operator.must(Permission.KEYS_WRITE)
+    if emergency and (at is not None or publish_ahead):
+        raise Invalid("in an emergency the successor signs at once")
     publish_at = at or operator.now
     activate_at = publish_at + publish_ahead
     successor = _store(tx, operator, tenant_id, new, publish_at=publish_at, activate_at=activate_at)
@@ -109,35 +130,90 @@ def rotate(
             .with_for_update()
         )
     }
-    for life in succeed(map(life_of, rows.values()), successor, longest_token=longest_token):
-        rows[life.key_id].retire_at, rows[life.key_id].gone_at = life.retire_at, life.gone_at
-    operator.changed(
-        tx,
-        tenant_id,
-        "key.rotate",
-        successor.key_id,
-        {
-            "purpose": new.purpose,
-            "algorithm": new.algorithm,
-            "activate_at": activate_at.isoformat(),
-        },
+    lives = list(map(life_of, rows.values()))
+    changed = (
+        expel(lives, successor, operator.now)
+        if emergency
+        else succeed(lives, successor, longest_token=longest_token)
     )
+    for life in changed:
+        rows[life.key_id].retire_at, rows[life.key_id].gone_at = life.retire_at, life.gone_at
+    values = {
+        "purpose": new.purpose,
+        "algorithm": new.algorithm,
+        "backend": new.backend,
+        "activate_at": activate_at.isoformat(),
+    }
+    if emergency:
+        values["expelled"] = ", ".join(sorted(life.key_id for life in changed))
+    operator.changed(
+        tx, tenant_id, "key.expel" if emergency else "key.rotate", successor.key_id, values
+    )
+    if emergency:
+        wipe_gone(tx, operator, tenant_id)
     return successor
 
 
+def find_due(
+    tx: Session, tenant_id: str, *, after: timedelta, publish_ahead: timedelta, now: datetime
+) -> tuple[tuple[str, str], ...]:
+    """Purposes and algorithms whose key has signed for long enough (V5)."""
+    rows = tx.scalars(select(SigningKey).where(SigningKey.tenant_id == tenant_id))
+    return due(map(life_of, rows), after=after, publish_ahead=publish_ahead, now=now)
+
+
+def rotate_due(
+    tx: Session,
+    operator: Operator,
+    tenant_id: str,
+    new: NewKey,
+    *,
+    after: timedelta,
+    publish_ahead: timedelta,
+    longest_token: timedelta,
+) -> KeyLife | None:
+    """As `rotate`, unless somebody else rotated it meanwhile."""
+    # Whoever rotates takes the tenant first, so the second of two finds nothing due.
+    tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+    found = find_due(tx, tenant_id, after=after, publish_ahead=publish_ahead, now=operator.now)
+    if (new.purpose, new.algorithm) not in found:
+        return None
+    return rotate(
+        tx,
+        operator,
+        tenant_id,
+        new,
+        publish_ahead=publish_ahead,
+        longest_token=longest_token,
+    )
+
+
 def wipe_gone(tx: Session, operator: Operator, tenant_id: str) -> list[str]:
-    """Forget the private part of every key that no verifier needs any more; answers their ids."""
+    """Forget the private part of every key that no verifier needs any more; answers their ids.
+
+    Of a key that is elsewhere the reference is forgotten; the trail says it to whoever destroys the key there.
+    """
     rows = tx.scalars(
         select(SigningKey).where(
             SigningKey.tenant_id == tenant_id,
-            SigningKey.private_key.is_not(None),
+            has_private_part(),
             SigningKey.gone_at <= operator.now,
         )
     ).all()
     for row in rows:
-        row.private_key = None
-        operator.changed(tx, tenant_id, "key.wipe", row.id)
+        there = (
+            {}
+            if row.key_reference is None
+            else {"backend": row.backend, "reference": row.key_reference}
+        )
+        row.private_key = row.key_reference = None
+        operator.changed(tx, tenant_id, "key.wipe", row.id, there)
     return [row.id for row in rows]
+
+
+def has_private_part() -> ColumnElement[bool]:
+    """Whether a key can still sign, here or elsewhere."""
+    return or_(SigningKey.private_key.is_not(None), SigningKey.key_reference.is_not(None))
 
 
 def list_(tx: Session, tenant_id: str, now: datetime) -> list[KeyLine]:
@@ -156,8 +232,10 @@ def list_(tx: Session, tenant_id: str, now: datetime) -> list[KeyLine]:
             life.activate_at,
             life.retire_at,
             life.gone_at,
+            row.backend,
+            row.key_reference,
         )
-        for life in map(life_of, rows)
+        for row, life in ((row, life_of(row)) for row in rows)
     ]
 
 
@@ -190,7 +268,11 @@ def _store(
         purpose=new.purpose,
         algorithm=new.algorithm,
         public_jwk=public_jwk,
-        private_key=seal(new.key, operator.envelope, tenant_id, kid),
+        private_key=(
+            seal(new.key, operator.envelope, tenant_id, kid) if new.backend == LOCAL else None
+        ),
+        backend=new.backend,
+        key_reference=new.reference,
         created_at=operator.now,
         publish_at=publish_at,
         activate_at=activate_at,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from authz.admin import sealing
 from authz.admin.leaving import report
 from authz.db.models import (
     AdminBinding,
@@ -31,6 +32,7 @@ from authz.db.models import (
     Tenant,
     User,
 )
+from authz.envelope import UNNAMED
 from authz.policy.administration import ADMIN_ROLES
 from authz.tenants import TWO_PERSON
 
@@ -256,8 +258,15 @@ def _keys(look: _Look) -> list[Check]:
         SigningKey.retire_at.is_(None),
         SigningKey.activate_at < look.now - YEAR,
     )
+    used = sealing.usage(look.tx, look.tenant_id)
+    told = ", ".join(f"{count} under {name}" for name, count in sorted(used.items()))
     return [
-        Check(old == 0, f"{old} signing keys are active longer than a year", "authz keys rotate")
+        Check(old == 0, f"{old} signing keys are active longer than a year", "authz keys rotate"),
+        Check(
+            len(used) == 1 and UNNAMED not in used,
+            f"secrets are sealed with one key-encryption key: {told}",
+            "authz keys rewrap",
+        ),
     ]
 
 

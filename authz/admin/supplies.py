@@ -15,7 +15,7 @@ from authz.db import Database
 from authz.errors import Conflict, Invalid
 from authz.federation.registry import CONNECTORS, Connectors
 from authz.jose import LEEWAY
-from authz.keys import PURPOSES
+from authz.keys import PURPOSES, Custody
 from authz.settings import Settings
 
 
@@ -28,6 +28,7 @@ class Surroundings:
     settings: Settings
     database: Database
     connectors: Connectors
+    custody: Custody
     now: datetime
 
 
@@ -104,13 +105,14 @@ def _development(around: Surroundings, _: Values) -> Values:
 
 def _new_key(around: Surroundings, given: Values) -> Values:
     settings, purpose = around.settings, given["purpose"]
-    if given["at_once"] and given["at"] is not None:
+    at_once = given["at_once"] or given["emergency"]
+    if at_once and given["at"] is not None:
         raise Invalid("`at_once` and `at` are two moments; give one")
     configured = settings.keys.algorithm
     fitting = configured if configured in PURPOSES.get(purpose, ()) else "ES256"
     return {
-        "new": keys.generate_one(purpose, given["algorithm"] or fitting),
-        "publish_ahead": timedelta(0) if given["at_once"] else settings.keys.publish_ahead,
+        "new": keys.generate_one(purpose, given["algorithm"] or fitting, around.custody),
+        "publish_ahead": timedelta(0) if at_once else settings.keys.publish_ahead,
         "longest_token": settings.tokens.access_token + LEEWAY,
     }
 
@@ -118,7 +120,7 @@ def _new_key(around: Surroundings, given: Values) -> Values:
 def _first_keys(around: Surroundings, given: Values) -> Values:
     development = around.settings.server.development
     return {
-        "keys": keys.generate_first(),
+        "keys": keys.generate_first(around.custody),
         "client_trust": given["client_trust"] or tenants.default_trust(development=development),
     }
 

@@ -1,6 +1,6 @@
 """`authz config`: what the configuration says, and whether everything it names is there."""
 
-from authz.admin import tenants
+from authz.admin import sealing, tenants
 from authz.cli.output import table
 from authz.cli.run import Result, Run, command, group
 from authz.db import migrate
@@ -30,6 +30,7 @@ def check(run: Run) -> Result:
     database = run.services.database
     migrate.check(database)
     with database.read() as tx:
+        sealing.check(tx, run.services.envelope)
         known = tenants.list_(tx, settings.server.issuer)
         if not known:
             raise ConfigurationError("there is no tenant yet; `authz db upgrade` makes one")

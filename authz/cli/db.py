@@ -52,7 +52,7 @@ def create_default_tenant(run: Run) -> bool:
     with run.services.database.read() as tx:
         if tenants.exist(tx):
             return False
-    first = keys.generate_first()
+    first = keys.generate_first(run.services.custody)
     with run.services.database.write() as tx:
         if tenants.exist(tx):  # another node was quicker
             return False
@@ -76,7 +76,10 @@ def add_missing_keys(run: Run) -> list[str]:
             for line in tenants.list_(tx, run.settings.server.issuer)
         }
     for tenant_id, (slug, pairs) in missing.items():
-        made = [keys.generate_one(purpose, algorithm) for purpose, algorithm in pairs]
+        made = [
+            keys.generate_one(purpose, algorithm, run.services.custody)
+            for purpose, algorithm in pairs
+        ]
         if not made:
             continue
         with run.services.database.write() as tx:

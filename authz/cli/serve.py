@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from authz.admin import configured_clients
+from authz.admin import configured_clients, sealing
 from authz.cli.db import add_missing_keys, create_default_tenant
 from authz.cli.run import Result, Run, command, group
 from authz.db import migrate
@@ -65,6 +65,8 @@ def _prepare(run: Run, *, upgrade: bool) -> list[str]:
     migrate.check(database)
     if create_default_tenant(run):
         notes.append("Created the tenant 'default' with its signing keys.")
+    with database.read() as tx:
+        sealing.check(tx, run.services.envelope)
     return [*notes, *add_missing_keys(run), *_configure_clients(run)]
 
 

@@ -42,7 +42,7 @@ def add(
 ) -> Result:
     """A new issuer with keys, clients, users and policy of its own."""
     development = run.settings.server.development
-    first = keys.generate_first()
+    first = keys.generate_first(run.services.custody)
     with run.services.database.write() as tx:
         row = tenants.create(
             tx,

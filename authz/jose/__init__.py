@@ -9,7 +9,7 @@ Never decides what a token is good for: callers choose the profile and read the 
 
 from authz.jose.compact import MAX_TOKEN_CHARS, JwtError, read_unverified
 from authz.jose.keys import ASYMMETRIC, Key, fitting, import_jwks, import_private_key
-from authz.jose.signing import sign_jwt
+from authz.jose.signing import is_signed_by, sign_jwt, sign_jwt_with
 from authz.jose.verification import (
     BEFORE_SIGNATURE,
     LEEWAY,
@@ -32,8 +32,10 @@ __all__ = [
     "fitting",
     "import_jwks",
     "import_private_key",
+    "is_signed_by",
     "read_unverified",
     "sign_jwt",
+    "sign_jwt_with",
     "time_claim",
     "verify_embedded",
     "verify_in_vain",

@@ -61,6 +61,38 @@ def first(key_id: str, purpose: str, algorithm: str, now: datetime) -> KeyLife:
     return KeyLife(key_id, purpose, algorithm, since, since, None, None)
 
 
+def due(
+    lives: Iterable[KeyLife], *, after: timedelta, publish_ahead: timedelta, now: datetime
+) -> tuple[tuple[str, str], ...]:
+    """Purposes and algorithms whose newest key will have signed for `after` when a successor of now begins."""
+    newest: dict[tuple[str, str], datetime] = {}
+    for life in lives:
+        if life.state(now) in (KeyState.GONE, KeyState.RETIRING):
+            continue
+        kind = life.purpose, life.algorithm
+        newest[kind] = max(newest.get(kind, life.activate_at), life.activate_at)
+    return tuple(
+        kind for kind, since in sorted(newest.items()) if since + after <= now + publish_ahead
+    )
+
+
+def expel(lives: Iterable[KeyLife], successor: KeyLife, now: datetime) -> tuple[KeyLife, ...]:
+    """What changes in the keys that `successor` replaces because they may be in wrong hands.
+
+    All of them are gone now, those too that are planned or retiring: they were kept in the same place.
+    """
+    return tuple(
+        replace(
+            life,
+            retire_at=now if life.retire_at is None else min(life.retire_at, now),
+            gone_at=now,
+        )
+        for life in lives
+        if (life.purpose, life.algorithm) == (successor.purpose, successor.algorithm)
+        and life.state(now) is not KeyState.GONE
+    )
+
+
 def succeed(
     lives: Iterable[KeyLife],
     successor: KeyLife,

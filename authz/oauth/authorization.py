@@ -12,7 +12,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import Changes, FactKeys, Facts
 from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
-from authz.oauth.status_slots import StatusSlot, StatusSlots
+from authz.oauth.status_slots import KeptSlot, StatusSlot, StatusSlots
 from authz.oauth.subject_tokens import SubjectToken
 from authz.oauth.workload import Workload
 from authz.settings import Tokens
@@ -93,7 +93,7 @@ class TokenRequest:
     subject_token: SubjectToken | None = None
     """Verified; of token exchange."""
     fresh: FreshNames = field(default_factory=FreshNames)
-    slots: StatusSlots = field(default_factory=StatusSlots)
+    slots: StatusSlots | KeptSlot = field(default_factory=StatusSlots)
     """Where a token gets its place in a status list, if its server wants one."""
 
 

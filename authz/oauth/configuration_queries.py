@@ -213,6 +213,8 @@ QUERIES: Mapping[str, Query] = {
             SigningKey.gone_at,
             SigningKey.public_jwk,
             SigningKey.private_key,
+            SigningKey.backend,
+            SigningKey.key_reference,
         ).where(AnyOf(SigningKey.tenant_id, _TENANTS))
     ),
 }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from authz.clients.trust import TrustPolicy
 from authz.db.statements import Row
 from authz.envelope import Envelope
-from authz.keys import unseal
+from authz.keys import Custody, StoredKey, unseal
 from authz.keys.rotation import KeyLife
 from authz.oauth import targets
 from authz.oauth.assertion_subjects import names_of
@@ -27,7 +27,7 @@ from authz.tenants import DEFAULT_SLUG, Tenant, issuer_of
 
 
 def build_all(
-    rows: Mapping[str, list[Row]], issuer: str, envelope: Envelope
+    rows: Mapping[str, list[Row]], issuer: str, envelope: Envelope, custody: Custody | None = None
 ) -> dict[str, TenantConfiguration]:
     """By tenant id; `rows` are the answers to `QUERIES` by their names, `issuer` is the default tenant's."""
     scopes: dict[str, dict[str, Scope]] = {}
@@ -93,11 +93,20 @@ def build_all(
             ),
             keys=unseal(
                 (
-                    (KeyLife(*life), public_jwk, None if key is None else bytes(key))
-                    for _, *life, public_jwk, key in _of(rows["keys"], id_)
+                    StoredKey(
+                        KeyLife(*life),
+                        public_jwk,
+                        None if sealed_key is None else bytes(sealed_key),
+                        backend,
+                        reference,
+                    )
+                    for _, *life, public_jwk, sealed_key, backend, reference in _of(
+                        rows["keys"], id_
+                    )
                 ),
                 envelope,
                 id_,
+                custody,
             ),
             trust=TrustPolicy(
                 mode=client_trust,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from authz.db.models import Tenant as TenantRow
 from authz.db.statements import Row
 from authz.envelope import Envelope
+from authz.keys import Custody
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.configuration_queries import QUERIES
 from authz.oauth.configuration_rows import build_all
@@ -22,8 +23,10 @@ from authz.oauth.configuration_rows import build_all
 class Configurations:
     """The cache of this process, and how to fill it."""
 
-    def __init__(self, issuer: str, envelope: Envelope) -> None:
+    def __init__(self, issuer: str, envelope: Envelope, custody: Custody | None = None) -> None:
+        """Without a `custody` keys that are elsewhere verify and do not sign."""
         self._issuer = issuer
+        self._custody = custody
         self._envelope = envelope
         self._by_id: dict[str, TenantConfiguration] = {}
         self._ids: dict[str, str] = {}
@@ -65,7 +68,9 @@ class Configurations:
 
     def install(self, rows: Sequence[list[Row]]) -> dict[str, TenantConfiguration]:
         """Build from the rows of `QUERIES`, in their order, and remember; an older version never replaces a newer."""
-        built = build_all(dict(zip(QUERIES, rows, strict=True)), self._issuer, self._envelope)
+        built = build_all(
+            dict(zip(QUERIES, rows, strict=True)), self._issuer, self._envelope, self._custody
+        )
         with self._lock:
             for id_, configuration in built.items():
                 known = self._by_id.get(id_)

@@ -78,8 +78,11 @@ class Introspection:
         body, caller = outcome.answer
         return Introspected(body, caller, configuration)
 
-    def sign(self, answer: Introspected) -> str:
-        """The answer as a JWT (RFC 9701 §5): never mistaken for an access token, whatever reads it (INT-06)."""
+    async def sign(self, answer: Introspected) -> str:
+        """The answer as a JWT (RFC 9701 §5): never mistaken for an access token, whatever reads it (INT-06).
+
+        Raises SignerUnavailable.
+        """
         now = self._clock()
         claims = {
             "iss": answer.configuration.tenant.issuer,
@@ -87,8 +90,9 @@ class Introspection:
             "iat": numeric_date(now),
             "token_introspection": dict(answer.body),
         }
-        return answer.configuration.keys.sign(
-            INTROSPECTION, SIGNING_ALGORITHM, JWT_TYP, claims, now
+        keys = answer.configuration.keys
+        return await keys.aside(
+            partial(keys.sign, INTROSPECTION, SIGNING_ALGORITHM, JWT_TYP, claims, now)
         )
 
     def _prepare(self, caller: Caller) -> Job:

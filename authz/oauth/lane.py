@@ -46,8 +46,21 @@ class Job:
     """How the trail tells of a verdict against it, where more is known than the client."""
     trace: str | None = None
     """The trace the request belongs to; every event of its outcome names it (S14)."""
+    is_trial: bool = False
+    """It is decided as if it were presented now, and nothing comes of it: no row, no event, no single use spent."""
+    is_signed_ahead: bool = False
+    """Its answer was signed after a trial; it may turn out to be another one now (`Unsigned`)."""
     cure: Callable[[], Awaitable[None]] | None = None
     """Gives an unknown subject an account, where that is done at all; then the request is decided once more."""
+
+    def as_trial(self) -> "Job":
+        """The same, decided and forgotten: what would come of it?"""
+        return replace(self, is_trial=True, is_reading=True, cure=None)
+
+    @property
+    def wanted(self) -> FactKeys:
+        """What is read for it: asking whether something is presented for the first time is presenting it."""
+        return replace(self.keys, replays=()) if self.is_trial else self.keys
 
     def with_replays(self, replays: tuple[Replay, ...]) -> "Job":
         """The same, if these, and no others, are presented for the first time."""
@@ -70,6 +83,10 @@ class Stale(Exception):
         self.claimed = claimed
 
 
+class Unsigned(Exception):
+    """The decision is another one than what was signed ahead; raised by a job's `decide`, and becomes `Stale`."""
+
+
 class Unready(Stale):
     """The subject has no account yet: prepare the request again after its `Job.cure`."""
 
@@ -89,7 +106,7 @@ class TokenProgram:
     def __call__(self, jobs: Sequence[Job]) -> Generator[Phase, list[list[Row]], list[Result]]:
         """See `db.batch.Program`."""
         tenants = {job.configuration.tenant.id for job in jobs}
-        reads = read_calls((job.configuration.tenant.id, job.keys) for job in jobs)
+        reads = read_calls((job.configuration.tenant.id, job.wanted) for job in jobs)
         calls = [VERSIONS(tenants=tenants), *(call for call, _ in reads)]
         if all(job.is_reading for job in jobs):
             rows = yield Phase(calls, commit=True, is_reading=True)
@@ -115,7 +132,7 @@ class TokenProgram:
         trail = self._trail(outcomes, opening, mains, now)
         for tenant_id in trail.heads:
             self._heads.pop(tenant_id, None)  # until the commit is answered, nobody knows
-        presented = ((it.configuration.tenant.id, r) for it in jobs for r in it.keys.replays)
+        presented = ((it.configuration.tenant.id, r) for it in jobs for r in it.wanted.replays)
         writes = [
             *write_calls([outcome.changes for outcome, _ in outcomes]),
             *replays.forget(facts.unspent(presented)),
@@ -240,8 +257,15 @@ def _decide(
         return InvalidClient("the client is unknown", reason="tenant_disabled")
     if configuration.tenant.version != job.configuration.tenant.version:
         return Stale(_spent(job, facts))
+    if job.is_trial:
+        return _tried(job, configuration, facts, now)
+    unclaimed = set(facts.claimed) if job.is_signed_ahead else None
     try:
         outcome = _decide_current(job, facts, now)
+    except Unsigned:
+        # Nothing came of it: it is decided, and signed, once more.
+        facts.claimed = unclaimed or set()
+        return Stale(_spent(job, facts))
     except Exception as error:
         log.exception("lane.decision_failed", grant_type=job.grant_type)
         return error
@@ -252,6 +276,16 @@ def _decide(
         traced = tuple(replace(event, trace=job.trace) for event in outcome.events)
         outcome = replace(outcome, events=traced)
     return outcome, configuration
+
+
+def _tried(job: Job, configuration: TenantConfiguration, facts: Facts, now: datetime) -> Result:
+    """What would come of it. The facts of the batch stay as they are."""
+    own = replace(facts, claimed={it.key for it in job.keys.replays})
+    try:
+        return Outcome(_decide_current(job, own, now).answer), configuration
+    except Exception as error:
+        log.exception("lane.decision_failed", grant_type=job.grant_type)
+        return error
 
 
 def _spent(job: Job, facts: Facts) -> frozenset[str]:

@@ -74,7 +74,9 @@ class RevocationFeed:
         asked_at = self._clock()
         page = await self.hub.read(subscription.reader, after, wait=wait)
         waited = max(0.0, (page.as_of - asked_at).total_seconds())
-        return self._sign(subscription, page, waited), page.upto
+        keys = subscription.configuration.keys
+        signed = await keys.aside(partial(self._sign, subscription, page, waited))
+        return signed, page.upto
 
     def _sign(self, subscription: Subscription, page: Page, waited: float) -> str:
         now = self._clock()

@@ -47,6 +47,20 @@ class _OpenList:
         return StatusSlot(self.id, place)
 
 
+class KeptSlot:
+    """The place of one request, which is decided more than once."""
+
+    def __init__(self, slots: "StatusSlots") -> None:
+        self._slots = slots
+        self._drawn: dict[str, StatusSlot] = {}
+
+    def draw(self, resource_id: str, now: datetime) -> StatusSlot:
+        """The same place each time."""
+        if resource_id not in self._drawn:
+            self._drawn[resource_id] = self._slots.draw(resource_id, now)
+        return self._drawn[resource_id]
+
+
 class StatusSlots:
     """One per process."""
 

@@ -8,7 +8,6 @@ from typing import Any
 from authz.clients.client import Client
 from authz.errors import UnauthorizedClient, UnsupportedGrantType
 from authz.oauth import bindings
-from authz.oauth.asserting import IssuedIdJag, id_jag_response
 from authz.oauth.assertions import Assertions
 from authz.oauth.authorization import Grant, TokenRequest
 from authz.oauth.back_channel import BackChannel, Call, Caller
@@ -16,10 +15,10 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.grants import GATHERING, GRANTS
 from authz.oauth.grants import workload as workload_grant
 from authz.oauth.grants.gathering import Gathering
-from authz.oauth.issuing import response
 from authz.oauth.lane import Job
 from authz.oauth.params import Params
-from authz.oauth.status_slots import StatusSlots
+from authz.oauth.signing_ahead import SignedAhead, sign_ahead, signed_body
+from authz.oauth.status_slots import KeptSlot, StatusSlots
 from authz.oauth.workload import as_client
 from authz.oauth.workload_assertions import WorkloadAssertions
 
@@ -51,11 +50,11 @@ class TokenEndpoint:
         else:
             turn = self._channel.handle(call, self._prepare, takes_dpop=True)
         outcome, configuration = await turn
-        answer, algorithm = outcome.answer, self._channel.settings.keys.algorithm
+        answer = outcome.answer
         body = (
-            id_jag_response(answer, configuration)
-            if isinstance(answer, IssuedIdJag)
-            else response(answer, configuration, algorithm=algorithm)
+            answer.body
+            if isinstance(answer, SignedAhead)
+            else signed_body(answer, configuration, self._channel.settings.keys.algorithm)
         )
         return Answered(
             body, call.params.require("grant_type"), self._channel.dpop_nonce(configuration)
@@ -69,11 +68,14 @@ class TokenEndpoint:
             client=caller.client,
             params=caller.params.only(grant.parameters),
             lifetimes=self._channel.settings.tokens,
-            slots=self._slots,
+            slots=self._slots_for(caller.configuration),
             confirmation=bindings.confirmation_of(caller.client, caller.jkt, certificate),
         )
         gathering = GATHERING.get(grant.grant_type)
-        return _job(grant, request) if gathering is None else self._gathered(gathering, request)
+        if gathering is not None:
+            return self._gathered(gathering, request)
+        job = _job(grant, request)
+        return self._signed_ahead(job) if caller.configuration.keys.is_remote else job
 
     async def _prepare_workload(
         self, call: Call, configuration: TenantConfiguration, jkt: str | None
@@ -86,15 +88,27 @@ class TokenEndpoint:
             client=as_client(found, configuration.tenant.id),
             params=call.params.only(grant.parameters),
             lifetimes=self._channel.settings.tokens,
-            slots=self._slots,
+            slots=self._slots_for(configuration),
             confirmation=None if jkt is None else {bindings.JKT: jkt},
             workload=found,
         )
-        return replace(_job(grant, request), refusal=partial(workload_grant.refusal, request))
+        job = replace(_job(grant, request), refusal=partial(workload_grant.refusal, request))
+        return await self._signed_ahead(job)
 
     async def _gathered(self, grant: Gathering, request: TokenRequest) -> Job:
         request = await grant.gather(request, self._assertions)
-        return _job(grant, request, cure=grant.cure(request, self._assertions))
+        return await self._signed_ahead(
+            _job(grant, request, cure=grant.cure(request, self._assertions))
+        )
+
+    async def _signed_ahead(self, job: Job) -> Job:
+        """With keys that are elsewhere: the same job, whose answer is signed before anything is spent for it."""
+        if not job.configuration.keys.is_remote:
+            return job
+        return await sign_ahead(job, self._channel.submit, self._channel.settings.keys.algorithm)
+
+    def _slots_for(self, configuration: TenantConfiguration) -> StatusSlots | KeptSlot:
+        return KeptSlot(self._slots) if configuration.keys.is_remote else self._slots
 
 
 def _job(

@@ -45,6 +45,12 @@ TOKEN_SECONDS = Histogram(
     buckets=_FAST,
     registry=REGISTRY,
 )
+REMOTE_SIGNATURES = Counter(
+    "authz_remote_signatures_total",
+    "Signatures asked of key stores: signed, or failed.",
+    ["backend", "outcome"],
+    registry=REGISTRY,
+)
 BACK_CHANNEL_REQUESTS = Counter(
     "authz_back_channel_requests_total",
     "Answers of the endpoints that programs call: refusals of all, and answers of all but the token endpoint.",

@@ -5,6 +5,7 @@ No cookie is read; every request has an access token of a server's client in its
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -209,7 +210,10 @@ class _Endpoints:
             return json_answer({"sets": {}, "moreAvailable": False})
         wait = 0.0 if asked.at_once else LONGEST_WAIT
         page = await self._transmitter.due(receiver, place, wait=wait)
-        sets, position, more = self._transmitter.tokens(receiver, place, page, asked.most)
+        keys = receiver.configuration.keys
+        sets, position, more = await keys.aside(
+            partial(self._transmitter.tokens, receiver, place, page, asked.most)
+        )
         if position > place.position:
             await run_in_threadpool(self._transmitter.move_on, receiver, stream_id, position)
         return json_answer({"sets": sets, "moreAvailable": more})

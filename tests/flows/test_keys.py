@@ -12,7 +12,7 @@ from authz.admin import keys
 from authz.db.models import SigningKey
 from authz.envelope import Envelope, new_encoded_key
 from authz.errors import ConfigurationError
-from authz.keys import PURPOSES, KeyRing, unseal
+from authz.keys import PURPOSES, KeyRing, StoredKey, unseal
 from tests.support.harness import Harness
 
 AHEAD, LONGEST = timedelta(minutes=15), timedelta(minutes=10)
@@ -163,7 +163,7 @@ def test_private_parts_are_sealed_and_wiped(harness):
 def test_another_key_encryption_key_opens_nothing(harness):
     """V1: refused with a sentence, not with a wrong key."""
     row = stored(harness)[0]
-    entry = (keys.life_of(row), row.public_jwk, row.private_key)
+    entry = StoredKey(keys.life_of(row), row.public_jwk, row.private_key)
     assert unseal([entry], harness.server.services.envelope, harness.tenant_id).keys
     with pytest.raises(ConfigurationError, match="key-encryption key does not open"):
         unseal([entry], Envelope(new_encoded_key()), harness.tenant_id)

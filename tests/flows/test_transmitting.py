@@ -214,7 +214,7 @@ def test_our_own_receiver_believes_it(harness, receiver):
     [token] = answer["sets"].values()
     with harness.server.database.read() as tx:
         configuration = harness.server.services.configurations.find(tx, harness.slug)
-    keys = [it.private for it in configuration.keys.keys]
+    keys = [it.key for it in configuration.keys.keys]
     transmitter = Transmitter("stm", harness.issuer, receiver.made.client.id)
     event = set_verification.verify(token, keys, transmitter, harness.clock())
     assert event.kind == SESSION_REVOKED

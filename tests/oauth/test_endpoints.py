@@ -1,5 +1,6 @@
 """What endpoints prepare before their turn in the lane, and what comes of it: no server, no database, no network."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qsl
@@ -303,7 +304,7 @@ def test_a_signed_answer_is_no_access_token():
     signing = replace(CONFIGURATION, keys=KeyRing((known, own)))
     endpoint = introspection.Introspection(channel(), OwnTokens(), lambda: NOW)
     answer = introspection.Introspected({"active": True}, "cli_server", signing)
-    header, claims = read_unverified(endpoint.sign(answer))
+    header, claims = read_unverified(asyncio.run(endpoint.sign(answer)))
     assert header == {"alg": "ES256", "kid": "int", "typ": "token-introspection+jwt"}
     assert claims == {
         "iss": ISSUER,

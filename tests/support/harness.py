@@ -153,7 +153,12 @@ class RunningServer:
                 },
                 "limits": ONE_ADDRESS if limits is None else limits,
                 "database": {"url": database_url},
-                "keys": {"encryption_key": f"file:{folder / 'authz.key'}"},
+                "keys": {
+                    "encryption_key": f"file:{folder / 'authz.key'}",
+                    # Tests move the clock by months; what they would rotate is hundreds of tenants.
+                    "rotate_after": 0,
+                    **more.pop("keys", {}),
+                },
                 "network": {
                     **({"ca_file": str(web.ca_file)} if issuer is None else {}),
                     **({} if proxy is None else {"proxy": proxy}),
@@ -415,11 +420,18 @@ class Harness:
     """One tenant with an MCP server, the YAML roles, two people and a public client."""
 
     def __init__(
-        self, server: RunningServer, *, trust: str = "open", with_rsa: bool = False
+        self,
+        server: RunningServer,
+        *,
+        trust: str = "open",
+        with_rsa: bool = False,
+        new_keys: Sequence[Any] | None = None,
     ) -> None:
+        """`new_keys` are those of the tenant, if they are made elsewhere."""
         self.server, self.clock, self.web = server, server.clock, server.web
         self.slug = f"t{next(_numbers)}-{id(server) % 9973}"
-        self.tenant_id = server.add_tenant(self.slug, _tenant_keys(with_rsa=with_rsa), trust)
+        made = _tenant_keys(with_rsa=with_rsa) if new_keys is None else new_keys
+        self.tenant_id = server.add_tenant(self.slug, made, trust)
         self.issuer = f"{server.base}/t/{self.slug}"
         self.http = make_http()
         self._browsers: list[Browser] = []

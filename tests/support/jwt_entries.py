@@ -105,7 +105,7 @@ def signing_key(
     if configuration is None:
         raise ConfigurationError("the tenant is gone")
     ring = configuration.keys.signer(purpose, "ES256", harness.clock())
-    return ring.private, {"typ": typ, "alg": "ES256", "kid": ring.life.key_id}
+    return ring.key, {"typ": typ, "alg": "ES256", "kid": ring.life.key_id}
 
 
 class Places:

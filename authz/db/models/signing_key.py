@@ -26,7 +26,11 @@ class SigningKey(Base):
     algorithm: Mapped[str] = mapped_column(String(16))
     public_jwk: Mapped[dict[str, Any]]
     private_key: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """Encrypted PKCS#8; wiped when the key is gone."""
+    """Encrypted PKCS#8 of a local key; wiped when the key is gone."""
+    backend: Mapped[str] = mapped_column(String(16), server_default="local")
+    """Where the private part is (`keys.backends`)."""
+    key_reference: Mapped[str | None] = mapped_column(String(512))
+    """What the backend calls the key; none of a local one."""
     created_at: Mapped[Moment]
     publish_at: Mapped[Moment]
     activate_at: Mapped[Moment]

@@ -196,6 +196,7 @@ class Desk:
             settings=self._services.settings,
             database=self._services.database,
             connectors=self._edge.connectors,
+            custody=self._services.custody,
             now=look.now,
         )
 

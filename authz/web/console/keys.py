@@ -10,7 +10,7 @@ from authz.policy.administration import Permission
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import lasting
 
-HEADINGS = ("For", "Algorithm", "State", "Signs from", "Until", "Published until", "Key")
+HEADINGS = ("For", "Algorithm", "State", "Signs from", "Until", "Published until", "Where", "Key")
 NAMES = {
     "access_token": "access tokens",
     "audit": "the audit trail",
@@ -32,7 +32,10 @@ def show(visit: Visit) -> Answer:
     ]
     if visit.asked("format") == "csv":
         rows = [
-            (it.purpose, it.algorithm, it.state, it.activate_at, it.retire_at, it.gone_at, it.id)
+            (
+                *(it.purpose, it.algorithm, it.state, it.activate_at, it.retire_at, it.gone_at),
+                *(it.backend, it.id),
+            )
             for it in shown
         ]
         return Sheet("keys", HEADINGS, rows)
@@ -57,16 +60,32 @@ def rotate(visit: Visit) -> Answer:
     purpose, _, algorithm = visit.given("kind").partition(" ")
     if algorithm not in PURPOSES.get(purpose, ()):
         raise FieldError("kind", "Choose which key is to be replaced")
-    at_once = visit.given("when") == "now"
+    when = visit.given("when")
+    emergency, at_once = when == "emergency", when in ("now", "emergency")
     # Sent twice, by a reload or by two people at once, it would rotate twice.
     if visit.given("version") != _version(visit.read(keys.list_, visit.now)):
         raise Conflict("the keys changed meanwhile; nothing was rotated")
     if not visit.is_sure:
-        affected = _affected(visit, at_once=at_once)
+        affected = _expelled(visit) if emergency else _affected(visit, at_once=at_once)
         title = f"Rotate the {algorithm} key for {NAMES.get(purpose, purpose)}?"
+        if emergency:
+            title = f"Throw out the {algorithm} key for {NAMES.get(purpose, purpose)}?"
         return Sure(title, "Rotate it", affected, visit.url("keys"))
-    visit.perform("keys.rotate", purpose=purpose, algorithm=algorithm, at_once=at_once)
-    return Done(visit.url("keys"), "rotated")
+    visit.perform(
+        "keys.rotate", purpose=purpose, algorithm=algorithm, at_once=at_once, emergency=emergency
+    )
+    return Done(visit.url("keys"), "expelled" if emergency else "rotated")
+
+
+def _expelled(visit: Visit) -> list[str]:
+    settings = visit.edge.services.settings
+    lifetime = lasting(settings.tokens.access_token)
+    return [
+        "Every key of this kind leaves the published set now, signs nothing any more, and is wiped.",
+        "A new key signs at once.",
+        "What they signed is refused here at once, and by MCP servers as soon as they fetch the keys again.",
+        f"Clients refresh and go on; who cannot refresh signs in again. Access tokens live {lifetime} at most.",
+    ]
 
 
 def _affected(visit: Visit, *, at_once: bool) -> list[str]:
@@ -101,5 +120,8 @@ PAGE = Page(
     show,
     (Act("rotate", rotate),),
     section="System",
-    done={"rotated": "The new key is made. The list says when it signs."},
+    done={
+        "rotated": "The new key is made. The list says when it signs.",
+        "expelled": "The keys before are out, and the new one signs.",
+    },
 )

@@ -147,6 +147,7 @@ class Visit:
             settings=services.settings,
             database=services.database,
             connectors=self.edge.connectors,
+            custody=services.custody,
             now=self.now,
         )
         try:

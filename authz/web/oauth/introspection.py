@@ -23,7 +23,7 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
             "/introspect", "active" if answer.body["active"] else "inactive"
         ).inc()
         if _SIGNED in request.headers.get("accept", ""):
-            return text_answer(edge.introspection.sign(answer), _SIGNED)
+            return text_answer(await edge.introspection.sign(answer), _SIGNED)
         return json_answer(answer.body)
 
     async def revoke(call: Call, _: Request) -> Response:

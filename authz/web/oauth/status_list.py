@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from authz.errors import TooManyRequests
+from authz.errors import SignerUnavailable, TooManyRequests
 from authz.oauth.back_channel import UnknownTenant
 from authz.oauth.status_lists import JWT_TYP, TTL
 from authz.oauth.status_slots import PATH
@@ -36,7 +36,7 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
             )
         except UnknownTenant:
             found = None
-        except TooManyRequests as error:
+        except (TooManyRequests, SignerUnavailable) as error:
             log.info("status_list.refused", reason=error.reason)
             return oauth_error(error, authorization_sent=False)
         if found is None:

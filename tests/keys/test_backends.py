@@ -1,0 +1,180 @@
+"""Every key store makes keys, tells their public half and signs as JWS wants it (V8, ATK-69)."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from joserfc import jwt
+
+from authz.errors import ConfigurationError, SignerUnavailable
+from authz.keys import BACKENDS, BackendError, Custody, KeyRing, RemoteKey, RingKey, describe
+from authz.keys.backends import Surroundings
+from authz.keys.rotation import first
+from authz.net import Network, NetworkConfig
+from authz.settings import Settings
+from tests.support import key_stores
+from tests.support.configured import NOW
+
+ALGORITHMS = ("ES256", "RS256")
+
+
+def read(reference):
+    return Path(reference.removeprefix("file:")).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def stores():
+    with key_stores.HttpStores().running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def custody_of(stores, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stores")
+    library = key_stores.make_token(folder)
+    network = Network(NetworkConfig(allow_loopback=True))
+    opened = []
+
+    with key_stores.aws() as aws_url:
+        known = key_stores.sections(folder, library, aws_url, stores)
+
+        def open_(backend, **changed):
+            sections = {
+                **known,
+                **{name: {**known.get(name, {}), **values} for name, values in changed.items()},
+            }
+            sections["keys"] = {"backend": backend, **changed.get("keys", {})}
+            settings = Settings(
+                server={"issuer": "http://127.0.0.1:8000", "development": True}, **sections
+            )
+            made = Custody(Surroundings(settings, network, read))
+            opened.append(made)
+            return made
+
+        yield open_
+        for made in opened:
+            made.close()
+    network.close()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_key_elsewhere_signs_what_anybody_verifies(custody_of, backend, algorithm):
+    """V8: the reference names the key for good, also to a process that has never seen it."""
+    new = custody_of(backend).make("access_token", algorithm)
+    assert (new.backend, new.key.is_private) == (backend, False)
+    kid, public = describe(new.key, algorithm)
+    life = first(kid, "access_token", algorithm, NOW)
+    remote = RemoteKey(backend, new.reference, algorithm, new.key)
+    ring = KeyRing((RingKey(life, public, new.key, remote),), custody_of(backend), is_remote=True)
+    # moto knows no digests, which is how AWS KMS signs what is longer than 4096 bytes.
+    claims = {"iss": "https://authz.example", "long": "x" * (200 if backend == "aws-kms" else 5000)}
+    token = ring.sign("access_token", algorithm, "at+jwt", claims, NOW)
+    assert jwt.decode(token, new.key, algorithms=[algorithm]).claims == claims
+    adopted = custody_of(backend).adopt("access_token", algorithm, new.reference)
+    assert describe(adopted.key, algorithm)[0] == kid
+
+
+@pytest.mark.parametrize("backend", sorted(BACKENDS))
+def test_a_key_of_another_kind_is_not_adopted(custody_of, backend):
+    """CONF-13: one key, one algorithm."""
+    custody = custody_of(backend)
+    reference = custody.make("audit", "ES256").reference
+    with pytest.raises(BackendError, match="another kind") as refused:
+        custody.adopt("access_token", "RS256", reference)
+    assert refused.value.reason == "key_kind"
+
+
+UNKNOWN = {
+    "aws-kms": "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000",
+    "azure-kv": "https://other.vault.azure.net/keys/a/0",
+    "gcp-kms": f"{key_stores.RING}/cryptoKeys/nope/cryptoKeyVersions/1",
+    "pkcs11": "00" * 16,
+    "vault-transit": "nope:1",
+}
+MALFORMED = {
+    "azure-kv": "nope",
+    "gcp-kms": f"{key_stores.RING}/cryptoKeys/../../x:asymmetricSign",
+    "pkcs11": "no digits",
+    "vault-transit": "a/../b:1",
+}
+
+
+@pytest.mark.parametrize(("backend", "reference"), sorted([*UNKNOWN.items(), *MALFORMED.items()]))
+def test_a_reference_to_nothing_is_refused(custody_of, backend, reference):
+    """ATK-47: a reference never becomes another address, or another path, than that of a key."""
+    with pytest.raises(BackendError):
+        custody_of(backend).adopt("access_token", "ES256", reference)
+
+
+@pytest.mark.parametrize("backend", ["azure-kv", "gcp-kms", "vault-transit"])
+@pytest.mark.parametrize("how", ["failing", "lying", "denied"])
+def test_what_is_no_signature_never_leaves(custody_of, stores, monkeypatch, backend, how):
+    """V8: neither an error of the store nor a signature over something else becomes a token."""
+    custody = custody_of(backend)
+    new = custody.make("access_token", "ES256")
+    key = RemoteKey(backend, new.reference, "ES256", new.key)
+    monkeypatch.setattr(stores, "failing", 503 if how == "failing" else None)
+    monkeypatch.setattr(stores, "lying", how == "lying")
+    if how == "denied":
+        monkeypatch.setattr(key_stores, "TOKEN", "another")
+    with pytest.raises(SignerUnavailable) as refused:
+        custody.sign(key, b"data")
+    assert refused.value.reason == "signer_unavailable"
+    assert (refused.value.status, refused.value.retry_after) == (503, 5)
+    monkeypatch.undo()
+    assert custody.sign(key, b"data")
+
+
+def test_a_module_that_was_restarted_is_taken_up_again(custody_of):
+    """V8: the session broke, and the next signature opens another."""
+    custody = custody_of("pkcs11")
+    new = custody.make("access_token", "ES256")
+    key = RemoteKey("pkcs11", new.reference, "ES256", new.key)
+    custody.backend("pkcs11")._session.close()
+    assert custody.sign(key, b"data")
+
+
+def test_a_private_key_does_not_leave_the_module(custody_of):
+    """V8: made sensitive and not extractable."""
+    from pkcs11 import Attribute, ObjectClass
+    from pkcs11.exceptions import AttributeSensitive
+
+    custody = custody_of("pkcs11")
+    new = custody.make("access_token", "ES256")
+    with custody.backend("pkcs11")._lock:
+        session = custody.backend("pkcs11")._opened()
+        key = session.get_key(object_class=ObjectClass.PRIVATE_KEY, id=bytes.fromhex(new.reference))
+        assert (key[Attribute.SENSITIVE], key[Attribute.EXTRACTABLE]) == (True, False)
+        with pytest.raises(AttributeSensitive):
+            key[Attribute.VALUE]
+
+
+@pytest.mark.parametrize(
+    ("backend", "changed", "told"),
+    [
+        ("pkcs11", {"pkcs11": {"token": None}}, "pkcs11.token"),
+        ("aws-kms", {"aws_kms": {"region": None}}, "aws_kms.region"),
+        ("gcp-kms", {"gcp_kms": {"key_ring": None}}, "gcp_kms.key_ring"),
+        ("gcp-kms", {"gcp_kms": {"key_ring": "a/../b"}}, "gcp_kms.key_ring"),
+        ("azure-kv", {"azure_kv": {"vault": None}}, "azure_kv.vault"),
+        ("vault-transit", {"vault_transit": {"address": None}}, "vault_transit.address"),
+        ("vault-transit", {"vault_transit": {"mount": "../sys"}}, "vault_transit.mount"),
+    ],
+    ids=range(7),
+)
+def test_what_is_not_configured_is_said_in_one_sentence(custody_of, backend, changed, told):
+    with pytest.raises(ConfigurationError, match=told):
+        custody_of(backend, **changed).make("access_token", "ES256")
+
+
+def test_purposes_that_stay_local_do(custody_of):
+    custody = custody_of("aws-kms", keys={"local_purposes": ["introspection"]})
+    assert custody.make("introspection", "ES256").key.is_private
+    assert not custody.make("audit", "ES256").key.is_private
+
+
+def test_a_deadline_is_below_that_of_a_client():
+    from authz.keys.backends import DEADLINE
+
+    assert timedelta(seconds=10) > 2 * DEADLINE
