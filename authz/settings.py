@@ -141,13 +141,16 @@ class Pkcs11(Section):
     token: str | None = None
     """The token's label."""
     pin: SecretReference | None = None
+    """The PIN of the token's user."""
 
 
 class AwsKms(Section):
     """AWS KMS; credentials are found as by every program of AWS."""
 
     region: str | None = None
+    """Where the keys are, such as eu-west-1."""
     endpoint: str | None = None
+    """Of KMS, if it is not that of the region: a private endpoint."""
 
 
 class GcpKms(Section):
@@ -156,26 +159,35 @@ class GcpKms(Section):
     key_ring: str | None = None
     """projects/…/locations/…/keyRings/…"""
     protection: Literal["software", "hsm"] = "hsm"
+    """What new keys are kept in."""
     token: SecretReference | None = None
+    """An access token for Cloud KMS, read with each request: an agent renews it."""
     endpoint: str = "https://cloudkms.googleapis.com"
+    """Where Cloud KMS is."""
 
 
 class AzureKv(Section):
     """Azure Key Vault or Managed HSM."""
 
     vault: str | None = None
+    """`https://NAME.vault.azure.net`, or that of a Managed HSM."""
     hardware: bool = False
     """Keys of the kinds EC-HSM and RSA-HSM: a vault of the premium tier, or a Managed HSM."""
     token: SecretReference | None = None
+    """An access token for the vault, read with each request: an agent renews it."""
 
 
 class VaultTransit(Section):
     """The transit engine of HashiCorp Vault or OpenBao."""
 
     address: str | None = None
+    """Where Vault is, without a path."""
     namespace: str | None = None
+    """Of Vault Enterprise."""
     mount: str = "transit"
+    """Where the engine is mounted."""
     token: SecretReference | None = None
+    """A token of Vault, read with each request: an agent renews it."""
 
 
 class Tokens(Section):

@@ -145,7 +145,7 @@ class Custody:
         if not is_signed_by(key.public, algorithm=key.algorithm, data=data, signature=signature):
             raise BackendError(
                 f"what {key.backend} answered is no signature of its key {key.reference}",
-                reason="signature_wrong",
+                reason="signature_of_other_key",
             )
         return signature
 

@@ -9,7 +9,7 @@ from authz.keys.backends.formats import malformed
 from authz.net import Network, NetworkError, Profile
 
 _MAX_BYTES = 64 * 1024
-_REASONS = {401: "denied", 403: "denied", 404: "key_unknown", 429: "busy"}
+_REASONS = {401: "store_denied", 403: "store_denied", 404: "key_unknown", 429: "busy"}
 
 
 class Store:

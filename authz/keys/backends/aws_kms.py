@@ -83,7 +83,7 @@ def _asked(ask: Callable[[], _T]) -> _T:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in _DENIED:
-            raise BackendError("AWS KMS does not allow it", reason="denied") from error
+            raise BackendError("AWS KMS does not allow it", reason="store_denied") from error
         if code in _UNUSABLE:
             raise BackendError("AWS KMS has no such usable key", reason="key_unusable") from error
         raise BackendError(f"AWS KMS refused: {code}", reason="refused") from error
