@@ -8,7 +8,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.support.clusters import Cluster, standby_of
+from tests.support.clusters import Cluster, pgbouncer, standby_of
 from tests.support.load import load_on
 from tests.support.nodes import nodes
 from tests.support.processes import installation
@@ -111,3 +111,15 @@ def test_a_pool_that_is_used_up_is_a_503_in_bounded_time(installed, report):
         assert set(refused) == {(503, "2")}
         assert took < 8
         report("connection pool used up", load.check())
+
+
+def test_pgbouncer_in_transaction_mode(cluster, tmp_path, report):
+    """Two nodes, five sessions: nothing relies on the session it meets, and each of them may be ended."""
+    with (
+        pgbouncer(cluster) as url,
+        installation(tmp_path, url, pooler=True) as installed,
+        nodes(installed.config, 2) as pair,
+    ):
+        with load_on(installed, [node.base for node in pair]) as load:
+            load.run_for(2)
+        report("PgBouncer in transaction mode, two nodes", load.check(), "no fault")

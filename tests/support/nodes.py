@@ -84,6 +84,7 @@ class Node:
     def stop(self) -> None:
         """SIGTERM, and not for ever; nothing when it is over already."""
         if self.process.poll() is not None:
+            self._log.close()
             return
         self.terminate()
         try:
