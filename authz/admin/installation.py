@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from authz.db import migrate
+
 GOOD, LOOK, BAD = "good", "look", "bad"
 
 
@@ -20,7 +22,7 @@ def judge(
     *, engine: str, revision: str | None, expected: str, issuer: str, development: bool
 ) -> Sequence[Check]:
     """Of the database and the settings."""
-    is_current, is_https = revision == expected, issuer.startswith("https://")
+    fits, is_https = migrate.is_fit(revision, expected), issuer.startswith("https://")
     is_shared = engine == "postgresql"
     return [
         Check(
@@ -31,9 +33,9 @@ def judge(
         ),
         Check(
             "Migrations",
-            GOOD if is_current else BAD,
+            GOOD if fits else BAD,
             f"the database is at {revision or 'nothing'}, this version expects {expected}",
-            "" if is_current else "run `authz db upgrade`",
+            "" if fits else migrate.way_out(revision, expected),
         ),
         Check(
             "Address",

@@ -48,8 +48,9 @@ def check(tx: Session, envelope: Envelope) -> None:
     for name, count in sorted(usage(tx).items()):
         if name not in (*envelope.names, UNNAMED):
             raise ConfigurationError(
-                f"{count} stored secrets are sealed with the key-encryption key {name}, which is not configured; "
-                "name it in keys.further_encryption_keys until `authz keys rewrap` is through"
+                f"the key-encryption key does not open this database's secrets: {count} are sealed with {name}, "
+                "which is not configured; name it in keys.encryption_key, or in keys.further_encryption_keys "
+                "until `authz keys rewrap` is through"
             )
 
 

@@ -30,9 +30,14 @@ def upgrade(run: Run) -> Result:
 @command(app, "check", tenant=False)
 def check(run: Run) -> Result:
     """Whether the database is at the revision that this version needs (exit code 3 when not)."""
-    migrate.check(run.services.database)
-    revision = migrate.head()
-    return Result({"revision": revision}, f"The database is at revision {revision}, as needed.")
+    database, wanted = run.services.database, migrate.head()
+    migrate.check(database)
+    revision = migrate.current(database)
+    said = f"The database is at revision {revision}, "
+    said += (
+        f"ahead of {wanted}: good enough." if migrate.is_ahead(revision, wanted) else "as needed."
+    )
+    return Result({"revision": revision}, said)
 
 
 @command(app, "partition", tenant=False)

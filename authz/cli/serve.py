@@ -59,7 +59,7 @@ def _prepare(run: Run, *, upgrade: bool) -> list[str]:
     database = run.services.database
     refuse_to_start(run.services)
     notes = []
-    if (database.is_sqlite or upgrade) and migrate.current(database) != migrate.head():
+    if (database.is_sqlite or upgrade) and migrate.is_behind(database):
         before, after = migrate.upgrade(database)
         notes.append(f"Upgraded the database from revision {before or 'none (empty)'} to {after}.")
     migrate.check(database)

@@ -75,12 +75,12 @@ def check_database(services: Services) -> Iterator[Check]:
         return
     took = (answered - began).total_seconds() * 1000
     yield Check("Database", GOOD, f"{shown} answers within {max(took, 0):.0f} ms")
-    is_current = found == wanted
+    fits = migrate.is_fit(found, wanted)
     yield Check(
         "Migrations",
-        GOOD if is_current else BAD,
-        f"the database is at revision {found or 'none (empty)'}, this version needs {wanted}",
-        "" if is_current else "run `authz db upgrade`",
+        GOOD if fits else BAD,
+        migrate.misfit(found, wanted),
+        "" if fits else migrate.way_out(found, wanted),
     )
     if told is not None:
         yield clocks.compare("the database's", _aware(told), began, answered)

@@ -43,12 +43,53 @@ def test_a_second_upgrade_does_nothing(database):
     assert migrate.upgrade(database) == (migrate.head(), migrate.head())
 
 
-def test_another_revision_is_refused_by_name(database):
-    migrate.upgrade(database)
+def at_revision(database, revision):
     with database.write() as tx:
-        tx.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(ConfigurationError, match="revision 9999"):
+        tx.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+
+
+@pytest.mark.parametrize("revision", ["0001", "x", "9999.9998"])
+def test_another_revision_is_refused_by_name(database, revision):
+    migrate.upgrade(database)
+    at_revision(database, revision)
+    with pytest.raises(ConfigurationError, match=f"revision {revision}"):
         migrate.check(database)
+
+
+def test_a_version_starts_on_the_tables_of_the_next_one(database):
+    """A node that ends while another version is rolled out comes up again, and a version can be gone back to."""
+    migrate.upgrade(database)
+    at_revision(database, "9999")
+    migrate.check(database)
+    assert not migrate.is_behind(database)
+    assert migrate.upgrade(database) == ("9999", "9999")
+    at_revision(database, f"9999.{migrate.head()}")
+    migrate.check(database)
+    at_revision(database, "9999.9998")
+    with pytest.raises(ConfigurationError, match="start that version"):
+        migrate.upgrade(database)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "fits"),
+    [
+        (None, "0025", False),
+        ("", "0025", False),
+        ("0024", "0025", False),
+        ("0025", "0025", True),
+        ("0026", "0025", True),
+        ("0031.0029", "0028", False),
+        ("0031.0029", "0029", True),
+        ("0031.0029", "0031.0029", True),
+        ("0032.0029", "0031.0029", True),
+        ("0030", "0031.0029", False),
+        ("0031.", "0025", False),
+        ("31", "0025", False),
+        ("0026; DROP", "0025", False),
+    ],
+)
+def test_what_a_version_works_on(found, wanted, fits):
+    assert migrate.is_fit(found, wanted) is fits
 
 
 def test_the_models_are_what_the_migrations_make(database):
