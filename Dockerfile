@@ -1,18 +1,27 @@
 # Build: docker build -t mcp-authz .
+#        docker build -t mcp-authz --build-arg EXTRAS="aws telemetry" .
 # Once:  docker run --rm -v authz:/var/lib/authz mcp-authz init --issuer https://auth.example.com
 # Run:   docker run --read-only --tmpfs /tmp -v authz:/var/lib/authz -p 8080:8080 mcp-authz
 #
 # Nothing is written outside of /var/lib/authz (authz.toml, the key-encryption key, a SQLite file)
 # and /tmp. With PostgreSQL nothing is written there either once `init` has run.
+#
+# The last stage starts from nothing: whoever gets in finds no shell, no package manager and no tool but the interpreter
+# itself. deploy/image/collect.py says what belongs to it.
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
+# Extras of pyproject.toml, with spaces between; each has a lock of its own (requirements/extra-NAME.txt). SAML is in always.
+ARG EXTRAS=""
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-COPY requirements/runtime.txt requirements/build.txt requirements/
+COPY requirements requirements
 # Two environments, so that nothing of the build tools ships.
 RUN python -m venv /opt/authz \
     && /opt/authz/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements/runtime.txt \
+    && for extra in ${EXTRAS}; do \
+        /opt/authz/bin/pip install --require-hashes --no-deps --only-binary :all: -r "requirements/extra-${extra}.txt" || exit 1; \
+    done \
     && python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
@@ -23,15 +32,17 @@ COPY deploy/image deploy/image
 RUN /opt/build/bin/python -m build --wheel --no-isolation --outdir /tmp/wheel \
     && /opt/authz/bin/pip install --no-deps --no-index /tmp/wheel/*.whl \
     && /opt/authz/bin/python -m compileall -q /opt/authz/lib \
+    && /opt/authz/bin/pip check \
     && /opt/authz/bin/pip uninstall --yes --quiet setuptools pip \
-    && /opt/authz/bin/python deploy/image/sbom.py > /opt/authz/sbom.cdx.json
+    && /opt/authz/bin/python deploy/image/sbom.py > /opt/authz/sbom.cdx.json \
+    && /opt/authz/bin/python deploy/image/collect.py /rootfs \
+    && mkdir /state
 
-FROM python:${PYTHON}-slim
-COPY --from=build /opt/authz /opt/authz
-RUN useradd --system --uid 10001 --home-dir /var/lib/authz --shell /usr/sbin/nologin authz \
-    && install -d -o authz -g authz -m 0700 /var/lib/authz
+FROM scratch
+COPY --from=build /rootfs /
+COPY --from=build --chown=10001:10001 /state /var/lib/authz
 # The server answers on every address of the container; what is published is the operator's choice.
-ENV PATH=/opt/authz/bin:$PATH \
+ENV PATH=/opt/authz/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     AUTHZ__SERVER__HOST=0.0.0.0 \

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,12 +10,13 @@ import urllib.error
 import urllib.request
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from authz import __version__
 from tests.support.postgres import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -102,14 +104,43 @@ def test_the_server_starts_from_an_empty_folder(programs, tmp_path):
         assert metadata["issuer"] == issuer
 
 
+def test_the_image_has_what_the_server_needs_and_no_tool(programs, tmp_path):
+    """What its last stage starts from serves, with this as the whole file system and as the image's user."""
+    root, user = tmp_path / "root", 10001
+    _run(programs / "python", ROOT / "deploy/image/collect.py", root, cwd=tmp_path)
+    tools = [it for it in root.rglob("*bin/*") if it.is_file()]
+    assert {re.sub(r"[\d.]", "", it.name) for it in tools} == {"authz", "python"}
+    (root / programs.parent.relative_to("/")).chmod(0o755)
+    if os.geteuid() == 0:
+        inside = ["chroot", f"--userspec={user}:{user}", root]
+        # Where it starts; in the image that is /var/lib/authz.
+        os.chown(root, user, user)
+    else:
+        inside = ["unshare", "--map-root-user", "chroot", root]
+    authz = [*inside, programs / "authz"]
+    assert __version__ in _run(*authz, "--version", cwd=tmp_path)
+    port = free_port()
+    issuer = f"http://127.0.0.1:{port}"
+    _run(*authz, "init", "--issuer", issuer, "--development", cwd=tmp_path)
+    asked = re.search(r"^    CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    python, *health = json.loads(asked[1])
+    health[1] = health[1].replace("os.environ['AUTHZ__SERVER__PORT']", f"'{port}'")
+    assert python == "python"
+    with _serving(programs, tmp_path, issuer, inside=inside) as metadata:
+        assert metadata["issuer"] == issuer
+        _run(*inside, programs / python, *health, cwd=tmp_path)
+
+
 @contextmanager
-def _serving(programs: Path, folder: Path, issuer: str) -> Iterator[dict[str, object]]:
+def _serving(
+    programs: Path, folder: Path, issuer: str, *, inside: Sequence[str | Path] = ()
+) -> Iterator[dict[str, object]]:
     """Run `authz serve` in `folder`; yield its metadata when it answers, then stop it politely."""
     started = time.monotonic()
     log = folder / "log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [programs / "authz", "serve"],
+            [*inside, programs / "authz", "serve"],
             cwd=folder,
             env=_environment(),
             stdout=output,

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,34 @@ def test_the_image_keeps_its_rules():
     assert "/health/ready" in DOCKERFILE
     installs = [it for it in DOCKERFILE.splitlines() if "pip install" in it]
     assert all("--require-hashes" in it or "--no-index" in it for it in installs)
+
+
+def test_what_the_image_is_built_of_is_sent_to_the_builder():
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    sent = {it.removeprefix("!") for it in ignored if it.startswith("!")}
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert {it for line in copied for it in line.split()} == sent
+    assert all((ROOT / it).exists() for it in sent)
+
+
+def test_every_extra_has_a_lock_that_the_image_may_be_built_with():
+    """Of what was tested, and of nothing that ships already: an installation on top changes nothing."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    locks = {it.stem.removeprefix("extra-"): it for it in ROOT.glob("requirements/extra-*.txt")}
+    assert locks.keys() == project["optional-dependencies"].keys() - {"saml"}
+    tested, shipped = (
+        pinned(ROOT / "requirements/dev.txt"),
+        pinned(ROOT / "requirements/runtime.txt"),
+    )
+    for name, lock in locks.items():
+        assert pinned(lock) <= tested, name
+        assert not {it for it, _ in pinned(lock)} & {it for it, _ in shipped}, name
+
+
+def pinned(lock):
+    return set(
+        re.findall(r"^([a-z0-9._-]+)==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    )
 
 
 def test_locks_have_hashes_and_name_no_index():
