@@ -1,4 +1,10 @@
-"""How long the trail is kept, and legal holds: what must not be removed before somebody says so."""
+"""How long the trail is kept, and legal holds: what must not be removed before somebody says so.
+
+Decisions:
+- All of it is an owner's (`ADMINS_WRITE`, lately signed in). What is removed is the evidence of what the others did, so
+  an operator may not shorten it; an auditor reads it and changes nothing; and whom an inquiry is about is not told to
+  whoever runs the server. A hold alone removes nothing, but it names a person and a case.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +23,14 @@ from authz.policy.administration import Permission
 
 LEAST_DAYS, MOST_DAYS = 7, 36_500
 _MOST_CHARS = 1000
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long events of a tenant are kept."""
+
+    days: int | None
+    """None: for ever."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,16 @@ def list_(tx: Session, tenant_id: str, now: datetime) -> list[HoldLine]:
     return [_line(it, logins.get(it.subject or ""), now) for it in rows]
 
 
+def show(tx: Session, tenant_id: str, hold_id: str, now: datetime) -> HoldLine:
+    """One, also when it is over. Raises NotFound."""
+    return _told(tx, _load(tx, tenant_id, hold_id), now)
+
+
+def retention(tx: Session, tenant_id: str) -> Retention:
+    """What was set last."""
+    return Retention(tx.get_one(Tenant, tenant_id).audit_days)
+
+
 def place(
     tx: Session,
     operator: Operator,
@@ -57,7 +81,7 @@ def place(
     until: datetime | None = None,
 ) -> HoldLine:
     """Keep what the trail tells of a person (login or id), or all of it. Raises Invalid, NotFound."""
-    operator.must(Permission.SETTINGS_WRITE)
+    operator.must(Permission.ADMINS_WRITE)
     if not reason.strip() or len(reason) > _MOST_CHARS:
         raise Invalid(f"a hold takes a reason, of at most {_MOST_CHARS} characters")
     if until is not None and until <= operator.now:
@@ -81,22 +105,20 @@ def place(
 
 def release(tx: Session, operator: Operator, tenant_id: str, hold_id: str) -> HoldLine:
     """End a hold before its time. Raises NotFound, Conflict."""
-    operator.must(Permission.SETTINGS_WRITE)
-    row = tx.get(AuditHold, hold_id)
-    if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"there is no legal hold {hold_id[:80]!r}")
+    operator.must(Permission.ADMINS_WRITE)
+    row = _load(tx, tenant_id, hold_id)
     if row.released_at is not None:
         raise Conflict(f"the hold {hold_id} was released already")
     row.released_by, row.released_at = operator.name, operator.now
     operator.changed(
         tx, tenant_id, "audit.release_hold", row.id, {"reason": row.reason}, subject=row.subject
     )
-    return _line(row, None, operator.now)
+    return _told(tx, row, operator.now)
 
 
 def set_retention(tx: Session, operator: Operator, tenant_id: str, *, days: int | None) -> None:
     """How many days events are kept; None: for ever. Raises Invalid."""
-    operator.must(Permission.SETTINGS_WRITE)
+    operator.must(Permission.ADMINS_WRITE)
     if days is not None and not LEAST_DAYS <= days <= MOST_DAYS:
         raise Invalid(f"events are kept for {LEAST_DAYS} to {MOST_DAYS} days, or for ever")
     row = tx.get_one(Tenant, tenant_id)
@@ -118,6 +140,18 @@ def active(tx: Session, tenant_id: str, now: datetime) -> Sequence[str | None]:
 def lock(tx: Session, tenant_id: str, now: datetime) -> None:
     """Placing a hold and removing events happen one after the other."""
     wait_for(tx, f"audit-removal:{tenant_id}", now)
+
+
+def _load(tx: Session, tenant_id: str, hold_id: str) -> AuditHold:
+    row = tx.get(AuditHold, hold_id)
+    if row is None or row.tenant_id != tenant_id:
+        raise NotFound(f"there is no legal hold {hold_id[:80]!r}")
+    return row
+
+
+def _told(tx: Session, row: AuditHold, now: datetime) -> HoldLine:
+    about = {row.subject} if row.subject is not None else set()
+    return _line(row, users.logins(tx, row.tenant_id, about).get(row.subject or ""), now)
 
 
 def _line(row: AuditHold, login: str | None, now: datetime) -> HoldLine:

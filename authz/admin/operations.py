@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from authz.admin import (
     admins,
     agents,
+    audit_holds,
     client_trust,
     client_view,
     clients,
@@ -299,6 +300,9 @@ OPERATIONS: Mapping[str, Operation] = {
     ),
     "event_streams.poll": Operation(event_streams.poll, _P.CONNECTIONS_WRITE),
     "event_streams.resume": Operation(event_streams.resume, _P.CONNECTIONS_WRITE),
+    "audit_holds.place": Operation(audit_holds.place, _P.ADMINS_WRITE),
+    "audit_holds.release": Operation(audit_holds.release, _P.ADMINS_WRITE),
+    "audit_holds.set_retention": Operation(audit_holds.set_retention, _P.ADMINS_WRITE),
     "keys.rotate": Operation(keys.rotate, _P.KEYS_WRITE, supply=supplies.NEW_KEY),
     "admins.grant": Operation(admins.grant, _P.ADMINS_WRITE),
     "admins.revoke": Operation(admins.revoke, _P.ADMINS_WRITE),

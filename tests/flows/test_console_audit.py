@@ -9,9 +9,11 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import update
 
-from authz.admin import audit_event, clients
-from authz.db.models import AuditEvent
+from authz.admin import audit_event, audit_holds, clients
+from authz.db.models import AuditEvent, AuditSink
+from tests.support import admin_api
 from tests.support.console import EVIL, administrator, at
+from tests.support.harness import running
 
 
 def kinds(page):
@@ -173,3 +175,106 @@ def test_another_tenants_trail_is_not_there(harness, other_harness):
     assert at(browser, f"story?of={grant}").status == 404
     assert at(browser, "audit/event?strand=main&position=999").status == 404
     assert at(browser, "audit/event?strand=main&position=-1").status == 404
+
+
+def held(harness):
+    return harness.ask(audit_holds.list_, harness.clock())
+
+
+def test_a_hold_is_placed_and_released_after_a_question(harness):
+    """Issue 7: what a hold keeps, who placed it, why and until when; the way back says what it removes."""
+    browser = administrator(harness)
+    assert "No legal hold" in at(browser, "audit").text
+    form = {"why": EVIL, "whom": "sre@example.com", "hold_until": "2999-12-31"}
+    assert at(browser, "audit/hold", **form).status == 303
+    (line,) = held(harness)
+    assert (line.login, line.reason, line.until.year) == ("sre@example.com", EVIL, 3000)
+    page = at(browser, "audit").text
+    assert "<script>alert" not in page
+    row = page.partition('id="holds"')[2].partition("</table>")[0]
+    assert "sre@example.com" in row
+    assert "dev@example.com" in row
+    at(browser, "audit/retention", days="400", sure="yes")
+    asked = at(browser, "audit/release", hold=line.id).text
+    assert "about sre@example.com that are older than 400 days are removed" in asked
+    assert held(harness)[0].is_active
+    assert at(browser, "audit/release", hold=line.id, sure="yes").status == 303
+    assert not held(harness)[0].is_active
+    assert at(browser, "audit/release", hold=line.id, sure="yes").status == 409
+
+
+def test_events_are_kept_for_less_after_a_question_and_for_longer_at_once(harness):
+    browser = administrator(harness)
+    assert "removed within the hour, for good" in at(browser, "audit/retention", days="400").text
+    assert harness.ask(audit_holds.retention).days is None
+    assert at(browser, "audit/retention", days="400", sure="yes").status == 303
+    assert at(browser, "audit/retention", days="500").status == 303
+    assert "500 days." in at(browser, "audit").text
+    refused = at(browser, "audit/retention", days="3", sure="yes")
+    assert (refused.status, "7 to 36500 days" in refused.text) == (400, True)
+    assert at(browser, "audit/retention", days="", x="1").status == 303
+    assert harness.ask(audit_holds.retention).days is None
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"why": "case 7", "whom": "nobody@example.com"}, "nobody@example.com"),
+        ({"why": "case 7", "hold_until": "soon"}, "This is not a day"),
+        ({"why": "", "whom": "x"}, "The reason is empty"),
+        ({"why": "case 7", "hold_until": "2001-01-01"}, "is over already"),
+    ],
+)
+def test_a_hold_that_makes_no_sense_is_not_placed(harness, form, said):
+    page = at(administrator(harness), "audit/hold", **form)
+    assert page.status == 400
+    assert said in page.text
+    assert held(harness) == []
+
+
+@pytest.mark.parametrize("role", ["auditor", "approver", "operator"])
+def test_who_did_it_or_only_reads_does_not_decide_what_is_kept(harness, role):
+    """V3: retention removes the evidence of what an operator did; an auditor changes nothing."""
+    line = harness.change(audit_holds.place, reason="case 7")
+    browser = administrator(harness, role)
+    assert "Place it" not in at(browser, "audit").text
+    for act, form in (
+        ("hold", {"why": "x"}),
+        ("release", {"hold": line.id}),
+        ("retention", {"days": "7"}),
+    ):
+        assert at(browser, f"audit/{act}", **form, sure="yes").status == 403
+    assert [it.is_active for it in held(harness)] == [True]
+    assert harness.ask(audit_holds.retention).days is None
+
+
+def test_a_hold_is_released_by_who_signed_in_lately_at_this_tenant(harness, other_harness):
+    line = other_harness.change(audit_holds.place, reason="case 7")
+    browser = administrator(harness)
+    assert at(browser, "audit/release", hold=line.id, sure="yes").status == 404
+    harness.clock.advance(minutes=16)
+    assert at(browser, "audit/hold", why="case 8").is_login
+    assert held(harness) == []
+    assert held(other_harness)[0].is_active
+    # Where the installation tells its trail is nothing of a tenant's.
+    assert "Who else is told" not in at(browser, "audit").text
+
+
+def test_who_else_is_told_stands_at_the_base_alone_without_where(tmp_path):
+    """A webhook's address may be a secret; how far it is behind is not."""
+    url = "https://hooks.example/T0/s3cr3t"
+    sink = {"name": "on-call", "kind": "webhook", "url": url, "secret": "env:AUTHZ_HOOK"}
+    database = f"sqlite:///{tmp_path / 'authz.db'}"
+    with running(tmp_path, database, sections={"audit": {"sink": [sink]}}) as server:
+        base = admin_api.of_default_tenant(server).harness
+        base.add_user("dev@example.com")
+        with server.database.write() as tx:
+            failed = {"failures": 3, "last_failure": "answered 500", "started_at": base.clock()}
+            tx.add(AuditSink(name="on-call", delivered_at=None, retry_at=None, **failed))
+        page = at(administrator(base, "auditor"), "audit").text
+        row = page.partition("Who else is told")[2].partition("<tbody>")[2]
+        assert "on-call" in row
+        assert "failing" in row
+        assert "answered 500" in row
+        assert "hooks.example" not in page
+        base.close()

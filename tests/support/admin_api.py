@@ -152,7 +152,7 @@ def of_default_tenant(server: RunningServer) -> Caller:
     harness = Harness.__new__(Harness)
     harness.server, harness.clock, harness.web = server, server.clock, server.web
     harness.slug, harness.issuer = "default", server.base
-    harness.http = make_http()
+    harness.http, harness._browsers = make_http(), []
     with server.database.read() as tx:
         harness.tenant_id = load_tenant(tx, "default").id
     return client(harness, "owner")

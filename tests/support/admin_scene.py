@@ -8,6 +8,7 @@ from typing import Any
 from authz.admin import (
     admins,
     agents,
+    audit_holds,
     changes,
     client_trust,
     clients,
@@ -117,6 +118,8 @@ class Scene:
         review = self.harness.change(reviews.start, name=self.mark, due_at=due)
         part = self.harness.change(lambda tx, _, tenant: reviews.page(tx, tenant, review.id))
         self.path["change"] = self.asked_for()
+        held = self.harness.change(audit_holds.place, reason=self.mark, person=self.user_id)
+        self.path["hold"] = held.id
         self.harness.change(versions.record)
         kept = self.harness.ask(versions.page)
         self.path["version"] = str(kept[0].version)
@@ -425,6 +428,8 @@ class Scene:
                 "url": "https://gateway.example/other",
                 "authorization": "env:AUTHZ_SECRET_GATEWAY",
             },
+            "audit_holds.place": {"reason": "inquiry", "person": path["user"]},
+            "audit_holds.set_retention": {"days": 400},
             "keys.rotate": {"at_once": True},
             "admins.grant": {"role": "auditor", "kind": "user", "holder": path["user"]},
             "tenants.create": {"slug": mark, "name": "New"},

@@ -5,8 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from authz.admin import admins, audit, explain, keys, tenants
+from authz.admin import admins, audit, audit_holds, explain, keys, tenants
 from authz.admin.admins import AdminLine
+from authz.admin.audit_holds import HoldLine, Retention
 from authz.admin.explain import Explanation
 from authz.admin.keys import KeyLine
 from authz.admin.paging import Slice
@@ -93,6 +94,14 @@ ADMIN = Thing(
     AdminLine,
 )
 SETTINGS = Thing("/settings", "settings", "The settings of this tenant", _settings, TenantLine)
+RETENTION = Thing(
+    "/audit-retention",
+    "audit_retention",
+    "How long events are kept; `days` is null where that is for ever",
+    lambda look: audit_holds.retention(look.tx, look.tenant_id),
+    Retention,
+    permission=Permission.AUDIT_READ,
+)
 TENANT_THING = Thing(
     "/tenants/{slug}",
     "tenant",
@@ -172,6 +181,46 @@ ROUTES: tuple[Route, ...] = (
         },
         searches=False,
         permission=Permission.AUDIT_READ,
+    ),
+    Listing(
+        "/audit-holds",
+        "audit_holds",
+        "Legal holds, also those that are over: of whom, by whom, why and until when",
+        listed(
+            lambda look: audit_holds.list_(look.tx, look.tenant_id, look.now), *("placed_at", "id")
+        ),
+        HoldLine,
+        permission=Permission.AUDIT_READ,
+    ),
+    Change(
+        "POST",
+        "/audit-holds",
+        "audit_holds.place",
+        "Keep what the trail tells of a person, or all of it, whatever the retention is",
+        made=lambda it: (it.id,),
+    ),
+    Thing(
+        "/audit-holds/{hold}",
+        "audit_hold",
+        "One legal hold",
+        lambda look: audit_holds.show(look.tx, look.tenant_id, look.path["hold"], look.now),
+        HoldLine,
+        permission=Permission.AUDIT_READ,
+    ),
+    Change(
+        "POST",
+        "/audit-holds/{hold}/release",
+        "audit_holds.release",
+        "End a legal hold; what is older than the retention is removed within the hour",
+        inputs={"hold": "hold_id"},
+    ),
+    RETENTION,
+    Change(
+        "PUT",
+        "/audit-retention",
+        "audit_holds.set_retention",
+        "How many days events are kept, or null; older ones are removed for good",
+        thing=RETENTION,
     ),
     SETTINGS,
     Change(

@@ -12,6 +12,7 @@ from authz.audit.verification import Verified
 from authz.directory import users
 from authz.errors import Invalid, NotFound
 from authz.policy.administration import Permission
+from authz.web.console import audit_keeping
 from authz.web.console.visit import MOST_EXPORTED, Act, Answer, Download, Page, Screen, Sheet, Visit
 
 HEADINGS = ("When", "What", "About", "By", "Client", "MCP server", "Reason", "Place")
@@ -88,6 +89,7 @@ def _screen(
             "days": LOOK_BACK.days if _is_bounded(visit) else None,
             "size": visit.read(audit_event.size),
             "verified": verified,
+            **audit_keeping.shown(visit),
         },
         400 if wrong else 200,
     )
@@ -184,8 +186,9 @@ PAGE = Page(
     "Audit trail",
     Permission.AUDIT_READ,
     show,
-    (Act("verify", verify),),
+    (Act("verify", verify), *audit_keeping.ACTS),
     section="Access",
+    done=audit_keeping.DONE,
 )
 EVENT = Page("audit/event", "Event", Permission.AUDIT_READ, show_event, is_listed=False)
 STORY = Page("story", "Story", Permission.AUDIT_READ, tell, section="Access")
