@@ -1,8 +1,10 @@
 """Clients declared in the configuration file: the database agrees with the file, and only a difference is a change."""
 
+from dataclasses import replace
+
 import pytest
 
-from authz import entropy
+from authz import entropy, jobs
 from authz.admin import clients, configured_clients
 from authz.errors import ConfigurationError, Conflict, NotFound
 from authz.settings import ConfiguredClient, load
@@ -48,6 +50,45 @@ def test_it_can_sign_in_with_the_secret_of_the_file(harness):
     refused = harness.redeem(page.code, client_secret="wrong", **fields)
     assert (refused.status, refused.reason) == (401, "secret_wrong")
     assert harness.redeem(page.code, client_secret="a-long-random-secret", **fields).ok
+
+
+def test_a_secret_that_is_rotated_in_its_store_is_taken_over_with_an_overlap(harness, tmp_path):
+    """V5: client and server read the new one at two moments, so both are good for an hour."""
+    path = tmp_path / "secret"
+    path.write_text("the-first-long-secret")
+    one = declared(
+        harness,
+        secret=f"file:{path}",
+        auth_method="client_secret_post",
+        grant_types=("client_credentials",),
+        redirect_uris=(),
+        scope_ceiling=("logs.read",),
+    )
+    apply(harness, one, "the-first-long-secret")
+    services = harness.server.services
+    following = replace(services, settings=services.settings.model_copy(update={"client": (one,)}))
+
+    def follow():
+        jobs.follow_client_secrets(following, harness.clock())
+        return [it["detail"]["what"] for it in harness.events("admin.changed")].count(
+            "client.rotate_secret"
+        )
+
+    def signs_in(secret):
+        fields = {"grant_type": "client_credentials", "client_id": "ops-web"}
+        answer = harness.token({**fields, "client_secret": secret})
+        return answer.reason != "secret_wrong"
+
+    assert follow() == 0
+    path.write_text("the-second-long-secret")
+    assert [follow(), follow()] == [1, 1], "once"
+    assert signs_in("the-first-long-secret")
+    assert signs_in("the-second-long-secret")
+    path.unlink()
+    assert follow() == 1, "a store that fails takes nothing away"
+    harness.clock.advance(hours=1, seconds=1)
+    assert not signs_in("the-first-long-secret")
+    assert signs_in("the-second-long-secret")
 
 
 def test_an_unknown_tenant_and_a_document_of_that_name_are_refused(harness):

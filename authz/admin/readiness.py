@@ -102,6 +102,10 @@ def judge(tx: Session, tenant_id: str, now: datetime) -> Readiness:
     return Readiness(now, [Part(name, said, ask(look)) for name, said, ask in PARTS])
 
 
+def _n(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
 def _identity(look: _Look) -> list[Check]:
     active = look.count(Connection, Connection.status == "active")
     mandatory = look.count(Domain, Domain.verified_at.is_not(None), Domain.is_mandatory.is_(True))
@@ -114,17 +118,17 @@ def _identity(look: _Look) -> list[Check]:
     return [
         Check(
             active > 0,
-            f"{active} identity providers are connected",
+            f"{_n(active, 'identity provider is', 'identity providers are')} connected",
             "connect one: authz connections add",
         ),
         Check(
             mandatory > 0,
-            f"{mandatory} verified domains have to use theirs",
+            f"{_n(mandatory, 'verified domain has', 'verified domains have')} to use theirs",
             "authz domains add, verify, mandatory",
         ),
         Check(
             passwords == 0,
-            f"{passwords} active people have a password here and are no break-glass accounts",
+            f"{_n(passwords, 'active person', 'active people')} can use a password here, break-glass accounts aside",
             "let them sign in through the company: authz users list",
         ),
     ]
@@ -143,12 +147,13 @@ def _leaving(look: _Look) -> list[Check]:
     return [
         Check(
             scim + streams > 0,
-            f"{scim} SCIM tokens and {streams} streams of signals tell who leaves",
+            f"{_n(scim, 'SCIM token', 'SCIM tokens')} and "
+            f"{_n(streams, 'stream', 'streams')} of signals tell who leaves",
             "authz scim-tokens add, or authz signals add",
         ),
         Check(
             worst <= SLOWEST_END,
-            f"{ended} ends of access within 92 days, the slowest 99th of 100 took {worst:.1f} s",
+            f"{_n(ended, 'end', 'ends')} of access within 92 days, the slowest 99th of 100 took {worst:.1f} s",
             "authz offboarding says which signals are slow",
         ),
     ]
@@ -164,20 +169,20 @@ def _least(look: _Look) -> list[Check]:
         if not it
     ]
     return [
-        Check(scopes > 0, f"{scopes} scopes are declared", "authz resources scope add"),
+        Check(scopes > 0, f"{_n(scopes, 'scope is', 'scopes are')} declared", "authz resources scope add"),
         Check(
             risky == 0,
-            f"{risky} scopes that write are given to who asks for nothing in particular",
+            f"{_n(risky, 'scope that writes is', 'scopes that write are')} given to who asks for nothing in particular",
             "authz resources scope edit SERVER SCOPE --no-default",
         ),
         Check(
             not bare,
-            f"{len(bare)} scopes open no tool that is known here",
+            f"{_n(len(bare), 'scope opens', 'scopes open')} no tool that is known here",
             "authz resources scope edit SERVER SCOPE --tool NAME",
         ),
         Check(
             untold == 0,
-            f"{untold} scopes do not say what they let do",
+            f"{_n(untold, 'scope does not say what it lets do', 'scopes do not say what they let do')}",
             "authz resources scope edit SERVER SCOPE --description TEXT",
         ),
     ]  # fmt: skip
@@ -185,6 +190,7 @@ def _least(look: _Look) -> list[Check]:
 
 def _clients(look: _Look) -> list[Check]:
     tenant = look.tenant
+    approved = look.count(Client, Client.status == "active")
     waiting = look.count(
         ClientRequest, ClientRequest.status == "open", ClientRequest.created_at < look.now - DAY
     )
@@ -201,12 +207,12 @@ def _clients(look: _Look) -> list[Check]:
         ),
         Check(
             waiting == 0,
-            f"{waiting} requests for clients wait longer than a day",
+            f"{_n(waiting, 'request for a client waits', 'requests for clients wait')} longer than a day",
             "authz clients requests",
         ),
         Check(
-            look.count(Client, Client.status == "active") > 0,
-            f"{look.count(Client, Client.status == 'active')} clients are approved",
+            approved > 0,
+            f"{_n(approved, 'client is', 'clients are')} approved",
             "authz clients approve",
         ),
     ]
@@ -217,11 +223,13 @@ def _agents(look: _Look) -> list[Check]:
     unbounded = look.count(Agent, Agent.status == "active", Agent.scope_ceiling.is_(None))
     return [
         Check(
-            endless == 0, f"{endless} active agents have no end", "authz agents change --expires"
+            endless == 0,
+            f"{_n(endless, 'active agent has', 'active agents have')} no end",
+            "authz agents change --expires",
         ),
         Check(
             unbounded == 0,
-            f"{unbounded} active agents have no ceiling of scopes",
+            f"{_n(unbounded, 'active agent has', 'active agents have')} no ceiling of scopes",
             "authz agents change --scope",
         ),
     ]
@@ -237,10 +245,14 @@ def _owners(look: _Look) -> list[Check]:
     recent = reviewed is not None and reviewed > look.now - YEAR
     told = "never" if reviewed is None else f"{reviewed:%Y-%m-%d}"
     return [
-        Check(nobody == 0, f"{nobody} active MCP servers have no owner", "authz resources owner"),
+        Check(
+            nobody == 0,
+            f"{_n(nobody, 'active MCP server has', 'active MCP servers have')} no owner",
+            "authz resources owner",
+        ),
         Check(
             owners >= 2,
-            f"{owners} holders of the admin role owner",
+            f"{_n(owners, 'holder', 'holders')} of the admin role owner",
             "authz admins grant owner",
         ),
         Check(
@@ -261,7 +273,11 @@ def _keys(look: _Look) -> list[Check]:
     used = sealing.usage(look.tx, look.tenant_id)
     told = ", ".join(f"{count} under {name}" for name, count in sorted(used.items()))
     return [
-        Check(old == 0, f"{old} signing keys are active longer than a year", "authz keys rotate"),
+        Check(
+            old == 0,
+            f"{_n(old, 'signing key is', 'signing keys are')} active longer than a year",
+            "authz keys rotate",
+        ),
         Check(
             len(used) == 1 and UNNAMED not in used,
             f"secrets are sealed with one key-encryption key: {told}",
@@ -284,7 +300,7 @@ def _audit(look: _Look) -> list[Check]:
         ),
         Check(
             batches > 0,
-            f"{batches} reports of tool calls by MCP servers within 92 days",
+            f"{_n(batches, 'report', 'reports')} of tool calls by MCP servers within 92 days",
             "docs/outcomes.md: one line in the MCP server",
         ),
     ]

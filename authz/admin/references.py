@@ -18,8 +18,8 @@ def check_references(operator: Operator, value: Any, *, known: Any = None) -> No
     """Raises Invalid for a reference in `value`, at any depth, that is not theirs to name; those in `known` stay."""
     if operator.home is None:
         return
-    stays = frozenset(_references(known))
-    for reference in _references(value):
+    stays = frozenset(references_in(known))
+    for reference in references_in(value):
         if reference not in stays and not _is_theirs(reference, operator.references):
             raise Invalid(
                 f"{reference!r} is not a secret that administrators may refer to: name one that begins with "
@@ -36,14 +36,14 @@ def _is_theirs(reference: str, prefixes: Sequence[str]) -> bool:
     return any(reference.startswith(it) and reference != it for it in prefixes)
 
 
-def _references(value: Any) -> Iterator[str]:
+def references_in(value: Any) -> Iterator[str]:
     """Whatever could be read as one: every text that begins with the name of a store."""
     if isinstance(value, str):
         if value.partition(":")[0] in STORES:
             yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _references(part)
+            yield from references_in(part)
     elif isinstance(value, Sequence):
         for part in value:
-            yield from _references(part)
+            yield from references_in(part)

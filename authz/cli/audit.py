@@ -18,7 +18,8 @@ from authz.cli.story import listed, told
 from authz.directory import users
 from authz.errors import ConfigurationError, Invalid
 
-_TOLD_EVERY = 5000
+_EVENT = '{"event": '
+"""How a line of an export begins that is an event."""
 
 app = group("The audit trail: verify, search, trace, export, checkpoint, reporters.")
 
@@ -187,10 +188,12 @@ def export(
                 sys.stdout.write(f"{line}\n")
             return Result(None, "")
         count = 0
-        with _opened(output) as file:
-            for line in _told(lines, prepared.events):
+        with _opened(output) as file, run.watch.counting("Events", prepared.events) as advance:
+            for line in lines:
                 file.write(f"{line}\n")
                 count += 1
+                if line.startswith(_EVENT):
+                    advance(1)
     value = {"file": str(output), "events": prepared.events, "lines": count}
     return Result(value, f"Wrote {prepared.events} events, {count} lines, to {output}.")
 
@@ -202,16 +205,6 @@ def _opened(path: Path) -> Iterator[TextIO]:
             yield file
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _told(lines: Iterator[str], events: int) -> Iterator[str]:
-    """The lines, and how far they are for somebody who waits at a terminal."""
-    for count, line in enumerate(lines):
-        if sys.stderr.isatty() and count % _TOLD_EVERY == 0:
-            print(f"\r{min(count, events):,} of {events:,} events", end="", file=sys.stderr)
-        yield line
-    if sys.stderr.isatty():
-        print(f"\r{events:,} of {events:,} events", file=sys.stderr)
 
 
 @command(app, "sinks", tenant=False)

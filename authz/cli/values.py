@@ -200,7 +200,7 @@ def setting(text: str) -> tuple[str, Any]:
 def json_object(path: Path) -> dict[str, Any]:
     """The JSON object of a file. Raises Invalid."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(text_of(path))
     except ValueError as error:
         raise Invalid(f"{path} is not JSON: {error}") from None
     if not isinstance(value, dict):

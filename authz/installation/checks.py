@@ -13,6 +13,7 @@ from authz.db import migrate
 from authz.db.models import Lease, Tenant
 from authz.errors import AuthzError
 from authz.installation import clocks, itself
+from authz.installation.stored import check_stored
 from authz.installation.weaknesses import NAME as SETTINGS
 from authz.installation.weaknesses import find_weaknesses
 from authz.keys import PURPOSES
@@ -27,7 +28,7 @@ def examine(services: Services) -> Sequence[Check]:
     """All of them. Never raises for what it looks for."""
     checks = [*check_settings(services), *check_database(services)]
     if all(check.state != BAD for check in checks if check.name in ("Database", "Migrations")):
-        checks += [*check_tenants(services), *_jobs(services)]
+        checks += [*check_tenants(services), *check_stored(services), *_jobs(services)]
     issuer = services.settings.server.issuer
     checks += services.network.run_blocking(itself.reach(services.network, issuer, services.clock))
     return checks

@@ -55,7 +55,9 @@ def test_there_are_eight_parts_and_an_empty_tenant_is_not_ready(desk):
 
 def test_a_password_beside_the_companys_sign_in_is_told(desk):
     desk.do(users.add, login="dev@example.com", name="", password_hash="$argon2id$x")
-    assert any(it.startswith("1 active people have a password") for it in failing(desk, "Identity"))
+    assert any(
+        it.startswith("1 active person can use a password") for it in failing(desk, "Identity")
+    )
     desk.do(users.set_break_glass, "dev@example.com", allowed=True)
     assert not any("have a password" in it for it in failing(desk, "Identity"))
 
@@ -72,9 +74,9 @@ def test_a_connection_and_who_tells_of_leaving(desk):
 @pytest.mark.parametrize(
     ("scope", "said"),
     [
-        (NewScope(name="a", description="A", risk="write", is_default=True, tools=("t",)), "1 scopes that write"),
-        (NewScope(name="a", description="A", risk="read"), "1 scopes open no tool"),
-        (NewScope(name="a", risk="read", tools=("t",)), "1 scopes do not say"),
+        (NewScope(name="a", description="A", risk="write", is_default=True, tools=("t",)), "1 scope that writes"),
+        (NewScope(name="a", description="A", risk="read"), "1 scope opens no tool"),
+        (NewScope(name="a", risk="read", tools=("t",)), "1 scope does not say"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_scope_is_told(desk, scope, said):
@@ -111,8 +113,8 @@ def test_agents_are_bounded(desk):
         scopes=None, expires_at=None, dormant_after_days=30,
     )  # fmt: skip
     assert failing(desk, "Agents") == [
-        "1 active agents have no end",
-        "1 active agents have no ceiling of scopes",
+        "1 active agent has no end",
+        "1 active agent has no ceiling of scopes",
     ]
 
 

@@ -525,6 +525,24 @@ def test_an_installation_is_told_with_evidence(cli):
     cli.run("doctor", "--installation", "--readiness", code=2)
 
 
+def test_references_that_are_in_the_database_are_read_too(cli, monkeypatch):
+    """V5, V7: named with where they are used, never with what they hold."""
+    monkeypatch.setenv("IDP_THERE", "hunter2")
+    for slug, name in (("one", "IDP_THERE"), ("two", "IDP_GONE"), ("off", "IDP_OFF")):
+        secret = f"client_secret=env:{name}"
+        issuer = ("--set", f"issuer=https://{slug}.example", "--set", "client_id=authz")
+        given = ("--kind", "oidc", "--preset", "generic", *issuer, "--set", secret)
+        cli.run("connections", "add", slug, *given)
+    cli.run("connections", "disable", "off")
+    told = [it for it in cli.json("doctor")["checks"] if it["name"] == "Stored secrets"]
+    own = [it for it in told if f"tenant {cli.tenant}," in it["said"]]
+    assert [(it["state"], bool(it["do"])) for it in own] == [("look", True)]
+    assert f"tenant {cli.tenant}, connection two: " in own[0]["said"]
+    assert "env:IDP_GONE" in own[0]["said"]
+    assert "hunter2" not in str(told)
+    assert "IDP_OFF" not in str(told)
+
+
 def test_retention_and_holds_of_the_trail(cli):
     assert "for 400 days" in cli.run("audit", "retention", "400").out
     assert "for ever" in cli.run("audit", "retention", "never").out

@@ -55,6 +55,13 @@ def test_a_connection_that_cannot_be_is_refused(cli, arguments, why):
     assert why in cli.run("connections", "add", *arguments, code=1).err
 
 
+def test_a_file_of_settings_that_is_not_there_is_a_sentence(cli, tmp_path):
+    missing = str(tmp_path / "missing.json")
+    given = ("--kind", "oidc", "--preset", "generic", "--settings", missing)
+    said = cli.run("connections", "add", "x", *given, code=2).err
+    assert f"{missing} cannot be read: No such file or directory" in " ".join(said.split())
+
+
 def test_the_metadata_of_a_saml_provider_are_its_settings(cli, tmp_path):
     """SAML-09."""
     idp = SamlIdp()

@@ -57,6 +57,16 @@ def test_a_trail_that_is_checked_is_counted_on_the_screen(cli):
     assert (told[0], screen) == ("{", "")
 
 
+def test_a_trail_that_is_exported_is_counted_on_the_screen(cli, tmp_path):
+    cli.run("users", "add", "a@x")
+    file = tmp_path / "trail.jsonl"
+    out, screen = watched(cli, "audit", "export", "--output", str(file))
+    events = file.read_text().count('{"event": ')
+    assert f"Wrote {events} events" in out
+    assert f"{events}/{events}" in screen
+    assert watched(cli, "audit", "export", "--output", str(file), "--json")[1] == ""
+
+
 def test_a_plan_says_what_it_is_doing(cli, tmp_path):
     (tmp_path / "roles.yaml").write_text("roles:\n  reader:\n    description: Reads\n")
     cli.run("users", "add", "a@x")

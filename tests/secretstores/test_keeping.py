@@ -2,6 +2,8 @@
 
 import asyncio
 import threading
+import time
+from base64 import b64encode
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -9,13 +11,16 @@ import pytest
 import sqlalchemy
 
 from authz.db import Database
+from authz.envelope import new_encoded_key
 from authz.errors import ConfigurationError
+from authz.net import NetworkError, Profile
 from authz.secretstores import SecretMissing, SecretStores, Setup, StoreUnavailable
 from authz.secretstores.sections import Secrets, Vault
-from authz.services import Password
+from authz.services import Password, open_services
 from authz.settings import load
 from authz.transactions import marked_open
 from tests.support.secret_stores import StoreServer
+from tests.support.web import FakeWeb, Reply
 
 
 class Clock:
@@ -132,6 +137,76 @@ def test_the_password_of_the_database_follows_its_rotation(stores, server, clock
         with admin.write() as tx:
             tx.execute(sqlalchemy.text(f"DROP ROLE {role}"))
         admin.close()
+
+
+def test_the_latest_never_waits_and_is_followed_behind_the_callers_back(stores, server, clock):
+    """For whoever opens a connection on the event loop: what was read last, until it is too old to stand in (V5)."""
+    with pytest.raises(StoreUnavailable, match="vault:okta was not read lately"):
+        stores.latest("vault:okta")
+    stores.require("network.proxy_password", "vault:okta")
+
+    async def on_the_loop():
+        return stores.latest("vault:okta")
+
+    assert asyncio.run(on_the_loop()) == b"one"
+    server.put("okta", {"value": "two"})
+    clock.advance(seconds=301)
+    with marked_open():
+        assert stores.latest("vault:okta") in (b"one", b"two")
+    assert eventually(lambda: stores.latest("vault:okta") == b"two")
+    server.status = 503
+    clock.advance(seconds=3601)
+    with pytest.raises(StoreUnavailable):
+        stores.latest("vault:okta")
+
+
+def eventually(holds):
+    """Within two seconds."""
+    return any(holds() or time.sleep(0.01) for _ in range(200))
+
+
+def test_the_password_of_the_proxy_is_that_of_now(tmp_path, monkeypatch):
+    """Read where a connection is opened; it is in no URL that is shown."""
+    monkeypatch.setenv("AUTHZ_PROXY_WORD", "one")
+    keys = tmp_path / "key"
+    keys.write_bytes(new_encoded_key())
+    keys.chmod(0o600)
+    with FakeWeb(tls=False) as proxy:
+        proxy.serve("idp.example", Reply(403))
+        network = {
+            "proxy": f"http://us@127.0.0.1:{proxy.port}",
+            "proxy_password": "env:AUTHZ_PROXY_WORD",
+        }
+        settings = load(
+            environment={},
+            overrides={
+                "server": {"issuer": "https://as.example"},
+                "keys": {"encryption_key": f"file:{keys}"},
+                "database": {"url": f"sqlite:///{tmp_path / 'authz.db'}"},
+                "network": network,
+            },
+        )
+        with open_services(settings) as services:
+            for word in ("one", "two"):
+                monkeypatch.setenv("AUTHZ_PROXY_WORD", word)
+                with pytest.raises(NetworkError) as refused:
+                    services.network.run_blocking(
+                        services.network.fetch(
+                            "https://idp.example/keys",
+                            profile=Profile.PUBLIC,
+                            max_bytes=9,
+                            timeout=timedelta(seconds=5),
+                        )
+                    )
+                assert refused.value.reason == "proxy"
+        shown = [it.headers["proxy-authorization"] for it in proxy.requests]
+    assert shown == [f"Basic {b64encode(f'us:{it}'.encode()).decode()}" for it in ("one", "two")]
+    monkeypatch.delenv("AUTHZ_PROXY_WORD")
+    with (
+        pytest.raises(SecretMissing, match=r"^network\.proxy_password: .*AUTHZ_PROXY_WORD"),
+        open_services(settings),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
