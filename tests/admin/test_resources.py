@@ -9,6 +9,7 @@ from authz.admin.resources import metadata_url
 from authz.admin.scopes import NewScope, ScopeChange
 from authz.errors import Conflict, Invalid, NotFound
 from authz.net import Documents, NetworkError
+from authz.policy.contracts import digest_of
 from authz.policy.requirements import Requirement
 from tests.support.connections import connection
 from tests.support.web import FakeWeb, Reply
@@ -117,7 +118,9 @@ def test_scopes_are_added_edited_and_removed(desk):
         desk.do(scopes.add_scope, server, READ)
     change = ScopeChange(description="Read logs", is_default=False, tools=())
     line = desk.do(scopes.edit_scope, server, "logs.read", change)
-    assert line == scopes.ScopeLine("logs.read", "Read logs", "read", False, [], None)
+    assert line == scopes.ScopeLine(
+        "logs.read", "Read logs", "read", False, [], [], digest_of(()), None
+    )
     with pytest.raises(Invalid, match="risk 'x'"):
         desk.do(scopes.edit_scope, server, "logs.read", ScopeChange(risk="x"))
     with pytest.raises(NotFound, match=r"it declares: logs\.read"):

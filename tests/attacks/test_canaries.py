@@ -14,6 +14,7 @@ from authz.admin.secret_readings import LoggedReadings, ReadingsTrail
 from authz.db import Database
 from authz.db.models import Base
 from tests.support.corporate import Corporate
+from tests.support.databases import fresh_url
 from tests.support.fake_idp import SECRET
 from tests.support.harness import LOG, running
 from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
@@ -35,10 +36,14 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def server(store, database_url, tmp_path_factory):
+def server(store, engine, worker, tmp_path_factory):
     folder = tmp_path_factory.mktemp("canaries")
     (folder / "token").write_text(VAULT_TOKEN)
-    with role_of_its_own(database_url) as url, closing_server(folder, url, store) as made:
+    with (
+        fresh_url(engine, folder, f"authz_canaries_{worker}") as database_url,
+        role_of_its_own(database_url) as url,
+        closing_server(folder, url, store) as made,
+    ):
         services = made.services
         trail = ReadingsTrail(services.database, services.configurations, "server")
         services.secrets.report_to(LoggedReadings(trail))

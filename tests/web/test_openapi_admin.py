@@ -2,9 +2,10 @@
 
 import pytest
 
-from authz.admin import agents, client_view, clients
+from authz.admin import agents, client_view, clients, roles, versions
 from authz.db.models import Agent, Client
 from authz.policy.administration import ADMIN_PATH
+from authz.policy.requirements import Requirement
 from authz.web.api.addresses import method_of
 from authz.web.api.kit import Change
 from authz.web.api.registry import API
@@ -15,12 +16,10 @@ from tests.web.test_openapi import OPERATIONS
 
 ROUTES = [it for area in API.values() for it in area if not it.is_of_base]
 # What is at the other end is not there in a test: refused in the way that is described.
-# What there is nothing for in a scene: policy is what it was, no tool waits, keys are new.
 REFUSED = {
     "domains.verify": (502, 400),
     "connections.renew": (409,),
-    "policy.revert": (409,),
-    "scopes.approve": (409,),
+    "scopes.approve": (409,),  # nothing waits here: tests/flows/test_scope_contracts.py
 }
 # What the others could not go on after.
 LAST = ("roles.import", "tenants.set_change_control", "keys.rotate")
@@ -56,6 +55,12 @@ def instead(scene, route, owner):
         return {"change": scene.asked_for(f"api:{owner.name}")}
     if operation == "clients.set_audience":
         return {"client": keyed(scene)}
+    if operation == "policy.revert":
+        harness.change(versions.record)
+        version = harness.ask(versions.page)[0].version
+        required = Requirement(max_age=300)
+        harness.change(roles.require, role=scene.path["role"], required=required)
+        return {"version": str(version)}
     if operation == "agents.wake":
         with harness.server.database.write() as tx:
             row = agents.load(tx, harness.tenant_id, scene.path["agent"])

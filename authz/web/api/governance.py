@@ -45,10 +45,17 @@ def _simulated(look: Look) -> Simulation:
 
 
 def _versions(look: Look, part: Window) -> Slice[VersionLine]:
-    before = None if part.after is None else _version(part.after)
+    before = None if part.after is None else _behind(part.after)
     found = versions.page(look.tx, look.tenant_id, before=before, limit=part.limit)
     more = len(found) == part.limit
     return Slice(list(found), str(found[-1].version) if more else None)
+
+
+def _behind(cursor: str) -> int:
+    try:
+        return _version(cursor)
+    except NotFound:
+        raise Invalid("the cursor is not one that a page of this list gave") from None
 
 
 def _version(text: str) -> int:
