@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from authz.audit import verification
 from authz.audit.chain import Head, first_fault
+from authz.audit.reading import Span
 from authz.db import statements
 from authz.doctor.challenge import bearer_parameters
 from authz.jose import read_unverified
@@ -124,7 +125,10 @@ def audit_trail(data: bytes) -> None:
     heads = verification._heads(claims)
     points = [(SimpleNamespace(position=1, statement=text), claims)]
     hashes = {(strand, head[0]): "0" * 64 for strand, head in heads}
-    fault = verification._checkpoint_fault(points, hashes, check)
+    gone = [Span(strand, 1, "0" * 64, 2, "1" * 64) for strand, _ in heads]
+    fault = verification._checkpoint_fault(points, hashes, gone, check)
+    assert fault is None or fault.what
+    fault = verification._checkpoint_fault(points, hashes, (), check)
     assert fault is None or fault.what
     broken = first_fault(iter([(1, in_form(body), text)]), Head(1, text))
     assert broken is None or broken[1]
