@@ -102,3 +102,45 @@ def test_every_line_says_what_to_do_and_who_can(page):
             assert len(cells) in (4, 5), line
             assert all(cells)
             assert set(cells[-1].split(", ")) <= people, line
+
+
+ELSEWHERE = (
+    "administering",
+    "device_authorization",
+    "outcomes/",
+    "own_bearer",
+    "pushed",
+    "transmitting/",
+)
+"""Of `oauth`: what no token request comes to."""
+ASSERTED_BY_NONE = {
+    # Two refusals for now, asked for by their status where a server is flooded or its database taken away.
+    "lane_full",
+    "database_unavailable",
+    # A client without an address of keys is refused before, as one whose key is unknown; outcomes ask as well.
+    "client_without_keys",
+    # Told as `document_json`.
+    "document_not_object",
+}
+
+
+def test_every_reason_of_a_refused_token_request_is_asked_for_by_a_test():
+    """M8: whoever adds one adds what triggers it; those that appear once in the trail: `flows/test_audit.py`."""
+    tests = DOCS.parent / "tests"
+    asked = "\n".join(
+        path.read_text("utf-8") for path in tests.rglob("*.py") if "docs" not in path.parts
+    )
+    of_tokens = {
+        reason
+        for reason, modules in reasons().items()
+        if SLUG.fullmatch(reason)
+        for it in modules
+        if it.startswith(("oauth/", "clients/", "policy/"))
+        and not it.removeprefix("oauth/").startswith(ELSEWHERE)
+    }
+    patterns = {it: re.escape(it).replace("…", "[a-z0-9_]+") for it in of_tokens}
+    # As a value, or as the end of what an error says.
+    asked_as = r"""["'\[]{}(["']|\\\])"""
+    missing = {it for it, text in patterns.items() if not re.search(asked_as.format(text), asked)}
+    assert len(of_tokens) > 200
+    assert missing == ASSERTED_BY_NONE

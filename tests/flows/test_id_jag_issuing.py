@@ -19,7 +19,7 @@ from authz.admin import (
     users,
 )
 from authz.admin.scopes import NewScope, ScopeChange
-from authz.db.models import IssuedToken
+from authz.db.models import IssuedToken, TokenFamily
 from authz.errors import Conflict, Invalid
 from authz.policy.requirements import Requirement
 from tests.support.client_keys import ClientKey
@@ -303,6 +303,28 @@ def test_saml_assertions_are_not_taken(bridge):
     """IDJAG-30, -32: this server issues none."""
     refused = bridge.ask("PHNhbWw+", "urn:ietf:params:oauth:token-type:saml2")
     assert (refused.error, refused.reason) == ("invalid_request", "subject_token_type_unsupported")
+
+
+def test_an_id_token_of_ours_is_about_whose_sign_in_it_came_from(harness, bridge):
+    """M8, IDJAG-31: what a key of ours signed is held against the grant it names, each with a reason of its own."""
+    own = harness.claims(bridge.id_token(), typ="JWT")
+    with harness.server.database.read() as tx:
+        keys = harness.server.services.configurations.load(tx, harness.tenant_id).keys
+    nameless = {name: value for name, value in own.items() if name != "grant_id"}
+    for claims, reason in (
+        ({**own, "sub": harness.users["sre"]}, "subject_token_of_other_person"),
+        (nameless, "subject_token_without_grant"),
+    ):
+        refused = bridge.ask(keys.sign("id_token", "ES256", "JWT", claims, harness.clock()))
+        assert (refused.json["error_description"], refused.reason) == (PUBLIC, reason)
+    good = keys.sign("id_token", "ES256", "JWT", own, harness.clock())
+    assert bridge.ask(good).ok
+    with harness.server.database.write() as tx:
+        tx.get_one(TokenFamily, own["grant_id"]).expires_at = harness.clock()
+    refused = bridge.ask(good)
+    assert (refused.json["error_description"], refused.reason) == (PUBLIC, "grant_expired")
+    told = [it["detail"]["reason"] for it in harness.events("token.refused")]
+    assert told.count("grant_expired") == told.count("subject_token_of_other_person") == 1
 
 
 def test_it_stands_on_the_live_sign_in(harness, bridge):
