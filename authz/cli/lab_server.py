@@ -3,9 +3,10 @@
 It has a clock of its own, so that the lab need not wait for what happens in an hour.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -82,7 +83,9 @@ async def own_server(
     `method` is how the lab's client authenticates; `change` may arrange more, or spoil something.
     """
     settings = load(_configuration(folder, listener.url, database), environment={})
-    with open_services(settings, clock=clock) as services:
+    with ExitStack() as stack:
+        opening = open_services(settings, clock=clock)
+        services = await asyncio.to_thread(stack.enter_context, opening)
         migrate.upgrade(services.database)
         target = _arrange(services, lab, listener.url, method, change)
         async with serving(build_app(make_edge(services)), listener, lifespan=True):

@@ -233,7 +233,7 @@ def test_some_are_acknowledged_and_some_refused(harness, receiver):
     error = {"err": "invalid_key", "description": "?"}
     answer, told = receiver.fetch(stream, ack=[every[3]], setErrs={every[1]: error})
     assert list(told) == [every[0], every[2]]
-    assert [it["code"] for it in LOG.events[mark:] if it["event"] == "event_stream.refused"] == [
+    assert [it["error"] for it in LOG.events[mark:] if it["event"] == "event_stream.refused"] == [
         "invalid_key"
     ]
     # What was never told, or by another stream, acknowledges nothing.

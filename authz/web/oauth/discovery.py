@@ -4,9 +4,10 @@ Bodies come from configuration and the registries alone: nothing in a request ca
 ATK-40).
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from starlette.requests import Request
@@ -99,28 +100,39 @@ def _served(
     max_age: int,
 ) -> list[Route]:
     served: dict[str, _Served] = {}
+    looks: dict[str, asyncio.Task[_Served | None]] = {}
 
     async def serve(request: Request) -> Response:
         slug = request.path_params.get("slug", DEFAULT_SLUG)
         now = edge.services.clock()
         known = served.get(slug)
         if known is None or not now - RECHECK < known.checked_at <= now:
-            if known is not None:
-                # One request looks. The others do not queue behind it: they get what was true a second ago.
-                served[slug] = replace(known, checked_at=now)
-            known = await looked_up(slug, now)
+            is_looked_at = slug in looks
+            if known is None or not is_looked_at or not now - 2 * RECHECK < known.checked_at <= now:
+                known = await looked_up(slug)
+            # Else one request looks, and the others do not queue behind it: they get what was true a moment ago.
             if known is None:
                 return json_answer({"error": "not_found"}, status=404)
         if request.headers.get("if-none-match") == known.etag:
             return known.unchanged
         return known.whole
 
-    async def looked_up(slug: str, now: datetime) -> _Served | None:
-        try:
-            configuration = await run_in_threadpool(edge.find_configuration, slug)
-        except BaseException:
-            served.pop(slug, None)  # what could not be looked at is not given again
-            raise
+    async def looked_up(slug: str) -> _Served | None:
+        """All who wait for one tenant wait for the same look."""
+        look = looks.get(slug)
+        if look is None:
+            look = looks[slug] = asyncio.create_task(look_up(slug))
+            look.add_done_callback(lambda done: over(slug, done))
+        return await asyncio.shield(look)
+
+    def over(slug: str, look: "asyncio.Task[_Served | None]") -> None:
+        looks.pop(slug)
+        if not look.cancelled():
+            look.exception()  # told to whoever waits; when nobody does any more, to nobody
+
+    async def look_up(slug: str) -> _Served | None:
+        now = edge.services.clock()
+        configuration = await run_in_threadpool(edge.find_configuration, slug)
         if configuration is None:
             served.pop(slug, None)
             return None
