@@ -28,7 +28,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import httpx2
 from joserfc import jwt
@@ -103,6 +102,8 @@ class Load:
         self.answers: list[Answer] = []
         self.windows: list[Window] = []
         self.failures: list[str] = []
+        self.key_ids: list[str] = []
+        """Whose signatures were verified, in order."""
         self._keys: KeySet | None = None
         self._stop = threading.Event()
         self._tokens = [self._first_token() for _ in range(clients)]
@@ -193,10 +194,9 @@ class Load:
         for is_last in (False, True):
             try:
                 if self._keys is not None:
-                    claims: dict[str, Any] = jwt.decode(
-                        token, self._keys, algorithms=ALGORITHMS
-                    ).claims
-                    return str(claims["jti"])
+                    read = jwt.decode(token, self._keys, algorithms=ALGORITHMS)
+                    self.key_ids.append(str(read.header["kid"]))
+                    return str(read.claims["jti"])
             except (JoseError, ValueError) as error:
                 if is_last:
                     self.failures.append(f"a token did not verify: {error!r}")
