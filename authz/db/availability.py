@@ -12,6 +12,7 @@ Everything else is a fault of ours, and stays a 500.
 import sqlite3
 
 import psycopg
+from psycopg.errors import CheckViolation
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -52,7 +53,9 @@ def is_conflict(error: BaseException) -> bool:
     cause = _cause(error)
     if isinstance(cause, sqlite3.Error):
         return _code(cause) in _LOCK_CODES
-    return isinstance(cause, psycopg.Error) and cause.sqlstate in RETRY_STATES
+    return isinstance(cause, psycopg.Error) and (
+        cause.sqlstate in RETRY_STATES or _is_of_a_new_partition(cause)
+    )
 
 
 def is_lost(error: BaseException) -> bool:
@@ -76,6 +79,11 @@ def is_unavailable(error: BaseException) -> bool:
         return _code(cause) in _BUSY_CODES
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     return state is not None and state.startswith(_BUSY_STATES)
+
+
+def _is_of_a_new_partition(error: psycopg.Error) -> bool:
+    """The row went to the default partition while the one it belongs to was being made. A CHECK has a name."""
+    return isinstance(error, CheckViolation) and error.diag.constraint_name is None
 
 
 def _cause(error: BaseException) -> BaseException | None:
