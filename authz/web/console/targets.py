@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from authz.admin import targets
 from authz.admin.targets import TargetLine
 from authz.policy.administration import Permission
 from authz.web.console import accepted, members, trust_members
 from authz.web.console.tables import Form, FormField, Listing, Row, listed
-from authz.web.console.trust_entries import SLUG, STATUSES, needed_slug, previewed, previews
+from authz.web.console.trust_entries import SLUG, STATUSES, Entries, needed_slug, previews, said
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 
 _PAGE = "targets"
 _ISSUER = "Issuer"
+_WONDERS = "What would it be sent?"
 _ASKED = trust_members.of_target()
 
 
@@ -35,7 +34,7 @@ def show(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         ],
         "Know it",
         more=more,
-        preview="What would it be sent?",
+        preview=_WONDERS,
     )  # fmt: skip
     listing = Listing(
         _PAGE,
@@ -53,12 +52,14 @@ def show(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
 def add(visit: Visit) -> Answer:
     """POST …/add."""
     slug, issuer = needed_slug(visit), visit.needed("issuer", "The issuer")
-    settings = {n: v for n, v in members.read(_ASKED, visit).items() if v is not None}
+    settings = said(members.read(_ASKED, visit))
     own = visit.configuration.tenant.issuer
     with members.beside(_ASKED, issuer=_ISSUER):
         if previews(visit):
             given = {"slug": slug, "issuer": issuer, "settings": settings}
-            return show(visit, _preview(visit, visit.try_out(targets.add, own_issuer=own, **given)))
+            return show(
+                visit, _TARGETS.preview(visit, visit.try_out(targets.add, own_issuer=own, **given))
+            )
         visit.perform("targets.add", slug=slug, issuer=issuer, settings=settings)
     return Done(visit.url(f"{_PAGE}/{slug}"), "added")
 
@@ -66,9 +67,8 @@ def add(visit: Visit) -> Answer:
 def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
     """GET /console/targets/SLUG."""
     found: TargetLine = visit.read(targets.show, visit.path["id"])
-    one, forms = f"{_PAGE}/{found.slug}", []
+    one, forms = f"{_PAGE}/{found.slug}", list[Form]()
     if visit.may(Permission.TRUST_WRITE):
-        first, more = trust_members.split(members.fields_of(_ASKED, found.settings, is_kept=True))
         forms = [
             Form(
                 "map",
@@ -80,40 +80,17 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
                 ],
                 "Record it",
             ),
-            Form(
-                "change",
-                "Change its settings",
-                visit.url(f"{one}/settings"),
-                first,
-                "Change",
-                more=more,
-                preview="What would it be sent?",
-            ),
+            _TARGETS.settings_form(visit, found),
         ]
     shown = {
         "target": found,
         "clients": sorted(found.settings.get("clients", {}).items()),
         "settings": members.told(_ASKED, found.settings),
         "is_preview": False,
-        "preview": accepted.of_target(found, visit.configuration.tenant.issuer),
+        "preview": _TARGETS.accepted(visit, found),
         "forms": forms,
     }
     return Screen("target.html", {**shown, **(context or {})})
-
-
-def change(visit: Visit) -> Answer:
-    """POST …/settings: a field that is empty goes back to its default; the clients stay."""
-    slug = visit.path["id"]
-    given = members.read(_ASKED, visit)
-
-    def now(tx: Session) -> dict[str, str]:
-        return members.shown(_ASKED, targets.show(tx, visit.tenant_id, slug).settings)
-
-    with members.beside(_ASKED):
-        if previews(visit):
-            return show_one(visit, _preview(visit, visit.try_out(targets.change, slug, given)))
-        visit.edit(members.labels_of(_ASKED), now, targets.change, slug, given)
-    return Done(visit.url(f"{_PAGE}/{slug}"), "changed")
 
 
 def map_client(visit: Visit) -> Answer:
@@ -136,33 +113,19 @@ def unmap_client(visit: Visit) -> Answer:
     return Done(back, "unmapped")
 
 
-def set_status(visit: Visit) -> Answer:
-    """POST …/status."""
-    slug, status = visit.path["id"], visit.given("status")
-    back = visit.url(f"{_PAGE}/{slug}")
-    if status == "disabled" and not visit.is_sure:
-        found = visit.read(targets.show, slug)
-        affected = [f"No assertion for {found.issuer} is issued from now on."]
-        return Sure(f"Switch {slug} off?", "Switch it off", affected, back)
-    visit.change(targets.set_status, slug, status)
-    return Done(back, status)
-
-
-def remove(visit: Visit) -> Answer:
-    """POST …/remove."""
-    slug = visit.path["id"]
-    if not visit.is_sure:
-        found = visit.read(targets.show, slug)
-        affected = [f"No assertion for {found.issuer} is issued any more."]
-        return Sure(f"Forget {slug}?", "Forget it", affected, visit.url(f"{_PAGE}/{slug}"))
-    visit.change(targets.remove, slug)
-    return Done(visit.url(_PAGE), "removed")
-
-
-def _preview(visit: Visit, made: TargetLine) -> dict[str, Any]:
-    return previewed(accepted.of_target(made, visit.configuration.tenant.issuer))
-
-
+_TARGETS: Entries[TargetLine] = Entries(
+    page=_PAGE,
+    load=lambda visit: visit.read(targets.show, visit.path["id"]),
+    show=targets.show,
+    change=targets.change,
+    set_status=targets.set_status,
+    remove=targets.remove,
+    asked=lambda _: _ASKED,
+    accepts=accepted.of_target,
+    ends=lambda found: [f"No assertion for {found.issuer} is issued from now on."],
+    doubt="Switch {} off?",
+    wonders=_WONDERS,
+)
 PAGE = Page(
     _PAGE,
     "Targets",
@@ -178,11 +141,9 @@ ONE = Page(
     Permission.READ,
     show_one,
     (
-        Act("settings", change),
+        *_TARGETS.acts(show_one),
         Act("client", map_client),
         Act("no-client", unmap_client),
-        Act("status", set_status),
-        Act("remove", remove),
     ),
     is_listed=False,
     done={

@@ -1,9 +1,6 @@
 """Whose assertions about people are trusted (ID-JAG), and how far: the issuers, and one with its settings."""
 
-from collections.abc import Callable
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from authz.admin import connections, trust
 from authz.admin.trust import TrustLine
@@ -17,15 +14,17 @@ from authz.web.console.trust_entries import (
     DONE,
     SLUG,
     STATUSES,
+    Entries,
     choices_of_servers,
     needed_slug,
-    previewed,
     previews,
+    said,
 )
-from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Visit
 
 _PAGE = "id-jag-trust"
 _ISSUER = "Issuer"
+_WONDERS = "What would it accept?"
 
 
 def show(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
@@ -49,7 +48,7 @@ def show(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         ],
         "Trust it",
         more=more,
-        preview="What would it accept?",
+        preview=_WONDERS,
     )  # fmt: skip
     listing = Listing(
         _PAGE,
@@ -71,13 +70,13 @@ def add(visit: Visit) -> Answer:
     given: dict[str, Any] = {
         "slug": slug,
         "issuer": visit.needed("issuer", "The issuer"),
-        "settings": _said(members.read(asked, visit)),
+        "settings": said(members.read(asked, visit)),
         "connection": visit.given("connection") or None,
     }
     with members.beside(asked, issuer=_ISSUER):
         if previews(visit):
             made = visit.try_out(trust.add, **given)
-            return show(visit, _preview(visit, made))
+            return show(visit, _ISSUERS.preview(visit, made))
         visit.change(trust.add, **given)
     return Done(visit.url(f"{_PAGE}/{slug}"), "added")
 
@@ -85,73 +84,18 @@ def add(visit: Visit) -> Answer:
 def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
     """GET …/SLUG."""
     found = _load(visit)
-    asked = _members(visit)
-    forms = []
-    if visit.may(Permission.TRUST_WRITE):
-        first, more = trust_members.split(members.fields_of(asked, found.settings, is_kept=True))
-        action = visit.url(f"{_PAGE}/{found.slug}/settings")
-        forms.append(
-            Form(
-                "change",
-                "Change its settings",
-                action,
-                first,
-                "Change",
-                more=more,
-                preview="What would it accept?",
-            )
-        )
+    can_write = visit.may(Permission.TRUST_WRITE)
     shown = {
         "entry": found,
         "page": _PAGE,
         "all": "ID-JAG issuers",
         "rules": [],
-        "forms": forms,
-        "settings": members.told(asked, found.settings),
+        "forms": [_ISSUERS.settings_form(visit, found)] if can_write else [],
+        "settings": members.told(_members(visit), found.settings),
         "is_preview": False,
-        "preview": accepted.of_people(found, visit.configuration.tenant.issuer),
+        "preview": _ISSUERS.accepted(visit, found),
     }
     return Screen("trusted.html", {**shown, **(context or {})})
-
-
-def change_settings(visit: Visit) -> Answer:
-    """POST …/settings: a field that is empty goes back to its default."""
-    found, asked = _load(visit), _members(visit)
-    given = members.read(asked, visit)
-
-    def now(tx: Session) -> dict[str, str]:
-        return members.shown(asked, trust.show(tx, visit.tenant_id, found.slug).settings)
-
-    with members.beside(asked):
-        if previews(visit):
-            made = visit.try_out(trust.change, found.slug, given)
-            return show_one(visit, _preview(visit, made))
-        visit.edit(members.labels_of(asked), now, trust.change, found.slug, given)
-    return Done(visit.url(f"{_PAGE}/{found.slug}"), "changed")
-
-
-def set_status(visit: Visit) -> Answer:
-    """POST …/status."""
-    found, status = _load(visit), visit.given("status")
-    back = visit.url(f"{_PAGE}/{found.slug}")
-    if status == "disabled" and not visit.is_sure:
-        return Sure(f"Believe {found.slug} no longer?", "Switch it off", _ends(found), back)
-    visit.change(trust.set_status, found.slug, status)
-    return Done(back, status)
-
-
-def remove(visit: Visit) -> Answer:
-    """POST …/remove."""
-    found = _load(visit)
-    if not visit.is_sure:
-        back = visit.url(f"{_PAGE}/{found.slug}")
-        return Sure(f"Forget {found.slug}?", "Forget it", _ends(found), back)
-    visit.change(trust.remove, found.slug)
-    return Done(visit.url(_PAGE), "removed")
-
-
-def _preview(visit: Visit, made: TrustLine) -> dict[str, Any]:
-    return previewed(accepted.of_people(made, visit.configuration.tenant.issuer))
 
 
 def _ends(found: TrustLine) -> list[str]:
@@ -172,19 +116,23 @@ def _members(visit: Visit) -> list[Member]:
     return trust_members.of_people(choices_of_servers(visit))
 
 
-def _said(settings: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None}
-
-
 def _connections(visit: Visit) -> list[tuple[str, str]]:
     return [(it.slug, it.name) for it in visit.read(connections.list_)]
 
 
-_ACTS: list[tuple[str, Callable[[Visit], Answer]]] = [
-    ("settings", change_settings),
-    ("status", set_status),
-    ("remove", remove),
-]
+_ISSUERS = Entries(
+    page=_PAGE,
+    load=_load,
+    show=trust.show,
+    change=trust.change,
+    set_status=trust.set_status,
+    remove=trust.remove,
+    asked=_members,
+    accepts=accepted.of_people,
+    ends=_ends,
+    doubt="Believe {} no longer?",
+    wonders=_WONDERS,
+)
 PAGE = Page(
     _PAGE,
     "ID-JAG issuers",
@@ -199,7 +147,7 @@ ONE = Page(
     "ID-JAG issuer",
     Permission.READ,
     show_one,
-    tuple(Act(*it) for it in _ACTS),
+    _ISSUERS.acts(show_one),
     is_listed=False,
     done=DONE,
 )

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from authz.admin import roles, trust, workload_trust
 from authz.admin.trust import TrustLine
 from authz.errors import NotFound
@@ -19,15 +17,17 @@ from authz.web.console.trust_entries import (
     DONE,
     SLUG,
     STATUSES,
+    Entries,
     choices_of_servers,
     needed_slug,
-    previewed,
     previews,
+    said,
 )
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
 
 _PAGE = "workload-trust"
 _ISSUER = "Issuer"
+_WONDERS = "What would it accept?"
 
 
 def show(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
@@ -57,7 +57,7 @@ def show(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         "Trust it",
         "What is left as it is, the platform decides: a known one brings its keys, algorithms and lifetimes.",
         more=more,
-        preview="What would it accept?",
+        preview=_WONDERS,
     )  # fmt: skip
     listing = Listing(
         _PAGE,
@@ -84,13 +84,13 @@ def add(visit: Visit) -> Answer:
     given: dict[str, Any] = {
         "slug": slug,
         "issuer": issuer,
-        "settings": {name: value for name, value in settings.items() if value is not None},
+        "settings": said(settings),
         "preset": preset,
     }
     with members.beside(asked, issuer=_ISSUER, preset="Platform"):
         if previews(visit):
             made = visit.try_out(workload_trust.add, **given)
-            return show(visit, _preview(visit, made))
+            return show(visit, _PLATFORMS.preview(visit, made))
         visit.change(workload_trust.add, **given)
     return Done(visit.url(f"{_PAGE}/{slug}"), "added")
 
@@ -99,22 +99,10 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
     """GET …/SLUG; with `?rule=NAME` the form has that rule in it."""
     found = _load(visit)
     asked = trust_members.of_workloads()
-    one, forms = f"{_PAGE}/{found.slug}", []
+    one: str = f"{_PAGE}/{found.slug}"
+    forms: list[Form] = []
     if visit.may(Permission.TRUST_WRITE):
-        forms.append(_rule_form(visit, found, one))
-        fields = members.fields_of(asked, found.settings, is_kept=True)
-        first, more = trust_members.split(fields)
-        forms.append(
-            Form(
-                "change",
-                "Change its settings",
-                visit.url(f"{one}/settings"),
-                first,
-                "Change",
-                more=more,
-                preview="What would it accept?",
-            )
-        )
+        forms = [_rule_form(visit, found, one), _PLATFORMS.settings_form(visit, found)]
     shown = {
         "entry": found,
         "page": _PAGE,
@@ -125,36 +113,20 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         "forms": forms,
         "settings": members.told(asked, found.settings),
         "is_preview": False,
-        "preview": accepted.of_workloads(found, visit.configuration.tenant.issuer),
+        "preview": _PLATFORMS.accepted(visit, found),
     }
     return Screen("trusted.html", {**shown, **(context or {})})
-
-
-def change_settings(visit: Visit) -> Answer:
-    """POST …/settings: a field that is empty goes back to its default; the rules stay."""
-    found, asked = _load(visit), trust_members.of_workloads()
-    given = members.read(asked, visit)
-
-    def now(tx: Session) -> dict[str, str]:
-        return members.shown(asked, trust.show(tx, visit.tenant_id, found.slug).settings)
-
-    with members.beside(asked):
-        if previews(visit):
-            made = visit.try_out(workload_trust.change, found.slug, given)
-            return show_one(visit, _preview(visit, made))
-        visit.edit(members.labels_of(asked), now, workload_trust.change, found.slug, given)
-    return Done(visit.url(f"{_PAGE}/{found.slug}"), "changed")
 
 
 def allow(visit: Visit) -> Answer:
     """POST …/allow: a rule for a workload, or another one in its place."""
     found = _load(visit)
     asked = _rule_members(visit)
-    rule = {name: value for name, value in members.read(asked, visit).items() if value is not None}
+    rule = said(members.read(asked, visit))
     with members.beside(asked):
         if previews(visit):
             made = visit.try_out(workload_trust.allow, found.slug, rule)
-            return show_one(visit, _preview(visit, made))
+            return show_one(visit, _PLATFORMS.preview(visit, made))
         visit.change(workload_trust.allow, found.slug, rule)
     return Done(visit.url(f"{_PAGE}/{found.slug}"), "allowed")
 
@@ -168,26 +140,6 @@ def disallow(visit: Visit) -> Answer:
         return Sure(f"Take the rule {name} away?", "Take it away", affected, back)
     visit.change(workload_trust.disallow, found.slug, name)
     return Done(back, "disallowed")
-
-
-def set_status(visit: Visit) -> Answer:
-    """POST …/status."""
-    found, status = _load(visit), visit.given("status")
-    back = visit.url(f"{_PAGE}/{found.slug}")
-    if status == "disabled" and not visit.is_sure:
-        return Sure(f"Believe {found.slug} no longer?", "Switch it off", _ends(found), back)
-    visit.change(trust.set_status, found.slug, status)
-    return Done(back, status)
-
-
-def remove(visit: Visit) -> Answer:
-    """POST …/remove."""
-    found = _load(visit)
-    if not visit.is_sure:
-        back = visit.url(f"{_PAGE}/{found.slug}")
-        return Sure(f"Forget {found.slug}?", "Forget it", _ends(found), back)
-    visit.change(trust.remove, found.slug)
-    return Done(visit.url(_PAGE), "removed")
 
 
 def _ends(found: TrustLine) -> list[str]:
@@ -231,10 +183,6 @@ def _rule_members(visit: Visit) -> list[Member]:
     return trust_members.of_rule(choices_of_servers(visit), known)
 
 
-def _preview(visit: Visit, made: TrustLine) -> dict[str, Any]:
-    return previewed(accepted.of_workloads(made, visit.configuration.tenant.issuer))
-
-
 def _load(visit: Visit) -> TrustLine:
     found: TrustLine = visit.read(trust.show, visit.path["id"])
     if found.kind != WORKLOAD:
@@ -242,6 +190,19 @@ def _load(visit: Visit) -> TrustLine:
     return found
 
 
+_PLATFORMS = Entries(
+    page=_PAGE,
+    load=_load,
+    show=trust.show,
+    change=workload_trust.change,
+    set_status=trust.set_status,
+    remove=trust.remove,
+    asked=lambda _: trust_members.of_workloads(),
+    accepts=accepted.of_workloads,
+    ends=_ends,
+    doubt="Believe {} no longer?",
+    wonders=_WONDERS,
+)
 PAGE = Page(
     _PAGE,
     "Workloads",
@@ -256,13 +217,7 @@ ONE = Page(
     "Workload platform",
     Permission.READ,
     show_one,
-    (
-        Act("settings", change_settings),
-        Act("status", set_status),
-        Act("remove", remove),
-        Act("allow", allow),
-        Act("disallow", disallow),
-    ),
+    (*_PLATFORMS.acts(show_one), Act("allow", allow), Act("disallow", disallow)),
     is_listed=False,
     done={
         **DONE,
