@@ -19,7 +19,15 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from authz.errors import ConfigurationError
 from authz.secretstores import HINT, LOCAL_HINT, Setup
 from authz.secretstores.sections import Aws, Azure, Gcp, Secrets, Vault
-from authz.sections import AnySeconds, LocalReference, Seconds, SecretReference, Section
+from authz.sections import (
+    AnySeconds,
+    LocalReference,
+    Seconds,
+    SecretReference,
+    Section,
+    anchored,
+    references_of,
+)
 from authz.urls import LOOPBACK_HOSTS, UrlError, check_issuer, read_url
 
 _PREFIX = "AUTHZ__"
@@ -27,13 +35,14 @@ _PASSWORD_IN_QUERY = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
 _SEVERAL_HOSTS = re.compile(
     r"(postgresql\+psycopg://(?:[^/?@]*@)?)([^/?@,]+(?:,[^/?@,]+)+)(/[^?]*)(?:\?(.*))?"
 )
-_CREDENTIALS = {
-    "vault": ("token", "jwt", "secret_id"),
-    "aws": ("secret_access_key",),
-    "gcp": ("credentials",),
-    "azure": ("client_secret", "client_assertion"),
-}
-"""Members of the sections of stores that are references themselves."""
+_SHOWN = frozenset(
+    {
+        *("greater_than", "greater_than_equal", "less_than", "less_than_equal"),
+        *("int_from_float", "literal_error"),
+    }
+)
+"""Kinds of errors that show the value: of numbers, times, and settings that are one of some words. Everywhere else a
+secret may stand that belongs in another place."""
 Network = IPv4Network | IPv6Network
 
 
@@ -463,7 +472,7 @@ class Telemetry(Section):
         try:
             parts = read_url("traces_endpoint", value)
         except UrlError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(f"the endpoint {error.rule}") from None
         if parts.scheme == "https" or (parts.scheme == "http" and parts.host in LOOPBACK_HOSTS):
             return value
         raise ValueError("use https://, or http:// of a collector on this machine")
@@ -563,24 +572,7 @@ class Settings(Section):
 
     def references(self) -> Iterator[tuple[str, str]]:
         """Every secret of the file: the setting it is in, and its reference."""
-        yield "keys.encryption_key", self.keys.encryption_key
-        for name, reference in (
-            ("database.password", self.database.password),
-            ("network.proxy_password", self.network.proxy_password),
-        ):
-            if reference is not None:
-                yield name, reference
-        for client in self.client:
-            if client.secret is not None:
-                yield f"client {client.id!r}", client.secret
-        for sink in self.audit.sink:
-            if sink.secret is not None:
-                yield f"audit.sink {sink.name!r}", sink.secret
-        for name, names in _CREDENTIALS.items():
-            section = getattr(self, name)
-            for member in names if section is not None else ():
-                if getattr(section, member) is not None and not _is_idle(section, member):
-                    yield f"{name}.{member}", getattr(section, member)
+        return references_of(self)
 
     @property
     def secret_setup(self) -> Setup:
@@ -602,17 +594,6 @@ class Settings(Section):
         if self.network.proxy:
             shown["network"]["proxy"] = _without_password(self.network.proxy)
         return shown
-
-
-def _is_idle(section: Section, member: str) -> bool:
-    """Vault's section has credentials for three ways in, and uses one."""
-    ways = {"token": "token", "jwt": "kubernetes", "secret_id": "approle"}
-    return isinstance(section, Vault) and section.auth != ways[member]
-
-
-def _may_be_secret(where: str) -> bool:
-    words = ("secret", "url", "key", "proxy", "password", "jwt")
-    return where.endswith("token") or any(word in where for word in words)
 
 
 def _has_password(url: str) -> bool:
@@ -665,7 +646,9 @@ def load(
             _section(values, section).update(pairs)
         else:
             values[section] = pairs
-    _anchor_paths(values, file.resolve().parent if file.is_file() else Path.cwd())
+    base = file.resolve().parent if file.is_file() else Path.cwd()
+    _anchor_paths(values, base)
+    values = anchored(Settings, values, base)
     if "issuer" not in _section(values, "server"):
         raise ConfigurationError(
             "server.issuer is not set: write it to authz.toml (`authz init --issuer URL` makes the file) "
@@ -680,7 +663,8 @@ def load(
 def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     section = values.setdefault(name, {})
     if not isinstance(section, dict):
-        raise ConfigurationError(f"{name} must be a section ([{name}]), not {section!r}")
+        # Not shown: who writes one value for a section may have written a secret.
+        raise ConfigurationError(f"{name} must be a section ([{name}])")
     return section
 
 
@@ -695,18 +679,6 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
     if url.startswith("sqlite:///") and not url.startswith("sqlite:////"):
         database["url"] = f"sqlite:///{base / url.removeprefix('sqlite:///')}"
     keys.setdefault("encryption_key", "file:authz.key")
-    _anchor(keys, base, "encryption_key")
-    further = keys.get("further_encryption_keys")
-    if isinstance(further, list | tuple):
-        keys["further_encryption_keys"] = [
-            f"file:{base / str(it).removeprefix('file:')}" if str(it).startswith("file:") else it
-            for it in further
-        ]
-    _anchor(database, base, "password")
-    _anchor(network, base, "proxy_password")
-    for name, members in _CREDENTIALS.items():
-        if isinstance(values.get(name), dict):
-            _anchor(values[name], base, *members)
     vault = values.get("vault")
     if isinstance(vault, dict) and vault.get("ca_file"):
         vault["ca_file"] = str(base / str(vault["ca_file"]))
@@ -724,13 +696,6 @@ def _anchor_paths(values: dict[str, Any], base: Path) -> None:
                 table[key] = str(base / str(table[key]))
 
 
-def _anchor(section: dict[str, Any], base: Path, *members: str) -> None:
-    for member in members:
-        reference = str(section.get(member, ""))
-        if reference.startswith("file:"):
-            section[member] = f"file:{base / reference.removeprefix('file:')}"
-
-
 def _sentence(error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
@@ -745,7 +710,7 @@ def _sentence(error: ValidationError) -> str:
             # What stands there instead of a reference may be the secret itself.
             is_local = "vault" not in problem["ctx"]["pattern"]
             message = f"is not a secret reference; {LOCAL_HINT if is_local else HINT}"
-        elif isinstance(got, (str, int, float)) and not _may_be_secret(where):
+        elif problem["type"] in _SHOWN and isinstance(got, (str, int, float)):
             message += f" (got {got!r})"
         lines.append(f"{where}: {message}" if where else message)
     return "; ".join(lines)

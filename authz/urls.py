@@ -60,13 +60,19 @@ _RULES = {
 
 
 class UrlError(ValueError):
-    """A URL that breaks a rule; the message names the value, the rule and the way out."""
+    """A URL that breaks a rule; the message names the value, the rule and the way out.
+
+    `rule` is the same without the value, for what may hold a credential. What stands before an "@" always may.
+    """
 
     def __init__(self, kind: str, text: str, reason: str) -> None:
         problem, way_out = _RULES[reason]
-        shown = text if len(text) <= 200 else f"{text[:200]}..."
+        _, at, tail = text.rpartition("@")
+        shown = f"***@{tail}" if at else text
+        shown = shown if len(shown) <= 200 else f"{shown[:200]}..."
         super().__init__(f"{kind} {shown!a} {problem}; {way_out}")
         self.reason = reason
+        self.rule = f"{problem}; {way_out}"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """The configuration: one file, environment over it, errors that say what to do (D8, ATK-74, V2)."""
 
+from pathlib import Path
+
 import pytest
 
 from authz.clock import system_clock
@@ -217,6 +219,96 @@ def test_a_literal_secret_is_refused_and_not_repeated(literal):
     sentence = refused(keys={"encryption_key": literal})
     assert "keys.encryption_key" in sentence
     assert len(literal) < 4 or literal not in sentence
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("pkcs11", {"pin": 123459876}),
+        ("pkcs11", {"token": 123459876}),
+        ("server", {"issuer": "https://a:123459876@auth.example"}),
+        ("server", {"issuer": "https://a:123459876/x@auth.example"}),
+        ("server", {"issuer": ISSUER, "port": "123459876x"}),
+        ("vault", {"address": "https://a:123459876@vault.example", "token": "file:t"}),
+        ("vault", {"address": "https://a:123459876/x@vault.example", "token": "file:t"}),
+        ("vault", {"address": "hvs.123459876", "token": "file:t"}),
+        ("vault", {"address": "https://v.example", "token": "hvs.123459876"}),
+        ("telemetry", {"traces_endpoint": "https://a:123459876@otel.example/v1/traces"}),
+        ("telemetry", {"traces_endpoint": "x-key 123459876"}),
+        ("telemetry", {"traces_authorization": 123459876}),
+        ("telemetry", {"metrics_networks": ["123459876.x"]}),
+        ("keys", {"further_encryption_keys": "123459876"}),
+        ("keys", {"further_encryption_keys": ["123459876"]}),
+        ("database", "postgresql://a:123459876@db.example/a"),
+    ],
+    ids=range(16),
+)
+def test_no_refusal_repeats_what_may_be_a_secret(section, values, tmp_path):
+    """V2, ATK-66: whatever its setting is called, and wherever in an address it stands."""
+    with pytest.raises(ConfigurationError) as error:
+        load(None, environment={}, overrides={"server": {"issuer": ISSUER}, section: values})
+    assert section in str(error.value)
+    assert "123459876" not in str(error.value)
+
+
+EVERYWHERE = {
+    "keys": {"encryption_key": "file:kek", "further_encryption_keys": ["file:older"]},
+    "database": {"url": "postgresql://a@db.example/a", "password": "file:word"},
+    "network": {"proxy": "http://a@proxy.example:1", "proxy_password": "file:proxy"},
+    "pkcs11": {"pin": "file:pin"},
+    "telemetry": {"traces_authorization": "file:collector"},
+    "vault": {"address": "https://v.example", "token": "file:vault"},
+    "aws": {"access_key_id": "A", "secret_access_key": "file:aws"},
+    "gcp": {"project": "p", "credentials": "file:gcp"},
+    "azure": {
+        "vault": "https://v.example",
+        "tenant": "t",
+        "client_id": "c",
+        "client_secret": "file:azure",
+    },
+    "client": [
+        {
+            "id": "web",
+            "name": "Web",
+            "auth_method": "client_secret_basic",
+            "grant_types": ["client_credentials"],
+            "secret": "file:web",
+        }
+    ],
+    "audit": {
+        "sink": [
+            {"name": "siem", "kind": "webhook", "url": "https://s.example", "secret": "file:sink"}
+        ]
+    },
+}
+
+
+def test_every_reference_of_the_file_is_known_and_below_it(tmp_path):
+    """V2: what is checked at start, refused by strict mode, and read from beside the file; no setting is left out."""
+    it = loaded(**EVERYWHERE)
+    found = dict(it.references())
+    assert found.keys() == {
+        *("keys.encryption_key", "keys.further_encryption_keys", "database.password"),
+        *("network.proxy_password", "pkcs11.pin", "telemetry.traces_authorization"),
+        *("vault.token", "aws.secret_access_key", "gcp.credentials", "azure.client_secret"),
+        *("client 'web'.secret", "audit.sink 'siem'.secret"),
+    }
+    assert all(Path(where.removeprefix("file:")).parent == tmp_path for where in found.values())
+    assert not any(str(tmp_path) in str(it) for it in EVERYWHERE["client"])
+
+
+@pytest.mark.parametrize(
+    ("sections", "where"),
+    [
+        ({"pkcs11": {"pin": "env:PIN"}}, "pkcs11.pin"),
+        ({"telemetry": {"traces_authorization": "env:T"}}, "telemetry.traces_authorization"),
+        ({"keys": {"further_encryption_keys": ["env:KEK"]}}, "keys.further_encryption_keys"),
+    ],
+    ids=range(3),
+)
+def test_strict_mode_refuses_a_variable_wherever_it_is_named(sections, where):
+    """V2, ATK-74."""
+    assert f"{where} is 'env:" in refused(**sections, secrets={"strict": True})
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,11 @@ class Vault(Section):
     ca_file: Path | None = None
     """Who issued its certificate, where that is none of the system's authorities."""
 
+    def idle(self) -> frozenset[str]:
+        """There are credentials for three ways in; one is used."""
+        ways = {"token": "token", "jwt": "kubernetes", "secret_id": "approle"}
+        return frozenset(name for name, way in ways.items() if way != self.auth)
+
     @field_validator("mount", "auth_mount")
     @classmethod
     def _is_a_path(cls, value: str | None) -> str | None:
