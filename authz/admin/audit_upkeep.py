@@ -111,6 +111,9 @@ class Upkeep:
     def make_partitions(self, now: datetime) -> list[str]:
         """Those of the months to come, where the trail is kept by month."""
         if not partitions.is_partitioned(self.database):
+            until = partitions.refuses_from(self.database)
+            if until is not None:
+                log.error("audit.conversion_unfinished", refuses_from=until.isoformat())
             return []
         return partitions.make_ahead(self.database, now)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
-from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import Dialect, ExceptionContext
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -107,6 +107,35 @@ class Database:
             yield tx
             raise _Over
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """As `read`, but every statement sees the database as the first one did: for what is compared across tables."""
+        # In SQLite every transaction that reads is one.
+        level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with Session(self.engine.execution_options(**level), expire_on_commit=False) as tx:
+            yield tx
+
+    @contextmanager
+    def unhurried(self) -> Iterator[Connection]:
+        """A connection of its own where each statement is a transaction and takes as long as it takes (PostgreSQL).
+
+        Raises ConfigurationError behind a pooler, which hands each statement to another session.
+        """
+        if self.has_pooler:
+            raise ConfigurationError(
+                "this cannot be done through a pooler: run it with database.url at PostgreSQL itself and "
+                "database.pooler off"
+            )
+        url = self.url.render_as_string(hide_password=False)
+        engine = _postgresql_engine(
+            url, 1, self.password, has_pooler=False, limits={"statement_timeout": "0"}
+        )
+        try:
+            with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
     def pool_use(self) -> tuple[int, int]:
         """How many connections of the plain lane are in use, and how many there may be."""
         pool = self.engine.pool
@@ -191,7 +220,12 @@ def _sqlite_engine(url: str) -> Engine:
 
 
 def _postgresql_engine(
-    url: str, pool_size: int, password: Password | None, *, has_pooler: bool
+    url: str,
+    pool_size: int,
+    password: Password | None,
+    *,
+    has_pooler: bool,
+    limits: Mapping[str, str] = TIME_LIMITS,
 ) -> Engine:
     connect_args: dict[str, Any] = {
         **KEPT_ALIVE,
@@ -199,7 +233,7 @@ def _postgresql_engine(
         "prepare_threshold": None,
     }
     if not has_pooler:
-        connect_args["options"] = " ".join(f"-c {name}={it}" for name, it in TIME_LIMITS.items())
+        connect_args["options"] = " ".join(f"-c {name}={it}" for name, it in limits.items())
     engine = create_engine(
         url,
         pool_size=pool_size,

@@ -11,7 +11,8 @@ Decisions:
 """
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -19,12 +20,17 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from authz.db.engine import Database
+from authz.errors import Conflict
 
 TABLE = "audit_events"
 DEFAULT, BEFORE = f"{TABLE}_default", f"{TABLE}_before"
 AHEAD = 2
 """Months that are there before they begin."""
 _LOCKED = "55P03"
+_NO_CHECK = f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS ck_{BEFORE}"
+_CHECK = f"ALTER TABLE {TABLE} ADD CONSTRAINT ck_{BEFORE} CHECK"
+_ATTEMPTS, _PAUSE_SECONDS = 10, 0.5
+"""For locks that a conversion takes, each waited for as `_short` says."""
 _SEARCHED = ("subject", "actor", "reason")
 
 
@@ -62,21 +68,50 @@ def convert(database: Database, now: datetime) -> bool:
         return False
     # Two days in advance: until the check is there, nothing may be written that it would refuse.
     bound = _next(_month(now + timedelta(days=2)))
-    with _alone(database) as connection:
+    with database.unhurried() as connection:
         connection.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS pk_{BEFORE}")
         connection.exec_driver_sql(
             f"CREATE UNIQUE INDEX CONCURRENTLY pk_{BEFORE} ON {TABLE} (tenant_id, strand, position, at)"
         )
-        connection.exec_driver_sql("SET lock_timeout = '2s'")
-        connection.exec_driver_sql(f"ALTER TABLE {TABLE} DROP CONSTRAINT IF EXISTS ck_{BEFORE}")
-        connection.exec_driver_sql(
-            f"ALTER TABLE {TABLE} ADD CONSTRAINT ck_{BEFORE} CHECK (at < '{bound.isoformat()}') NOT VALID"
-        )
-        connection.exec_driver_sql(f"ALTER TABLE {TABLE} VALIDATE CONSTRAINT ck_{BEFORE}")
-    with _short(database) as connection:
-        for statement in _conversion(bound):
-            connection.exec_driver_sql(statement)
+        try:
+            _patiently(database, [_NO_CHECK, f"{_CHECK} (at < '{bound.isoformat()}') NOT VALID"])
+            connection.exec_driver_sql(f"ALTER TABLE {TABLE} VALIDATE CONSTRAINT ck_{BEFORE}")
+            _patiently(database, list(_conversion(bound)))
+        except BaseException:
+            # Left there, it would refuse every event from that month on, and with it every request.
+            _patiently(database, [_NO_CHECK])
+            raise
     return True
+
+
+def refuses_from(database: Database) -> datetime | None:
+    """From when on a table that is not partitioned takes no event: a conversion was ended before it could clean up."""
+    if database.is_sqlite or is_partitioned(database):
+        return None
+    query = (
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+        f"WHERE conrelid = to_regclass('{TABLE}') AND conname = 'ck_{BEFORE}'"
+    )
+    with database.engine.connect() as connection:
+        told = connection.scalar(text(query))
+    found = re.search(r"'([^']+)'", told or "")
+    return None if found is None else datetime.fromisoformat(found[1]).astimezone(UTC)
+
+
+def _patiently(database: Database, statements: Sequence[str]) -> None:
+    """In one transaction that waits shortly for its lock, so that nobody queues behind it; again for some time."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with _short(database) as connection:
+                for statement in statements:
+                    connection.exec_driver_sql(statement)
+        except DBAPIError as error:
+            _is_over(error)
+        else:
+            return
+        if attempt < _ATTEMPTS:
+            time.sleep(_PAUSE_SECONDS)
+    raise Conflict(f"something holds {TABLE} all the time; nothing has changed, so run this again")
 
 
 def _conversion(bound: datetime) -> Iterator[str]:
@@ -107,18 +142,12 @@ def _conversion(bound: datetime) -> Iterator[str]:
 def drop_covered(database: Database, before: datetime) -> list[str]:
     """Drop partitions that end by then and hold nothing but what counts as removed (`audit_removals`)."""
     with database.engine.connect() as connection:
-        old = [
-            name
-            for name in _partitions(connection)
-            if name != DEFAULT and _end(connection, name) is not None
-        ]
-        ends = {name: _end(connection, name) for name in old}
-    dropped = []
-    for name in sorted(old):
-        end = ends[name]
-        if end is not None and end <= before and _drop(database, name):
-            dropped.append(name)
-    return dropped
+        ends = {name: _end(connection, name) for name in sorted(_partitions(connection))}
+    return [
+        name
+        for name, end in ends.items()
+        if end is not None and end <= before and _drop(database, name)
+    ]
 
 
 def _drop(database: Database, name: str) -> bool:
@@ -205,16 +234,3 @@ def _short(database: Database) -> Iterator[Connection]:
     with database.engine.connect() as connection, connection.begin():
         connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
         yield connection
-
-
-@contextmanager
-def _alone(database: Database) -> Iterator[Connection]:
-    """Statements that each are a transaction, and take as long as they take."""
-    engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SET statement_timeout = 0")
-        try:
-            yield connection
-        finally:
-            connection.exec_driver_sql("RESET statement_timeout")
-            connection.exec_driver_sql("RESET lock_timeout")

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from authz.admin.installation import BAD, GOOD, LOOK, Check
 from authz.admin.keys import find_missing
-from authz.db import migrate
+from authz.db import migrate, partitions
 from authz.db.models import Lease, Tenant
 from authz.errors import AuthzError
 from authz.installation import clocks, itself
@@ -28,7 +28,8 @@ def examine(services: Services) -> Sequence[Check]:
     """All of them. Never raises for what it looks for."""
     checks = [*check_settings(services), *check_database(services)]
     if all(check.state != BAD for check in checks if check.name in ("Database", "Migrations")):
-        checks += [*check_tenants(services), *check_stored(services), *_jobs(services)]
+        checks += [*check_trail(services), *check_tenants(services), *check_stored(services)]
+        checks += _jobs(services)
     issuer = services.settings.server.issuer
     checks += services.network.run_blocking(itself.reach(services.network, issuer, services.clock))
     return checks
@@ -85,6 +86,18 @@ def check_database(services: Services) -> Iterator[Check]:
     )
     if told is not None:
         yield clocks.compare("the database's", _aware(told), began, answered)
+
+
+def check_trail(services: Services) -> Iterator[Check]:
+    """What an `authz db partition` that was killed leaves behind; nothing to tell otherwise."""
+    until = partitions.refuses_from(services.database)
+    if until is not None:
+        yield Check(
+            "Audit trail",
+            BAD,
+            f"an unfinished conversion lets no event in from {until:%Y-%m-%d} UTC on, so nothing will be served then",
+            "run `authz db partition` again, to its end",
+        )
 
 
 def check_tenants(services: Services) -> Iterator[Check]:

@@ -1,20 +1,24 @@
 """Old events go, what is held stays, and the rest can still be checked (item 11; issue 7)."""
 
 import json
-from datetime import timedelta
+import threading
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.exc import IntegrityError
 
 from authz.admin import audit, audit_export, audit_holds, groups, users
 from authz.admin.audit_upkeep import Upkeep
 from authz.audit import verify
 from authz.db import Database, migrate, partitions
 from authz.db.models import AuditEvent, AuditHold, AuditRemoval
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import ConfigurationError, Conflict, Invalid, NotFound
+from authz.installation.checks import check_trail
 from authz.settings import AuditSettings, AuditSink
 from tests.admin.conftest import desk, make_desk, services
-from tests.support.databases import fresh_url
+from tests.support.databases import connected, fresh_url
 
 __all__ = ["desk", "make_desk", "services"]
 
@@ -218,8 +222,6 @@ def insert(database, at, position=1):
 
 @pytest.mark.only("postgresql")
 def test_months_are_made_ahead_and_dropped_whole(engine, database):
-    from datetime import UTC, datetime
-
     now = datetime(2026, 11, 26, tzinfo=UTC)
     # Nobody made the month of this event: it is kept all the same, and moves.
     insert(database, now)
@@ -255,13 +257,8 @@ def test_months_are_made_ahead_and_dropped_whole(engine, database):
     assert "2027_01" not in plan
 
 
-@pytest.mark.only("postgresql")
-def test_a_table_in_use_is_partitioned_without_a_stop(engine, database):
-    """Expand and contract: servers of the version before write on while it happens, and go on afterwards."""
-    import threading
-    from datetime import UTC, datetime
-
-    now = datetime(2026, 11, 26, tzinfo=UTC)
+def as_before(database):
+    """The table of an installation that had events before there were partitions."""
     with database.engine.begin() as connection:
         for statement in (
             "CREATE TABLE plain (LIKE audit_events INCLUDING DEFAULTS)",
@@ -276,6 +273,59 @@ def test_a_table_in_use_is_partitioned_without_a_stop(engine, database):
             ),
         ):
             connection.exec_driver_sql(statement)
+
+
+@pytest.mark.only("postgresql")
+def test_an_abandoned_conversion_leaves_nothing_that_refuses_events(engine, database):
+    """What it adds for the time being would refuse every event of the next month (issue 7)."""
+    now, later = datetime(2026, 11, 26, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
+    as_before(database)
+    insert(database, later, 1)
+    with pytest.raises(IntegrityError, match="ck_audit_events_before"):
+        partitions.convert(database, now)
+    assert partitions.refuses_from(database) is None
+    insert(database, later, 2)
+    # Killed, it cannot clean up: then the doctor says from when on nothing goes.
+    with database.write() as tx:
+        tx.execute(text("DELETE FROM audit_events"))
+        tx.execute(
+            text(
+                "ALTER TABLE audit_events ADD CONSTRAINT ck_audit_events_before "
+                "CHECK (at < '2026-12-01T00:00:00+00:00') NOT VALID"
+            )
+        )
+    assert partitions.refuses_from(database) == datetime(2026, 12, 1, tzinfo=UTC)
+    [found] = check_trail(SimpleNamespace(database=database))
+    assert (found.state, "2026-12-01" in found.said) == ("bad", True)
+    # A reader that has the table is waited for, and not once.
+    with connected(database) as reader:
+        reader.execute("SELECT 1 FROM audit_events")
+        ended = threading.Timer(2.2, reader.rollback)
+        ended.start()
+        assert partitions.convert(database, now) is True
+        ended.join()
+    assert partitions.refuses_from(database) is None
+    insert(database, later, 3)
+
+
+@pytest.mark.only("postgresql")
+def test_a_conversion_refuses_a_pooler(engine, database):
+    """What a session is told would reach somebody else's transactions."""
+    as_before(database)
+    url = database.url.render_as_string(hide_password=False)
+    pooled = Database(url, pooler=True)
+    try:
+        with pytest.raises(ConfigurationError, match="through a pooler"):
+            partitions.convert(pooled, datetime(2026, 11, 26, tzinfo=UTC))
+    finally:
+        pooled.close()
+
+
+@pytest.mark.only("postgresql")
+def test_a_table_in_use_is_partitioned_without_a_stop(engine, database):
+    """Expand and contract: servers of the version before write on while it happens, and go on afterwards."""
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    as_before(database)
     insert(database, now, 1)
     written, failures, done = [1], [], threading.Event()
 
