@@ -1,9 +1,9 @@
 """The keys of one tenant at one version of its configuration: who signs now, and what is published."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from joserfc.jwk import ECKey, Key, KeyParameters, RSAKey
@@ -17,6 +17,8 @@ from authz.keys.custody import Custody, RemoteKey
 from authz.keys.rotation import KeyLife, KeyState
 from authz.telemetry import tracing
 
+_SOON = timedelta(minutes=1)
+"""Who signs is asked again when it is signed, a little later than it was planned for."""
 _T = TypeVar("_T")
 
 
@@ -48,8 +50,19 @@ class KeyRing:
 
     keys: tuple[RingKey, ...]
     custody: Custody | None = field(default=None, repr=False, compare=False)
-    is_remote: bool = False
-    """Whether a signature may take a question to somebody else: then `sign` blocks, and is called `aside`."""
+
+    def is_remote(self, purposes: Collection[str], now: datetime) -> bool:
+        """Whether a signature for one of these may take a question to somebody else, now or in a moment.
+
+        Then `sign` blocks, and is called `aside`. Keys of other purposes do not count, nor do those that only verify.
+        """
+        return any(
+            key.remote is not None
+            and key.life.purpose in purposes
+            and key.life.activate_at <= now + _SOON
+            and (key.life.retire_at is None or now - _SOON < key.life.retire_at)
+            for key in self.keys
+        )
 
     def signer(self, purpose: str, algorithm: str, now: datetime) -> RingKey:
         """The active key. Two may overlap for an instant on skewed clocks; the newest signs."""
@@ -69,7 +82,7 @@ class KeyRing:
     def sign(
         self, purpose: str, algorithm: str, typ: str, claims: Mapping[str, object], now: datetime
     ) -> str:
-        """A signed JWT of this tenant. Blocks where the ring `is_remote`. Raises SignerUnavailable."""
+        """A signed JWT of this tenant. Blocks where it `is_remote`. Raises SignerUnavailable."""
         key = self.signer(purpose, algorithm, now)
         with tracing.span("sign", authz__algorithm=algorithm, authz__purpose=purpose):
             return self._sign(key, algorithm, typ, claims)
@@ -90,9 +103,9 @@ class KeyRing:
             claims=claims,
         )
 
-    async def aside(self, work: Callable[[], _T]) -> _T:
-        """Do what signs: here where that is arithmetic, off the event loop where it is a question."""
-        if self.custody is None or not self.is_remote:
+    async def aside(self, purposes: Collection[str], now: datetime, work: Callable[[], _T]) -> _T:
+        """Do what signs for these: here where that is arithmetic, off the event loop where it is a question."""
+        if self.custody is None or not self.is_remote(purposes, now):
             return work()
         return await self.custody.aside(work)
 
@@ -136,7 +149,7 @@ def unseal(
                 it.sealed, envelope, tenant_id, life.key_id, kty=kty, alg=life.algorithm
             )
             keys.append(RingKey(life, it.public_jwk, private))
-    return KeyRing(tuple(keys), custody, any(key.remote is not None for key in keys))
+    return KeyRing(tuple(keys), custody)
 
 
 def describe(key: Key, algorithm: str) -> tuple[str, dict[str, Any]]:

@@ -90,6 +90,7 @@ class Caller:
     jkt: str | None
     """Thumbprint of the key of its DPoP proof, where the endpoint takes one."""
     certificate: Certificate | None
+    trace: TraceParent | None = None
 
 
 Prepare = Callable[[Caller], Job | Awaitable[Job]]
@@ -253,7 +254,7 @@ class BackChannel:
         proof = self._proof(configuration, call, algorithms) if takes_dpop else None
         jkt = None if proof is None else proof.jkt
         replays = replays if proof is None else (*replays, proof.replay)
-        return Caller(configuration, client, call.params, jkt, certificate), replays
+        return Caller(configuration, client, call.params, jkt, certificate, call.trace), replays
 
     def _proof(
         self, configuration: TenantConfiguration, call: Call, algorithms: tuple[str, ...]

@@ -92,7 +92,9 @@ class Introspection:
         }
         keys = answer.configuration.keys
         return await keys.aside(
-            partial(keys.sign, INTROSPECTION, SIGNING_ALGORITHM, JWT_TYP, claims, now)
+            (INTROSPECTION,),
+            now,
+            partial(keys.sign, INTROSPECTION, SIGNING_ALGORITHM, JWT_TYP, claims, now),
         )
 
     def _prepare(self, caller: Caller) -> Job:

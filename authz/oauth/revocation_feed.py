@@ -75,7 +75,9 @@ class RevocationFeed:
         page = await self.hub.read(subscription.reader, after, wait=wait)
         waited = max(0.0, (page.as_of - asked_at).total_seconds())
         keys = subscription.configuration.keys
-        signed = await keys.aside(partial(self._sign, subscription, page, waited))
+        signed = await keys.aside(
+            (INTROSPECTION,), self._clock(), partial(self._sign, subscription, page, waited)
+        )
         return signed, page.upto
 
     def _sign(self, subscription: Subscription, page: Page, waited: float) -> str:

@@ -9,8 +9,8 @@ as long as the store likes. So a request of a tenant with such keys takes two tu
 3. the real turn, which decides again and commits only if it comes to the same: then the signed answer leaves.
 
 Where the real turn comes to something else (somebody took a role away meanwhile), the request is prepared and signed
-anew. Where it refuses, the refusal stands. What was signed and not committed is never sent, and its `jti` is on no
-record, so it is nobody's token.
+anew. Where it refuses, the refusal stands; where the trial refused and it would not, the request is prepared anew as
+well. What was signed and not committed is never sent, and its `jti` is on no record, so it is nobody's token.
 
 Where the store does not sign: 503 with Retry-After, an event that says so, and nothing is spent. The same request may
 come again, with the same code, and each request still gets its answer exactly once.
@@ -23,6 +23,7 @@ from functools import partial
 from typing import Any
 
 from authz.errors import OAuthError, SignerUnavailable
+from authz.keys import ACCESS_TOKEN, ID_JAG, ID_TOKEN
 from authz.oauth.asserting import IssuedIdJag, id_jag_response
 from authz.oauth.authorization import Authorization, Outcome
 from authz.oauth.configuration import TenantConfiguration
@@ -30,7 +31,10 @@ from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.issuing import response
 from authz.oauth.lane import Job, Result, Unsigned
 
+MAY_SIGN = (ACCESS_TOKEN, ID_TOKEN, ID_JAG)
+"""What a token request may come to be signed for."""
 _MOMENTS = ("iat", "exp")
+Decide = Callable[[Facts, datetime], Outcome]
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,23 @@ class SignedAhead:
         return "SignedAhead(***)"
 
 
-def signed_body(
+async def signed(
     answer: Authorization | IssuedIdJag, configuration: TenantConfiguration, algorithm: str
 ) -> Mapping[str, Any]:
-    """What the client is sent. Signs."""
+    """What the client is sent. Raises SignerUnavailable."""
+    work = partial(_signed_body, answer, configuration, algorithm)
+    return await configuration.keys.aside(_purposes_of(answer), answer.issued_at, work)
+
+
+def _purposes_of(answer: Authorization | IssuedIdJag) -> tuple[str, ...]:
+    if isinstance(answer, IssuedIdJag):
+        return (ID_JAG,)
+    return (ACCESS_TOKEN,) if answer.id_token is None else (ACCESS_TOKEN, ID_TOKEN)
+
+
+def _signed_body(
+    answer: Authorization | IssuedIdJag, configuration: TenantConfiguration, algorithm: str
+) -> Mapping[str, Any]:
     if isinstance(answer, IssuedIdJag):
         return id_jag_response(answer, configuration)
     return response(answer, configuration, algorithm=algorithm)
@@ -56,13 +73,11 @@ async def sign_ahead(job: Job, submit: Callable[[Job], Awaitable[Result]], algor
     """The job whose answer is signed by now, unless there will be none. Raises SignerUnavailable."""
     tried = await submit(job.as_trial())
     if not isinstance(tried, tuple) or isinstance(tried[0].answer, OAuthError):
-        # Its own turn says so once more, and records it.
-        return job
+        # Its own turn says so once more, and records it; and should it not, nothing is spent for what nobody signed.
+        return replace(job, decide=partial(_decide_refused, job.decide), is_signed_ahead=True)
     answer, configuration = tried[0].answer, tried[1]
     try:
-        body = await configuration.keys.aside(
-            partial(signed_body, answer, configuration, algorithm)
-        )
+        body = await signed(answer, configuration, algorithm)
     except SignerUnavailable as error:
         await submit(replace(job, keys=FactKeys(), decide=partial(_refuse, error), cure=None))
         raise
@@ -70,8 +85,15 @@ async def sign_ahead(job: Job, submit: Callable[[Job], Awaitable[Result]], algor
     return replace(job, decide=decide, is_signed_ahead=True)
 
 
+def _decide_refused(decide: Decide, facts: Facts, now: datetime) -> Outcome:
+    outcome = decide(facts, now)
+    if not isinstance(outcome.answer, OAuthError):
+        raise Unsigned
+    return outcome
+
+
 def _decide(
-    decide: Callable[[Facts, datetime], Outcome],
+    decide: Decide,
     expected: Authorization | IssuedIdJag,
     signed: SignedAhead,
     facts: Facts,

@@ -7,6 +7,8 @@ Decisions
   quicker and knows who reads; a list is for verifiers that know status lists and nothing else of ours.
 - A list is made at most every `RECHECK` and may be kept for `TTL`, so a revocation is seen within the sum, 30 seconds.
 - Lists are public, as the draft has it: names are random, and bits without tokens say nothing. An unknown list is 404.
+- Where the key is elsewhere it signs within the bounds of all remote signatures, and an outage is asked about once a
+  `RECHECK`: strangers neither fill the threads nor hammer the store.
 """
 
 import asyncio
@@ -14,13 +16,17 @@ import base64
 import gzip
 import zlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from authz.clock import Clock, numeric_date
 from authz.db import Database
-from authz.keys import INTROSPECTION
+from authz.errors import SignerUnavailable
+from authz.keys import INTROSPECTION, KeyRing
 from authz.oauth.back_channel import BackChannel
+from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.configurations import Configurations
 from authz.oauth.introspection import SIGNING_ALGORITHM, is_standing
 from authz.oauth.rows.tokens import tokens_of_list
@@ -41,6 +47,14 @@ class Served:
     zipped: bytes
 
 
+@dataclass(frozen=True)
+class _Failed:
+    """When the key of a tenant was out of reach."""
+
+    at: datetime
+    error: SignerUnavailable
+
+
 class StatusLists:
     """One per process, on the event loop."""
 
@@ -56,6 +70,7 @@ class StatusLists:
         self._configurations = configurations
         self._clock = clock
         self._kept: OrderedDict[tuple[str, str], Served] = OrderedDict()
+        self._failed: dict[str, _Failed] = {}
         self._making: dict[tuple[str, str], asyncio.Task[Served | None]] = {}
 
     async def find(self, slug: str, list_id: str) -> Served | None:
@@ -68,7 +83,7 @@ class StatusLists:
         # Everybody who comes for the same list waits for the same one.
         task = self._making.get(place)
         if task is None:
-            task = asyncio.create_task(asyncio.to_thread(self._make, slug, list_id))
+            task = asyncio.create_task(self._make(slug, list_id))
             self._making[place] = task
             task.add_done_callback(lambda _: self._making.pop(place, None))
         made = await asyncio.shield(task)
@@ -84,9 +99,31 @@ class StatusLists:
         if len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
 
-    def _make(self, slug: str, list_id: str) -> Served | None:
+    async def _make(self, slug: str, list_id: str) -> Served | None:
         # Before the question: what the answer says is at least that young.
         now = self._clock()
+        read = await asyncio.to_thread(self._read, slug, list_id, now)
+        if read is None:
+            return None
+        configuration, claims = read
+        tenant_id = configuration.tenant.id
+        failed = self._failed.get(tenant_id)
+        # Anybody may ask, and one key signs all lists of the tenant: a store that is down is not asked by each of them.
+        if failed is not None and failed.at <= now < failed.at + RECHECK:
+            raise SignerUnavailable(failed.error.description, reason=failed.error.reason)
+        try:
+            made = await configuration.keys.aside(
+                (INTROSPECTION,), now, partial(_signed, configuration.keys, claims, now)
+            )
+        except SignerUnavailable as error:
+            self._failed[tenant_id] = _Failed(self._clock(), error)
+            raise
+        self._failed.pop(tenant_id, None)
+        return made
+
+    def _read(
+        self, slug: str, list_id: str, now: datetime
+    ) -> tuple[TenantConfiguration, Mapping[str, object]] | None:
         with self._database.read() as tx:
             configuration = self._configurations.find(tx, slug)
             if configuration is None:
@@ -95,21 +132,19 @@ class StatusLists:
         if not tokens:
             return None
         ended = [place for place, it in tokens if not is_standing(it, configuration, now)]
-        token = configuration.keys.sign(
-            INTROSPECTION,
-            SIGNING_ALGORITHM,
-            JWT_TYP,
-            {
-                "iss": configuration.tenant.issuer,
-                "sub": uri_of(configuration.tenant.issuer, list_id),
-                "iat": numeric_date(now),
-                "exp": numeric_date(now + 2 * (TTL + RECHECK)),
-                "ttl": int(TTL.total_seconds()),
-                "status_list": {"bits": 1, "lst": packed(ended)},
-            },
-            now,
-        ).encode()
-        return Served(now, token, gzip.compress(token, mtime=0))
+        return configuration, {
+            "iss": configuration.tenant.issuer,
+            "sub": uri_of(configuration.tenant.issuer, list_id),
+            "iat": numeric_date(now),
+            "exp": numeric_date(now + 2 * (TTL + RECHECK)),
+            "ttl": int(TTL.total_seconds()),
+            "status_list": {"bits": 1, "lst": packed(ended)},
+        }
+
+
+def _signed(keys: KeyRing, claims: Mapping[str, object], now: datetime) -> Served:
+    token = keys.sign(INTROSPECTION, SIGNING_ALGORITHM, JWT_TYP, claims, now).encode()
+    return Served(now, token, gzip.compress(token, mtime=0))
 
 
 def packed(places: list[int]) -> str:

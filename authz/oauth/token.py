@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from authz.clients.client import Client
+from authz.clock import Clock
 from authz.errors import UnauthorizedClient, UnsupportedGrantType
 from authz.oauth import bindings
 from authz.oauth.assertions import Assertions
@@ -17,10 +18,11 @@ from authz.oauth.grants import workload as workload_grant
 from authz.oauth.grants.gathering import Gathering
 from authz.oauth.lane import Job
 from authz.oauth.params import Params
-from authz.oauth.signing_ahead import SignedAhead, sign_ahead, signed_body
+from authz.oauth.signing_ahead import MAY_SIGN, SignedAhead, sign_ahead, signed
 from authz.oauth.status_slots import KeptSlot, StatusSlots
 from authz.oauth.workload import as_client
 from authz.oauth.workload_assertions import WorkloadAssertions
+from authz.telemetry.traceparent import TraceParent
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,14 @@ class TokenEndpoint:
     """One per process."""
 
     def __init__(
-        self, channel: BackChannel, assertions: Assertions, workloads: WorkloadAssertions
+        self,
+        channel: BackChannel,
+        assertions: Assertions,
+        workloads: WorkloadAssertions,
+        clock: Clock,
     ) -> None:
         self._channel = channel
+        self._clock = clock
         self._assertions = assertions
         self._workloads = workloads
         self._slots = StatusSlots()
@@ -54,7 +61,7 @@ class TokenEndpoint:
         body = (
             answer.body
             if isinstance(answer, SignedAhead)
-            else signed_body(answer, configuration, self._channel.settings.keys.algorithm)
+            else await signed(answer, configuration, self._channel.settings.keys.algorithm)
         )
         return Answered(
             body, call.params.require("grant_type"), self._channel.dpop_nonce(configuration)
@@ -62,20 +69,21 @@ class TokenEndpoint:
 
     def _prepare(self, caller: Caller) -> Job | Awaitable[Job]:
         grant = _grant(caller.params, caller.client)
+        is_ahead = self._is_ahead(caller.configuration)
         certificate = None if caller.certificate is None else caller.certificate.thumbprint
         request = TokenRequest(
             configuration=caller.configuration,
             client=caller.client,
             params=caller.params.only(grant.parameters),
             lifetimes=self._channel.settings.tokens,
-            slots=self._slots_for(caller.configuration),
+            slots=self._slots_for(is_ahead),
             confirmation=bindings.confirmation_of(caller.client, caller.jkt, certificate),
         )
         gathering = GATHERING.get(grant.grant_type)
         if gathering is not None:
-            return self._gathered(gathering, request)
-        job = _job(grant, request)
-        return self._signed_ahead(job) if caller.configuration.keys.is_remote else job
+            return self._gathered(gathering, request, caller.trace, is_ahead=is_ahead)
+        job = _job(grant, request, caller.trace)
+        return self._signed_ahead(job) if is_ahead else job
 
     async def _prepare_workload(
         self, call: Call, configuration: TenantConfiguration, jkt: str | None
@@ -83,36 +91,44 @@ class TokenEndpoint:
         """No client authenticates here, so this leads to one grant and no other."""
         grant = workload_grant.WorkloadGrant()
         found = await self._workloads.admitted(configuration, call.params, call.attempt)
+        is_ahead = self._is_ahead(configuration)
         request = TokenRequest(
             configuration=configuration,
             client=as_client(found, configuration.tenant.id),
             params=call.params.only(grant.parameters),
             lifetimes=self._channel.settings.tokens,
-            slots=self._slots_for(configuration),
+            slots=self._slots_for(is_ahead),
             confirmation=None if jkt is None else {bindings.JKT: jkt},
             workload=found,
         )
-        job = replace(_job(grant, request), refusal=partial(workload_grant.refusal, request))
-        return await self._signed_ahead(job)
+        refusal = partial(workload_grant.refusal, request)
+        job = replace(_job(grant, request, call.trace), refusal=refusal)
+        return await self._signed_ahead(job) if is_ahead else job
 
-    async def _gathered(self, grant: Gathering, request: TokenRequest) -> Job:
+    async def _gathered(
+        self, grant: Gathering, request: TokenRequest, trace: TraceParent | None, *, is_ahead: bool
+    ) -> Job:
         request = await grant.gather(request, self._assertions)
-        return await self._signed_ahead(
-            _job(grant, request, cure=grant.cure(request, self._assertions))
-        )
+        job = _job(grant, request, trace, cure=grant.cure(request, self._assertions))
+        return await self._signed_ahead(job) if is_ahead else job
 
     async def _signed_ahead(self, job: Job) -> Job:
-        """With keys that are elsewhere: the same job, whose answer is signed before anything is spent for it."""
-        if not job.configuration.keys.is_remote:
-            return job
         return await sign_ahead(job, self._channel.submit, self._channel.settings.keys.algorithm)
 
-    def _slots_for(self, configuration: TenantConfiguration) -> StatusSlots | KeptSlot:
-        return KeptSlot(self._slots) if configuration.keys.is_remote else self._slots
+    def _is_ahead(self, configuration: TenantConfiguration) -> bool:
+        """Whether keys are elsewhere: then the answer is signed before anything is spent for it."""
+        return configuration.keys.is_remote(MAY_SIGN, self._clock())
+
+    def _slots_for(self, is_ahead: bool) -> StatusSlots | KeptSlot:
+        return KeptSlot(self._slots) if is_ahead else self._slots
 
 
 def _job(
-    grant: Grant, request: TokenRequest, *, cure: Callable[[], Awaitable[None]] | None = None
+    grant: Grant,
+    request: TokenRequest,
+    trace: TraceParent | None,
+    *,
+    cure: Callable[[], Awaitable[None]] | None = None,
 ) -> Job:
     return Job(
         configuration=request.configuration,
@@ -120,6 +136,7 @@ def _job(
         decide=partial(grant.decide, request),
         client_id=request.client.id,
         grant_type=grant.grant_type,
+        trace=None if trace is None else str(trace),
         cure=cure,
     )
 

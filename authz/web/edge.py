@@ -172,6 +172,7 @@ def make_edge(services: Services) -> Edge:
             channel,
             Assertions(services.database, services.documents, services.clock, own_tokens),
             WorkloadAssertions(services.documents, services.clock),
+            services.clock,
         ),
         push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),

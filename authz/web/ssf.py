@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from authz.db.models import EventStream
 from authz.errors import InvalidRequest, OAuthError
+from authz.keys import INTROSPECTION
 from authz.oauth.back_channel import UnknownTenant
 from authz.oauth.transmitting import metadata, requests, streams
 from authz.oauth.transmitting.transmitter import LONGEST_WAIT, Receiver, Transmitter
@@ -212,7 +213,9 @@ class _Endpoints:
         page = await self._transmitter.due(receiver, place, wait=wait)
         keys = receiver.configuration.keys
         sets, position, more = await keys.aside(
-            partial(self._transmitter.tokens, receiver, place, page, asked.most)
+            (INTROSPECTION,),
+            self._transmitter.clock(),
+            partial(self._transmitter.tokens, receiver, place, page, asked.most),
         )
         if position > place.position:
             await run_in_threadpool(self._transmitter.move_on, receiver, stream_id, position)

@@ -1,13 +1,14 @@
 """Signing keys that are elsewhere: the same token tests pass, nothing private is here, and an outage spends nothing
 (V8, ATK-69)."""
 
+import asyncio
 import threading
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
-from authz.admin import keys, roles
+from authz.admin import keys, resources, roles
 from authz.db.models import AuthorizationCode, SigningKey
 from authz.keys import BACKENDS, Custody
 from authz.keys.backends import Surroundings
@@ -29,7 +30,8 @@ from tests.flows.test_token_code import (
     test_a_valid_replay_ends_what_the_code_made,  # noqa: F401
 )
 from tests.support import key_stores
-from tests.support.harness import Harness, running
+from tests.support.devices import allow, ask
+from tests.support.harness import RESOURCE, Harness, running
 from tests.support.postgres import URL_VARIABLE, scratch_database
 
 KINDS = tuple((p, a) for p, algorithms in keys.PURPOSES.items() for a in algorithms if a == "ES256")
@@ -135,7 +137,7 @@ def test_nothing_private_is_in_the_database_or_in_a_key_object(harness, backend)
         assert (row.private_key, row.backend) == (None, backend)
         assert row.key_reference
         assert not {"d", "p", "q", "dp", "dq", "qi", "oth", "k"} & row.public_jwk.keys()
-    assert ring(harness).is_remote
+    assert ring(harness).is_remote(("access_token",), harness.clock())
     for key in ring(harness).keys:
         assert not key.key.is_private
         assert not key.remote.public.is_private
@@ -147,17 +149,22 @@ def test_an_outage_spends_nothing(http_harness, stores, monkeypatch):
     before = harness.redeem(harness.code())
     code = harness.code()
     monkeypatch.setattr(stores, "failing", 500)
-    for ask in (
+    for again in (
         lambda: harness.redeem(code),
         lambda: harness.refresh(before.refresh_token),
     ):
-        refused = ask()
+        refused = again()
         assert (refused.status, refused.error) == (503, "temporarily_unavailable")
         assert refused.response.headers["retry-after"] == "5"
         assert refused.reason == "signer_unavailable"
         assert "key" not in refused.response.text
     told = [it["detail"] for it in harness.events("token.refused")]
     assert [it["reason"] for it in told] == ["signer_unavailable"] * 2
+    # S14: a refusal belongs to the trace of its request like every other event.
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    harness.http.headers["traceparent"] = f"00-{trace}-00f067aa0ba902b7-01"
+    assert harness.redeem(code).status == 503
+    assert harness.events("token.refused")[-1]["trace"].startswith(trace)
     with harness.server.database.read() as tx:
         spent = tx.scalars(
             select(AuthorizationCode.spent_at).where(
@@ -212,6 +219,73 @@ def test_what_changes_while_the_store_signs_counts(http_harness, stores):
     assert len(harness.events("token.issued")) == 1
 
 
+def test_what_the_trial_refused_is_not_signed_after_the_commit(http_harness, server, monkeypatch):
+    """V8, D5: a device that is allowed between the trial and its turn is signed for ahead like any other."""
+    harness, submit = http_harness, server.edge.channel.submit
+    device, trials = ask(harness), []
+
+    async def allowed_meanwhile(job):
+        result = await submit(job)
+        if job.is_trial and not trials:
+            trials.append(result[0].answer.reason)
+            await asyncio.to_thread(allow, device)
+        return result
+
+    monkeypatch.setattr(server.edge.channel, "submit", allowed_meanwhile)
+    answer = device.poll()
+    assert trials == ["device_pending"]
+    assert answer.ok, answer.reason
+    assert harness.claims(answer.access_token)["sub"] == harness.users["dev"]
+    assert len(harness.events("token.issued")) == 1
+
+
+def test_only_the_keys_of_what_is_signed_count(server, custodies, stores, monkeypatch):
+    """V8: `keys.local_purposes` keeps what is busy here, whatever happens to the store of the others."""
+    there = new_keys(custodies["vault-transit"])
+    local = keys.generate_one("introspection", "ES256")
+    harness = Harness(
+        server, new_keys=[*(it for it in there if it.purpose != "introspection"), local]
+    )
+    now = server.clock()
+    kept = ring(harness)
+    assert kept.is_remote(("access_token",), now)
+    assert not kept.is_remote(("introspection",), now)
+    assert asyncio.run(kept.aside(("introspection",), now, threading.get_ident)) == (
+        threading.get_ident()
+    )
+    # A successor that is to sign in half a minute counts by now; the one it replaces does while it may sign still.
+    planned = rotate(harness, None, ahead=timedelta(seconds=30))
+    assert ring(harness).is_remote(("access_token",), planned.activate_at)
+    assert not ring(harness).is_remote(
+        ("access_token",), planned.activate_at + timedelta(minutes=2)
+    )
+    harness.close()
+
+
+def test_a_status_list_is_signed_within_the_bounds_of_every_signature(
+    http_harness, stores, monkeypatch
+):
+    """V8, TSL-01: anybody may ask for one, so an outage is asked about once in a while, and waited for no longer."""
+    harness = http_harness
+    harness.change(resources.set_status_list, RESOURCE, wanted=True)
+    token = harness.redeem(harness.code()).access_token
+    uri = harness.claims(token)["status"]["status_list"]["uri"]
+    custody, threads = harness.server.services.custody, []
+    sign = custody.sign
+
+    def watched(*given):
+        threads.append(threading.current_thread().name)
+        return sign(*given)
+
+    monkeypatch.setattr(custody, "sign", watched)
+    monkeypatch.setattr(stores, "failing", 500)
+    assert [harness.http.get(uri).status_code for _ in range(3)] == [503] * 3
+    assert [it.partition("_")[0] for it in threads] == ["signing"]
+    monkeypatch.setattr(stores, "failing", None)
+    harness.clock.advance(seconds=5)
+    assert harness.http.get(uri).status_code == 200
+
+
 def test_a_key_that_is_thrown_out_while_the_store_signs_signs_nothing(
     http_harness, custodies, stores
 ):
@@ -249,5 +323,5 @@ def test_from_local_keys_to_a_store_and_back(server, custodies):
     told = [it["detail"] for it in harness.events("admin.changed")]
     references = [it["values"].get("reference") for it in told if it["what"] == "key.wipe"]
     assert len([it for it in references if it]) == 2
-    assert not ring(harness).is_remote
+    assert not ring(harness).is_remote(keys.PURPOSES, harness.clock())
     harness.close()

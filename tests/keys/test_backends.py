@@ -66,7 +66,7 @@ def test_a_key_elsewhere_signs_what_anybody_verifies(custody_of, backend, algori
     kid, public = describe(new.key, algorithm)
     life = first(kid, "access_token", algorithm, NOW)
     remote = RemoteKey(backend, new.reference, algorithm, new.key)
-    ring = KeyRing((RingKey(life, public, new.key, remote),), custody_of(backend), is_remote=True)
+    ring = KeyRing((RingKey(life, public, new.key, remote),), custody_of(backend))
     # moto knows no digests, which is how AWS KMS signs what is longer than 4096 bytes.
     claims = {"iss": "https://authz.example", "long": "x" * (200 if backend == "aws-kms" else 5000)}
     token = ring.sign("access_token", algorithm, "at+jwt", claims, NOW)
