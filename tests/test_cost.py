@@ -21,6 +21,7 @@ from authz.oauth import pkce
 from authz.oauth.params import Params
 from authz.policy import scopes
 from authz.resource_server import access_token, compact, request
+from authz.telemetry import logging
 from authz.web import forms
 
 N = 4_000
@@ -126,6 +127,13 @@ SHAPES = {
         b"bearer a" + b"=" * n + b"!"
     ),
     "scope claim": lambda n: access_token._SCOPE.fullmatch("a " * n),
+    # What is logged of a request, before the line is cut.
+    "log of tokens": lambda n: logging._without_secrets("eyJ" * n),
+    "log of dotted tokens": lambda n: logging._without_secrets("eyJaaaaaa." * n),
+    "log of credentials": lambda n: logging._without_secrets("bearer " * n),
+    "log of our secrets": lambda n: logging._without_secrets("aa_" * n),
+    "log of addresses": lambda n: logging._without_secrets("://a:" * n),
+    "log of keys": lambda n: logging._without_secrets("-----BEGIN A " * n),
     "segment": lambda n: compact._SEGMENT.fullmatch("a" * n + "!"),
 }
 REFUSALS = (OAuthError, JwtError, MetadataError, ValueError, RecursionError)

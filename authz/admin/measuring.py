@@ -3,20 +3,23 @@
 Reads rows and nothing else. No answer names a tenant or a person.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from authz.admin.code.applied import Drifts
+from authz.audit.delivery import lag_of
 from authz.db.models import AuditCheckpoint, AuditEvent, Lease, SigningKey, Tenant
 from authz.envelope import Envelope
+from authz.settings import AuditSink
 from authz.telemetry.installation import (
     CHECKPOINT_LAG,
     DRIFT,
     KEY_AGE,
     LEASE_ENDS,
+    SINK_LAG,
     Fact,
     Values,
 )
@@ -25,8 +28,9 @@ from authz.telemetry.installation import (
 class Measurements:
     """One per process: it remembers what is slow to find out."""
 
-    def __init__(self, envelope: Envelope) -> None:
+    def __init__(self, envelope: Envelope, sinks: Sequence[AuditSink]) -> None:
         self._drifts = Drifts(envelope)
+        self._sinks = sinks
 
     def read(self, tx: Session, now: datetime) -> Mapping[Fact, Values]:
         """All of them."""
@@ -35,6 +39,7 @@ class Measurements:
             KEY_AGE: _key_ages(tx, now),
             LEASE_ENDS: _leases(tx),
             CHECKPOINT_LAG: {(): _checkpoint_lag(tx, now)},
+            SINK_LAG: {(it.name,): lag_of(tx, it) for it in self._sinks},
             DRIFT: {(kind,): count for kind, count in drift.items()},
         }
 

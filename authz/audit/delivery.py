@@ -23,7 +23,7 @@ from authz.db.leases import acquire, extend
 from authz.db.models import AuditSink as SinkRow
 from authz.db.models import Tenant
 from authz.settings import AuditSink
-from authz.telemetry.metrics import AUDIT_DELIVERED, AUDIT_FAILURES, AUDIT_LAG
+from authz.telemetry.metrics import AUDIT_DELIVERED, AUDIT_FAILURES
 
 AT_ONCE = 200
 LONGEST_TURN, LEASE = timedelta(seconds=20), timedelta(seconds=60)
@@ -49,7 +49,7 @@ class Delivery:
         name, now = f"audit-sink:{self.settings.name}", self.clock()
         with self.database.write() as tx:
             if not acquire(tx, name, holder=self.holder, until=now + LEASE, now=now):
-                return self._told_lag(0)
+                return 0
             row = begin(tx, self.settings.name, from_start=self.settings.from_start, now=now)
             is_waiting = row.retry_at is not None and row.retry_at > now
         try:
@@ -57,7 +57,7 @@ class Delivery:
         finally:
             with self.database.write() as tx:
                 extend(tx, name, holder=self.holder, until=self.clock())
-        return self._told_lag(taken)
+        return taken
 
     def _deliver(self, until: datetime) -> int:
         taken = 0
@@ -110,12 +110,6 @@ class Delivery:
             row.retry_at = self.clock() + pause_after(row.failures)
             failures = row.failures
         log.warning("audit.sink_failed", sink=self.settings.name, reason=reason, failures=failures)
-
-    def _told_lag(self, taken: int) -> int:
-        with self.database.read() as tx:
-            count = lag_of(tx, self.settings)
-        AUDIT_LAG.labels(self.settings.name).set(count)
-        return taken
 
 
 def begin(tx: Session, name: str, *, from_start: bool, now: datetime) -> SinkRow:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CONTENT_TYPE_LATEST, Metric, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from authz.telemetry.installation import Reading
@@ -47,6 +47,6 @@ def _forget_dead(folder: Path) -> None:
     """What a process that was killed held at that moment is held no more; what it counted stays counted."""
     if not (_PROCESSES / "self").exists():
         return
-    for pid in {file.stem.rpartition("_")[2] for file in folder.glob("gauge_live*_*.db")}:
-        if not (_PROCESSES / pid).exists():
-            mark_process_dead(int(pid), str(folder))  # type: ignore[no-untyped-call]
+    for file in folder.glob("gauge_live*_*.db"):
+        if not (_PROCESSES / file.stem.rpartition("_")[2]).exists():
+            file.unlink(missing_ok=True)  # two who scrape at once both find it

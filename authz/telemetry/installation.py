@@ -38,12 +38,17 @@ CHECKPOINT_LAG = Fact(
     "authz_audit_checkpoint_lag_seconds",
     "Age of the oldest event of the audit trail that no signed checkpoint covers, of all tenants.",
 )
+SINK_LAG = Fact(
+    "authz_audit_sink_lag_events",
+    "Events of the audit trail that a sink has not taken yet.",
+    ("sink",),
+)
 DRIFT = Fact(
     "authz_policy_drift_entries",
     "Entries that are not as the last `authz apply` left them, by kind, of all tenants that have been applied to.",
     ("kind",),
 )
-FACTS = (BUILD, DATABASE_UP, KEY_AGE, LEASE_ENDS, CHECKPOINT_LAG, DRIFT)
+FACTS = (BUILD, DATABASE_UP, KEY_AGE, LEASE_ENDS, CHECKPOINT_LAG, SINK_LAG, DRIFT)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ _SECRET_NAMES = frozenset(
     }
 )  # fmt: skip
 _SECRETS = (
-    (re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){1,4}(?<!\.)"), BLANK),
+    # From a boundary on: what begins everywhere in a long text of a stranger's takes the square of its length.
+    (re.compile(r"(?<![\w-])eyJ[\w-]{6,}(?:\.[\w-]*){1,4}(?<!\.)"), BLANK),
     (re.compile(r"(?i)\b(bearer|basic|dpop)\s+[\w.~+/=-]{8,}"), rf"\1 {BLANK}"),
     # `entropy.new_token`: a prefix of ours and 256 bits.
     (re.compile(r"\b([a-z]{2,8})_[\w-]{43}(?![\w-])"), rf"\1_{BLANK}"),
@@ -64,7 +65,7 @@ def configure(*, level: str, style: str) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(stream),  # type: ignore[arg-type]
+        logger_factory=structlog.WriteLoggerFactory(stream),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)

@@ -35,7 +35,8 @@ HTTP_SECONDS = Histogram(
 )
 TOKEN_REQUESTS = Counter(
     "authz_token_requests_total",
-    "Answers of the token endpoint, by grant (`other` for what is none) and outcome: `issued` or the error.",
+    "Token requests that were decided, by grant (`other` for what is none) and outcome: `issued` or the error. "
+    "What failed before or instead (503, a body that cannot be read) is in authz_back_channel_requests_total.",
     ["grant_type", "outcome"],
     registry=REGISTRY,
 )
@@ -150,13 +151,6 @@ LANE_ROUND_TRIPS = Counter(
 )
 LANE_RERUNS = Counter(
     "authz_lane_reruns_total", "Batches that were run again.", ["lane"], registry=REGISTRY
-)
-AUDIT_LAG = Gauge(
-    "authz_audit_sink_lag_events",
-    "Events of the audit trail that a sink has not taken yet.",
-    ["sink"],
-    registry=REGISTRY,
-    multiprocess_mode="max",
 )
 AUDIT_DELIVERED = Counter(
     "authz_audit_delivered_total", "Events that a sink took.", ["sink"], registry=REGISTRY

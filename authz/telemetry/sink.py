@@ -14,7 +14,7 @@ _LONGEST_LINE = 64 * 1024
 
 
 class LogStream:
-    """A text stream that never blocks and never fails."""
+    """A text stream that never blocks and never fails. What is written at once is a line, kept or lost whole."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -28,7 +28,9 @@ class LogStream:
         if self._begun is None:
             self._begin()
         try:
-            self._lines.put_nowait(text[:_LONGEST_LINE])
+            self._lines.put_nowait(
+                text if len(text) <= _LONGEST_LINE else f"{text[: _LONGEST_LINE - 1]}\n"
+            )
         except queue.Full:
             self._lost += 1
         return len(text)
@@ -42,14 +44,9 @@ class LogStream:
 
     def drain(self, seconds: float) -> None:
         """Give the thread that long to write what waits."""
-        done = threading.Event()
-
-        def wait() -> None:
-            self._lines.join()
-            done.set()
-
-        threading.Thread(target=wait, daemon=True).start()
-        done.wait(seconds)
+        # Not `join`, which has no limit; and at the end of a process no thread can be started to wait for it.
+        with self._lines.all_tasks_done:
+            self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, seconds)
 
     def _begin(self) -> None:
         with self._lock:

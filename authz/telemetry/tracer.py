@@ -129,9 +129,10 @@ class Shipping(SpanProcessor):
         self._thread.join(_LAST_SECONDS)
 
     def _work(self) -> None:
-        pause = 0.0
+        pause, batch = 0.0, list[ReadableSpan]()
         while not (self._closing.is_set() and self._waiting.empty()):
-            self._closing.wait(self._delay + pause)
+            if pause or len(batch) < _MOST_AT_ONCE:  # after a full batch more is waiting
+                self._closing.wait(self._delay + pause)
             batch = self._taken()
             if not batch:
                 continue

@@ -42,7 +42,7 @@ class Measuring:
         self._services = services
         self._lanes = lanes
         self._told = {name: replace(lane.statistics) for name, lane in lanes.items()}
-        self._measurements = Measurements(services.envelope)
+        self._measurements = Measurements(services.envelope, services.settings.audit.sink)
         self._look: asyncio.Future[Reading] | None = None
         self._began = float("-inf")
 

@@ -11,6 +11,9 @@ from authz.web.edge import Edge
 
 log = structlog.get_logger()
 
+_LONGEST_DETAIL = 300
+"""A stranger's values are as long as a request may be."""
+
 
 def problem(
     edge: Edge,
@@ -33,7 +36,8 @@ def problem(
     `again_url` is of ours: where the person may try once more.
     """
     support_id = entropy.new_id("sup")
-    log.info("page.refused", error=code, reason=reason, support_id=support_id, **dict(detail))
+    told = [(label, value[:_LONGEST_DETAIL]) for label, value in detail]
+    log.info("page.refused", error=code, reason=reason, support_id=support_id, **dict(told))
     page = edge.pages.render(
         "error/error.html",
         status,
@@ -45,7 +49,7 @@ def problem(
         message=message,
         hint=hint,
         code=code,
-        detail=[(label.replace("_", " ").capitalize(), value[:300]) for label, value in detail],
+        detail=[(label.replace("_", " ").capitalize(), value) for label, value in told],
         return_url=return_url,
         return_host=return_host,
         again_url=again_url,

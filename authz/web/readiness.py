@@ -3,8 +3,8 @@
 Decisions:
 - The reason is one word. The address is open to whoever reaches the server, and an error of a driver names hosts.
 - One look at a time, in a thread of its own: while a database hangs, probes that come every few seconds must not take
-  the threads and connections that requests wait for. A look that hangs for good is given up, so that the next one may
-  find the database where it is by then.
+  the threads and connections that requests wait for. A look that hangs is given up after 20 s, three times, so that the
+  next one may find the database where it is by then; the driver's own limits end each of them (`db.engine`).
 - After the first success the migrations are not looked at again: a database that a newer version has upgraded
   meanwhile still serves this one.
 """
@@ -57,7 +57,7 @@ class Readiness:
         return found
 
     def close(self) -> None:
-        """Let go of the threads, without waiting for one that hangs."""
+        """Let go of the threads; the interpreter waits at its end for one that hangs, as long as the driver lets it."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _is_over(self, now: float) -> bool:

@@ -1,6 +1,7 @@
 """Facts of the installation as numbers: keys, leases, the trail, and drift from what was applied (issue 6, part 4)."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from authz.admin import clients, role_changes
 from authz.admin.client_metadata import Registration
@@ -11,8 +12,11 @@ from authz.admin.measuring import Measurements
 from authz.db.leases import acquire
 from authz.jobs import write_checkpoints
 from authz.policy.code.reading import read
-from authz.telemetry.installation import CHECKPOINT_LAG, KEY_AGE, LEASE_ENDS
+from authz.settings import AuditSink
+from authz.telemetry.installation import CHECKPOINT_LAG, KEY_AGE, LEASE_ENDS, SINK_LAG
 from tests.support.harness import Harness
+
+SINKS = (AuditSink(name="archive", kind="file", path=Path("/nowhere")),)
 
 DIRECTORY = {
     "roles.yaml": "roles:\n  developer: [logs.read]\n  sre: [logs.read, logs.debug.write]\n",
@@ -68,7 +72,7 @@ def test_ages_leases_and_the_trail_are_told_without_names(harness: Harness):
     assert harness.redeem(harness.code()).ok
     harness.clock.advance(minutes=5)
     with harness.server.database.read() as tx:
-        found = Measurements(harness.server.services.envelope).read(tx, harness.clock())
+        found = Measurements(harness.server.services.envelope, SINKS).read(tx, harness.clock())
     assert found[KEY_AGE]["access_token", "ES256"] >= timedelta(hours=1).total_seconds()
     assert {"access_token", "audit"} <= {purpose for purpose, _ in found[KEY_AGE]}
     assert found[LEASE_ENDS]["retention-of-tests",] == (now + timedelta(hours=1)).timestamp()
@@ -77,5 +81,7 @@ def test_ages_leases_and_the_trail_are_told_without_names(harness: Harness):
     assert lag >= timedelta(minutes=5).total_seconds()
     write_checkpoints(harness.server.services, harness.clock())
     with harness.server.database.read() as tx:
-        found = Measurements(harness.server.services.envelope).read(tx, harness.clock())
+        found = Measurements(harness.server.services.envelope, SINKS).read(tx, harness.clock())
     assert found[CHECKPOINT_LAG][()] < lag
+    # Of a sink that never took anything: all there is, whichever process is asked.
+    assert found[SINK_LAG]["archive",] >= 2
