@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import yaml
@@ -87,9 +88,13 @@ def test_the_unit_gives_the_server_nothing_it_does_without():
         if "=" in line and not line.startswith("#")
     )
     assert unit["CapabilityBoundingSet"] == unit["AmbientCapabilities"] == ""
-    assert unit["NoNewPrivileges"] == unit["DynamicUser"] == unit["PrivateTmp"] == "yes"
+    assert unit["NoNewPrivileges"] == unit["PrivateUsers"] == unit["PrivateTmp"] == "yes"
     assert unit["ProtectSystem"] == "strict"
-    assert unit["ExecStart"].endswith("authz serve")
+    # Account and program are those that docs/install.md makes.
+    made = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    assert re.search(rf"useradd .* {unit['User']}$", made, re.MULTILINE)
+    program, _, command = unit["ExecStart"].partition("/bin/")
+    assert (f"venv {program}\n" in made, command) == (True, "authz serve")
 
 
 def test_the_composition_is_one_the_server_starts_with():
@@ -102,7 +107,11 @@ def test_the_composition_is_one_the_server_starts_with():
         None, environment={**environment, "AUTHZ__SERVER__ISSUER": "https://auth.example.com"}
     )
     (subnet,) = composition["networks"]["inside"]["ipam"]["config"]
-    assert [str(it) for it in settings.telemetry.metrics_networks] == [subnet["subnet"]]
+    # Whoever comes through the published port comes from the gateway: believed as a proxy, and told no metrics.
+    assert settings.server.trusted_proxies == (subnet["gateway"],)
+    scraper = services["prometheus"]["networks"]["inside"]["ipv4_address"]
+    assert [str(it) for it in settings.telemetry.metrics_networks] == [f"{scraper}/32"]
+    assert ip_address(scraper) in ip_network(subnet["subnet"])
     assert settings.database.password == "file:/run/secrets/database"
     for name, service in services.items():
         assert set(service.get("secrets", ())) <= composition["secrets"].keys()
@@ -110,6 +119,9 @@ def test_the_composition_is_one_the_server_starts_with():
         assert "no-new-privileges:true" in service["security_opt"], name
         assert service.get("read_only") or name == "postgres"
         assert not re.search(r"^[^/]*[.:][^/]*/", service["image"]), "an image names a host"
+        assert "build" in service or ":" in service["image"], f"{name} is another one every day"
+        for mounted in (it.split(":")[0] for it in service.get("volumes", ()) if it[:1] == "."):
+            assert (ROOT / "deploy" / mounted).exists(), mounted
         for other, condition in service.get("depends_on", {}).items():
             assert condition == {"condition": "service_healthy"}
             assert other == "server" or "healthcheck" in services[other]
