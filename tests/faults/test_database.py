@@ -93,14 +93,12 @@ def test_a_pool_that_is_used_up_is_a_503_in_bounded_time(installed, report):
                     )
                     statuses.append((answer.status_code, answer.headers.get("retry-after")))
 
-                began = time.monotonic()
                 threads = [threading.Thread(target=ask) for _ in range(8)]
                 for thread in threads:
                     thread.start()
                 until = time.monotonic() + 8
                 while len(statuses) < 6 and time.monotonic() < until:
                     time.sleep(0.05)
-                took = time.monotonic() - began
                 refused = list(statuses)
                 held.rollback()
                 for thread in threads:
@@ -109,7 +107,6 @@ def test_a_pool_that_is_used_up_is_a_503_in_bounded_time(installed, report):
             load.run_for(0.5)
         assert len(refused) >= 6
         assert set(refused) == {(503, "2")}
-        assert took < 8
         report("connection pool used up", load.check())
 
 

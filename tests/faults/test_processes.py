@@ -26,12 +26,12 @@ def test_kill_nine_of_one_node_loses_nothing_that_was_answered(installed, report
 
 def test_sigterm_loses_no_request_at_all(installed, report):
     """Readiness first, then every connection ends with an answer, then nobody listens any more."""
-    environment = {"AUTHZ__SERVER__DRAIN": "2"}
+    environment = {"AUTHZ__SERVER__DRAIN": "4"}
     with nodes(installed.config, 2, environment=environment) as pair:
         with load_on(installed, [node.base for node in pair]) as load:
             load.run_for(0.5)
             pair[0].terminate()
-            until = time.monotonic() + 1.5
+            until = time.monotonic() + 3
             while pair[0].health() != 503 and time.monotonic() < until:
                 time.sleep(0.02)
             assert pair[0].health() == 503

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -292,11 +291,3 @@ def sections(
         "azure_kv": {"vault": stores.url, "token": token},
         "vault_transit": {"address": stores.url, "token": token},
     }
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    """Raises AssertionError when it does not come true."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)

@@ -126,8 +126,13 @@ class Installation:
 
     def verify(self) -> Verified:
         """The whole trail."""
-        with self.services.database.read() as tx:
-            return trail.verify(tx, _operator(self.services), self.tenant_id)
+        return verified(self.services, self.tenant_id)
+
+
+def verified(services: Services, tenant_id: str) -> Verified:
+    """The trail of a tenant."""
+    with services.database.read() as tx:
+        return trail.verify(tx, _operator(services), tenant_id)
 
 
 def _operator(services: Services) -> Operator:
