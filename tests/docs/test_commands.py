@@ -20,9 +20,10 @@ import jsonschema
 import pytest
 import typer
 
+from authz.settings import load
 from scripts.reference_parts import events
 from tests.docs.running import GIVEN, World, given_of, install_shims, run_page
-from tests.docs.written import DOCS, PAGES, ROOT, SHELL, blocks, name_of
+from tests.docs.written import DOCS, PAGES, ROOT, SHELL, blocks, name_of, without_code
 from tests.interop.scene import JAVASCRIPT, node
 from tests.support.postgres import URL_VARIABLE, free_port, scratch_database
 
@@ -174,6 +175,7 @@ def test_commands_that_are_not_run_exist_with_these_options():
     assert wrong == []
 
 
+INDENTED = re.compile(r"^ {4,}(?:authz|python3?|scripts/\S+|curl|\[\[?\w)[^\n]*", re.MULTILINE)
 INLINE = re.compile(r"`authz ((?:[a-z][\w-]* ?)+)([^`]*)`")
 
 
@@ -230,6 +232,26 @@ def test_what_is_typed_says_so_and_what_is_not_run_says_why():
             typed = re.match(r"(\$ )?(authz|curl|scripts/\w+) ", block.text)
             assert not typed or block.kind in SHELL, f"{page}:{block.line} is no `sh`"
             assert block.not_run is None or len(block.not_run.split()) >= 3, f"{page}:{block.line}"
+        hidden = INDENTED.findall(without_code(page.read_text(encoding="utf-8")))
+        assert not hidden, f"{page}: nothing looks at what is indented instead of fenced"
+
+
+SETTINGS = [
+    pytest.param(it, id=f"{name_of(it.page)}:{it.line}")
+    for page in PAGES
+    for it in blocks(page)
+    if it.kind == "toml"
+]
+
+
+@pytest.mark.parametrize("block", SETTINGS)
+def test_settings_that_are_shown_are_settings(block, tmp_path):
+    """By themselves, or after the one line that every file has."""
+    text = block.text
+    if "[server]" not in text:
+        text = f'server.issuer = "https://auth.example.com"\n{text}'
+    (tmp_path / "authz.toml").write_text(text, encoding="utf-8")
+    assert load(tmp_path / "authz.toml", environment={}).server.issuer
 
 
 def test_nothing_is_given_for_nobody():
