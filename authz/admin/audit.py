@@ -71,7 +71,7 @@ class _Place:
 def verify(
     tx: Session, operator: Operator, tenant_id: str, *, watch: Watch = UNWATCHED
 ) -> Verified:
-    """Check every event, strand, head and checkpoint of the tenant; names the first fault."""
+    """Check every event, strand, head and checkpoint of the tenant, in a snapshot; names the first fault."""
     # Every audit key there ever was: a checkpoint outlives the private part of the key that signed it.
     keys = [
         key

@@ -1,8 +1,8 @@
 """The trail of a tenant as a file that anybody can check: JSON lines, described in `audit.verify`.
 
-    prepared = prepare(tx, tenant_id, issuer=…, since=…, until=…, now=…)
+    prepared = prepare(tx, tenant_id, issuer=…, since=…, until=…, now=…)      # `tx` of `Database.snapshot`
     statement = sign(ring, prepared, now)                 # outside of a transaction: the key may be remote
-    for line in lines(tx, prepared, statement): …
+    for line in lines(tx, prepared, statement): …                              # and of another
 
 What is prepared says how far every strand goes, and is signed: what is written meanwhile is not in the file, and what
 is in the file cannot be shortened. Events are read a page at a time, so memory does not grow with them.
@@ -24,6 +24,7 @@ from authz.audit.chain import GENESIS
 from authz.audit.checkpoints import digest_of, newest_of
 from authz.audit.reading import Span, digest_of_spans, read_span, removed_spans, strands_of
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead, SigningKey
+from authz.errors import Conflict
 from authz.keys import AUDIT, PURPOSES, KeyRing
 
 EXPORT_TYP = "audit-export+jwt"
@@ -86,7 +87,17 @@ def sign(ring: KeyRing, prepared: Prepared, now: datetime) -> str:
 
 
 def lines(tx: Session, prepared: Prepared, statement: str) -> Iterator[str]:
-    """The file, line by line."""
+    """The file, line by line. Raises Conflict, before the first, when retention removed something meanwhile."""
+    # Read first, so that no partition is dropped from here on.
+    tx.execute(
+        select(AuditEvent.position).where(AuditEvent.tenant_id == prepared.tenant_id).limit(1)
+    )
+    if digest_of_spans(removed_spans(tx, prepared.tenant_id)) != prepared.claims["removed"]:
+        raise Conflict("retention removed events while this was prepared; export again")
+    return _lines(tx, prepared, statement)
+
+
+def _lines(tx: Session, prepared: Prepared, statement: str) -> Iterator[str]:
     claims, tenant_id = prepared.claims, prepared.tenant_id
     about = {name: claims[name] for name in ("iss", "tenant", "since", "until")}
     yield json.dumps({"authz_audit_export": 1, **about})

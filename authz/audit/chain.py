@@ -135,8 +135,8 @@ def first_fault(
     removed = range(0)
     for position, body, stored in links:
         while (gap := gaps.get(head.position + 1)) is not None:
-            if gap.before != head.hash:
-                return head.position, "not what removed events followed"
+            if (wrong := _wrong(gap, head)) is not None:
+                return head.position, wrong
             removed, head = range(head.position + 1, gap.last.position + 1), gap.last
         if position in removed:
             continue
@@ -146,11 +146,18 @@ def first_fault(
             return position, "altered"
         head = Head(position, stored)
     while (gap := gaps.get(head.position + 1)) is not None:
-        if gap.before != head.hash:
-            return head.position, "not what removed events followed"
+        if (wrong := _wrong(gap, head)) is not None:
+            return head.position, wrong
         head = gap.last
     if head.position < expected.position:
         return head.position + 1, "truncated"
     if head != expected:
         return head.position, "head does not match"
     return None
+
+
+def _wrong(gap: Gap, head: Head) -> str | None:
+    if gap.before != head.hash:
+        return "not what removed events followed"
+    # Whoever can write rows could send the reader back to here for ever.
+    return "what was removed behind it is nothing" if gap.last.position <= head.position else None

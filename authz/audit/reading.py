@@ -1,6 +1,7 @@
 """Reading strands in order, a page at a time, and what of them is not there any more."""
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,13 +97,19 @@ def read_span(
     tx: Session, tenant_id: str, span: Span, removed: Sequence[Span] = ()
 ) -> Iterator[Stored]:
     """Events of the span but for what counts as removed, in order."""
+    # One that ends before it begins was written by an intruder, and would be stepped over for ever.
+    gaps = sorted(
+        (it.first, it.last) for it in removed if it.strand == span.strand and it.first <= it.last
+    )
+    firsts = [first for first, _ in gaps]
     position = span.first - 1
-    gaps = {it.first: it.last for it in removed if it.strand == span.strand}
     while position < span.last:
-        if position + 1 in gaps:
-            position = gaps[position + 1]
+        number = bisect_right(firsts, position)
+        first, last = gaps[number] if number < len(gaps) else (span.last + 1, span.last)
+        if first == position + 1:
+            position = last
             continue
-        upto = min([span.last, *(first - 1 for first in gaps if first > position)])
+        upto = min(span.last, first - 1)
         page = read_page(tx, tenant_id, span.strand, after=position, upto=upto)
         yield from page
         # An event that should be there and is not is for the verifier to name.

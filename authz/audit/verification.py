@@ -55,7 +55,10 @@ def verify(
     check_signature: Callable[[str], None],
     watch: Watch = UNWATCHED,
 ) -> Verified:
-    """Read everything of a tenant in order. `check_signature` raises JwtError for a bad checkpoint."""
+    """Read everything of a tenant in order. `check_signature` raises JwtError for a bad checkpoint.
+
+    Takes a session of `Database.snapshot`: heads and events of two moments do not fit, and honest servers write on.
+    """
     heads = {
         row.strand: row
         for row in tx.scalars(select(AuditHead).where(AuditHead.tenant_id == tenant_id))

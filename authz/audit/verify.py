@@ -185,8 +185,7 @@ class Verifier:
         elif "event" in line:
             self.take_event(line)
         elif "removed" in line:
-            self.gaps[line["removed"], line["first"]] = line
-            self.removed.append(spelled(line["removed"], line))
+            self.take_removed(line["removed"], line)
         elif "strand" in line:
             self.ranges[line["strand"]] = line
             self.strands.append(spelled(line["strand"], line))
@@ -219,6 +218,16 @@ class Verifier:
             self.signed[strand, position] = (hash_, number)
         self.removal = claims.get("removed", self.removal)
         self.checkpoints.append(digest(statement))
+
+    def take_removed(self, strand: str, line: Line) -> None:
+        first, last = line["first"], line["last"]
+        # Otherwise stepping over it would lead back, again and again.
+        if type(first) is not int or type(last) is not int or last < first:
+            raise Fault(
+                f"what counts as removed of strand {strand} from event {first} on is nothing"
+            )
+        self.gaps[strand, first] = line
+        self.removed.append(spelled(strand, line))
 
     def compare_statement(self) -> None:
         """Before the first event: the file has the parts that the export's own statement names."""

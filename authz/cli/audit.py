@@ -27,7 +27,7 @@ app = group("The audit trail: verify, search, trace, export, checkpoint, reporte
 @command(app, "verify")
 def verify(run: Run) -> Result:
     """Check the whole trail, and what MCP servers told beside it; exit code 1 and the first bad place if it fails."""
-    with run.read() as (tx, tenant_id):
+    with run.snapshot() as (tx, tenant_id):
         found = audit.verify(tx, run.operator, tenant_id, watch=run.watch)
         run.watch.at("what MCP servers told")
         reported = outcomes.verify(tx, tenant_id, run.services.clock())
@@ -175,13 +175,13 @@ def export(
     if verifier is not None:
         with _opened(verifier) as file:
             file.write(audit_export.verifier_source())
-    with run.read() as (tx, tenant_id):
+    with run.snapshot() as (tx, tenant_id):
         prepared = audit_export.prepare(
             tx, tenant_id, issuer=run.issuer, now=now, since=begin, until=end
         )
         ring = services.configurations.load(tx, tenant_id).keys
     statement = audit_export.sign(ring, prepared, now)
-    with run.read() as (tx, _):
+    with run.snapshot() as (tx, _):
         lines = audit_export.lines(tx, prepared, statement)
         if output is None:
             for line in lines:

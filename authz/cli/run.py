@@ -140,6 +140,14 @@ class Run:
             yield tx, load_tenant(tx, self.tenant).id
 
     @contextmanager
+    def snapshot(self) -> "Iterator[tuple[Session, str]]":
+        """As `read`, of one moment."""
+        from authz.admin.operator import load_tenant
+
+        with self.services.database.snapshot() as tx:
+            yield tx, load_tenant(tx, self.tenant).id
+
+    @contextmanager
     def write(self) -> "Iterator[tuple[Session, Operator, str]]":
         """A transaction, the operator and the id of the tenant."""
         from authz.admin.operator import load_tenant

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.audit import events
-from authz.audit.chain import GENESIS, Head, append, first_fault, head_mac
+from authz.audit.chain import GENESIS, Gap, Head, append, first_fault, head_mac
 from authz.audit.events import Event, FamilyRevoked, SessionEnded
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -91,6 +91,16 @@ def test_the_first_bad_position_is_named(count, data):
     fault = first_fault(iter(rows), head)
     assert fault is not None
     assert fault[0] == n + 1
+
+
+@pytest.mark.parametrize("is_at_the_end", [False, True])
+def test_removed_events_that_are_none_lead_nowhere(is_at_the_end):
+    """An intruder's row would send the reader back to where it is for ever (ATK-67)."""
+    links, head = some(2)
+    place = 2 if is_at_the_end else 1
+    gap = Gap(links[place - 1].hash, Head(place, links[place - 1].hash))
+    found = first_fault(iter(as_rows(links)), head, {place + 1: gap})
+    assert found == (place, "what was removed behind it is nothing")
 
 
 def test_a_head_binds_tenant_strand_position_and_hash():

@@ -16,6 +16,7 @@ from authz.db import Database, migrate, partitions
 from authz.db.models import AuditEvent, AuditHold, AuditRemoval
 from authz.errors import ConfigurationError, Conflict, Invalid, NotFound
 from authz.installation.checks import check_trail
+from authz.progress import Watch
 from authz.settings import AuditSettings, AuditSink
 from tests.admin.conftest import desk, make_desk, services
 from tests.support.databases import connected, fresh_url
@@ -51,16 +52,21 @@ def positions(desk):
 
 
 def fault(desk):
-    with desk.services.database.read() as tx:
+    with desk.services.database.snapshot() as tx:
         return audit.verify(tx, desk.operator, desk.tenant_id).fault
 
 
-def export(desk):
-    prepared = desk.ask(audit_export.prepare, issuer=desk.issuer, now=desk.now)
-    statement = audit_export.sign(desk.configuration().keys, prepared, desk.now)
-    with desk.services.database.read() as tx:
+def prepared_by(desk):
+    with desk.services.database.snapshot() as tx:
+        prepared = audit_export.prepare(tx, desk.tenant_id, issuer=desk.issuer, now=desk.now)
+    return prepared, audit_export.sign(desk.configuration().keys, prepared, desk.now)
+
+
+def export(desk, *, is_whole=True):
+    prepared, statement = prepared_by(desk)
+    with desk.services.database.snapshot() as tx:
         lines = list(audit_export.lines(tx, prepared, statement))
-    assert prepared.events == sum("event" in json.loads(it) for it in lines)
+    assert not is_whole or prepared.events == sum("event" in json.loads(it) for it in lines)
     return lines
 
 
@@ -164,6 +170,57 @@ def test_whoever_says_that_events_were_removed_needs_the_key(old):
     assert fault(old).what == "events count as removed that it does not name"
     with pytest.raises(verify.Fault, match="not the one that was signed when they were removed"):
         verify.check(export(old))
+
+
+def test_what_counts_as_removed_is_something(old):
+    """A row that ends before it begins would be stepped over for ever: by the verifier, the export, `verify.py`."""
+    (hash_,) = old.sql(
+        lambda tx: tx.scalars(
+            select(AuditEvent.hash).where(
+                AuditEvent.tenant_id == old.tenant_id, AuditEvent.position == 3
+            )
+        ).all()
+    )
+    row = {"tenant_id": old.tenant_id, "strand": "main", "before": hash_, "hash": hash_}
+    forge = lambda tx: tx.add(AuditRemoval(**row, first=4, last=3))  # noqa: E731
+    if not old.services.database.is_sqlite:
+        with pytest.raises(IntegrityError, match="ck_audit_removals_is_some"):
+            old.sql(forge)
+        return
+    old.sql(forge)
+    assert (fault(old).position, fault(old).what) == (3, "what was removed behind it is nothing")
+    with pytest.raises(verify.Fault, match="of strand main from event 4 on is nothing"):
+        verify.check(export(old, is_whole=False))
+
+
+def test_what_is_written_meanwhile_is_no_fault(old):
+    """Heads are read first and events afterwards: an honest server writes in between."""
+
+    class Writer(Watch):
+        def counting(self, label, length):
+            old.do(groups.add, name="meanwhile")
+            upkeep(old).write_checkpoint(old.slug, old.now)
+            return super().counting(label, length)
+
+    with old.services.database.snapshot() as tx:
+        found = audit.verify(tx, old.operator, old.tenant_id, watch=Writer())
+    assert found.fault is None
+    assert found.events == len(positions(old)) - 1
+
+
+def test_an_export_is_of_one_moment_whatever_is_removed_meanwhile(old):
+    prepared, statement = prepared_by(old)
+    with old.services.database.snapshot() as tx:
+        lines = audit_export.lines(tx, prepared, statement)
+        begun = [next(lines)]
+        upkeep(old).remove(old.now)
+        assert len(positions(old)) == 2
+        assert verify.check([*begun, *lines]).events == prepared.events
+    with (
+        old.services.database.snapshot() as tx,
+        pytest.raises(Conflict, match="export again"),
+    ):
+        audit_export.lines(tx, prepared, statement)
 
 
 def test_holds_say_who_why_and_until_when(old):

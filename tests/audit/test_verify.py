@@ -42,7 +42,7 @@ def checkpoint(desk):
 def exported(desk, **when):
     prepared = desk.ask(audit_export.prepare, issuer=desk.issuer, now=desk.now, **when)
     statement = audit_export.sign(desk.configuration().keys, prepared, desk.now)
-    with desk.services.database.read() as tx:
+    with desk.services.database.snapshot() as tx:
         return list(audit_export.lines(tx, prepared, statement))
 
 
@@ -217,6 +217,16 @@ def unsigned(lines):
     point(lines, 2)["statement"] = f"eyJhbGciOiJub25lIn0.{body}."
 
 
+def remove_nothing(lines, first=4, last=3):
+    """What would lead the reader back, or nowhere, for ever."""
+    gap = {"removed": "main", "first": first, "before": "x", "last": last, "hash": "x"}
+    lines.insert(index(lines, 1), gap)
+
+
+def remove_beyond_counting(lines):
+    remove_nothing(lines, first=1e16, last=1e16)
+
+
 MAIN = "event {} of strand main "
 LANE = f"strand {SIDE} was cut off: event "
 TAMPERING = {
@@ -243,6 +253,8 @@ TAMPERING = {
     lambda lines: lines.insert(
         19, {"event": 1}
     ): "line 20 is not what an export has there: it was changed",
+    remove_nothing: "what counts as removed of strand main from event 4 on is nothing",
+    remove_beyond_counting: "what counts as removed of strand main from event 1e+16 on is nothing",
     lambda lines: lines.append({}): "there is something after the end of the file",
 }
 

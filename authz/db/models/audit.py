@@ -1,6 +1,6 @@
 """The audit trail: events in hash-chained strands, their heads, and the checkpoints that tie them."""
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, String, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz.db.models.base import Base, Id, Moment, OptionalMoment, TenantId, TenantKey
@@ -75,6 +75,9 @@ class AuditRemoval(Base):
     """
 
     __tablename__ = "audit_removals"
+    __table_args__ = (
+        CheckConstraint("first <= last", name="is_some").ddl_if(dialect="postgresql"),
+    )
 
     tenant_id: Mapped[TenantKey]
     strand: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -97,8 +97,8 @@ class Visit:
             return question(tx, self.tenant_id, *args, **named)
 
     def look(self, work: Callable[[Session], Any]) -> Any:
-        """Several questions in one transaction."""
-        with self.edge.services.database.read() as tx:
+        """Several questions about one moment."""
+        with self.edge.services.database.snapshot() as tx:
             return work(tx)
 
     def change(self, operation: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
