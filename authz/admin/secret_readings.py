@@ -26,9 +26,11 @@ class ReadingsTrail:
     def __call__(self, readings: Sequence[Reading]) -> None:
         """Append those that brought a value, in a transaction of its own."""
         read = [it for it in readings if it.failure is None]
+        if not read:
+            return
         with self.database.read() as tx:
             configuration = self.configurations.find(tx, DEFAULT_SLUG)
-        if configuration is None or not read:
+        if configuration is None:
             return
         events = [
             SecretRead(reference=it.reference, version=it.version, actor=self.actor) for it in read

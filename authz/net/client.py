@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore2
 
@@ -215,19 +215,28 @@ class Network:
         )
         if proxy is None:
             return httpcore2.AsyncConnectionPool(ssl_context=self._tls, network_backend=dialler)
-        through, password = urlsplit(proxy), self.config.proxy_password
+        through = urlsplit(proxy)
         return httpcore2.AsyncHTTPProxy(
             f"{through.scheme}://{through.netloc.rpartition('@')[2]}",
-            proxy_auth=(
-                unquote(through.username),
-                unquote(through.password or "") if password is None else password(),
-            )
+            proxy_auth=(unquote(through.username), self._proxy_word(through))
             if through.username
             else None,
             ssl_context=self._tls,
             proxy_ssl_context=self._tls if through.scheme == "https" else None,
             network_backend=dialler,
         )
+
+    def _proxy_word(self, through: SplitResult) -> str:
+        if self.config.proxy_password is None:
+            return unquote(through.password or "")
+        try:
+            return self.config.proxy_password()
+        except (ConfigurationError, UnicodeDecodeError):
+            # Required at the start; later it is an outage like one of the proxy: somebody is writing it anew.
+            # Not chained: a text that cannot be decoded is quoted by its error.
+            raise NetworkError(
+                "the password of the egress proxy cannot be read", reason="proxy_password"
+            ) from None
 
 
 def _authority(parts: Parts) -> str:

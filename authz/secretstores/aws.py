@@ -1,10 +1,14 @@
 """`aws-sm:NAME[#KEY]`: AWS Secrets Manager, the version staged as current. NAME may be an ARN.
 
 Decision: boto3 and its own way out, because what finds the role of a machine, pod or function is a library of its own;
-its time limits are set here, and so is the proxy.
+its time limits are set here, and so is the proxy. Those are of each step, and a reading has several (a role, then the
+secret; to connect, then each part of an answer), so a reading is waited for no longer than `secrets.timeout` in all.
 """
 
 import re
+import threading
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TookTooLong
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from authz.errors import ConfigurationError
@@ -21,6 +25,7 @@ _LATER = frozenset(
     {
         *("InternalServiceError", "InternalServiceErrorException", "InternalFailure"),
         *("ServiceUnavailable", "ThrottlingException", "Throttling", "RequestTimeout"),
+        "IDPCommunicationError",
     }
 )
 _SENTENCES = {
@@ -45,7 +50,7 @@ class AwsStore:
         match = _NAME.fullmatch(name)
         if match is None:
             raise SecretMissing(f"aws-sm:{name} is not the name of a secret; write its name or ARN")
-        found = self._asked(name, match["name"])
+        found = self._within_limit(name, match["name"])
         value = found.get("SecretBinary")
         if value is None:
             value = found["SecretString"].encode()
@@ -53,6 +58,24 @@ class AwsStore:
 
     def close(self) -> None:
         """Nothing is open between readings."""
+
+    def _within_limit(self, name: str, id_: str) -> "Mapping[str, Any]":
+        answer: Future[Mapping[str, Any]] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._asked(name, id_))
+            except BaseException as error:  # noqa: BLE001 -- whoever waits must hear of it
+                answer.set_exception(error)
+
+        limit = self._setup.secrets.timeout.total_seconds()
+        threading.Thread(target=ask, name="secretstore-aws", daemon=True).start()
+        try:
+            return answer.result(limit)
+        except TookTooLong:
+            raise StoreUnavailable(
+                f"AWS Secrets Manager did not answer within {limit:g} seconds; see that it can be reached from here"
+            ) from None
 
     def _asked(self, name: str, id_: str) -> "Mapping[str, Any]":
         try:
@@ -62,6 +85,7 @@ class AwsStore:
                 CredentialRetrievalError,
                 HTTPClientError,
                 MetadataRetrievalError,
+                NoCredentialsError,
             )
             from botocore.exceptions import ConnectionError as NoConnection
         except ImportError:
@@ -77,7 +101,8 @@ class AwsStore:
                 client.close()
         except ClientError as error:
             # Neither chained nor quoted: what AWS says is its own text.
-            raise self._not_given(name, str(error.response["Error"].get("Code"))) from None
+            code, details = error.response["Error"].get("Code"), error.response["ResponseMetadata"]
+            raise self._not_given(name, str(code), details.get("HTTPStatusCode", 0)) from None
         except (
             NoConnection,
             HTTPClientError,
@@ -87,6 +112,12 @@ class AwsStore:
             raise StoreUnavailable(
                 f"AWS Secrets Manager does not answer ({type(error).__name__}); "
                 "see that it can be reached from here"
+            ) from None
+        except NoCredentialsError:
+            # Also what is left of a metadata service that does not answer for a moment.
+            raise StoreUnavailable(
+                f"AWS cannot be asked for aws-sm:{name} (NoCredentialsError); give this machine a role, "
+                "or set keys in the section [aws]"
             ) from None
         except BotoCoreError as error:
             raise SecretMissing(
@@ -121,8 +152,8 @@ class AwsStore:
         )
         return session.client("secretsmanager", endpoint_url=section.endpoint)
 
-    def _not_given(self, name: str, code: str) -> ConfigurationError:
-        if code in _LATER:
+    def _not_given(self, name: str, code: str, status: int) -> ConfigurationError:
+        if code in _LATER or status >= 500:
             return StoreUnavailable(f"AWS Secrets Manager does not answer ({code}); it may later")
         region = self._section.region or "the region of this machine"
         why = _SENTENCES.get(code, f"is refused ({code}); see the section [aws]")

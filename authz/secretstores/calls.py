@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Coroutine, Mapping
+from concurrent.futures import CancelledError as CancelledByClose
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -65,12 +66,22 @@ class Calls:
                 f"{store}: {ca_file} cannot be used: {error.strerror}"
             ) from None
         self._lock = threading.Lock()
+        self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """The result of one reading, or StoreUnavailable when it takes too long."""
-        return asyncio.run_coroutine_threadsafe(self._within_limit(work), self._started()).result()
+        """The result of one reading, or StoreUnavailable when it takes too long, or we end."""
+        with self._lock:
+            if self._is_closed:
+                work.close()
+                raise self._ended()
+            # With the lock held: `close` ends what was on the loop before it, and nothing comes after.
+            waiting = asyncio.run_coroutine_threadsafe(self._within_limit(work), self._started())
+        try:
+            return waiting.result()
+        except CancelledByClose:
+            raise self._ended() from None
 
     async def ask(
         self,
@@ -120,15 +131,21 @@ class Calls:
         )
 
     def close(self) -> None:
-        """Stop the loop, if it ever ran."""
+        """End what is being read, and the loop; whoever waits for it hears StoreUnavailable."""
         with self._lock:
+            self._is_closed = True
             loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            asyncio.run_coroutine_threadsafe(_end_the_others(), loop).add_done_callback(
+                lambda _: loop.call_soon_threadsafe(loop.stop)
+            )
+            self._thread.join(self._limit.total_seconds())
+            if not self._thread.is_alive():
+                loop.close()
         self._network.close()
-        if loop is None or self._thread is None:
-            return
-        loop.call_soon_threadsafe(loop.stop)
-        self._thread.join(self._limit.total_seconds())
-        loop.close()
+
+    def _ended(self) -> StoreUnavailable:
+        return StoreUnavailable(f"{self._store} is asked no longer; this process ends")
 
     async def _within_limit(self, work: Coroutine[Any, Any, _T]) -> _T:
         try:
@@ -140,11 +157,18 @@ class Calls:
             ) from None
 
     def _started(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="secretstore", daemon=True
-                )
-                self._thread.start()
-            return self._loop
+        """With the lock held."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._loop.run_forever, name="secretstore", daemon=True
+            )
+            self._thread.start()
+        return self._loop
+
+
+async def _end_the_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

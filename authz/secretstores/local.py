@@ -4,7 +4,7 @@ from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 from authz.secretstores.env import EnvStore
-from authz.secretstores.errors import SecretMissing
+from authz.secretstores.errors import SecretMissing, StoreUnavailable
 from authz.secretstores.file import FileStore
 from authz.secretstores.store import Setup, Store
 
@@ -12,15 +12,22 @@ _KINDS: dict[str, Callable[[Setup], Store]] = {"env": EnvStore, "file": FileStor
 
 
 def read_local(setup: Setup, reference: str) -> str:
-    """The text behind an `env:` or `file:` reference. Raises SecretMissing."""
+    """The text behind an `env:` or `file:` reference.
+
+    Raises StoreUnavailable, and never SecretMissing: an agent that writes our token anew says nothing about what is in
+    the store, so the last value goes on standing in.
+    """
     scheme, _, name = reference.partition(":")
-    value = _KINDS[scheme](setup).read(name).value
     try:
-        text = value.decode()
+        text = _KINDS[scheme](setup).read(name).value.decode()
+    except SecretMissing as error:
+        raise StoreUnavailable(str(error)) from None
     except UnicodeDecodeError:
-        raise SecretMissing(f"the secret {reference} is not text in UTF-8; write it anew") from None
+        raise StoreUnavailable(
+            f"the secret {reference} is not text in UTF-8; write it anew"
+        ) from None
     if not text:
-        raise SecretMissing(f"the secret {reference} is empty; store a value")
+        raise StoreUnavailable(f"the secret {reference} is empty; store a value")
     return text
 
 

@@ -78,6 +78,7 @@ class SecretStores:
         self._flights: dict[str, Future[Secret]] = {}
         self._untold: queue.Queue[Reading | None] = queue.Queue(_MOST_UNTOLD)
         self._teller: threading.Thread | None = None
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return "SecretStores(***)"
@@ -108,7 +109,11 @@ class SecretStores:
         now = self._clock()
         with self._lock:
             kept = self._kept.get(reference)
-            is_due = not self._is_fresh(kept, now) and reference not in self._flights
+            is_due = (
+                not self._is_fresh(kept, now)
+                and reference not in self._flights
+                and not self._is_cooling_down(reference, now)
+            )
         if is_due:
             threading.Thread(target=self._renew_quietly, args=(reference,), daemon=True).start()
         if kept is None or not self._may_stand_in(kept, now):
@@ -141,6 +146,7 @@ class SecretStores:
             self._untold.put(None)
             teller.join(self._longest)
         with self._lock:
+            self._is_closed = True
             stores, self._stores = list(self._stores.values()), {}
             self._kept.clear()
         for store in stores:
@@ -160,13 +166,17 @@ class SecretStores:
     def _is_fresh(self, kept: _Kept | None, now: datetime) -> bool:
         return kept is not None and kept.read_at <= now < kept.read_at + self._setup.secrets.cache
 
+    def _is_cooling_down(self, reference: str, now: datetime) -> bool:
+        """With the lock held."""
+        failure = self._failures.get(reference)
+        return failure is not None and failure.at <= now < failure.at + COOL_DOWN
+
     def _read(self, reference: str) -> Secret:
         """Ask the store, or wait for who is asking it already."""
         now = self._clock()
         with self._lock:
-            failure = self._failures.get(reference)
-            if failure is not None and failure.at <= now < failure.at + COOL_DOWN:
-                return self._instead(reference, failure, now)
+            if self._is_cooling_down(reference, now):
+                return self._instead(reference, self._failures[reference], now)
             flight = self._flights.get(reference)
             is_leader = flight is None
             if flight is None:
@@ -237,15 +247,21 @@ class SecretStores:
         return secret
 
     def _read_local(self, reference: str) -> Secret:
-        """Told of when it is another version than the last time."""
+        """Told of when it is another version than the last time, or has not failed a moment ago, too."""
+        now = self._clock()
         try:
             secret = self._from_store(reference)
         except ConfigurationError as error:
             SECRET_READINGS.labels(reference.partition(":")[0], "refused").inc()
-            self._note(Reading(reference, None, self._clock(), str(error)))
+            with self._lock:
+                is_known = self._is_cooling_down(reference, now)
+                if not is_known:
+                    _put(self._failures, reference, _Failure(type(error), str(error), now))
+            if not is_known:
+                self._note(Reading(reference, None, now, str(error)))
             raise
-        now = self._clock()
         with self._lock:
+            self._failures.pop(reference, None)
             kept = self._kept.get(reference)
             is_known = kept is not None and kept.secret.version == secret.version
             if not is_known:
@@ -272,7 +288,10 @@ class SecretStores:
         with self._lock:
             if scheme not in self._stores:
                 module, _, made = STORES[scheme].partition(":")
-                self._stores[scheme] = getattr(importlib.import_module(module), made)(self._setup)
+                kind = getattr(importlib.import_module(module), made)
+                if self._is_closed and kind.is_remote:
+                    raise StoreUnavailable(f"{scheme}: is asked no longer; this process ends")
+                self._stores[scheme] = kind(self._setup)
             return self._stores[scheme], name
 
     def _note(self, reading: Reading) -> None:

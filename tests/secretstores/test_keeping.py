@@ -5,7 +5,7 @@ import threading
 import time
 from base64 import b64encode
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import sqlalchemy
@@ -19,21 +19,8 @@ from authz.secretstores.sections import Secrets, Vault
 from authz.services import Password, open_services
 from authz.settings import load
 from authz.transactions import marked_open
-from tests.support.secret_stores import StoreServer
+from tests.support.secret_stores import Clock, StoreServer
 from tests.support.web import FakeWeb, Reply
-
-
-class Clock:
-    """Moved by hand."""
-
-    def __init__(self):
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self):
-        return self.now
-
-    def advance(self, **by):
-        self.now += timedelta(**by)
 
 
 @pytest.fixture
@@ -86,8 +73,13 @@ def test_who_comes_while_it_is_read_does_not_ask_again(stores, server):
         threading.Thread(target=lambda: answers.append(stores.resolve("vault:okta")))
         for _ in range(20)
     ]
+    server.answering.clear()
     for it in threads:
         it.start()
+    # They are all waiting for the store, or it would have been asked by each.
+    assert eventually(lambda: server.asked)
+    time.sleep(0.2)
+    server.answering.set()
     for it in threads:
         it.join()
     assert answers == [b"one"] * 20

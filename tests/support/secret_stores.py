@@ -9,8 +9,9 @@ import socket
 import threading
 import uuid
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -49,6 +50,9 @@ class StoreServer:
         self.status: int | None = None
         """Of every answer, where the whole store is in trouble."""
         self.asked: list[str] = []
+        self.answering = threading.Event()
+        """Cleared: whoever asks waits."""
+        self.answering.set()
         self.google_key = RSAKey.generate_key(2048, {"kid": "key-1"}, private=True)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._server.daemon_threads = True
@@ -64,6 +68,7 @@ class StoreServer:
 
     def close(self) -> None:
         """Stop listening."""
+        self.answering.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
@@ -93,6 +98,7 @@ class StoreServer:
         """Status and JSON."""
         parts = urlsplit(url)
         self.asked.append(f"{method} {parts.path}")
+        self.answering.wait(20)
         if self.status is not None:
             return self.status, {"errors": ["Vault is sealed"]}
         if parts.path.startswith("/v1/projects/"):
@@ -220,16 +226,61 @@ def _handler_of(server: StoreServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Clock:
+    """Moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Now."""
+        return self.now
+
+    def advance(self, **by: float) -> None:
+        """Later, by the arguments of `timedelta`."""
+        self.now += timedelta(**by)
+
+
+class DripServer:
+    """Begins an answer at once and never ends it: something arrives within every limit of a single reading."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._is_over = threading.Event()
+        self.base = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop dripping."""
+        self._is_over.set()
+        self._thread.join(5)
+        self._socket.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._socket.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nx-long: ")
+            while not self._is_over.wait(0.1):
+                connection.sendall(b"x")
+
+
 class DeafServer:
     """Accepts connections and never says a word."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.base = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._taken: list[socket.socket] = []
+
+    def accept(self) -> None:
+        """Wait for the next connection."""
+        self._taken.append(self._socket.accept()[0])
 
     def close(self) -> None:
         """Stop listening."""
-        self._socket.close()
+        for it in (*self._taken, self._socket):
+            it.close()
 
 
 def closed_base() -> str:
