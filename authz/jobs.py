@@ -1,7 +1,8 @@
 """Periodic work of the server process. Each job takes a lease, so replicas do not repeat it.
 
-A lease is held for a minute and renewed while its job runs, so another process takes over from one that was killed. A
-job that is done moves its lease to its next turn; a process that ends gives its lease back.
+A lease is held for a minute and renewed while its job runs, an hour at most, so another process takes over from one
+that was killed, or that hangs. A job that is done moves its lease to its next turn; a process that ends gives its lease
+back.
 
 A job that fails is logged and tried again at its next turn; it never stops the server. Keys change their state without
 a job, by the clock (`keys.rotation`); a job only makes their successors.
@@ -84,6 +85,8 @@ _CLIENTS_AT_ONCE = 200
 _TICK = timedelta(seconds=15)
 _HELD_FOR = timedelta(minutes=1)
 _RENEWED_EVERY = timedelta(seconds=20)
+_LONGEST = timedelta(hours=1)
+"""Of a job. One that hangs is another process's turn after that."""
 _LAST_JOB_SECONDS = 10.0
 """How long the end of the process waits for the job that is under way."""
 _FOLLOW = timedelta(seconds=2)
@@ -408,11 +411,15 @@ class JobRunner:
                 await self._renewing(self._under_way)
 
     async def _renewing(self, work: "asyncio.Task[bool]") -> None:
-        while True:
+        until = perf_counter() + _LONGEST.total_seconds()
+        while perf_counter() < until:
             done, _ = await asyncio.wait({work}, timeout=_RENEWED_EVERY.total_seconds())
             if done:
                 return
             await asyncio.to_thread(self._extend, _HELD_FOR)
+        log.error("job.hangs", job=self._name)
+        # Its lease runs out. This process takes no other turn: what holds up one would hold up the next.
+        await asyncio.wait({work})
 
     async def _ended(self) -> None:
         """The job under way is finished; if that takes too long, whoever comes next may do it over."""

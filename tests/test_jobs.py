@@ -55,6 +55,27 @@ def test_a_failing_job_is_logged_and_stops_nothing(server):
     assert jobs.JobRunner(server.services).turn(name, jobs.Job(timedelta(minutes=1), fail))
 
 
+def test_a_job_that_hangs_keeps_its_lease_for_a_while_and_not_for_ever(server, monkeypatch):
+    """Another process takes it over then, as if this one had been killed."""
+    monkeypatch.setattr(jobs, "_RENEWED_EVERY", timedelta(seconds=0.01))
+    monkeypatch.setattr(jobs, "_LONGEST", timedelta(seconds=0.1))
+    runner, renewed = jobs.JobRunner(server.services), []
+    monkeypatch.setattr(runner, "_extend", renewed.append)
+
+    async def hanging():
+        over = asyncio.Event()
+        work = asyncio.create_task(over.wait())
+        renewing = asyncio.create_task(runner._renewing(work))
+        await asyncio.sleep(0.3)
+        before = len(renewed)
+        await asyncio.sleep(0.1)
+        assert len(renewed) == before > 0
+        over.set()
+        await renewing
+
+    asyncio.run(hanging())
+
+
 @pytest.mark.parametrize("model", [AuthorizationCode, IssuedToken, Session, TokenFamily])
 def test_rows_are_kept_while_a_decision_may_ask_for_them_and_removed_after(harness, model):
     assert harness.tokens().ok

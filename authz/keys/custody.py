@@ -5,16 +5,16 @@ Decisions:
   sign with another one.
 - Every remote signature is verified with the public half before it leaves: a store that answers with another key's
   signature, or with rubbish, would hand out tokens that nobody accepts.
-- Remote signing happens in threads of its own, so many at a time and no more: when a store hangs, who comes next is
-  told at once, and the event loop never waits.
+- A store is asked in threads of its own, so many at a time and no more, whoever asks: when it hangs, who comes next is
+  told at once, the event loop never waits, a job fails at its deadline, and the process ends all the same.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -34,10 +34,16 @@ from authz.keys.backends import (
 )
 from authz.keys.backends.formats import check
 from authz.keys.backends.local import generate
+from authz.keys.threads import AskingThreads, Busy
 from authz.telemetry.metrics import REMOTE_SIGNATURES
+from authz.transactions import forbid_inside_transaction, mark_done
 
 AT_ONCE = 32
 """Signatures under way; a store of 20 ms makes 1,600 a second of them."""
+SIGNING = 2 * DEADLINE
+"""Two signatures at most, and what waits before them."""
+MAKING = timedelta(seconds=20)
+"""Of a key: a module may search for primes that long."""
 UNAVAILABLE = "signing is not possible right now, try again shortly"
 
 log = structlog.get_logger()
@@ -76,11 +82,7 @@ class Custody:
         self._around = around
         self._open: dict[str, Backend] = {}
         self._lock = threading.Lock()
-        self._under_way = 0
-
-    @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="signing")
+        self._threads = AskingThreads(AT_ONCE)
 
     def backend(self, name: str) -> Backend:
         """The opened one. Raises ConfigurationError."""
@@ -96,36 +98,38 @@ class Custody:
 
     def make(self, purpose: str, algorithm: str) -> NewKey:
         """A new key where this installation keeps them. Raises BackendError, ConfigurationError."""
-        name = self.place_of(purpose)
-        if name == LOCAL:
+        if self.place_of(purpose) == LOCAL:
             return NewKey(purpose, algorithm, generate(algorithm))
+        return self._within(MAKING, partial(self._made, purpose, algorithm))
+
+    def _made(self, purpose: str, algorithm: str) -> NewKey:
         # A name is never used twice, and says what it is for to whoever looks into the store.
         label = f"authz-{purpose}-{entropy.new_id('k')}".replace("_", "-")
-        return self.adopt(purpose, algorithm, self.backend(name).create(label, algorithm))
+        created = self.backend(self.place_of(purpose)).create(label, algorithm)
+        return self._adopted(purpose, algorithm, created)
 
     def adopt(self, purpose: str, algorithm: str, reference: str) -> NewKey:
         """A key that somebody made in the store already. Raises BackendError, ConfigurationError."""
-        name = self.place_of(purpose)
-        if name == LOCAL:
+        if self.place_of(purpose) == LOCAL:
             raise ConfigurationError(
                 "keys.backend is local; a reference names a key of another backend"
             )
+        return self._within(MAKING, partial(self._adopted, purpose, algorithm, reference))
+
+    def _adopted(self, purpose: str, algorithm: str, reference: str) -> NewKey:
+        name = self.place_of(purpose)
         der = check(self.backend(name).public_key(reference), algorithm)
         kind = RSAKey if algorithm == "RS256" else ECKey
         public = kind.import_key(load_der_public_key(der))  # type: ignore[arg-type]
         made = NewKey(purpose, algorithm, public, name, reference)
         # It is asked for a signature now, and not first by somebody who wants a token.
-        self.prove(RemoteKey(name, reference, algorithm, public))
+        self._signature(RemoteKey(name, reference, algorithm, public), b"authz: this key signs")
         return made
-
-    def prove(self, key: RemoteKey) -> None:
-        """Whether the store signs with it. Raises BackendError, ConfigurationError."""
-        self._signature(key, b"authz: this key signs")
 
     def sign(self, key: RemoteKey, data: bytes) -> bytes:
         """A signature that the public half verifies. Blocks. Raises SignerUnavailable."""
         try:
-            signature = self._signature(key, data)
+            signature = self._within(SIGNING, partial(self._signature, key, data))
         except (BackendError, ConfigurationError) as error:
             reason = error.reason if isinstance(error, BackendError) else "not_configured"
             REMOTE_SIGNATURES.labels(key.backend, "failed").inc()
@@ -151,29 +155,49 @@ class Custody:
 
     async def aside(self, work: Callable[[], _T]) -> _T:
         """`work` that signs, off the event loop and within the deadline. Raises SignerUnavailable."""
-        if self._under_way >= AT_ONCE:
-            log.warning("keys.signing_failed", reason="busy")
-            raise SignerUnavailable(UNAVAILABLE, reason="signer_unavailable")
-        self._under_way += 1
-        running = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        running.add_done_callback(self._done)
         try:
-            # Two signatures at most, and what waits before them.
-            return await asyncio.wait_for(asyncio.shield(running), 2 * DEADLINE.total_seconds())
+            running = asyncio.wrap_future(self._threads.submit(work))
+        except Busy:
+            log.warning("keys.signing_failed", reason="busy")
+            raise SignerUnavailable(UNAVAILABLE, reason="signer_unavailable") from None
+        running.add_done_callback(_forget)
+        try:
+            return await asyncio.wait_for(asyncio.shield(running), SIGNING.total_seconds())
         except TimeoutError:
             log.warning("keys.signing_failed", reason="deadline")
             raise SignerUnavailable(UNAVAILABLE, reason="signer_unavailable") from None
 
-    def _done(self, running: "asyncio.Future[_T]") -> None:
-        self._under_way -= 1
-        if not running.cancelled():
-            running.exception()  # of work that nobody waits for any more
+    def _within(self, limit: timedelta, work: Callable[[], _T]) -> _T:
+        """The same for whoever may block: jobs, the console, the command line. Raises BackendError besides."""
+        if self._threads.is_here:
+            return work()
+        forbid_inside_transaction("asking a key store")
+        # A second run of the caller would make a second key.
+        mark_done()
+        try:
+            return self._threads.submit(work).result(limit.total_seconds())
+        except Busy:
+            raise BackendError("the key store is asked by too many", reason="busy") from None
+        except TimeoutError:
+            raise BackendError("the key store did not answer in time", reason="deadline") from None
 
     def close(self) -> None:
         """Let go of threads and backends."""
-        if "_threads" in self.__dict__:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         with self._lock:
-            for backend in self._open.values():
-                backend.close()
+            for name, backend in self._open.items():
+                _close(name, backend)
             self._open.clear()
+
+
+def _forget(running: "asyncio.Future[_T]") -> None:
+    """Of work that nobody waits for any more."""
+    if not running.cancelled():
+        running.exception()
+
+
+def _close(name: str, backend: Backend) -> None:
+    try:
+        backend.close()
+    except BackendError as error:
+        log.warning("keys.not_closed", backend=name, reason=error.reason)

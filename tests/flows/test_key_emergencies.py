@@ -158,7 +158,8 @@ def opened(harness, envelope):
     """Every secret of the tenant."""
     with harness.server.database.read() as tx:
         tenant = tx.get_one(Tenant, harness.tenant_id)
-        rows = tx.scalars(select(SigningKey).where(SigningKey.tenant_id == harness.tenant_id))
+        mine = select(SigningKey).where(SigningKey.tenant_id == harness.tenant_id)
+        rows = tx.scalars(mine.order_by(SigningKey.id))
         return [
             envelope.open(tenant.token_secret, "token_secret", tenant.id),
             *(envelope.open(it.private_key, SEALED_AS, tenant.id, it.id) for it in rows),

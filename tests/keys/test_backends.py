@@ -1,5 +1,7 @@
 """Every key store makes keys, tells their public half and signs as JWS wants it (V8, ATK-69)."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from authz.keys.backends import Surroundings
 from authz.keys.rotation import first
 from authz.net import Network, NetworkConfig
 from authz.settings import Settings
+from authz.transactions import turn
 from tests.support import key_stores
 from tests.support.configured import NOW
 
@@ -51,6 +54,7 @@ def custody_of(stores, tmp_path_factory):
             opened.append(made)
             return made
 
+        open_.opened = opened
         yield open_
         for made in opened:
             made.close()
@@ -133,6 +137,86 @@ def test_a_module_that_was_restarted_is_taken_up_again(custody_of):
     key = RemoteKey("pkcs11", new.reference, "ES256", new.key)
     custody.backend("pkcs11")._session.close()
     assert custody.sign(key, b"data")
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [(b"4321", "pin_refused"), (b"\xff\xfe", "pin_malformed")],
+    ids=["wrong", "binary"],
+)
+def test_a_pin_that_was_refused_is_not_tried_again(
+    custody_of, tmp_path, monkeypatch, refused, reason
+):
+    """V8: a module locks itself after a few; the secret is read anew, and a good one is taken up by itself."""
+    import pkcs11
+
+    good = custody_of("pkcs11").make("access_token", "ES256")
+    key = RemoteKey("pkcs11", good.reference, "ES256", good.key)
+    # A login is of the whole process: the next one is asked for the PIN.
+    custody_of("pkcs11").backend("pkcs11")
+    for opened in custody_of.opened:
+        opened.close()
+    secret, asked = tmp_path / "pin", []
+    secret.write_bytes(refused)
+    custody = custody_of("pkcs11", pkcs11={"pin": f"file:{secret}"})
+    backend = custody.backend("pkcs11")
+    lib = pkcs11.lib
+
+    def counted(path):
+        asked.append(path)
+        return lib(path)
+
+    monkeypatch.setattr(pkcs11, "lib", counted)
+    for _ in range(4):
+        with pytest.raises(BackendError) as told:
+            backend.sign(key.reference, "ES256", b"data")
+        assert told.value.reason == reason
+        assert refused.decode("latin-1") not in str(told.value)
+    assert len(asked) == (1 if reason == "pin_refused" else 0)
+    secret.write_text(key_stores.PIN)
+    assert custody.sign(key, b"data")
+
+
+def test_a_module_that_hangs_is_waited_for_until_the_deadline(custody_of, monkeypatch):
+    """V8: by callers that may block as well, and when the server ends."""
+    monkeypatch.setattr("authz.keys.backends.pkcs11.DEADLINE", timedelta(seconds=0.2))
+    monkeypatch.setattr("authz.keys.custody.SIGNING", timedelta(seconds=0.1))
+    custody = custody_of("pkcs11")
+    new = custody.make("access_token", "ES256")
+    key = RemoteKey("pkcs11", new.reference, "ES256", new.key)
+    module = custody.backend("pkcs11")
+    with module._lock:
+        with pytest.raises(BackendError) as told:
+            module.sign(key.reference, "ES256", b"data")
+        assert told.value.reason == "module_hangs"
+        with pytest.raises(SignerUnavailable) as refused:
+            custody.sign(key, b"data")
+        assert refused.value.__cause__.reason == "deadline"
+        custody.close()
+    assert custody_of("pkcs11").sign(key, b"data")
+
+
+def test_a_thread_that_never_comes_back_does_not_keep_the_process():
+    """V8: SIGTERM ends a server whose module hangs."""
+    script = (
+        "import threading\n"
+        "from authz.keys.threads import AskingThreads, Busy\n"
+        "threads = AskingThreads(1)\n"
+        "threads.submit(threading.Event().wait)\n"
+        "try:\n    threads.submit(int)\nexcept Busy:\n    print('busy')\n"
+        "threads.close()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert ended.stdout == "busy\n"
+
+
+def test_making_a_key_is_not_done_twice_for_the_database(custody_of):
+    """V8: a transaction that is run again would leave a key behind in the store."""
+    with turn() as made:
+        custody_of("pkcs11").make("access_token", "ES256")
+    assert made.is_done
 
 
 def test_a_private_key_does_not_leave_the_module(custody_of):

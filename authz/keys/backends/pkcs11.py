@@ -3,9 +3,16 @@
 A key is found by its CKA_ID, which is random and is the reference. One session for all threads: a session does one
 thing at a time, so signatures wait for each other, as they would inside most modules anyhow. A session that broke is
 opened again with the next signature; a module that was restarted is taken up by itself.
+
+Decisions:
+- The PIN is read when a session is opened. One that the module refused is not tried again until the secret is another:
+  modules lock themselves after a few.
+- A module that hangs has one caller that waits for it; the others are told at the deadline.
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pkcs11
@@ -14,7 +21,11 @@ from pkcs11 import Attribute, KeyType, Mechanism, MechanismFlag, ObjectClass
 from pkcs11.exceptions import (
     NoSuchKey,
     NoSuchToken,
+    PinExpired,
     PinIncorrect,
+    PinInvalid,
+    PinLenRange,
+    PinLocked,
     PKCS11Error,
     UserAlreadyLoggedIn,
 )
@@ -22,12 +33,13 @@ from pkcs11.util.ec import encode_named_curve_parameters
 
 from authz import entropy
 from authz.errors import ConfigurationError
-from authz.keys.backends import BackendError, Surroundings
+from authz.keys.backends import DEADLINE, BackendError, Surroundings
 from authz.keys.backends.formats import digest, malformed, of_modulus, of_point
 from authz.settings import Pkcs11 as Settings
 
 _ID_BYTES = 16
 _RSA_BITS = 2048
+_REFUSALS = (PinExpired, PinIncorrect, PinInvalid, PinLenRange, PinLocked)
 
 
 class Pkcs11:
@@ -40,7 +52,10 @@ class Pkcs11:
                 "pkcs11.module, pkcs11.token and pkcs11.pin name the library, the token's label and its PIN; set them"
             )
         self._settings: Settings = settings
-        self._pin = around.resolve(settings.pin).decode("utf-8", "strict")
+        self._pin_reference = settings.pin
+        self._resolve = around.resolve
+        self._refused_pin: str | None = None
+        """Its digest."""
         self._lock = threading.Lock()
         self._session: Any = None
         self._keys: dict[str, Any] = {}
@@ -100,11 +115,20 @@ class Pkcs11:
 
     def close(self) -> None:
         """End the session; what it logged in is logged out."""
-        with self._lock:
+        with self._held():
             self._drop()
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=DEADLINE.total_seconds()):
+            raise BackendError("the module does not answer", reason="module_hangs")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
     def _with_session(self, work: Any) -> Any:
-        with self._lock:
+        with self._held():
             fresh = self._session is None
             try:
                 return work(self._opened())
@@ -124,11 +148,15 @@ class Pkcs11:
 
     def _opened(self) -> Any:
         if self._session is None:
+            pin = self._pin()
             try:
                 module = pkcs11.lib(str(self._settings.module))
                 token = module.get_token(token_label=self._settings.token)
                 try:
-                    self._session = token.open(rw=True, user_pin=self._pin)
+                    self._session = token.open(rw=True, user_pin=pin)
+                except _REFUSALS:
+                    self._refused_pin = entropy.digest(pin)
+                    raise _pin_refused() from None
                 except UserAlreadyLoggedIn:
                     # A login is of the whole process; this session shares that of another one.
                     self._session = token.open(rw=True)
@@ -140,6 +168,17 @@ class Pkcs11:
                 # The library could not be loaded.
                 raise self._without_token() from error
         return self._session
+
+    def _pin(self) -> str:
+        try:
+            pin = self._resolve(self._pin_reference).decode()
+        except UnicodeDecodeError:
+            raise BackendError(
+                "pkcs11.pin names a secret that is no text in UTF-8", reason="pin_malformed"
+            ) from None
+        if entropy.digest(pin) == self._refused_pin:
+            raise _pin_refused()
+        return pin
 
     def _without_token(self) -> BackendError:
         return BackendError(
@@ -166,7 +205,9 @@ def _identifier(reference: str) -> bytes:
         ) from None
 
 
+def _pin_refused() -> BackendError:
+    return BackendError("the module refused the PIN", reason="pin_refused")
+
+
 def _explained(error: PKCS11Error) -> BackendError:
-    if isinstance(error, PinIncorrect):
-        return BackendError("the module refused the PIN", reason="pin_refused")
     return BackendError(f"the module failed: {type(error).__name__}", reason="module_failed")
