@@ -23,6 +23,7 @@ from authz.policy import scopes
 from authz.resource_server import access_token, compact, request
 from authz.telemetry import logging
 from authz.web import forms
+from authz.web.console.clash import MOST_COMPARED, Clash
 
 N = 4_000
 LINEAR = 4 * 2.5
@@ -58,6 +59,10 @@ def document(**members):
 
 def redirect(text):
     return urls.check_redirect_uri(text, private_schemes=frozenset())
+
+
+def clash(theirs, yours):
+    return Clash("name", "Name", "", "\n".join(theirs), "\n".join(yours)).lines
 
 
 SHAPES = {
@@ -134,6 +139,8 @@ SHAPES = {
     "log of our secrets": lambda n: logging._without_secrets("aa_" * n),
     "log of addresses": lambda n: logging._without_secrets("://a:" * n),
     "log of keys": lambda n: logging._without_secrets("-----BEGIN A " * n),
+    "lines of a clash": lambda n: clash(["a"] * n + ["b"], ["c", *["a"] * n, "d"]),
+    "lines of a clash that differ": lambda n: clash(map(str, range(n)), map(str, range(n, 0, -1))),
     "segment": lambda n: compact._SEGMENT.fullmatch("a" * n + "!"),
 }
 REFUSALS = (OAuthError, JwtError, MetadataError, ValueError, RecursionError)
@@ -187,6 +194,10 @@ LARGEST = {
     "key set of numbers": lambda: strict_json.read_object(b'{"a":[' + b"1," * 30_000 + b"1]}"),
     "redirect uris": lambda: document(redirect_uris=["https://x.example/" + "%41" * 600] * 50),
     "scopes": lambda: scopes.parse_scope(" ".join(f"a{n}" for n in range(1500))),
+    "clash of lines that repeat": lambda: clash(
+        [it for n in range(MOST_COMPARED // 2) for it in ("x", f"a{n}")],
+        [it for n in range(MOST_COMPARED // 2) for it in ("x", f"b{n}")],
+    ),
 }
 
 

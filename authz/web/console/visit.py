@@ -1,7 +1,6 @@
 """Somebody is at a page: who, with what in hand, and what can be answered."""
 
 import csv
-import difflib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from authz.errors import AuthzError, Conflict, Invalid, NeedsApproval
 from authz.oauth.configuration import TenantConfiguration
 from authz.policy import Decision
 from authz.policy.administration import Permission
+from authz.web.console.clash import Clash, lines_of
 from authz.web.edge import Edge
 
 MOST_EXPORTED = 10_000
@@ -178,7 +178,7 @@ class Visit:
                 )
                 for name, label in labels.items()
                 if f"was_{name}" in self.form
-                and _lines(self.given(f"was_{name}")) != _lines(found[name])
+                and lines_of(self.given(f"was_{name}")) != lines_of(found[name])
             ]
             if clashes:
                 raise Clashed(clashes)
@@ -200,32 +200,6 @@ class Visit:
                 if after is None:
                     break
         return found
-
-
-@dataclass(frozen=True)
-class Clash:
-    """A field that somebody else changed while one was typing."""
-
-    name: str
-    label: str
-    was: str
-    theirs: str
-    yours: str
-
-    @property
-    def is_flag(self) -> bool:
-        """Whether there is nothing to write but yes or no."""
-        return {self.was, self.theirs, self.yours} <= {"yes", "no"}
-
-    @property
-    def lines(self) -> list[tuple[str, str]]:
-        """Theirs and yours line by line: `both`, `theirs` or `yours`; empty where both are one line."""
-        theirs, yours = _lines(self.theirs), _lines(self.yours)
-        if len(theirs) < 2 and len(yours) < 2:
-            return []
-        whose = {" ": "both", "-": "theirs", "+": "yours"}
-        told = difflib.ndiff(theirs, yours)
-        return [(whose[it[0]], it[2:]) for it in told if it[0] in whose]
 
 
 class Clashed(Conflict):
@@ -342,11 +316,6 @@ class Page:
     """In the navigation; others are reached from a page that is."""
     done: Mapping[str, str] = field(default_factory=dict)
     """What to say after a change, by key."""
-
-
-def _lines(text: str) -> list[str]:
-    """A browser sends lines back that end otherwise than they were sent."""
-    return text.strip().splitlines()
 
 
 def told(error: AuthzError) -> str:
