@@ -134,6 +134,9 @@ def edit_scope(
     """Change what a scope says; its name stays, because tokens and roles carry it."""
     operator.must(Permission.POLICY_WRITE, resource_id=resource_id)
     row = _load(tx, tenant_id, resource_id, name)
+    # Two who edit at once: the second would compare with tools that are gone, and store what waited before the first,
+    # so a tool would count that nobody reviewed.
+    tx.refresh(row, with_for_update=True)
     edited = NewScope(
         name=row.name,
         description=row.description,

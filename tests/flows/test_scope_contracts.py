@@ -1,5 +1,7 @@
 """Scope contracts: a tool that is added to a scope reaches no token before somebody else approved it (S12)."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from authz.admin import changes, roles, scope_contracts, scopes, tenants
@@ -13,6 +15,7 @@ from authz.resource_server.errors import LimitedTool
 from authz.resource_server.messages import ToolCall
 from authz.resource_server.tool_rules import ToolRules
 from tests.support.console import administrator, at
+from tests.support.databases import until_somebody_waits
 from tests.support.harness import RESOURCE
 
 OLD, NEW = ("read_logs",), ("read_logs", "purge_logs")
@@ -196,3 +199,20 @@ def test_the_console_shows_what_waits_and_somebody_else_approves_it(reviewing):
     second = administrator(reviewing, "approver", "sre@example.com")
     assert at(second, f"{place}/approve", **sent).status == 303
     assert "waits for a review" not in at(second, place).text
+
+
+@pytest.mark.only("postgresql")
+def test_of_two_edits_at_once_the_second_compares_with_what_the_first_made(harness):
+    """S12: a tool that was taken out meanwhile comes in again as any other, after a review."""
+    edit(harness, NEW)
+    set_mode(harness, "reviewed")
+    author = acting(harness, "policy-author", "usr_author")
+    where = (harness.tenant_id, harness.resource.id)
+    database = harness.server.database
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as tx:
+            scopes.edit_scope(tx, author, *where, "logs.read", ScopeChange(tools=OLD))
+            later = pool.submit(edit, harness, (*NEW, "shift_logs"), author)
+            until_somebody_waits(database)
+        line = later.result(20)
+    assert line.unreviewed == ["purge_logs", "shift_logs"]

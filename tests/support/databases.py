@@ -1,6 +1,7 @@
 """Databases of a test's own, on either engine."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,3 +40,17 @@ def connected(database: Database) -> Iterator["psycopg.Connection[tuple[object, 
     dsn = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(dsn) as connection:
         yield connection
+
+
+def until_somebody_waits(database: Database) -> None:
+    """Until a transaction waits for what another one holds (PostgreSQL)."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    for _ in range(500):
+        with database.read() as tx:
+            if tx.connection().exec_driver_sql(waiting).scalar():
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
