@@ -1,6 +1,7 @@
 """Clients declared in the configuration file: the database agrees with the file, and only a difference is a change."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -40,7 +41,11 @@ def test_it_is_added_once_and_changed_only_when_the_file_changes(harness):
     with harness.server.database.read() as tx:
         row = clients.load(tx, harness.tenant_id, "ops-web")
     assert row.name == "Operations"
-    assert [stored["digest"] for stored in row.secrets] == [entropy.digest("another-secret")]
+    assert [(it["digest"], it["expires_at"] is None) for it in row.secrets] == [
+        (entropy.digest("another-secret"), True),
+        (entropy.digest("a-long-random-secret"), False),
+    ], "rotated while the server was down: the one before is good for a while, too (V5)"
+    assert apply(harness, declared(harness, name="Operations"), "another-secret") is None
 
 
 def test_it_can_sign_in_with_the_secret_of_the_file(harness):
@@ -52,8 +57,9 @@ def test_it_can_sign_in_with_the_secret_of_the_file(harness):
     assert harness.redeem(page.code, client_secret="a-long-random-secret", **fields).ok
 
 
-def test_a_secret_that_is_rotated_in_its_store_is_taken_over_with_an_overlap(harness, tmp_path):
-    """V5: client and server read the new one at two moments, so both are good for an hour."""
+@pytest.fixture
+def followed(harness, tmp_path):
+    """A client whose secret is in a file, which the job follows: the path, the job, and whether a secret is good."""
     path = tmp_path / "secret"
     path.write_text("the-first-long-secret")
     one = declared(
@@ -79,6 +85,12 @@ def test_a_secret_that_is_rotated_in_its_store_is_taken_over_with_an_overlap(har
         answer = harness.token({**fields, "client_secret": secret})
         return answer.reason != "secret_wrong"
 
+    return path, follow, signs_in
+
+
+def test_a_secret_that_is_rotated_in_its_store_is_taken_over_with_an_overlap(harness, followed):
+    """V5: client and server read the new one at two moments, so both are good for an hour."""
+    path, follow, signs_in = followed
     assert follow() == 0
     path.write_text("the-second-long-secret")
     assert [follow(), follow()] == [1, 1], "once"
@@ -89,6 +101,39 @@ def test_a_secret_that_is_rotated_in_its_store_is_taken_over_with_an_overlap(har
     harness.clock.advance(hours=1, seconds=1)
     assert not signs_in("the-first-long-secret")
     assert signs_in("the-second-long-secret")
+
+
+def test_a_rotation_that_is_taken_back_is_followed_too(harness, followed):
+    """V5: the first secret was still stored then, and ended; the client was locked out after the hour."""
+    path, follow, signs_in = followed
+    path.write_text("the-second-long-secret")
+    assert follow() == 1
+    path.write_text("the-first-long-secret")
+    assert follow() == 1, "a process that has the one before in its cache turns nothing back"
+    harness.clock.advance(minutes=31)
+    assert [follow(), follow()] == [2, 2], "once"
+    harness.clock.advance(hours=1, seconds=1)
+    assert signs_in("the-first-long-secret")
+    assert not signs_in("the-second-long-secret")
+
+
+@pytest.mark.parametrize("overlap", [0, 24])
+def test_a_secret_that_an_administrator_made_stays_until_the_next_start(harness, followed, overlap):
+    """Whether or not the one of the file is still good meanwhile."""
+    _, follow, signs_in = followed
+    with harness.server.database.write() as tx:
+        made = clients.rotate_secret(
+            tx,
+            harness.server.operator(),
+            harness.tenant_id,
+            "ops-web",
+            overlap=timedelta(hours=overlap),
+        )
+    assert follow() == 1, "the one by the administrator, and none of ours"
+    harness.clock.advance(hours=25)
+    assert follow() == 1
+    assert signs_in(made.secret)
+    assert not signs_in("the-first-long-secret")
 
 
 def test_an_unknown_tenant_and_a_document_of_that_name_are_refused(harness):

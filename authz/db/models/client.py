@@ -35,6 +35,8 @@ class Client(Base):
     """The metadata before the first change of it that no administrator has looked at; NULL when there is none."""
     secrets: Mapped[list[dict[str, Any]]]
     """`{"digest": …, "expires_at": … | null}`; two while a rotation overlaps."""
+    configured_digest: Mapped[str | None] = mapped_column(String(64))
+    """Of the secret that was last taken from the file, which may not be in `secrets` any more."""
     scope_ceiling: Mapped[frozenset[str] | None]
     """What this client may ever get, whatever the user's role says; NULL is no ceiling."""
     registration_digest: Mapped[str | None] = mapped_column(String(64))
