@@ -60,12 +60,14 @@ def apply(
             client_id=configured.id,
             scope_ceiling=configured.scope_ceiling,
         )
-        tx.get_one(Client, (tenant_id, configured.id)).secrets = _stored(secret)
+        made = tx.get_one(Client, (tenant_id, configured.id))
+        made.secrets, made.configured_digest = _stored(secret), _digest(secret)
         return "added"
     if row.kind != "registered":
         raise Conflict(f"client {configured.id!r} is {row.kind} here, not a registered client")
-    # Those of before that are still good beside it stay so.
-    stored = row.secrets if _is_current(row, secret) else _stored(secret)
+    row.configured_digest = _digest(secret)
+    # Those of before stay good beside it for a while: it may have been rotated while nobody was there to follow (V5).
+    stored = row.secrets if _is_current(row, secret) else _followed(row, secret, operator.now)
     wanted = (configured.name, metadata, stored, configured.scope_ceiling)
     if (row.name, row.metadata_, row.secrets, row.scope_ceiling) == wanted:
         return None
@@ -88,15 +90,26 @@ def follow_secret(
     operator.must(Permission.CLIENTS_WRITE)
     tenant_id = tx.scalars(select(Tenant.id).where(Tenant.slug == configured.tenant)).one_or_none()
     row = None if tenant_id is None else tx.get(Client, (tenant_id, configured.id))
-    digest = entropy.digest(secret)
-    if tenant_id is None or row is None or any(it["digest"] == digest for it in row.secrets):
+    digest = _digest(secret)
+    # Not whether it is among the stored ones: one that is gone back to is there, and ends.
+    if tenant_id is None or row is None or row.configured_digest == digest:
         return False
-    until = operator.now + OVERLAP
-    row.secrets = [*_stored(secret), *_ending(row.secrets, operator.now, until)]
+    # Another process may have the one before in its cache still, and would turn everything back, in turns with us.
+    ending = [it for it in row.secrets if it["digest"] == digest and it["expires_at"] is not None]
+    if any(_lasts(it, operator.now + OVERLAP / 2) for it in ending):
+        return False
+    row.configured_digest = digest
+    if _is_current(row, secret):
+        return False
+    row.secrets = _followed(row, secret, operator.now)
     row.updated_at = operator.now
-    values = {"others_until": until.isoformat()}
+    values = {"others_until": (operator.now + OVERLAP).isoformat()}
     operator.changed(tx, tenant_id, "client.rotate_secret", row.id, values, client=row.id)
     return True
+
+
+def _digest(secret: str | None) -> str | None:
+    return None if secret is None else entropy.digest(secret)
 
 
 def _stored(secret: str | None) -> list[dict[str, Any]]:
@@ -108,11 +121,21 @@ def _is_current(row: Client, secret: str | None) -> bool:
     return secret is not None and lasting == [entropy.digest(secret)]
 
 
-def _ending(secrets: list[dict[str, Any]], now: datetime, until: datetime) -> list[dict[str, Any]]:
+def _followed(row: Client, secret: str | None, now: datetime) -> list[dict[str, Any]]:
+    """The new one, and those beside it that end; none where the client proves itself in another way now."""
+    if secret is None:
+        return []
     ending = []
-    for it in secrets:
-        expires_at = it["expires_at"] and datetime.fromisoformat(it["expires_at"])
-        if expires_at is None or expires_at > now:
-            last = until if expires_at is None else min(until, expires_at)
+    for it in row.secrets:
+        if _lasts(it, now) and it["digest"] != entropy.digest(secret):
+            last = now + OVERLAP if _lasts(it, now + OVERLAP) else _end(it)
             ending.append({"digest": it["digest"], "expires_at": last.isoformat()})
-    return ending
+    return [*_stored(secret), *ending]
+
+
+def _lasts(stored: dict[str, Any], moment: datetime) -> bool:
+    return stored["expires_at"] is None or _end(stored) > moment
+
+
+def _end(stored: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(stored["expires_at"])

@@ -120,7 +120,6 @@ def _named(error: AuthzError, labels: Mapping[str, str]) -> tuple[str, str] | No
 def _fields(member: Member, value: Any, is_kept: bool) -> Iterator[FormField]:
     value = member.default if value is None else value
     kind = _SHAPES.get(member.kind, "area")
-    picked = list(value or ()) if member.kind == "picks" else []
     if member.kind == "bound":
         yield FormField(
             f"{member.name}_bound",
@@ -136,18 +135,11 @@ def _fields(member: Member, value: Any, is_kept: bool) -> Iterator[FormField]:
         kind,
         f"{member.hint or _ONE_A_LINE} Without any: nothing at all." if member.kind == "bound" else member.hint,
         _text(member, value),
-        YES_NO if member.kind == "flag" else _offered(member, picked),
-        picked,
+        YES_NO if member.kind == "flag" else member.choices,
+        list(value or ()) if member.kind == "picks" else (),
         required=member.required,
         is_kept=is_kept,
     )  # fmt: skip
-
-
-def _offered(member: Member, picked: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """With what is stored and was no choice any more: a form without it would take it away unasked, and an entry for
-    some servers would be one for all of them."""
-    known = {value for value, _ in member.choices}
-    return [*member.choices, *((it, it) for it in picked if it not in known)]
 
 
 def _text(member: Member, value: Any) -> str:
