@@ -4,20 +4,19 @@ An alert is recorded together with the place up to which was read, so there is o
 when; and sinks tell it like any event: in order, signed, again until it is taken.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from authz import audit, entropy
+from authz import audit
 from authz.admin.audit_upkeep import slugs_of
 from authz.audit import cursors
 from authz.audit.alerts import TOOL_DENIED, Burst, Seen, concerned, count
-from authz.audit.cursors import Behind
+from authz.audit.cursors import ALERTS, Behind
 from authz.audit.delivery import LEASE, LONGEST_TURN, begin
 from authz.audit.events import AlertRaised, OutcomesReported
 from authz.audit.formats.told import Told
@@ -27,10 +26,9 @@ from authz.db import Database
 from authz.db.leases import acquire, extend
 from authz.db.models import AgentClient, AuditBurst, Resource, ToolOutcome
 from authz.oauth.configurations import Configurations
+from authz.oauth.outcomes.batches import batch_row_id
 from authz.settings import AlertRule
 from authz.telemetry.metrics import AUDIT_ALERTS
-
-READER = "alerts"
 
 log = structlog.get_logger()
 
@@ -49,39 +47,49 @@ class AlertReader:
         """Read what is new; how many alerts were raised. Blocks."""
         now = self.clock()
         with self.database.write() as tx:
-            if not acquire(tx, READER, holder=self.holder, until=now + LEASE, now=now):
+            if not acquire(tx, ALERTS, holder=self.holder, until=now + LEASE, now=now):
                 return 0
             # What happened before anybody asked for alerts is none.
-            begin(tx, READER, from_start=False, now=now)
+            begin(tx, ALERTS, from_start=False, now=now)
             slugs = slugs_of(tx)
-            self._forget(tx, now)
         try:
             return self._read(slugs, now + LONGEST_TURN)
         finally:
             with self.database.write() as tx:
-                extend(tx, READER, holder=self.holder, until=self.clock())
+                extend(tx, ALERTS, holder=self.holder, until=self.clock())
 
     def _read(self, slugs: Mapping[str, str], until: datetime) -> int:
-        with self.database.read() as tx:
-            waiting = cursors.behind(tx, READER, tenants=slugs)
+        """Until nothing waits or the turn is over: a flood is what somebody waits to be told of."""
         raised = 0
-        for it in waiting:
+        while True:
+            reached = self.clock()
             with self.database.read() as tx:
-                configuration = self.configurations.find(tx, slugs[it.tenant_id])
-            if configuration is not None:
-                raised += self._read_strand(it, configuration.audit_key)
-            if self.clock() >= until:
-                break
-        return raised
+                waiting = list(self._waiting(tx, slugs))
+            for it, key in waiting:
+                count, upto = self._read_strand(it, key)
+                raised += count
+                reached = min(reached, upto or reached)
+                if self.clock() >= until:
+                    return raised
+            self._forget(reached)
+            if not waiting:
+                return raised
 
-    def _read_strand(self, it: Behind, key: bytes) -> int:
+    def _waiting(self, tx: Session, slugs: Mapping[str, str]) -> Iterator[tuple[Behind, bytes]]:
+        for it in cursors.behind(tx, ALERTS, tenants=slugs):
+            configuration = self.configurations.find(tx, slugs[it.tenant_id])
+            if configuration is not None:
+                yield it, configuration.audit_key
+
+    def _read_strand(self, it: Behind, key: bytes) -> tuple[int, datetime | None]:
+        """A page; how many alerts were raised, and the moment up to which was read if there is more."""
         with self.database.read() as tx:
             page = read_page(tx, it.tenant_id, it.strand, after=it.position, upto=it.last)
             seen = [found for event in page for found in _seen(tx, event)]
         position = page[-1].position if page else it.last
         with self.database.write() as tx:
-            if not cursors.move(tx, READER, it, position):
-                return 0
+            if not cursors.move(tx, ALERTS, it, position):
+                return 0, page[0].at if page else None
             alerts = list(self._counted(tx, it.tenant_id, seen))
             if alerts:
                 audit.record(tx, it.tenant_id, *alerts, key=key, now=self.clock())
@@ -95,7 +103,7 @@ class AlertReader:
                 count=alert.count,
                 reason=alert.reason,
             )
-        return len(alerts)
+        return len(alerts), page[-1].at if position < it.last else None
 
     def _counted(self, tx: Session, tenant_id: str, seen: Iterable[Seen]) -> Iterable[AlertRaised]:
         for found in seen:
@@ -119,11 +127,12 @@ class AlertReader:
                 if is_new:
                     yield _alert(rule, who, burst, found)
 
-    def _forget(self, tx: Session, now: datetime) -> None:
-        """What was counted of bursts that are over."""
-        for rule in self.rules:
-            over = AuditBurst.last_at < now - 2 * rule.within
-            tx.execute(delete(AuditBurst).where(AuditBurst.rule == rule.name, over))
+    def _forget(self, reached: datetime) -> None:
+        """What was counted of bursts that are over: nothing that is read from now on is from before `reached`."""
+        with self.database.write() as tx:
+            for rule in self.rules:
+                over = AuditBurst.last_at < reached - 2 * rule.within
+                tx.execute(delete(AuditBurst).where(AuditBurst.rule == rule.name, over))
 
 
 def _alert(rule: AlertRule, who: str, burst: Burst, found: Seen) -> AlertRaised:
@@ -151,23 +160,28 @@ def _seen(tx: Session, event: Stored) -> list[Seen]:
         Seen(
             kind=event.kind,
             at=event.at,
-            reason=detail.get("reason"),
-            subject=body.get("subject"),
-            client=body.get("client"),
-            agent=body.get("agent"),
-            resource=detail.get("resource"),
+            reason=_text(detail.get("reason")),
+            subject=_text(body.get("subject")),
+            client=_text(body.get("client")),
+            agent=_text(body.get("agent")),
+            resource=_text(detail.get("resource")),
         )
     ]
     if event.kind == OutcomesReported.kind and detail.get("denied"):
-        seen += _denied(tx, event.tenant_id, body, detail)
+        seen += _denied(tx, event.tenant_id, _text(body.get("client")), _text(detail.get("batch")))
     return seen
 
 
-def _denied(
-    tx: Session, tenant_id: str, body: Mapping[str, Any], detail: Mapping[str, Any]
-) -> list[Seen]:
+def _text(value: object) -> str | None:
+    """Of an event somebody wrote over only what can be written again: the reader would stop at it for ever."""
+    return value if isinstance(value, str) and "\x00" not in value else None
+
+
+def _denied(tx: Session, tenant_id: str, client: str | None, name: str | None) -> list[Seen]:
     """The calls of a reported batch that its MCP server denied, if their token is on record."""
-    batch = entropy.digest("\x00".join((tenant_id, str(body["client"]), str(detail["batch"]))))
+    if client is None or name is None:
+        return []
+    batch = batch_row_id(tenant_id, client, name)
     rows = tx.execute(
         select(ToolOutcome, Resource.identifier, AgentClient.agent_id)
         .outerjoin(Resource, Resource.id == ToolOutcome.resource_id)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz.admin import audit, audit_holds, audit_removal
 from authz.audit import record
 from authz.audit.checkpoints import Checkpoint, Pace, due, newest_of
-from authz.audit.cursors import CHECKPOINTS
+from authz.audit.cursors import ALERTS, CHECKPOINTS
 from authz.audit.events import EventsRemoved
 from authz.audit.timestamps import Authority, NoTimestamp
 from authz.db import Database, partitions
@@ -106,7 +106,7 @@ class Upkeep:
     def _readers(self, slug: str) -> list[str]:
         """Who has to have read an event of this tenant before it may go."""
         names = [it.name for it in self.settings.sink if not it.tenants or slug in it.tenants]
-        return [*names, *(["alerts"] if self.settings.alert else [])]
+        return [*names, *([ALERTS] if self.settings.alert else [])]
 
     def make_partitions(self, now: datetime) -> list[str]:
         """Those of the months to come, where the trail is kept by month."""

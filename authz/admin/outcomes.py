@@ -13,7 +13,7 @@ from authz import entropy
 from authz.audit.events import OutcomesReported
 from authz.db.models import AuditEvent, OutcomeBatch, Resource, ToolOutcome
 from authz.jose import JwtError, read_unverified
-from authz.oauth.outcomes.batches import MAX_CHARS
+from authz.oauth.outcomes.batches import MAX_CHARS, batch_row_id
 from authz.telemetry.traceparent import read_traceparent
 
 KEPT = timedelta(days=400)
@@ -128,7 +128,7 @@ def _told(tx: Session, tenant_id: str, since: datetime) -> dict[str, str]:
     )
     told = {}
     for body in map(json.loads, bodies):
-        id_ = entropy.digest("\x00".join((tenant_id, body["client"], body["detail"]["batch"])))
+        id_ = batch_row_id(tenant_id, body["client"], body["detail"]["batch"])
         told[id_] = body["detail"]["digest"]
     return told
 

@@ -6,7 +6,7 @@ from authz.policy import SENTENCES, Reason
 
 SLUGS: Mapping[str, str] = {
     "nothing_granted": "policy leaves no scope for this request",
-    "insufficient_scope": "the token does not hold the scope that the tool takes",
+    "scope_missing": "the token does not hold the scope that the tool takes",
     "subject_disabled": "the account is disabled",
     "client_blocked": "the client is blocked",
     "client_denied": "an administrator refused this client",

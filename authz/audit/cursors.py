@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from authz.db.models import AuditCursor, AuditHead
 
-CHECKPOINTS = "checkpoints"
+ALERTS, CHECKPOINTS = "alerts", "checkpoints"
+"""Readers that are no sinks."""
 
 
 @dataclass(frozen=True)

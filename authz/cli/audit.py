@@ -29,27 +29,27 @@ def verify(run: Run) -> Result:
     """Check the whole trail, and what MCP servers told beside it; exit code 1 and the first bad place if it fails."""
     with run.snapshot() as (tx, tenant_id):
         found = audit.verify(tx, run.operator, tenant_id, watch=run.watch)
+        counted = (
+            f"{found.events} events, {found.strands} strands, {found.checkpoints} checkpoints read"
+        )
+        if (fault := found.fault) is not None:
+            # What comes next believes the trail, and one that was written over is no ground for that.
+            text = (
+                f"The trail does NOT hold: strand {fault.strand}, position {fault.position}: {fault.what} "
+                f"({counted}).\nCompare with an export or a backup from before; keep the database as it is."
+            )
+            return Result({**as_json_value(found), "reports": None}, text, REFUSED)
         run.watch.at("what MCP servers told")
         reported = outcomes.verify(tx, tenant_id, run.services.clock())
-    counted = (
-        f"{found.events} events, {found.strands} strands, {found.checkpoints} checkpoints read"
-    )
     value = {**as_json_value(found), "reports": reported}
-    if found.fault is None and reported.fault is not None:
+    if reported.fault is not None:
         text = (
             f"The trail holds ({counted}), but what MCP servers told does NOT: batch "
             f"{cell(reported.fault.batch)}: {reported.fault.what}.\nCompare with a backup from before."
         )
         return Result(value, text, REFUSED)
-    if found.fault is None:
-        also = f"{reported.outcomes} outcomes in {reported.batches} batches are as they were signed"
-        return Result(value, f"The trail holds: {counted}; {also}.")
-    fault = found.fault
-    text = (
-        f"The trail does NOT hold: strand {fault.strand}, position {fault.position}: {fault.what} "
-        f"({counted}).\nCompare with an export or a backup from before; keep the database as it is."
-    )
-    return Result(value, text, REFUSED)
+    also = f"{reported.outcomes} outcomes in {reported.batches} batches are as they were signed"
+    return Result(value, f"The trail holds: {counted}; {also}.")
 
 
 @command(app, "search")

@@ -1,18 +1,20 @@
 """Rules over the trail: one alert for a burst, told by the sinks (M9)."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select, update
 
 from authz import audit, entropy
 from authz.admin.audit_alerts import AlertReader
 from authz.audit.alerts import Burst, Seen, concerned, count
 from authz.audit.delivery import Delivery
-from authz.audit.events import OutcomesReported, TokenRefused
+from authz.audit.events import OutcomesReported, SessionEnded, TokenRefused
+from authz.audit.reading import PAGE
 from authz.audit.sinks import Way, open_sink
-from authz.db.models import Lease, ToolOutcome
+from authz.db.models import AuditBurst, AuditEvent, Lease, ToolOutcome
 from authz.settings import AlertRule, AuditSettings, AuditSink
 from tests.admin.conftest import desk, make_desk, services
 from tests.support.web import FakeWeb, Reply
@@ -20,7 +22,7 @@ from tests.support.web import FakeWeb, Reply
 __all__ = ["desk", "make_desk", "services"]
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = AlertRule(
-    name="forbidden", kinds=("token.refused", "tool.denied"), reasons=("insufficient_scope",)
+    name="forbidden", kinds=("token.refused", "tool.denied"), reasons=("scope_missing",)
 )
 
 
@@ -66,7 +68,7 @@ def test_a_burst_is_one_alert(seconds, raised):
     ],
 )
 def test_whom_a_rule_counts(seen, who):
-    given = Seen(**{"kind": "token.refused", "at": NOW, "reason": "insufficient_scope", **seen})
+    given = Seen(**{"kind": "token.refused", "at": NOW, "reason": "scope_missing", **seen})
     everything = RULE.model_copy(update={"kinds": ("*",)})
     assert [it for _, it, _ in concerned([everything], given)] == ([] if who is None else [who])
 
@@ -94,7 +96,7 @@ def refuse(desk, times, agent="agt_1"):
             agent=agent,
             grant_type="refresh_token",
             error="invalid_scope",
-            reason="insufficient_scope",
+            reason="scope_missing",
         )
         record(desk, refused)
 
@@ -163,7 +165,7 @@ def test_calls_that_an_mcp_server_denied_count_one_by_one(desk):
                     verified=n > 0,  # the first token is nobody's here
                     tool="t",
                     outcome="denied",
-                    reason="insufficient_scope",
+                    reason="scope_missing",
                 )
             )
 
@@ -183,6 +185,48 @@ def test_calls_that_an_mcp_server_denied_count_one_by_one(desk):
     )
     record(desk, event)
     assert alerts.turn() == 1
+
+
+def test_a_flood_is_read_to_its_end_in_one_turn(desk):
+    """More than a page of one strand: a reader that falls behind is late in the very flood, and keeps retention up."""
+    alerts = reader(desk)
+    refuse(desk, 2)
+    record(desk, *[SessionEnded(subject="usr_1") for _ in range(PAGE)])
+    refuse(desk, 3)
+    assert alerts.turn() == 1
+
+
+def test_a_burst_that_is_read_late_is_one(desk):
+    """It is forgotten by the moment up to which was read, not by the present."""
+    alerts = reader(desk)
+    refuse(desk, 4)
+    assert alerts.turn() == 0
+    refuse(desk, 1)
+    desk.wait(hours=1)
+    assert alerts.turn() == 1
+    own = select(AuditBurst).where(AuditBurst.tenant_id == desk.tenant_id)
+    assert desk.sql(lambda tx: tx.scalars(own).all()) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        '{"detail":{"denied":1}}',
+        '{"client":{"a":1},"detail":{"denied":1,"batch":[]}}',
+        '{"agent":"\\ud800","subject":"a\\u0000","client":[],"detail":{"reason":"scope_missing"}}',
+    ],
+    ids=["list", "no client", "kinds", "half"],
+)
+def test_an_event_somebody_wrote_over_stops_no_alert(desk, body):
+    alerts = reader(desk)
+    refuse(desk, 1)
+    own = (AuditEvent.tenant_id == desk.tenant_id, AuditEvent.kind == "token.refused")
+    change = update(AuditEvent).where(*own).values(body=body, kind="outcomes.reported")
+    desk.sql(lambda tx: tx.execute(change))
+    refuse(desk, 5)
+    everything = RULE.model_copy(update={"kinds": ("*",), "reasons": (), "count": 1})
+    assert replace(alerts, rules=(RULE, everything.model_copy(update={"name": "all"}))).turn() >= 2
 
 
 def test_rules_have_names_of_their_own():

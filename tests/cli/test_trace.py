@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from authz import audit
 from authz.audit.events import LoginSucceeded, TokenIssued
-from authz.db.models import OutcomeBatch, Tenant, ToolOutcome
+from authz.db.models import AuditEvent, OutcomeBatch, Tenant, ToolOutcome
 from authz.services import open_services
 from authz.settings import load
 
@@ -150,6 +150,17 @@ def test_verify_tells_of_reports(cli, told):
     found = cli.json("audit", "verify", code=1)
     assert found["fault"] is None
     assert found["reports"]["fault"] == {"batch": "bat_1", "what": "not in the trail"}
+
+
+def test_verify_names_the_fault_of_a_trail_that_says_nothing_of_its_reports(cli, told):
+    """An event somebody wrote over is what to tell, and no reason to end without a word."""
+    with open_services(load(cli.config)) as services, services.database.write() as tx:
+        tenant = tx.scalars(select(Tenant).where(Tenant.slug == cli.tenant)).one()
+        own = (AuditEvent.tenant_id == tenant.id, AuditEvent.kind == "token.issued")
+        tx.execute(update(AuditEvent).where(*own).values(kind="outcomes.reported", body="{}"))
+    assert "does NOT hold: strand main, position" in cli.run("audit", "verify", code=1).out
+    found = cli.json("audit", "verify", code=1)
+    assert (found["fault"]["what"], found["reports"]) == ("altered", None)
 
 
 def test_verify_without_reports(cli):

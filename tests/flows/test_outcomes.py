@@ -7,17 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, select
 
 from authz import jobs
 from authz.admin import audit as trail
 from authz.admin import clients, resources, tenants
+from authz.admin.audit_alerts import AlertReader
 from authz.admin.outcomes import KEPT
-from authz.db.models import OutcomeBatch, ToolOutcome
+from authz.audit.cursors import ALERTS
+from authz.db.models import Lease, OutcomeBatch, ToolOutcome
 from authz.jose import ASYMMETRIC, import_jwks
 from authz.oauth.outcomes import batches
 from authz.oauth.outcomes.batches import MAX_CHARS, MAX_OUTCOMES
 from authz.oauth.outcomes.recording import Report, receive
+from authz.settings import AlertRule
 from tests.support.client_keys import ClientKey
 from tests.support.harness import LOG, RESOURCE, Harness
 from tests.support.outcomes import Reporter, outcome, outcomes_of
@@ -69,6 +72,26 @@ def test_a_batch_is_kept_and_joined_to_the_token(harness, reporter, claims):
     assert second.grant_id == claims["grant_id"]
     assert (second.outcome, second.reason) == ("error", "tool_error")
     assert (third.outcome, third.reason, third.duration_ms) == ("denied", "scope_missing", None)
+
+
+def test_denied_calls_that_are_reported_raise_an_alert(harness, reporter, claims):
+    """M9: one by one, of the client that made them, under the reason that the library of MCP servers gives."""
+    services = harness.server.services
+    rule = AlertRule(name="forbidden", kinds=("tool.denied",), reasons=("scope_missing",))
+    alerts = AlertReader((rule,), services.database, services.configurations, harness.clock, "one")
+    with services.database.write() as tx:
+        tx.execute(delete(Lease).where(Lease.name == ALERTS))
+    alerts.turn()
+    denied = called(harness, claims, outcome="denied", reason="scope_missing")
+    reporter.report(*[denied] * (rule.count - 1))
+    assert alerts.turn() == 0
+    reporter.report(denied)
+    assert alerts.turn() == 1
+    with services.database.read() as tx:
+        found = trail.search(tx, harness.tenant_id, kind="alert.raised")
+    [alert] = found.entries
+    assert (alert.client, alert.subject) == (harness.client_id, harness.users["dev"])
+    assert (alert.detail["of_kind"], alert.detail["resource"]) == ("tool.denied", RESOURCE)
 
 
 def test_the_trail_has_one_event_a_batch(harness, reporter, claims):

@@ -27,7 +27,7 @@ class FileSink:
 
     def send(self, page: Sequence[Told]) -> None:
         """See `Sink`."""
-        text = "".join(f"{self.format.render(it)}\n" for it in page)
+        text = "".join(f"{self.format.line(it)}\n" for it in page)
         try:
             number = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with os.fdopen(number, "r+b", buffering=0) as file:

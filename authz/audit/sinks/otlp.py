@@ -1,6 +1,7 @@
 """OpenTelemetry logs, as OTLP/HTTP in its JSON encoding: no package is needed for it, and every collector takes it."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -11,6 +12,7 @@ from authz.audit.formats.told import Told
 from authz.audit.sinks.sink import NotTaken, Way
 from authz.settings import AuditSink
 
+_TRACE = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})")
 _INFO, _WARN, _ERROR = (9, "INFO"), (13, "WARN"), (17, "ERROR")
 
 
@@ -73,22 +75,26 @@ class OtlpSink:
             "observedTimeUnixNano": nanoseconds,
             "severityNumber": number,
             "severityText": text,
-            "body": {"stringValue": self.format.render(event)},
-            "attributes": _attributes({n: v for n, v in attributes.items() if v is not None}),
+            "body": {"stringValue": self.format.line(event)},
+            "attributes": _attributes(attributes),
         }
-        trace, _, span = str(body.get("trace") or "").partition("-")
-        if span:
-            record |= {"traceId": trace, "spanId": span}
+        # A collector refuses all of a request for one id that is none.
+        told = body.get("trace")
+        if isinstance(told, str) and (trace := _TRACE.fullmatch(told)):
+            record |= {"traceId": trace[1], "spanId": trace[2]}
         return record
 
 
 def _attributes(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [{"key": name, "value": {"stringValue": str(value)}} for name, value in values.items()]
+    return [
+        {"key": name, "value": {"stringValue": value}}
+        for name, value in values.items()
+        if isinstance(value, str)
+    ]
 
 
 def _rejected(body: bytes) -> bool:
     try:
-        told = json.loads(body)["partialSuccess"]["rejectedLogRecords"]
-    except (ValueError, LookupError, TypeError):
+        return str(json.loads(body)["partialSuccess"]["rejectedLogRecords"]) != "0"
+    except (ValueError, LookupError, TypeError, RecursionError):
         return False
-    return str(told) != "0"

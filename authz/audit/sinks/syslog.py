@@ -4,6 +4,7 @@ The protocol has no answer. A connection is opened for some events and closed in
 confirms once it has read all of it (RFC 5425 §4.4): only then they count as taken.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ PORT = 6514
 _LOG_AUDIT = 13
 _ALERT, _WARNING, _INFORMATIONAL = 1, 4, 6
 _SEQUENCE = 2**31 - 1
+_NO_GRAPHIC = re.compile(r"[^!-~]")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,6 @@ class SyslogSink:
     ca_file: Path | None
     format: Format
     way: Way
-    name: str = "mcp-authz"
 
     @classmethod
     def of(cls, settings: AuditSink, way: Way) -> Self:
@@ -54,6 +55,8 @@ class SyslogSink:
         severity = _ALERT if event.is_alarming else _WARNING if event.is_refusal else _INFORMATIONAL
         moment = stored.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
         sequence = (stored.position - 1) % _SEQUENCE + 1
-        header = f"<{_LOG_AUDIT * 8 + severity}>1 {moment} - {self.name} - {stored.kind[:32]}"
-        text = f'{header} [meta sequenceId="{sequence}"] {self.format.render(event)}'.encode()
+        # Of a kind somebody wrote over, nothing that would end the header.
+        kind = _NO_GRAPHIC.sub("_", stored.kind)[:32]
+        header = f"<{_LOG_AUDIT * 8 + severity}>1 {moment} - mcp-authz - {kind or '-'}"
+        text = f'{header} [meta sequenceId="{sequence}"] {self.format.line(event)}'.encode()
         return b"%d %s" % (len(text), text)

@@ -1,6 +1,8 @@
 """A webhook: events posted in order, signed with a shared secret as the Standard Webhooks specification says.
 
-`webhook-signature: v1,BASE64` is HMAC-SHA-256 over `ID.TIMESTAMP.BODY`. The id is the same when a delivery is repeated.
+`webhook-signature: v1,BASE64` is HMAC-SHA-256 over `ID.TIMESTAMP.BODY`. The id names the first event and the last one's
+position. A delivery that is tried again has also what came meanwhile, and then another id: whoever must not count an
+event twice goes by its strand and position.
 """
 
 import base64
@@ -33,7 +35,7 @@ class WebhookSink:
 
     def send(self, page: Sequence[Told]) -> None:
         """See `Sink`."""
-        content = "".join(f"{self.format.render(it)}\n" for it in page).encode()
+        content = "".join(f"{self.format.line(it)}\n" for it in page).encode()
         name = f"{page[0].uid}-{page[-1].stored.position}"
         moment = str(int(self.way.clock().timestamp()))
         signed = f"{name}.{moment}.".encode() + content

@@ -82,6 +82,11 @@ class Batch:
         return f"Batch({self.name!r})"
 
 
+def batch_row_id(tenant_id: str, client_id: str, name: str) -> str:
+    """Of its row: the same for the same batch, and for no other client's."""
+    return entropy.digest("\x00".join((tenant_id, client_id, name)))
+
+
 def refused(reason: str) -> InvalidRequest:
     """The one answer to every defect."""
     return InvalidRequest(_SENTENCE, reason=reason)

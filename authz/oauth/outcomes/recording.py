@@ -18,7 +18,7 @@ from authz.clock import Clock
 from authz.db.lists import among, insert_all, insert_once
 from authz.db.models import IssuedToken, OutcomeBatch, ToolOutcome
 from authz.jose import LEEWAY
-from authz.oauth.outcomes.batches import Batch, CallOutcome
+from authz.oauth.outcomes.batches import Batch, CallOutcome, batch_row_id
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Report:
 
     @property
     def id(self) -> str:
-        """The same for the same batch, and for no other client's."""
-        return entropy.digest("\x00".join((self.tenant_id, self.client_id, self.batch.name)))
+        """See `batch_row_id`."""
+        return batch_row_id(self.tenant_id, self.client_id, self.batch.name)
 
 
 @dataclass(frozen=True)
