@@ -30,10 +30,19 @@ def check_references(operator: Operator, value: Any, *, known: Any = None) -> No
 
 def _is_theirs(reference: str, prefixes: Sequence[str]) -> bool:
     """Compared as text: so a path that leads out of what it begins with is nobody's (V6)."""
-    path = reference.partition(":")[2].partition("#")[0].removeprefix("/")
+    scheme, _, rest = reference.partition(":")
+    # A file may have a # in its name; in a store it begins the key.
+    path = (rest if scheme == "file" else rest.partition("#")[0]).removeprefix("/")
     if any(part in ("", ".", "..") for part in path.split("/")) or not reference.isprintable():
         return False
-    return any(reference.startswith(it) and reference != it for it in prefixes)
+    return any(_begins(reference, it) for it in prefixes)
+
+
+def _begins(reference: str, prefix: str) -> bool:
+    # What stands before a / is a project there: `gcp-sm:team-` would also be all secrets of one called team-b.
+    if prefix.startswith("gcp-sm:") and "/" in reference and "/" not in prefix:
+        return False
+    return reference.startswith(prefix) and reference != prefix
 
 
 def references_in(value: Any) -> Iterator[str]:

@@ -42,7 +42,7 @@ def find_weaknesses(settings: Settings, resolve: Resolve) -> Sequence[Check]:
     """What is weak: BAD where it is refused in production, LOOK where somebody should know."""
     return [
         *_secrets(settings, resolve),
-        *_database(settings),
+        *_database(settings, resolve),
         *_proxies(settings),
         *_limits(settings),
         *_lifetimes(settings),
@@ -101,24 +101,27 @@ def _mode(path: Path) -> int | None:
         return None
 
 
-def _database(settings: Settings) -> Iterator[Check]:
+def _database(settings: Settings, resolve: Resolve) -> Iterator[Check]:
     url = make_url(settings.database.url)
     if url.get_backend_name() == "sqlite":
         return
-    hosts = url.query.get("host") or url.host or ""
-    named = [hosts] if isinstance(hosts, str) else list(hosts)
+    named = _several(url.query.get("host")) or [url.host or ""]
     is_near = all(
         host.startswith("/") or not host or host.split(":")[0] in LOOPBACK_HOSTS for host in named
     )
     if is_near:
         return
-    password = url.password
-    if password is not None and (password.lower() in _KNOWN_PASSWORDS or password == url.username):
+    names = [url.username, *_several(url.query.get("user"))]
+    words = [url.password, *_several(url.query.get("password"))]
+    if settings.database.password is not None:
+        resolved = _resolved(settings.database.password, resolve)
+        words.append(None if resolved is None else resolved.decode(errors="replace"))
+    if any(it is not None and (it.lower() in _KNOWN_PASSWORDS or it in names) for it in words):
         yield Check(
             NAME,
             BAD,
             f"the database on {', '.join(named)} is opened with a password that everybody tries first",
-            "give the database role a random password and write it into database.url",
+            "give the database role a random password, and name where it is in database.password",
         )
     if str(url.query.get("sslmode", "prefer")) not in ("verify-ca", "verify-full"):
         yield Check(
@@ -127,6 +130,11 @@ def _database(settings: Settings) -> Iterator[Check]:
             f"the connection to the database on {', '.join(named)} does not verify whom it talks to",
             "add `sslmode=verify-full&sslrootcert=FILE` to database.url, unless the network between is yours alone",
         )
+
+
+def _several(value: str | tuple[str, ...] | None) -> list[str]:
+    """What a parameter of a URL says, once or more often."""
+    return [value] if isinstance(value, str) else list(value or ())
 
 
 def _proxies(settings: Settings) -> Iterator[Check]:

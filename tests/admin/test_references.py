@@ -18,6 +18,8 @@ THEFT = [
     *("vault:other/okta", "vault:team", "vault:team/", "vault:team/../other/okta", "vault:team//x"),
     *("file:/run/secrets/team/../kek", "file:/run/secrets/team/./x", "aws-sm:okta", "gcp-sm:okta"),
     *("azure-kv:okta", "vault:team/okta\n", "vault: team/okta"),
+    *("file:/run/secrets/team/a#/../../../authz.key", "file:/run/secrets/team/#/../../kek"),
+    *("gcp-sm:team-b/okta", "gcp-sm:team-/okta", "gcp-sm:ours-b/team-okta"),
 ]
 
 
@@ -29,7 +31,10 @@ def administrator(desk):
         ADMIN_ROLES["operator"].permissions,
         user_id="usr_1",
         home=desk.slug,
-        references=("env:AUTHZ_SECRET_", "vault:team/", "file:/run/secrets/team/"),
+        references=(
+            *("env:AUTHZ_SECRET_", "vault:team/", "file:/run/secrets/team/"),
+            *("gcp-sm:team-", "gcp-sm:ours/team-"),
+        ),
         authenticated_at=desk.now,
     )
 
@@ -53,7 +58,8 @@ def test_what_was_put_there_for_them_is_theirs(desk):
         {
             "client_secret": "env:AUTHZ_SECRET_OKTA",
             "private_key": "vault:team/okta#key",
-            "decryption_keys": ["file:/run/secrets/team/key"],
+            "decryption_keys": ["file:/run/secrets/team/key", "file:/run/secrets/team/a#b"],
+            "others": ["gcp-sm:team-okta#key", "gcp-sm:ours/team-okta"],
             "issuer": "https://x",
         },
     )

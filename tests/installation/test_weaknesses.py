@@ -43,6 +43,11 @@ def test_defaults_are_strong(tmp_path, key):
 MATRIX = {
     "known password": (BAD, {"database": {"url": "postgresql://authz:postgres@db/authz"}}),
     "own name as password": (BAD, {"database": {"url": "postgresql://joe:joe@db/authz"}}),
+    "known password in the query": (BAD, {"database": {"url": "postgresql://db/a?password=Admin"}}),
+    "own name in the query": (
+        BAD,
+        {"database": {"url": "postgresql://db/a?user=joe&password=joe"}},
+    ),
     "unverified database": (LOOK, {"database": {"url": "postgresql://joe:k3kVQ@db/authz"}}),
     "proxy without address": (BAD, {"server": {"trusted_proxies": ["*"]}}),
     "no limit of guesses": (
@@ -59,6 +64,21 @@ MATRIX = {
 def test_each_weakness_is_found_with_its_weight(tmp_path, key, name):
     state, sections = MATRIX[name]
     assert state in {found for found, _ in weak(settings_of(tmp_path, **sections))}
+
+
+@pytest.mark.parametrize(
+    ("word", "is_known"), [(b"postgres", True), (b"joe", True), (b"k3kVQ", False)]
+)
+def test_a_password_by_reference_is_looked_at_too(tmp_path, key, word, is_known):
+    """And the way out is one that `secrets.strict` takes (V2)."""
+    url = "postgresql://joe@db/authz?sslmode=verify-full"
+    settings = settings_of(tmp_path, database={"url": url, "password": "file:word"})
+    place = settings.database.password
+    found = find_weaknesses(settings, lambda it: word if it == place else bytes(range(40)))
+    assert [(it.state, "in database.password" in it.do) for it in found] == (
+        [(BAD, True)] if is_known else []
+    )
+    assert "postgres" not in repr(found)
 
 
 def test_a_database_on_this_machine_is_nobody_elses(tmp_path, key):
