@@ -4,12 +4,13 @@ A lease is held for a minute and renewed while its job runs, an hour at most, so
 that was killed, or that hangs. A job that is done moves its lease to its next turn; a process that ends gives its lease
 back.
 
-A job that fails is logged and tried again at its next turn; it never stops the server. Keys change their state without
-a job, by the clock (`keys.rotation`); a job only makes their successors.
+A job that fails is logged and tried again at its next turn; it never stops the server. What fails for one tenant is
+done for the others first. Keys change their state without a job, by the clock (`keys.rotation`); a job only makes
+their successors.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -173,10 +174,13 @@ def wipe_gone_keys(services: Services, now: datetime) -> None:
             .where(SigningKey.gone_at <= now, keys.has_private_part())
             .distinct()
         ).all()
-    for tenant_id in tenants:
+
+    def wipe(tenant_id: str) -> None:
         with services.database.write() as tx:
             operator = Operator.local("job", now, services.envelope)
             keys.wipe_gone(tx, operator, tenant_id)
+
+    _in_turn(tenants, wipe)
 
 
 def rotate_keys(services: Services, now: datetime) -> None:
@@ -185,7 +189,8 @@ def rotate_keys(services: Services, now: datetime) -> None:
     after, ahead = settings.keys.rotate_after, settings.keys.publish_ahead
     if not after:
         return
-    for tenant_id, slug in _tenants(services):
+
+    def rotate(tenant_id: str) -> None:
         with services.database.read() as tx:
             found = keys.find_due(tx, tenant_id, after=after, publish_ahead=ahead, now=now)
         for purpose, algorithm in found:
@@ -202,13 +207,16 @@ def rotate_keys(services: Services, now: datetime) -> None:
                     longest_token=settings.tokens.access_token + JWT_LEEWAY,
                 )
             if life is not None:
-                log.info("key.rotated", tenant=slug, purpose=purpose, key=life.key_id)
+                log.info("key.rotated", tenant=tenant_id, purpose=purpose, key=life.key_id)
+
+    _in_turn(_tenants(services), rotate)
 
 
 def remove_unused_clients(services: Services, now: datetime) -> None:
     """Forget clients that registered themselves and that nobody allowed (DCR-04)."""
     before = now - services.settings.registration.unused_after
-    for tenant_id, _ in _tenants(services):
+
+    def remove(tenant_id: str) -> None:
         while True:
             with services.database.write() as tx:
                 operator = Operator.local("job", now, services.envelope)
@@ -218,6 +226,8 @@ def remove_unused_clients(services: Services, now: datetime) -> None:
             if removed < _CLIENTS_AT_ONCE:
                 break
 
+    _in_turn(_tenants(services), remove)
+
 
 def watch_agents(services: Services, now: datetime) -> None:
     """Put agents to sleep that nobody uses, or answers for, any more (M6)."""
@@ -225,10 +235,13 @@ def watch_agents(services: Services, now: datetime) -> None:
         tenants = tx.scalars(
             select(Agent.tenant_id).where(Agent.status == "active").distinct()
         ).all()
-    for tenant_id in tenants:
+
+    def watch(tenant_id: str) -> None:
         with services.database.write() as tx:
             agents.note_use(tx, tenant_id, now)
             agents.put_to_sleep(tx, Operator.local("job", now, services.envelope), tenant_id)
+
+    _in_turn(tenants, watch)
 
 
 def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
@@ -265,7 +278,8 @@ def push_events(services: Services, now: datetime) -> None:  # noqa: ARG001
 def renew_connections(services: Services, now: datetime) -> None:
     """Take over what identity providers publish of themselves, such as the next certificate (SAML-09)."""
     connectors = Connectors(Tools(services.network, services.documents, services.secrets.resolve))
-    for tenant_id, _ in _tenants(services):
+
+    def renew(tenant_id: str) -> None:
         with services.database.read() as tx:
             rows = [(it.slug, it.kind, it.settings) for it in active(tx, tenant_id)]
         for slug, kind, settings in rows:
@@ -281,6 +295,8 @@ def renew_connections(services: Services, now: datetime) -> None:
                 connections.renew(
                     tx, Operator.local("job", now, services.envelope), tenant_id, slug, found
                 )
+
+    _in_turn(_tenants(services), renew)
 
 
 def follow_client_secrets(services: Services, now: datetime) -> None:
@@ -300,28 +316,37 @@ def follow_client_secrets(services: Services, now: datetime) -> None:
 
 def apply_changes(services: Services, now: datetime) -> None:
     """Make the changes of policy whose moment has come."""
-    for tenant_id, _ in _tenants(services):
+
+    def apply(tenant_id: str) -> None:
         with services.database.write() as tx:
             done = changes.apply_due(tx, Operator.local("job", now, services.envelope), tenant_id)
         for change in done:
             log.info("change.due", tenant=tenant_id, change=change.id, status=change.status)
 
+    _in_turn(_tenants(services), apply)
+
 
 def expire_reviews(services: Services, now: datetime) -> None:
     """End what nobody answered for in access reviews that are due."""
-    for tenant_id, _ in _tenants(services):
+
+    def expire(tenant_id: str) -> None:
         with services.database.write() as tx:
             operator = Operator.local("job", now, services.envelope)
             ended = reviews.expire_overdue(tx, operator, tenant_id)
         if ended:
             log.info("review.overdue", tenant=tenant_id, ended=ended)
 
+    _in_turn(_tenants(services), expire)
+
 
 def keep_versions(services: Services, now: datetime) -> None:
     """Keep what policy is, where it is another than before."""
-    for tenant_id, _ in _tenants(services):
+
+    def keep(tenant_id: str) -> None:
         with services.database.write() as tx:
             versions.record(tx, Operator.local("job", now, services.envelope), tenant_id)
+
+    _in_turn(_tenants(services), keep)
 
 
 JOBS: dict[str, Job] = {
@@ -470,7 +495,20 @@ def _upkeep(services: Services) -> Upkeep:
     )
 
 
-def _tenants(services: Services) -> list[tuple[str, str]]:
+def _tenants(services: Services) -> Sequence[str]:
+    """The ids of those that are active."""
     with services.database.read() as tx:
-        rows = tx.execute(select(Tenant.id, Tenant.slug).where(Tenant.status == "active"))
-        return [(row.id, row.slug) for row in rows]
+        return tx.scalars(select(Tenant.id).where(Tenant.status == "active")).all()
+
+
+def _in_turn(tenants: Sequence[str], work: Callable[[str], None]) -> None:
+    """Do it for each; a tenant whose rows somebody damaged holds up no other. Raises what failed, at the end."""
+    failures = []
+    for tenant_id in tenants:
+        try:
+            work(tenant_id)
+        except Exception as error:  # noqa: BLE001 -- all of them are raised below
+            error.add_note(f"tenant {tenant_id}")
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(tenants)} tenants", failures)

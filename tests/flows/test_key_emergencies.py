@@ -8,7 +8,7 @@ import pytest
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from authz import jobs
 from authz.admin import keys, resources, sealing
@@ -90,11 +90,18 @@ def test_an_emergency_does_not_wait(harness, given):
 # -- keys that have signed for long enough ----------------------------------------------------------------
 
 
-def test_keys_rotate_by_themselves_and_no_verification_fails(harness):
-    """V5: a verifier that keeps the key set for as long as it is told never meets a key it does not know."""
+def rotating(harness):
+    """The server as it is where keys sign for 90 days, and what it knows of keys."""
     own = harness.server.settings
     settings = own.keys.model_copy(update={"rotate_after": timedelta(days=90)})
-    services = replace(harness.server.services, settings=own.model_copy(update={"keys": settings}))
+    return replace(
+        harness.server.services, settings=own.model_copy(update={"keys": settings})
+    ), settings
+
+
+def test_keys_rotate_by_themselves_and_no_verification_fails(harness):
+    """V5: a verifier that keeps the key set for as long as it is told never meets a key it does not know."""
+    services, settings = rotating(harness)
     minutes = int(settings.publish_ahead.total_seconds() // 60)
     harness.clock.advance(seconds=settings.rotate_after.total_seconds() - 60 * minutes - 60)
     cached, alive, signed_by, fetched_at = None, [], [], None
@@ -116,6 +123,20 @@ def test_keys_rotate_by_themselves_and_no_verification_fails(harness):
     found = [(it["purpose"], it["algorithm"]) for it in changed(harness, "key.rotate")]
     assert ("access_token", "ES256") in found
     assert len(found) == len(set(found)), "a key was rotated twice"
+
+
+def test_a_damaged_tenant_holds_up_no_other(harness, other_harness):
+    """Somebody wrote over its secret: nothing more is written for it, and the keys of all others rotate."""
+    services, _ = rotating(harness)
+    damaged = other_harness.tenant_id
+    with harness.server.database.write() as tx:
+        tx.execute(update(Tenant).where(Tenant.id == damaged).values(token_secret=b"x"))
+    harness.clock.advance(days=91)
+    with pytest.raises(ExceptionGroup) as told:
+        jobs.rotate_keys(services, harness.clock())
+    assert [it.__notes__ for it in told.value.exceptions] == [[f"tenant {damaged}"]]
+    assert changed(harness, "key.rotate")
+    assert not changed(other_harness, "key.rotate")
 
 
 def test_who_comes_second_finds_nothing_due(harness):

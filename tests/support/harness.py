@@ -24,7 +24,7 @@ import uvicorn
 from joserfc import jwt
 from joserfc.jwk import KeySet
 from passlib.hash import argon2
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from authz.admin import clients, keys, resources, roles_import, tenants, users
 from authz.admin.client_metadata import Registration
@@ -451,9 +451,11 @@ class Harness:
         }
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Let go of connections, and of the tenant: no job of a later test has to do with what is left of it."""
         for client in (self.http, *(browser.http for browser in self._browsers)):
             client.close()
+        with self.server.database.write() as tx:
+            tx.execute(update(Tenant).where(Tenant.id == self.tenant_id).values(status="disabled"))
 
     # -- preparing ----------------------------------------------------------------------------------------
 
