@@ -123,7 +123,7 @@ WRITERS = {
         transmitted.verification_claims,
     ],
     "Revocation feed": [revocation_feed.RevocationFeed._sign],
-    "Status list": [status_lists.StatusLists._make],
+    "Status list": [status_lists.StatusLists._read],
     "Export of the audit trail": [audit_export.prepare],
     "Checkpoint of the audit trail": [checkpoints.next_checkpoint],
 }
