@@ -484,6 +484,7 @@ WITHOUT_PERMISSION: frozenset[str] = frozenset(
         "revocation.revoke_families",
         "scope_contracts.waiting",
         "scope_contracts.waiting_anew",
+        "scopes.store_scope",
         "sessions.end_own",
         "workload_access.cut_off_fallen",
     }

@@ -115,7 +115,7 @@ def add(
     if is_default:
         _make_default(tx, row)
     for scope in scopes:
-        store_scope(tx, tenant_id, row.id, scope)
+        store_scope(tx, operator, tenant_id, row.id, scope)
     tx.flush()
     values = {
         "resource": identifier,

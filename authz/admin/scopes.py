@@ -88,8 +88,10 @@ def check_scope(scope: NewScope) -> None:
             )
 
 
-def store_scope(tx: Session, tenant_id: str, resource_id: str, scope: NewScope) -> Scope:
-    """A row of a checked scope."""
+def store_scope(
+    tx: Session, operator: Operator, tenant_id: str, resource_id: str, scope: NewScope
+) -> Scope:
+    """A row of a checked scope; its tools wait where a review is demanded, also those of a server that is new."""
     row = Scope(
         resource_id=resource_id,
         name=scope.name,
@@ -100,6 +102,7 @@ def store_scope(tx: Session, tenant_id: str, resource_id: str, scope: NewScope) 
         tools=list(dict.fromkeys(scope.tools)),
         requires=stored(scope.requires),
     )
+    row.unreviewed = scope_contracts.waiting_anew(tx, operator, tenant_id, row)
     tx.add(row)
     return row
 
@@ -116,8 +119,7 @@ def add_scope(
         raise Conflict(
             f"the server declares {scope.name!r} already; `authz resources scope edit` changes it"
         )
-    row = store_scope(tx, tenant_id, resource_id, scope)
-    row.unreviewed = scope_contracts.waiting_anew(tx, operator, tenant_id, row)
+    row = store_scope(tx, operator, tenant_id, resource_id, scope)
     tx.flush()
     operator.changed(tx, tenant_id, "scope.add", resource_id, _values(row))
     return _line(row)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from authz.admin import delegations, targets, trust
+from authz.admin import delegations, targets, trust, workload_trust
 from tests.support.console import EVIL, administrator, at
 from tests.support.harness import RESOURCE, SCOPES
 from tests.support.workloads import RULE
@@ -262,6 +262,34 @@ def test_tokens_are_exchanged_by_a_rule(harness):
     assert "exchanges no token" in at(browser, "delegations/remove", id=line.id).text
     assert at(browser, "delegations/remove", id=line.id, sure="yes").status == 303
     assert harness.ask(delegations.list_) == []
+
+
+def ticked(page, name):
+    """What the form sends of boxes that nobody touches."""
+    return re.findall(rf'name="{name}" value="([^"]*)" checked', page.text)
+
+
+def test_a_server_that_is_no_choice_stays_where_an_entry_names_it(harness):
+    """Else a save of something else made an entry for one server an entry for all of them."""
+    browser = administrator(harness)
+    vendor = {"issuer": "https://vendor.example", "own_issuer": harness.issuer}
+    harness.change(targets.add, slug="vendor", settings={}, **vendor)
+    harness.add_resource(OTHER, scopes=SCOPES, issued_by="vendor")
+    one = added(browser)
+    harness.change(trust.change, "partner", {"resources": [OTHER]})
+    page = at(browser, one)
+    assert ticked(page, "resources") == [OTHER]
+    sent = {**kept(page), **PEOPLE, "resources": ticked(page, "resources")}
+    assert at(browser, f"{one}/settings", **sent).status == 303
+    assert settings(harness, "partner")["resources"] == [OTHER]
+    place = platform(browser)
+    rule = {**RULE, "resources": [RESOURCE, OTHER]}
+    harness.change(workload_trust.allow, "cluster", rule)
+    for page in (
+        at(browser, f"{place}?rule={RULE['name']}"),
+        at(browser, f"{place}/allow", **{**RULE_FORM, "resources": rule["resources"]}, preview="yes"),
+    ):  # fmt: skip
+        assert ticked(page, "resources") == [RESOURCE, OTHER]
 
 
 def test_who_may_not_changes_no_trust(harness):

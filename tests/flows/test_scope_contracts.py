@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from authz.admin import changes, roles, scope_contracts, scopes, tenants
+from authz.admin import changes, resources, roles, scope_contracts, scopes, tenants
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeChange
 from authz.errors import Conflict, Forbidden, NotFound
@@ -149,6 +149,19 @@ def test_taking_a_scope_out_and_in_again_is_no_way_round(reviewing):
     assert reviewing.change(scopes.add_scope, place, scope).unreviewed == list(NEW)
     unheld = NewScope(name="logs.tail", risk="read", tools=("tail",))
     assert reviewing.change(scopes.add_scope, place, unheld).unreviewed == []
+
+
+def test_a_server_that_is_new_is_no_way_round_either(reviewing):
+    """A role for every server holds its scopes from the first moment on."""
+    scopes_ = [
+        NewScope(name="logs.read", risk="read", tools=NEW),
+        NewScope(name="logs.seek", risk="read", tools=("seek",)),
+    ]
+    new = "https://new.example/mcp"
+    reviewing.add_resource(new, scopes=scopes_)
+    shown = reviewing.ask(resources.show, new, issuer=reviewing.issuer)
+    waiting = {it.name: it.unreviewed for it in shown.scopes}
+    assert waiting == {"logs.read": list(NEW), "logs.seek": []}
 
 
 def test_what_two_people_agreed_on_was_reviewed(reviewing):

@@ -120,6 +120,7 @@ def _named(error: AuthzError, labels: Mapping[str, str]) -> tuple[str, str] | No
 def _fields(member: Member, value: Any, is_kept: bool) -> Iterator[FormField]:
     value = member.default if value is None else value
     kind = _SHAPES.get(member.kind, "area")
+    picked = list(value or ()) if member.kind == "picks" else []
     if member.kind == "bound":
         yield FormField(
             f"{member.name}_bound",
@@ -135,11 +136,18 @@ def _fields(member: Member, value: Any, is_kept: bool) -> Iterator[FormField]:
         kind,
         f"{member.hint or _ONE_A_LINE} Without any: nothing at all." if member.kind == "bound" else member.hint,
         _text(member, value),
-        YES_NO if member.kind == "flag" else member.choices,
-        list(value or ()) if member.kind == "picks" else (),
+        YES_NO if member.kind == "flag" else _offered(member, picked),
+        picked,
         required=member.required,
         is_kept=is_kept,
     )  # fmt: skip
+
+
+def _offered(member: Member, picked: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Also what is stored and nobody could choose anew."""
+    # A form without it would take it away unasked: an entry for one server would become one for all of them.
+    known = {value for value, _ in member.choices}
+    return [*member.choices, *((it, it) for it in picked if it not in known)]
 
 
 def _text(member: Member, value: Any) -> str:

@@ -151,9 +151,9 @@ def _ends(found: TrustLine) -> list[str]:
 
 
 def _rule_form(visit: Visit, found: TrustLine, one: str) -> Form:
-    named = next(
-        (it for it in found.settings.get("rules", []) if it["name"] == visit.asked("rule")), None
-    )
+    # Also of a form that was sent: what the rule has and nobody could choose anew is to be found in it.
+    name = visit.asked("rule") or visit.given("name")
+    named = next((it for it in found.settings.get("rules", []) if it["name"] == name), None)
     rule: Mapping[str, Any] = {} if named is None or not _survives(named) else named
     preset = PRESETS.get(found.settings.get("preset", ""))
     intro = "" if preset is None else f"{preset.product} says such as {preset.example['subject']}."
