@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pytest
 from passlib.hash import argon2
 from sqlalchemy import text
 
+from authz.admin import audit_export
 from authz.admin.secret_readings import LoggedReadings, ReadingsTrail
 from authz.db import Database
 from authz.db.models import Base
@@ -18,10 +20,12 @@ from tests.support.databases import fresh_url
 from tests.support.fake_idp import SECRET
 from tests.support.harness import LOG, running
 from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
+from tests.support.otlp import collecting
 from tests.support.scim import directory
 from tests.support.secret_stores import StoreServer
 
 VAULT_TOKEN = "hvs.canary-of-vault-5a1d"
+COLLECTOR_TOKEN = "Bearer canary-of-the-collector-b7e0"
 DATABASE_WORD = "canary-of-database+/9c2e"
 WORD = "canary of a person's password 7f3b"
 
@@ -36,13 +40,19 @@ def store():
 
 
 @pytest.fixture(scope="module")
-def server(store, engine, worker, tmp_path_factory):
+def collector():
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def server(store, collector, engine, worker, tmp_path_factory):
     folder = tmp_path_factory.mktemp("canaries")
     (folder / "token").write_text(VAULT_TOKEN)
     with (
         fresh_url(engine, folder, f"authz_canaries_{worker}") as database_url,
         role_of_its_own(database_url) as url,
-        closing_server(folder, url, store) as made,
+        closing_server(folder, url, store, collector) as made,
     ):
         services = made.services
         trail = ReadingsTrail(services.database, services.configurations, "server")
@@ -52,8 +62,15 @@ def server(store, engine, worker, tmp_path_factory):
 
 
 @contextmanager
-def closing_server(folder, url, store):
+def closing_server(folder, url, store, collector):
+    (folder / "collector").write_text(COLLECTOR_TOKEN)
     sections = {
+        "telemetry": {
+            "traces_endpoint": collector.endpoint,
+            "traces_authorization": f"file:{folder}/collector",
+            "traces_ratio": 1.0,
+            "traces_delay": 0.05,
+        },
         "vault": {"address": store.base, "token": f"file:{folder}/token"},
         "database": {"url": url, "password": "vault:database"},
     }
@@ -105,12 +122,33 @@ def dump(database):
                         yield str(cell)
 
 
-def test_no_secret_is_told_to_anybody(server, store, harness):
+def export(server, tenant_id):
+    """The trail of a tenant as `authz audit export` writes it."""
+    services, now = server.services, server.services.clock()
+    with services.database.read() as tx:
+        prepared = audit_export.prepare(tx, tenant_id, issuer="https://as.example", now=now)
+        ring = services.configurations.load(tx, tenant_id).keys
+    statement = audit_export.sign(ring, prepared, now)
+    with services.database.read() as tx:
+        return "\n".join(audit_export.lines(tx, prepared, statement))
+
+
+def spans(collector, *names):
+    """All that came of a trace, once there is one of each name, as text and as it was sent."""
+    deadline = time.monotonic() + 5
+    while not all(collector.named(it) for it in names) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert {*names} <= {it.name for it in collector.spans}
+    return repr(collector.spans) + b"".join(collector.bodies).decode("latin-1")
+
+
+def test_no_secret_is_told_to_anybody(server, store, collector, harness):
     """Logins here and at a company, a code, a refresh, an ID-JAG, SCIM, and every one of them going wrong."""
     mark, secrets, told = len(LOG.events), {}, []
     secrets |= {
         "key-encryption key": server.kek,
         "vault token": VAULT_TOKEN,
+        "collector token": COLLECTOR_TOKEN.removeprefix("Bearer "),
         "database password": DATABASE_WORD,
         "client secret at the provider": SECRET,
         "password": WORD,
@@ -190,9 +228,12 @@ def test_no_secret_is_told_to_anybody(server, store, harness):
         "database": "\n".join(dump(server.database)),
         "settings": repr(server.settings) + str(server.settings.redacted()),
         "objects": repr(server.services) + repr(server.edge),
+        "traces": spans(collector, "POST token", "sign", "fetch"),
+        "export of the trail": export(server, harness.tenant_id),
     }
     assert "secret.read" in places["database"]
     assert "vault:okta#client_secret" in places["database"]
+    assert '"event": 1' in places["export of the trail"]
     assert all(len(it) > 100 for it in places.values())
     found = [
         (kind, where)

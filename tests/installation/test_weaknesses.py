@@ -1,5 +1,6 @@
 """The boot matrix: what is refused in production, and what is only told (ATK-74, CIMD-15)."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,9 +10,10 @@ from authz.envelope import new_encoded_key
 from authz.errors import ConfigurationError
 from authz.installation import find_weaknesses, refuse_to_start
 from authz.installation.clocks import compare
-from authz.installation.itself import metadata_url
+from authz.installation.itself import metadata_url, reach
 from authz.services import open_services
 from authz.settings import load
+from tests.support.web import FakeWeb, Reply
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -133,3 +135,30 @@ def test_the_address_of_the_metadata_of_an_issuer_with_a_path():
     assert metadata_url("https://a.example/x") == (
         "https://a.example/.well-known/oauth-authorization-server/x"
     )
+
+
+@pytest.fixture(scope="module")
+def web():
+    with FakeWeb() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("reply", "state", "said"),
+    [
+        (lambda issuer: Reply.json({"issuer": issuer}), GOOD, "answers with this issuer"),
+        (lambda issuer: Reply.json({"issuer": f"{issuer}/"}), BAD, "names another issuer: 'https:"),
+        (lambda _: Reply.json({"issuer": ["\x1b[2J"]}), BAD, r"another issuer: ['\x1b[2J']"),
+        (lambda _: Reply.json([]), BAD, "answers 200"),
+        (lambda _: Reply.json({}, 404), BAD, "answers 404"),
+    ],
+    ids=["ours", "another", "no text", "no object", "nothing"],
+)
+def test_what_stands_at_the_address_of_the_issuer_is_judged(web, reply, state, said):
+    """RFC 8414 §3.3: byte for byte; what a stranger's answer says is shown without its control characters."""
+    issuer = web.url("as.example", "/team")
+    web.serve("as.example", reply(issuer))
+    with closing(web.network()) as network:
+        found = network.run_blocking(reach(network, issuer, lambda: datetime.now(UTC)))
+    assert (found[0].state, said in found[0].said) == (state, True)
+    assert web.requests[-1].target == "/.well-known/oauth-authorization-server/team"
