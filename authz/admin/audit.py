@@ -1,4 +1,4 @@
-"""The audit trail for operators: verify it, search it, tie it with a signed checkpoint."""
+"""The audit trail for operators: verify it, search it."""
 
 import json
 import re
@@ -12,16 +12,13 @@ from sqlalchemy.orm import Session
 
 from authz.admin.operator import Operator
 from authz.admin.trace_events import Entry, entry_of, place
-from authz.audit import cursors
-from authz.audit.checkpoints import Checkpoint, next_checkpoint
-from authz.audit.cursors import CHECKPOINTS
 from authz.audit.verification import CHECKPOINT_TYP, Verified
 from authz.audit.verification import verify as verify_trail
-from authz.db.models import AuditCheckpoint, AuditEvent, SigningKey
+from authz.db.models import AuditEvent, SigningKey
 from authz.directory import users
-from authz.errors import Conflict, Invalid
+from authz.errors import Invalid
 from authz.jose import import_jwks, verify_signature
-from authz.keys import AUDIT, PURPOSES, KeyRing
+from authz.keys import AUDIT, PURPOSES
 from authz.progress import UNWATCHED, Watch
 
 _ALGORITHMS = PURPOSES[AUDIT]
@@ -194,37 +191,3 @@ def _newest(
         (_Place(at, strand, position), entry_of(at, place(strand, position), json.loads(body)))
         for at, strand, position, body in rows
     ]
-
-
-def prepare_checkpoint(
-    tx: Session, tenant_id: str, *, issuer: str, now: datetime, removed: str | None = None
-) -> Checkpoint | None:
-    """The next statement about the heads; None when nothing was recorded since the last.
-
-    `removed` is the digest of what retention is about to remove, and has removed before.
-    """
-    return next_checkpoint(tx, tenant_id, issuer, now, removed=removed)
-
-
-def sign_checkpoint(ring: KeyRing, checkpoint: Checkpoint, now: datetime) -> str:
-    """The statement, signed with the tenant's audit key; outside of a transaction."""
-    return ring.sign(AUDIT, _ALGORITHMS[0], CHECKPOINT_TYP, checkpoint.claims, now)
-
-
-def store_checkpoint(
-    tx: Session, tenant_id: str, checkpoint: Checkpoint, statement: str, now: datetime
-) -> None:
-    """Keep a signed statement. Raises Conflict when another one was written meanwhile.
-
-    Not an event of the trail itself: it would move the heads, and the next checkpoint would be about this one.
-    """
-    if tx.get(AuditCheckpoint, (tenant_id, checkpoint.position)) is not None:
-        raise Conflict(f"checkpoint {checkpoint.position} was written meanwhile; nothing to do")
-    tx.add(
-        AuditCheckpoint(
-            tenant_id=tenant_id, position=checkpoint.position, at=now, statement=statement
-        )
-    )
-    for it in checkpoint.moved:
-        cursors.move(tx, CHECKPOINTS, it, it.last)
-    tx.flush()

@@ -1,6 +1,7 @@
 """What jobs do for the trail of every tenant: checkpoints, their timestamps, retention, partitions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,9 +9,10 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from authz.admin import audit, audit_holds, audit_removal
+from authz.admin import audit_checkpoints, audit_holds, audit_removal
+from authz.admin.audit_checkpoints import Written
 from authz.audit import record
-from authz.audit.checkpoints import Checkpoint, Pace, due, newest_of
+from authz.audit.checkpoints import Pace, due, newest_of, next_checkpoint
 from authz.audit.cursors import ALERTS, CHECKPOINTS
 from authz.audit.events import EventsRemoved
 from authz.audit.timestamps import Authority, NoTimestamp
@@ -38,41 +40,40 @@ class Upkeep:
         pace = Pace(self.settings.checkpoint_every, self.settings.checkpoint_events)
         with self.database.read() as tx:
             slugs = slugs_of(tx)
-            waiting = [slugs[it] for it in due(tx, pace, now) if it in slugs]
-        for slug in waiting:
-            self.write_checkpoint(slug, now)
+            waiting = [it for it in due(tx, pace, now) if it in slugs]
+        turn = _Turn()
+        for tenant_id in waiting:
+            with turn.of(slugs[tenant_id]):
+                self.write_checkpoint(slugs[tenant_id], now)
+        turn.end()
 
-    def write_checkpoint(
-        self, slug: str, now: datetime, *, removed: str | None = None
-    ) -> Checkpoint | None:
-        """Sign one now. None when there is nothing to say, or somebody else just did."""
+    def write_checkpoint(self, slug: str, now: datetime) -> Sequence[Written]:
+        """Sign now what there is to sign. Raises Conflict when somebody else does."""
         with self.database.read() as tx:
             found = self.configurations.find(tx, slug)
-            if found is None:
-                return None
-            tenant = found.tenant
-            point = audit.prepare_checkpoint(
-                tx, tenant.id, issuer=tenant.issuer, now=now, removed=removed
-            )
-        if point is None:
-            return None
-        statement = audit.sign_checkpoint(found.keys, point, now)
-        try:
-            with self.database.write() as tx:
-                audit.store_checkpoint(tx, tenant.id, point, statement, now)
-        except Conflict:
-            return None
-        return point
+        if found is None:
+            return []
+        tenant = found.tenant
+        written = audit_checkpoints.write(
+            self.database, found.keys, tenant.id, issuer=tenant.issuer, now=now
+        )
+        return list(written)
 
     def remove(self, now: datetime) -> int:
         """Remove what every tenant keeps no longer; how many events were deleted."""
         with self.database.read() as tx:
             slugs = slugs_of(tx)
+        turn, count = _Turn(), 0
         for tenant_id, slug in slugs.items():
-            self._name_removed(tenant_id, slug, now)
+            with turn.of(slug):
+                self._name_removed(tenant_id, slug, now)
         if partitions.is_partitioned(self.database):
             partitions.drop_covered(self.database, now)
-        return sum(audit_removal.purge(self.database, it) for it in slugs)
+        for tenant_id, slug in slugs.items():
+            with turn.of(slug):
+                count += audit_removal.purge(self.database, tenant_id)
+        turn.end()
+        return count
 
     def _name_removed(self, tenant_id: str, slug: str, now: datetime) -> None:
         """Sign what is to go, and count it as removed."""
@@ -82,12 +83,12 @@ class Upkeep:
             planned = audit_removal.plan(tx, tenant_id, readers, now)
             if planned is None or found is None:
                 return
-            point = audit.prepare_checkpoint(
+            point = next_checkpoint(
                 tx, tenant_id, issuer=found.tenant.issuer, now=now, removed=planned.digest
             )
         if point is None:
             return
-        statement = audit.sign_checkpoint(found.keys, point, now)
+        statement = audit_checkpoints.sign(found.keys, point, now)
         event = EventsRemoved(
             actor="job",
             before=planned.before.isoformat(),
@@ -99,7 +100,7 @@ class Upkeep:
             # Somebody may have placed one while this was signed.
             if set(audit_holds.active(tx, tenant_id, now)) - planned.held:
                 return
-            audit.store_checkpoint(tx, tenant_id, point, statement, now)
+            audit_checkpoints.store(tx, tenant_id, point, statement, now)
             audit_removal.store(tx, planned)
             record(tx, tenant_id, event, key=found.audit_key, now=now)
 
@@ -156,7 +157,32 @@ class Upkeep:
         return tenant_id, newest.position, newest.statement
 
 
+class _Turn:
+    """What is done for one tenant after the other: what fails for one is not kept from the others."""
+
+    def __init__(self) -> None:
+        self._failures: list[Exception] = []
+
+    @contextmanager
+    def of(self, slug: str) -> Iterator[None]:
+        """The part of one tenant."""
+        try:
+            yield
+        except Conflict as error:
+            # Somebody else did the same meanwhile; there is another turn.
+            log.info("audit.upkeep_overtaken", tenant=slug, why=str(error))
+        except Exception as error:  # noqa: BLE001 -- all of them are raised at the end
+            error.add_note(f"tenant {slug}")
+            self._failures.append(error)
+
+    def end(self) -> None:
+        """Raise what failed, so that the job counts as failed."""
+        if self._failures:
+            raise ExceptionGroup(f"upkeep of {len(self._failures)} tenants", self._failures)
+
+
 def slugs_of(tx: Session) -> Mapping[str, str]:
     """Of the tenants that are active, by id."""
-    rows = tx.execute(select(Tenant.id, Tenant.slug).where(Tenant.status == "active"))
+    active = select(Tenant.id, Tenant.slug).where(Tenant.status == "active")
+    rows = tx.execute(active.order_by(Tenant.id))
     return {row.id: row.slug for row in rows}

@@ -14,7 +14,7 @@ from authz.audit.cursors import CHECKPOINTS, Behind
 from authz.db.models import AuditCheckpoint
 
 MOST_STRANDS = 80
-"""In one statement, which is a JWT of bounded length; the others are in the next."""
+"""In one statement, which is a JWT of bounded length; the others are in the next ones, written at once."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Checkpoint:
     position: int
     claims: dict[str, Any]
     moved: tuple[Behind, ...] = field(default=(), repr=False)
+
+    @property
+    def next(self) -> str | None:
+        """The name after which the next one begins; None when it names all that are left."""
+        return self.moved[-1].strand if len(self.moved) == MOST_STRANDS else None
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,19 @@ def due(tx: Session, pace: Pace, now: datetime) -> list[str]:
 
 
 def next_checkpoint(
-    tx: Session, tenant_id: str, issuer: str, now: datetime, *, removed: str | None = None
+    tx: Session,
+    tenant_id: str,
+    *,
+    issuer: str,
+    now: datetime,
+    after: str = "",
+    removed: str | None = None,
 ) -> Checkpoint | None:
-    """The next statement; None when nothing was recorded since the last one. `removed`: what retention removes."""
-    moved = cursors.behind(tx, CHECKPOINTS, tenants=[tenant_id], limit=MOST_STRANDS)
+    """The next statement, about strands after a name; None when nothing was recorded there since the last one.
+
+    `removed` is the digest of what retention is about to remove, and has removed before.
+    """
+    moved = cursors.behind(tx, CHECKPOINTS, tenants=[tenant_id], after=after, limit=MOST_STRANDS)
     if not moved and removed is None:
         return None
     newest = newest_of(tx, tenant_id)

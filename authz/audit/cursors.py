@@ -35,14 +35,19 @@ class Behind:
 
 
 def behind(
-    tx: Session, reader: str, *, tenants: Iterable[str] | None = None, limit: int | None = None
+    tx: Session,
+    reader: str,
+    *,
+    tenants: Iterable[str] | None = None,
+    after: str = "",
+    limit: int | None = None,
 ) -> Sequence[Behind]:
-    """The strands in which there is something to read, in order of their names."""
+    """The strands after a name in which there is something to read, in order of their names."""
     position = func.coalesce(AuditCursor.position, 0)
     query = (
         select(AuditHead.tenant_id, AuditHead.strand, position, AuditHead.position, AuditHead.hash)
         .outerjoin(AuditCursor, _of(reader))
-        .where(AuditHead.position > position)
+        .where(AuditHead.position > position, AuditHead.strand > after)
         .order_by(AuditHead.tenant_id, AuditHead.strand)
         .limit(limit)
     )

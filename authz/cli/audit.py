@@ -8,7 +8,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from authz.admin import audit, audit_export, audit_holds, audit_sinks, outcomes
+from authz.admin import audit, audit_checkpoints, audit_export, audit_holds, audit_sinks, outcomes
 from authz.admin.rendering import as_json_value
 from authz.admin.trace import tell
 from authz.cli import values
@@ -311,17 +311,20 @@ def release(run: Run, hold: Annotated[str, typer.Argument(help="Its id.")]) -> R
 def checkpoint(run: Run) -> Result:
     """Sign the heads of all strands, so that a later change to anything before is seen."""
     services = run.services
-    now = services.clock()
     with run.read() as (tx, tenant_id):
-        prepared = audit.prepare_checkpoint(tx, tenant_id, issuer=run.issuer, now=now)
         ring = services.configurations.load(tx, tenant_id).keys
-    if prepared is None:
-        return Result({"checkpoint": None}, "Nothing was recorded since the last checkpoint.")
-    statement = audit.sign_checkpoint(ring, prepared, now)
-    with run.write() as (tx, _, tenant_id):
-        audit.store_checkpoint(tx, tenant_id, prepared, statement, now)
-    text = (
-        f"Wrote checkpoint {prepared.position} over {len(prepared.claims['heads'])} strands.\n"
-        "Keep a copy of this statement elsewhere; it proves what the trail was:\n" + statement
+    made = list(
+        audit_checkpoints.write(
+            services.database, ring, tenant_id, issuer=run.issuer, now=services.clock()
+        )
     )
-    return Result({"checkpoint": prepared.position, "statement": statement}, text)
+    if not made:
+        return Result({"checkpoint": None}, "Nothing was recorded since the last checkpoint.")
+    told = "\n".join(f"Wrote checkpoint {it.position} over {it.strands} strands." for it in made)
+    # Each names the one before.
+    text = (
+        f"{told}\nKeep a copy of this statement elsewhere; it proves what the trail was:\n"
+        f"{made[-1].statement}"
+    )
+    value = {"checkpoint": made[-1].position, "statement": made[-1].statement}
+    return Result(value, text)

@@ -5,9 +5,10 @@ import json
 import pytest
 from sqlalchemy import delete, select, update
 
-from authz.admin import audit, groups, tenants
+from authz.admin import audit, audit_checkpoints, groups, tenants
 from authz.audit import chain
 from authz.audit.chain import GENESIS, Head
+from authz.audit.checkpoints import Checkpoint, next_checkpoint
 from authz.audit.events import FamilyRevoked, StrandOpened
 from authz.audit.verification import Fault
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
@@ -43,12 +44,12 @@ def verify(desk):
 
 
 def checkpoint(desk):
-    prepared = desk.ask(audit.prepare_checkpoint, issuer=desk.issuer, now=desk.now)
+    prepared = desk.ask(next_checkpoint, issuer=desk.issuer, now=desk.now)
     if prepared is None:
         return None
-    statement = audit.sign_checkpoint(desk.configuration().keys, prepared, desk.now)
+    statement = audit_checkpoints.sign(desk.configuration().keys, prepared, desk.now)
     with desk.services.database.write() as tx:
-        audit.store_checkpoint(tx, desk.tenant_id, prepared, statement, desk.now)
+        audit_checkpoints.store(tx, desk.tenant_id, prepared, statement, desk.now)
     return statement
 
 
@@ -238,19 +239,19 @@ def test_a_checkpoint_of_another_tenant_does_not_hold(tied, services):
         "previous": "",
         "heads": {"main": [1, event(tied, 1).hash]},
     }
-    statement = audit.sign_checkpoint(ring, audit.Checkpoint(1, claims), tied.now)
+    statement = audit_checkpoints.sign(ring, Checkpoint(1, claims), tied.now)
     change_point(tied, 1, statement=statement)
     assert verify(tied).fault == Fault("checkpoints", 1, "the signature does not hold")
 
 
 def test_two_writers_of_one_checkpoint_keep_one(trail):
-    prepared = trail.ask(audit.prepare_checkpoint, issuer=trail.issuer, now=trail.now)
+    prepared = trail.ask(next_checkpoint, issuer=trail.issuer, now=trail.now)
     statement = checkpoint(trail)
     with (
         pytest.raises(Conflict, match="checkpoint 1 was written meanwhile"),
         trail.services.database.write() as tx,
     ):
-        audit.store_checkpoint(tx, trail.tenant_id, prepared, statement, trail.now)
+        audit_checkpoints.store(tx, trail.tenant_id, prepared, statement, trail.now)
 
 
 def test_a_checkpoint_outlives_the_private_part_of_its_key(tied):

@@ -5,7 +5,7 @@ import pytest
 from authz.admin import (
     admins,
     agents,
-    audit,
+    audit_checkpoints,
     clients,
     readiness,
     resources,
@@ -17,6 +17,7 @@ from authz.admin import (
 from authz.admin.client_metadata import Registration
 from authz.admin.roles_import import import_file
 from authz.admin.scopes import NewScope
+from authz.audit.checkpoints import next_checkpoint
 from authz.db.models import OutcomeBatch
 from authz.policy.roles_file import parse
 from tests.support.connections import connection
@@ -145,9 +146,9 @@ def test_old_keys_are_told(desk):
 def test_evidence_is_a_checkpoint_and_reports(desk):
     assert len(failing(desk, "Evidence")) == 2
     configuration = desk.configuration()
-    point = desk.ask(audit.prepare_checkpoint, issuer=desk.issuer, now=desk.now)
-    statement = audit.sign_checkpoint(configuration.keys, point, desk.now)
-    desk.sql(lambda tx: audit.store_checkpoint(tx, desk.tenant_id, point, statement, desk.now))
+    point = desk.ask(next_checkpoint, issuer=desk.issuer, now=desk.now)
+    statement = audit_checkpoints.sign(configuration.keys, point, desk.now)
+    desk.sql(lambda tx: audit_checkpoints.store(tx, desk.tenant_id, point, statement, desk.now))
     [left] = failing(desk, "Evidence")
     assert left.startswith("0 reports of tool calls")
     row = OutcomeBatch(

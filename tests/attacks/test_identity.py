@@ -9,8 +9,8 @@ import hashlib
 
 import pytest
 
-from authz.admin import audit as trail
-from authz.admin import tenants
+from authz.admin import audit_checkpoints, tenants
+from authz.audit.checkpoints import next_checkpoint
 from authz.resource_server import AccessError, KeysUnavailable, RemoteKeys, TokenVerifier
 from tests.support.client_keys import TYPE
 from tests.support.exchanges import REFRESH_TOKEN
@@ -50,7 +50,7 @@ def kinds(places):
     hashed = base64.urlsafe_b64encode(hashlib.sha256(bound.access_token.encode()).digest())
     with harness.server.database.read() as tx:
         ring = harness.server.services.configurations.find(tx, harness.slug).keys
-        prepared = trail.prepare_checkpoint(
+        prepared = next_checkpoint(
             tx, harness.tenant_id, issuer=harness.issuer, now=harness.clock()
         )
     provider, at = places.provider, int(harness.clock().timestamp())
@@ -69,7 +69,7 @@ def kinds(places):
         "id token": person.json["id_token"],
         "ID-JAG of ours": places.id_jag_of_ours(person.json["id_token"]),
         "introspection answer": answer.response.text,
-        "audit checkpoint": trail.sign_checkpoint(ring, prepared, harness.clock()),
+        "audit checkpoint": audit_checkpoints.sign(ring, prepared, harness.clock()),
         "workload's token": places.platform.assertion(harness),
         "ID-JAG": places.idp.assertion(harness, places.client_id, groups=["dev"]),
         "client assertion": places.client_key.sign(

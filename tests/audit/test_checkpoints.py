@@ -2,20 +2,23 @@
 
 import json
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
-from authz.admin import audit_export, groups
+from authz.admin import audit, audit_checkpoints, audit_export, audit_holds, groups
 from authz.admin.audit_upkeep import Upkeep
-from authz.audit import checkpoints, verify
+from authz.audit import checkpoints, record, verify
 from authz.audit.checkpoints import Pace
+from authz.audit.events import SessionEnded
 from authz.audit.timestamps import Authority, NoTimestamp
-from authz.db.models import AuditCheckpoint
-from authz.errors import ConfigurationError
+from authz.db.models import AuditCheckpoint, SigningKey, Tenant
+from authz.errors import ConfigurationError, Conflict
+from authz.jose import read_unverified
 from authz.settings import AuditSettings
 from tests.admin.conftest import desk, make_desk, services
 from tests.support.web import FakeWeb, Reply
@@ -42,12 +45,77 @@ def test_a_checkpoint_is_due_after_some_time_or_many_events(newest, uncovered, i
 
 
 def test_more_strands_than_fit_are_tied_by_the_next(desk, monkeypatch):
-    """A statement is a JWT of bounded length, and a trail may have any number of strands."""
-    monkeypatch.setattr(checkpoints, "MOST_STRANDS", 1)
+    """A statement is a JWT of bounded length, and a trail may have any number of strands, all of them in use."""
+    monkeypatch.setattr(checkpoints, "MOST_STRANDS", 2)
     upkeep = upkeep_of(desk)
+    names = ["main", *(f"w{number}" for number in range(4))]
+
+    def write(*strands):
+        key = desk.configuration().audit_key
+        for strand in strands:
+            with desk.services.database.write() as tx:
+                event = SessionEnded(subject="usr_1")
+                record(tx, desk.tenant_id, event, key=key, now=desk.now, strand=strand)
+
+    write(*names)
+    made = upkeep.write_checkpoint(desk.slug, desk.now)
+    assert [it.position for it in made] == [1, 2, 3]
+    heads = [read_unverified(it.statement)[1]["heads"] for it in made]
+    assert [list(it) for it in heads] == [names[:2], names[2:4], names[4:]]
+    assert upkeep.write_checkpoint(desk.slug, desk.now) == []
+    write(*names[:4])
+    [one, two] = upkeep.write_checkpoint(desk.slug, desk.now)
+    assert (one.strands, two.strands) == (2, 2)
+
+
+def test_of_two_who_sign_the_same_one_is_told(desk):
+    """Also when neither has ended: the database decides."""
     desk.do(groups.add, name="a")
-    assert upkeep.write_checkpoint(desk.slug, desk.now).claims["heads"].keys() == {"main"}
-    assert upkeep.write_checkpoint(desk.slug, desk.now) is None
+    database = desk.services.database
+    point = desk.ask(checkpoints.next_checkpoint, issuer=desk.issuer, now=desk.now)
+
+    def keep(tx, statement):
+        audit_checkpoints.store(tx, desk.tenant_id, point, statement, desk.now)
+
+    def keep_another():
+        with pytest.raises(Conflict, match="checkpoint 1 was written meanwhile"):
+            desk.sql(lambda tx: keep(tx, "other"))
+
+    with ThreadPoolExecutor(1) as threads:
+        with database.write() as tx:
+            keep(tx, "one")
+            other = threads.submit(keep_another)
+            with pytest.raises(TimeoutError):
+                other.result(0.3)
+        other.result(10)
+    assert [it.statement for it in stored(desk)] == ["one"]
+
+
+def test_what_fails_for_one_tenant_is_not_kept_from_the_others(make_desk):
+    """A key store that is down, say; the job counts as failed all the same."""
+    broken, other = sorted([make_desk(), make_desk()], key=lambda it: it.tenant_id)
+    for it in (broken, other):
+        it.do(groups.add, name="a")
+        it.do(audit_holds.set_retention, days=30)
+        upkeep_of(it).write_checkpoint(it.slug, it.now)
+        it.do(groups.add, name="b")
+    own = (SigningKey.tenant_id == broken.tenant_id, SigningKey.purpose == "audit")
+    tenant = update(Tenant).where(Tenant.id == broken.tenant_id)
+    broken.sql(lambda tx: tx.execute(delete(SigningKey).where(*own)))
+    broken.sql(lambda tx: tx.execute(tenant.values(config_version=Tenant.config_version + 1)))
+    missing = "no active ES256 key for audit"
+    upkeep, later = upkeep_of(other), other.now + timedelta(days=40)
+    try:
+        with pytest.RaisesGroup(pytest.RaisesExc(ConfigurationError, match=missing)):
+            upkeep.write_checkpoints(later)
+        assert [len(stored(it)) for it in (broken, other)] == [1, 2]
+        with pytest.RaisesGroup(pytest.RaisesExc(ConfigurationError, match=missing)):
+            upkeep.remove(later)
+    finally:
+        broken.sql(lambda tx: tx.execute(tenant.values(status="disabled")))
+    with other.services.database.read() as tx:
+        removed = audit.search(tx, other.tenant_id, kind="audit.removed")
+    assert len(removed.entries) == 1
 
 
 def upkeep_of(desk, web=None, **settings):

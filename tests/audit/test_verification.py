@@ -9,8 +9,9 @@ from sqlalchemy.exc import OperationalError
 
 from authz import audit
 from authz.admin import audit as trail
-from authz.admin import keys
+from authz.admin import audit_checkpoints, keys
 from authz.audit.chain import Head, chained, head_mac
+from authz.audit.checkpoints import next_checkpoint
 from authz.audit.events import SessionEnded
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
 from authz.errors import Conflict
@@ -62,15 +63,15 @@ def row(harness, strand, position):
 def checkpoint(harness):
     server = harness.server
     with server.database.read() as tx:
-        prepared = trail.prepare_checkpoint(
+        prepared = next_checkpoint(
             tx, harness.tenant_id, issuer=harness.issuer, now=harness.clock()
         )
         ring = server.services.configurations.find(tx, harness.slug).keys
     if prepared is None:
         return None
-    statement = trail.sign_checkpoint(ring, prepared, harness.clock())
+    statement = audit_checkpoints.sign(ring, prepared, harness.clock())
     with server.database.write() as tx:
-        trail.store_checkpoint(tx, harness.tenant_id, prepared, statement, harness.clock())
+        audit_checkpoints.store(tx, harness.tenant_id, prepared, statement, harness.clock())
     return prepared
 
 
@@ -410,7 +411,7 @@ def test_checkpoints_outlive_their_keys(pointed):
 def test_two_who_write_the_same_checkpoint(told):
     prepared = checkpoint(told)
     with told.server.database.write() as tx, pytest.raises(Conflict):
-        trail.store_checkpoint(tx, told.tenant_id, prepared, "x.y.z", told.clock())
+        audit_checkpoints.store(tx, told.tenant_id, prepared, "x.y.z", told.clock())
 
 
 # -- writing ----------------------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 
-from authz.admin import audit, audit_export, groups, keys
+from authz.admin import audit_checkpoints, audit_export, groups, keys
 from authz.audit import chain, verify
 from authz.audit.chain import Head
+from authz.audit.checkpoints import next_checkpoint
 from authz.audit.events import FamilyRevoked, StrandOpened
 from authz.db.models import AuditEvent, AuditHead
 from authz.jose import sign_jwt
@@ -33,10 +34,10 @@ def open_strand(tx, desk):
 
 
 def checkpoint(desk):
-    prepared = desk.ask(audit.prepare_checkpoint, issuer=desk.issuer, now=desk.now)
-    statement = audit.sign_checkpoint(desk.configuration().keys, prepared, desk.now)
+    prepared = desk.ask(next_checkpoint, issuer=desk.issuer, now=desk.now)
+    statement = audit_checkpoints.sign(desk.configuration().keys, prepared, desk.now)
     with desk.services.database.write() as tx:
-        audit.store_checkpoint(tx, desk.tenant_id, prepared, statement, desk.now)
+        audit_checkpoints.store(tx, desk.tenant_id, prepared, statement, desk.now)
 
 
 def exported(desk, **when):

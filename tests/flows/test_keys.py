@@ -7,8 +7,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import select
 
-from authz.admin import audit as trail
-from authz.admin import keys
+from authz.admin import audit_checkpoints, keys
+from authz.audit.checkpoints import next_checkpoint
 from authz.db.models import SigningKey
 from authz.envelope import Envelope, new_encoded_key
 from authz.errors import ConfigurationError
@@ -178,10 +178,10 @@ def test_audit_keys_never_sign_tokens(harness):
         assert purposes[kid_of(harness.redeem(harness.code()).access_token)] == "access_token"
     with harness.server.database.read() as tx:
         ring = harness.server.services.configurations.find(tx, harness.slug).keys
-        prepared = trail.prepare_checkpoint(
+        prepared = next_checkpoint(
             tx, harness.tenant_id, issuer=harness.issuer, now=harness.clock()
         )
-    statement = trail.sign_checkpoint(ring, prepared, harness.clock())
+    statement = audit_checkpoints.sign(ring, prepared, harness.clock())
     assert purposes[kid_of(statement)] == "audit"
     only_audit = KeyRing(tuple(k for k in ring.keys if k.life.purpose == "audit"))
     with pytest.raises(ConfigurationError, match="no active ES256 key for access_token"):
