@@ -172,10 +172,17 @@ def _newest_of_few(
         newest = select(func.max(AuditEvent.at)).where(AuditEvent.tenant_id == tenant_id)
         end = tx.scalars(newest).one()
     for span in _LATELY if end is not None else ():
-        found = dict(_newest(tx, tenant_id, [*asked, AuditEvent.at >= end - span], limit))
+        lately = AuditEvent.at >= shortly_before(end, span)
+        found = dict(_newest(tx, tenant_id, [*asked, lately], limit))
         if len(found) >= limit:
             return found
     return dict(_newest(tx, tenant_id, asked, limit))
+
+
+def shortly_before(moment: datetime, span: timedelta) -> datetime:
+    """So much earlier; where there is no such moment, the first there is."""
+    first = datetime.min.replace(tzinfo=UTC)
+    return moment - span if moment - first > span else first
 
 
 def _newest(

@@ -4,7 +4,8 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,15 +147,13 @@ def requirement(
 
 def moment(text: str) -> datetime:
     """An aware moment."""
-    try:
+    with suppress(ValueError, OverflowError):
         found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise typer.BadParameter(
-            f"{text!r} is not a moment; write date, time and zone: 2026-12-31T00:00:00Z"
-        )
-    return found
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    raise typer.BadParameter(
+        f"{text!r} is not a moment; write date, time and zone: 2026-12-31T00:00:00Z"
+    )
 
 
 def scope(text: str) -> NewScope:

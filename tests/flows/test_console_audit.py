@@ -55,6 +55,8 @@ def test_what_an_administrator_did_is_found_by_their_name(harness):
     [
         ("person=nobody@example.com", "There is nobody called"),
         ("since=yesterday", "Write it as 2026-07-28"),
+        ("client=x&until=no", "Write it as 2026-07-28"),
+        ("client=x&until=0001-01-01T00:00%2B05:00", "Write it as 2026-07-28"),
     ],
 )
 def test_a_search_that_makes_no_sense_is_said_beside_the_field(harness, query, said):
@@ -74,6 +76,14 @@ def test_a_search_that_no_index_helps_looks_back_thirty_days_and_says_so(harness
     further = at(browser, "audit?reason=code_unknown&since=2001-01-01")
     assert kinds(further) == ["token.refused"]
     assert "Only the last" not in further.text
+
+
+def test_a_search_may_end_before_there_was_anything(harness):
+    """Thirty days, or one, before the first there are is no date."""
+    browser = administrator(harness, "auditor")
+    assert kinds(at(browser, "audit?client=x&until=0001-01-05")) == []
+    owner = admin_api.client(harness, "owner")
+    assert owner.get("/audit?kind=x&until=0001-01-01T12:00:00Z").json["items"] == []
 
 
 def test_a_cursor_of_somebody_elses_making_is_refused(harness):

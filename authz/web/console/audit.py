@@ -7,6 +7,7 @@ from typing import Any
 
 from authz.admin import audit, audit_event, trace
 from authz.admin.audit import Page as Found
+from authz.admin.audit import shortly_before
 from authz.admin.trace_events import Entry
 from authz.audit.verification import Verified
 from authz.directory import users
@@ -100,17 +101,17 @@ def _filters(visit: Visit, wrong: dict[str, str]) -> dict[str, Any]:
         name: visit.asked(name) or None for name in ("client", "resource", "kind", "reason")
     }
     for name in ("since", "until"):
-        text = visit.asked(name)
+        text, found[name] = visit.asked(name), None
         try:
-            found[name] = None if not text else _moment(text)
-        except ValueError:
+            found[name] = _moment(text) if text else None
+        except (ValueError, OverflowError):
             wrong[name] = "Write it as 2026-07-28 or 2026-07-28T10:30, in UTC"
     for name in ("person", "actor"):
         found[name] = None
         if visit.asked(name):
             found[name] = _person(visit, name, wrong)
     if _is_bounded(visit):
-        found["since"] = (found["until"] or visit.now) - LOOK_BACK
+        found["since"] = shortly_before(found["until"] or visit.now, LOOK_BACK)
     return found
 
 
@@ -135,7 +136,7 @@ def _person(visit: Visit, name: str, wrong: dict[str, str]) -> str | None:
 
 def _moment(text: str) -> datetime:
     at = datetime.fromisoformat(text)
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _all(visit: Visit, filters: dict[str, Any]) -> tuple[Sequence[Entry], dict[str, str]]:
