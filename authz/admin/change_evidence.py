@@ -24,7 +24,13 @@ class Evidence:
     digest: str
     """Of all of them: what whoever approves says they saw."""
     moved_from: int | None
-    """The version that what was seen before stood on, where policy moved between that and the decision."""
+    """The version that what was seen first stood on, where policy moved between that and the decision."""
+
+    def moved_since(self, version: int) -> int | None:
+        """The same, for what replaces it at this version."""
+        return (
+            self.version if self.moved_from is None and self.version != version else self.moved_from
+        )
 
 
 def make(effects: Sequence[ScopeEffect], version: int, moved_from: int | None = None) -> Evidence:

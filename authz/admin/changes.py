@@ -10,8 +10,9 @@ Decisions:
 - It is applied with the permission its operation takes and no other, whatever its author may by then. Who approves is
   never who asked, whichever roles they hold (V3).
 - Anybody who may approve can stop what is scheduled until its moment.
-- Who gains and who loses by it is computed when it is asked for, by making it and taking it back, and kept with it.
-  Whoever approves it approves that: where policy moved since, it is computed again, and has to be what was seen.
+- Who gains and who loses by it is computed when it is asked for (`change_trials`), and kept with it. Whoever approves
+  it approves that: where policy moved since, it is computed again, and has to be what was seen. Who says nothing of
+  what they saw approves what was kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +24,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz import entropy
-from authz.admin import change_evidence, effects, operations
+from authz.admin import change_evidence, change_trials, operations
 from authz.admin.change_evidence import Evidence
+from authz.admin.change_trials import Trial
 from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
-from authz.db.models import ChangeRequest, Tenant, User
+from authz.db import Database
+from authz.db.models import ChangeRequest, User
 from authz.errors import AuthzError, Conflict, Forbidden, Invalid, NotFound
 from authz.policy.administration import Permission
 
@@ -76,8 +79,9 @@ def propose(
     arguments: Mapping[str, Any],
     reason: str,
     activate_at: datetime | None = None,
+    trial: Trial | None = None,
 ) -> ChangeLine:
-    """Ask for a change of policy. Raises what the change itself would raise.
+    """Ask for a change of policy. Raises what the change itself would raise. `trial` is that of `try_ahead`.
 
     Where the tenant demands nobody's approval, it is applied at once, or at its moment.
     """
@@ -87,10 +91,8 @@ def propose(
     said = _reason(reason)
     if activate_at is not None and activate_at <= operator.now:
         raise Invalid(f"{activate_at.isoformat()} is in the past; leave it out for now")
-    version = _version(tx, tenant_id)
-    evidence = _evidence(
-        tx, replace(operator, needs_second=False), tenant_id, operation, arguments, version
-    )
+    alone = replace(operator, needs_second=False)
+    made = change_trials.made(tx, alone, tenant_id, operation, arguments, trial)
     row = ChangeRequest(
         id=entropy.new_id("chg"),
         tenant_id=tenant_id,
@@ -100,7 +102,7 @@ def propose(
         status=OPEN if operator.needs_second else SCHEDULED,
         author=operator.name,
         author_id=operator.user_id,
-        version=version,
+        version=made.version,
         activate_at=activate_at,
         created_at=operator.now,
         note="",
@@ -110,20 +112,73 @@ def propose(
     values = {"operation": operation, "reason": said}
     operator.changed(tx, tenant_id, "change.propose", row.id, values)
     # Asking moved the number, and nothing else.
-    moved = replace(evidence, version=_version(tx, tenant_id))
-    row.evidence = change_evidence.as_json(moved)
+    asked = change_trials.version_of(tx, tenant_id)
+    row.evidence = change_evidence.as_json(change_evidence.make(made.effects, asked))
     if row.status == SCHEDULED and activate_at is None:
         _apply(tx, operator, row)
     return _line(tx, row)
 
 
-def foresee(tx: Session, operator: Operator, tenant_id: str, change_id: str) -> ChangeDetails:
+def try_ahead(
+    database: Database,
+    operator: Operator,
+    tenant_id: str,
+    operation: str,
+    arguments: Mapping[str, Any],
+) -> Trial | None:
+    """For `propose`: count before its transaction. None where there is nothing to count."""
+    known = operations.OPERATIONS.get(operation)
+    if known is None or not known.is_policy:
+        return None
+    alone = replace(operator, needs_second=False)
+    return change_trials.ahead(database, alone, tenant_id, operation, arguments)
+
+
+def try_again_ahead(
+    database: Database,
+    operator: Operator,
+    tenant_id: str,
+    change_id: str,
+    *,
+    if_stale: bool = False,
+) -> Trial | None:
+    """For `foresee`; for `approve`, only where what is kept is of another version than the present one."""
+    with database.read() as tx:
+        row = tx.get(ChangeRequest, change_id)
+        if (
+            row is None
+            or row.tenant_id != tenant_id
+            or row.status not in (OPEN, SCHEDULED)
+            or not may_foresee(operator, is_own=_is_own(row, operator))
+            or (if_stale and _is_current(tx, row))
+        ):
+            return None
+    return change_trials.ahead(
+        database, _author(operator, row), tenant_id, row.operation, row.arguments
+    )
+
+
+def may_foresee(operator: Operator, *, is_own: bool) -> bool:
+    """Whoever decides, or could have asked, or did; what is kept with the change becomes another by it."""
+    return (
+        operator.may(Permission.POLICY_APPROVE) or operator.may(Permission.POLICY_WRITE) or is_own
+    )
+
+
+def foresee(
+    tx: Session, operator: Operator, tenant_id: str, change_id: str, *, trial: Trial | None = None
+) -> ChangeDetails:
     """Compute anew who gains and who loses, as policy is now. Raises what the change itself would raise."""
     operator.must_see(Permission.READ)
     row = _locked(tx, tenant_id, change_id)
+    if not may_foresee(operator, is_own=_is_own(row, operator)):
+        raise Forbidden(
+            "this is for whoever writes or approves policy; what was computed is there to be read",
+            permission=Permission.POLICY_APPROVE,
+        )
     if row.status not in (OPEN, SCHEDULED):
         raise Conflict(f"the change {change_id} is {row.status} already")
-    _renew(tx, operator, row)
+    _renew(tx, operator, row, trial)
     return _details(tx, row)
 
 
@@ -135,11 +190,13 @@ def approve(
     *,
     note: str = "",
     seen: str | None = None,
+    trial: Trial | None = None,
 ) -> ChangeLine:
     """Let it happen: now, or at its moment. Raises Forbidden for whoever asked for it.
 
     Where something was changed since it was computed who gains and who loses, it is computed anew and kept with the
-    decision. `seen` is the digest of what was looked at; Conflict is raised where it is something else by now.
+    decision. `seen` is the digest of what was looked at, or it is what was kept; Conflict is raised where it comes to
+    something else by now.
     """
     operator.must(Permission.POLICY_APPROVE)
     row = _locked(tx, tenant_id, change_id)
@@ -150,10 +207,11 @@ def approve(
             "whoever asked for a change cannot approve it; somebody else has to",
             permission=Permission.POLICY_APPROVE,
         )
-    evidence = change_evidence.of_json(row.evidence)
-    if evidence is None or evidence.version != _version(tx, tenant_id):
-        evidence = _renew(tx, operator, row)
-    if seen is not None and seen != evidence.digest:
+    evidence = kept = change_evidence.of_json(row.evidence)
+    if kept is None or kept.version != change_trials.hold(tx, tenant_id):
+        evidence = _renew(tx, operator, row, trial)
+    # Nobody approves what nobody looked at, so who does not say what they saw takes what is kept.
+    if evidence is None or evidence.digest != (seen or (kept and kept.digest)):
         raise Conflict(
             "who gains and who loses by this is not what you saw: policy was changed since; look again"
         )
@@ -269,43 +327,17 @@ def _author(operator: Operator, row: ChangeRequest) -> Operator:
     )
 
 
-def _renew(tx: Session, operator: Operator, row: ChangeRequest) -> Evidence:
-    before = change_evidence.of_json(row.evidence)
-    version = _version(tx, row.tenant_id)
-    made = _evidence(
-        tx, _author(operator, row), row.tenant_id, row.operation, row.arguments, version,
-        None if before is None or before.version == version else before.version,
+def _renew(tx: Session, operator: Operator, row: ChangeRequest, trial: Trial | None) -> Evidence:
+    author = _author(operator, row)
+    made = change_trials.made(
+        tx, author, row.tenant_id, row.operation, row.arguments, trial
     )  # fmt: skip
-    row.evidence = change_evidence.as_json(made)
+    before = change_evidence.of_json(row.evidence)
+    moved_from = None if before is None else before.moved_since(made.version)
+    evidence = change_evidence.make(made.effects, made.version, moved_from)
+    row.evidence = change_evidence.as_json(evidence)
     tx.flush()
-    return made
-
-
-def _evidence(
-    tx: Session,
-    operator: Operator,
-    tenant_id: str,
-    operation: str,
-    arguments: Mapping[str, Any],
-    version: int,
-    moved_from: int | None = None,
-) -> Evidence:
-    """By making the change and taking it back. Raises what it raises."""
-    trial = tx.begin_nested()
-    try:
-        rehearsed = effects.measure(
-            tx,
-            operator,
-            tenant_id,
-            lambda: operations.perform(tx, operator, tenant_id, operation, arguments),
-        )
-    finally:
-        trial.rollback()
-    return change_evidence.make(effects.counted(rehearsed, operator.now), version, moved_from)
-
-
-def _version(tx: Session, tenant_id: str) -> int:
-    return tx.scalars(select(Tenant.config_version).where(Tenant.id == tenant_id)).one()
+    return evidence
 
 
 def _end(
@@ -360,8 +392,15 @@ def _note(text: str) -> str:
 
 def _details(tx: Session, row: ChangeRequest) -> ChangeDetails:
     evidence = change_evidence.of_json(row.evidence)
-    is_current = evidence is not None and evidence.version == _version(tx, row.tenant_id)
-    return ChangeDetails(**vars(_line(tx, row)), evidence=evidence, is_current=is_current)
+    line = vars(_line(tx, row))
+    return ChangeDetails(**line, evidence=evidence, is_current=_is_current(tx, row))
+
+
+def _is_current(tx: Session, row: ChangeRequest) -> bool:
+    evidence = change_evidence.of_json(row.evidence)
+    if evidence is None:
+        return False
+    return evidence.version == change_trials.version_of(tx, row.tenant_id)
 
 
 def _line(tx: Session, row: ChangeRequest) -> ChangeLine:

@@ -11,6 +11,7 @@ from typing import Any
 
 from authz.admin import connections, domains, keys, tenants, users
 from authz.admin.arguments import Members
+from authz.admin.operator import Operator
 from authz.db import Database
 from authz.errors import Conflict, Invalid
 from authz.federation.registry import CONNECTORS, Connectors
@@ -30,6 +31,8 @@ class Surroundings:
     connectors: Connectors
     custody: Custody
     now: datetime
+    operator: Operator
+    """Who performs it."""
 
 
 Values = Mapping[str, Any]

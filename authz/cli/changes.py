@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from authz.admin import changes
+from authz.admin.change_trials import Trial
 from authz.admin.changes import ChangeDetails
 from authz.admin.effects import ScopeEffect
 from authz.cli import values
@@ -47,9 +48,16 @@ def show(run: Run, change: _Change) -> Result:
 @command(app, "foresee")
 def foresee(run: Run, change: _Change) -> Result:
     """Compute anew who gains and who loses by a change, as policy is now."""
+    trial = _tried_again(run, change)
     with run.write() as (tx, operator, tenant_id):
-        found = changes.foresee(tx, operator, tenant_id, change)
+        found = changes.foresee(tx, operator, tenant_id, change, trial=trial)
     return Result(found, _told(found))
+
+
+def _tried_again(run: Run, change: str, *, if_stale: bool = False) -> Trial | None:
+    with run.read() as (_, tenant_id):
+        where = run.services.database, run.operator, tenant_id
+    return changes.try_again_ahead(*where, change, if_stale=if_stale)
 
 
 def _told(found: ChangeDetails) -> str:
@@ -66,6 +74,8 @@ def _told(found: ChangeDetails) -> str:
         lines.append("Nobody gains or loses a scope.")
     if found.evidence.more:
         lines.append(f"And {found.evidence.more} scopes more.")
+    if found.status == changes.OPEN:
+        lines.append(f"Who approves just this: `--seen {found.evidence.digest}`.")
     return "\n".join(lines)
 
 
@@ -103,19 +113,35 @@ def propose(
     except strict_json.NotStrict as error:
         raise Invalid(f"the arguments: {error}") from None
     moment = None if at is None else values.moment(at)
-    with run.write() as (tx, operator, tenant_id):
+    with run.read() as (_, tenant_id):
+        where = run.services.database, run.operator, tenant_id
+    trial = changes.try_ahead(*where, operation, given)
+    with run.write() as (tx, operator, _):
         line = changes.propose(
             tx, operator, tenant_id,
-            operation=operation, arguments=given, reason=reason, activate_at=moment,
+            operation=operation, arguments=given, reason=reason, activate_at=moment, trial=trial,
         )  # fmt: skip
     return Result(line, f"The change {line.id} is {line.status}.")
 
 
 @command(app, "approve")
-def approve(run: Run, change: _Change, note: _Note = "") -> Result:
+def approve(
+    run: Run,
+    change: _Change,
+    note: _Note = "",
+    seen: Annotated[
+        str | None,
+        typer.Option(
+            help="What was seen, as `authz changes show` names it. By default: what is kept.",
+            metavar="DIGEST",
+            show_default=False,
+        ),
+    ] = None,
+) -> Result:
     """Let a change happen: now, or at its moment."""
+    trial = _tried_again(run, change, if_stale=True)
     with run.write() as (tx, operator, tenant_id):
-        line = changes.approve(tx, operator, tenant_id, change, note=note)
+        line = changes.approve(tx, operator, tenant_id, change, note=note, seen=seen, trial=trial)
     return Result(line, f"The change {line.id} is {line.status}.")
 
 

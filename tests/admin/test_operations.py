@@ -38,6 +38,7 @@ def around(desk):
         Connectors(tools),
         services.custody,
         desk.now,
+        desk.operator,
     )
 
 

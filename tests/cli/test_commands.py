@@ -4,12 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from authz import entropy
-from authz.admin import registration
+from authz.admin import changes, registration
 from authz.admin.operator import Operator, load_tenant
 from authz.clients.metadata import Rules
 from authz.clients.registration import registered_metadata
@@ -410,6 +411,22 @@ def test_a_broken_trail_is_exit_1_and_named(cli):
     assert "strand main, position 3: truncated" in cli.run("audit", "verify", code=1).out
     found = cli.json("audit", "verify", code=1)
     assert found["fault"] == {"strand": "main", "position": 3, "what": "truncated"}
+
+
+def test_a_change_is_approved_as_what_was_seen(cli):
+    cli.run("resources", "add", URL, "--scope", "logs.read")
+    settings = load(cli.config)
+    with open_services(settings) as services, services.database.write() as tx:
+        author = Operator.local("somebody", services.clock(), services.envelope)
+        asked = changes.propose(
+            tx, replace(author, needs_second=True), load_tenant(tx, cli.tenant).id,
+            operation="resources.set_name", arguments={"reference": URL, "name": "Logs"}, reason="why",
+        ).id  # fmt: skip
+    seen = re.search(r"--seen ([0-9a-f]{64})`", cli.run("changes", "show", asked).out)[1]
+    refused = cli.run("changes", "approve", asked, "--seen", "0" * 64, code=1).err
+    assert "not what you saw" in refused
+    assert "Nobody gains" in cli.run("changes", "foresee", asked).out
+    assert cli.json("changes", "approve", asked, "--seen", seen)["status"] == "applied"
 
 
 def test_a_name_does_not_steer_the_terminal():

@@ -2,8 +2,10 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -13,6 +15,7 @@ from authz.admin.scopes import NewScope, add_scope
 from authz.errors import Conflict, Forbidden, Invalid, NeedsApproval, NotFound
 from authz.policy.administration import ADMIN_ROLES
 from tests.support.console import administrator, at
+from tests.support.databases import until_somebody_waits
 from tests.support.harness import RESOURCE
 
 BIND = {"role": "sre", "kind": "user", "holder": "dev@example.com"}
@@ -277,11 +280,16 @@ def test_who_gains_and_who_loses_is_kept_with_what_was_asked_for(guarded):
     guarded.change(roles.bind, **BIND)
     stale = guarded.ask(changes.show, asked.id)
     assert (stale.is_current, effects_of(stale)) == (False, effects_of(asked))
-    fresh = do_as(guarded, acting(guarded, "auditor", "usr_look"), changes.foresee, asked.id)
-    assert (effects_of(fresh), fresh.evidence.moved_from) == ({}, asked.evidence.version)
-    nobody = replace(acting(guarded, "auditor"), permissions=frozenset())
-    with pytest.raises(Forbidden):
-        do_as(guarded, nobody, changes.foresee, asked.id)
+    for role in ("auditor", "help-desk"):
+        with pytest.raises(Forbidden):
+            do_as(guarded, acting(guarded, role, "usr_look"), changes.foresee, asked.id)
+    assert guarded.ask(changes.show, asked.id) == stale
+    for role in ("approver", "policy-author"):
+        fresh = do_as(guarded, acting(guarded, role, "usr_look"), changes.foresee, asked.id)
+        assert (effects_of(fresh), fresh.evidence.moved_from) == ({}, asked.evidence.version)
+    guarded.change(roles.unbind, **BIND)
+    again = do_as(guarded, acting(guarded, "policy-author"), changes.foresee, asked.id)
+    assert (effects_of(again), again.evidence.moved_from) == (effects_of(asked), asked.evidence.version)  # fmt: skip
 
 
 def test_what_is_approved_is_what_was_seen(guarded):
@@ -299,6 +307,59 @@ def test_what_is_approved_is_what_was_seen(guarded):
         "policy moved, and it came to the same"
     )
     assert effects_of(kept) == effects_of(asked)
+
+
+def test_who_does_not_say_what_they_saw_approves_what_is_kept(guarded):
+    """S17: policy moved, and nobody looked at what the change came to by then."""
+    asked = proposed(guarded)
+    second = acting(guarded, "approver", "usr_second")
+    guarded.change(roles.bind, **BIND)
+    with pytest.raises(Conflict, match="not what you saw"):
+        do_as(guarded, second, changes.approve, asked.id)
+    guarded.change(roles.unbind, **BIND)
+    assert do_as(guarded, second, changes.approve, asked.id).status == "applied"
+
+
+def test_what_was_counted_ahead_is_taken_while_nothing_is_changed(guarded):
+    """Counting is slow for very many people, and in the transaction others would wait for it."""
+    author, database = acting(guarded, "policy-author"), guarded.server.database
+    ahead = partial(changes.try_ahead, database, author, guarded.tenant_id, "roles.bind", BIND)
+    found = guarded.ask(changes.show, proposed(guarded, author, trial=ahead()).id)
+    assert found.is_current
+    assert effects_of(found)["incidents.trigger"] == (["dev@example.com"], [])
+    marked = replace(ahead(), effects=[])
+    taken = guarded.ask(changes.show, proposed(guarded, author, trial=marked).id)
+    assert (taken.is_current, effects_of(taken)) == (True, {})
+    left = guarded.ask(changes.show, proposed(guarded, author, trial=marked).id)
+    assert (left.is_current, effects_of(left)) == (True, effects_of(found))
+    assert changes.try_ahead(database, author, guarded.tenant_id, "users.disable", {}) is None
+    again = partial(changes.try_again_ahead, database, author, guarded.tenant_id)
+    assert again(left.id, if_stale=True) is None
+    assert again(found.id, if_stale=True).effects == found.evidence.effects
+
+
+@pytest.mark.only("postgresql")
+def test_what_is_changed_in_that_moment_does_not_count_as_looked_at(guarded):
+    """Whoever asks and whoever approves waits for it; else what they name as of the present would be of before."""
+    database, house = guarded.server.database, guarded.server.operator()
+    second = acting(guarded, "approver", "usr_second")
+
+    def meanwhile(*call):
+        with database.write() as tx:
+            roles.bind(tx, house, guarded.tenant_id, **BIND)
+            later = pool.submit(*call)
+            until_somebody_waits(database)
+        return later
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = meanwhile(proposed, guarded).result(20)
+        found = guarded.ask(changes.show, asked.id)
+        assert (found.is_current, effects_of(found)) == (True, {})
+        guarded.change(roles.unbind, **BIND)
+        do_as(guarded, second, changes.foresee, asked.id)
+        late = meanwhile(do_as, guarded, second, changes.approve, asked.id)
+        with pytest.raises(Conflict, match="not what you saw"):
+            late.result(20)
 
 
 # -- at the console -----------------------------------------------------------------------------------------

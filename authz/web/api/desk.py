@@ -198,6 +198,7 @@ class Desk:
             connectors=self._edge.connectors,
             custody=self._services.custody,
             now=look.now,
+            operator=look.operator,
         )
 
 

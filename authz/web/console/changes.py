@@ -32,12 +32,13 @@ def show(visit: Visit) -> Answer:
 
 def propose(visit: Visit) -> Answer:
     """POST …/propose: ask for what a page was about to do."""
-    made = visit.change(
-        changes.propose,
+    moment = _moment(visit.given("activate_at"))
+    made = visit.perform(
+        "changes.propose",
         operation=visit.given("operation"),
         arguments=_arguments(visit.given("arguments")),
         reason=visit.given("reason"),
-        activate_at=_moment(visit.given("activate_at")),
+        activate_at=None if moment is None else moment.isoformat(),
     )
     return Done(visit.url(f"changes/{made.id}"), "asked")
 
@@ -45,19 +46,27 @@ def propose(visit: Visit) -> Answer:
 def show_one(visit: Visit) -> Answer:
     """GET /console/changes/ID."""
     found = visit.read(changes.show, visit.path["id"])
-    return Screen("change.html", {"change": found, "is_own": _is_own(visit, found.author)})
+    is_own = _is_own(visit, found.author)
+    context = {
+        "change": found,
+        "is_own": is_own,
+        "may_foresee": changes.may_foresee(visit.operator, is_own=is_own),
+    }
+    return Screen("change.html", context)
 
 
 def approve(visit: Visit) -> Answer:
     """POST …/approve."""
     seen = visit.given("seen") or None
-    made = visit.change(changes.approve, visit.path["id"], note=visit.given("note"), seen=seen)
+    made = visit.perform(
+        "changes.approve", change_id=visit.path["id"], note=visit.given("note"), seen=seen
+    )
     return Done(visit.url(f"changes/{made.id}"), made.status)
 
 
 def foresee(visit: Visit) -> Answer:
     """POST …/foresee: who gains and who loses, as policy is now."""
-    made = visit.change(changes.foresee, visit.path["id"])
+    made = visit.perform("changes.foresee", change_id=visit.path["id"])
     return Done(visit.url(f"changes/{made.id}"), "foreseen")
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from authz.admin import effects, operations
+from authz.admin import deciding, effects, operations
 from authz.admin.code.plans import Rehearsed
 from authz.admin.operator import Operator
 from authz.admin.paging import MAX_LIMIT, Slice
@@ -139,7 +139,7 @@ class Visit:
             return operation(tx, operator, self.tenant_id, *args, **named)
 
     def perform(self, name: str, /, **arguments: Any) -> Any:
-        """Perform an operation by its name, with what it needs besides JSON arguments: fetched, hashed, generated."""
+        """Perform an operation or a decision by its name, with what it needs besides JSON: fetched, hashed, counted."""
         services = self.edge.services
         around = Surroundings(
             tenant_id=self.tenant_id,
@@ -149,13 +149,15 @@ class Visit:
             connectors=self.edge.connectors,
             custody=services.custody,
             now=self.now,
+            operator=self.operator,
         )
+        operation = deciding.load(name)
         try:
-            supplied = operations.supply(self.operator, name, arguments, around)
+            supplied = operation.prepare(self.operator, arguments, around)
         except NeedsApproval:
             raise Proposed(name, arguments) from None
         with services.database.write() as tx:
-            return operations.perform(tx, self.operator, self.tenant_id, name, arguments, supplied)
+            return operation.run(tx, self.operator, self.tenant_id, arguments, supplied)
 
     def edit(
         self,
