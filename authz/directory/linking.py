@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from authz import entropy
 from authz.audit.events import Event, GroupsMapped, IdentityLinked, UserProvisioned
+from authz.db.lists import insert_once
 from authz.db.models import Connection, Domain, Group, GroupMapping, GroupMember, Identity, User
 from authz.db.racing import add_unless_there
 from authz.directory.users import MAX_LOGIN_CHARS, normal_login
@@ -117,11 +118,10 @@ def map_groups(
                 GroupMember.group_id.in_(gone),
             )
         )
-    for group_id in sorted(wanted - held):
-        member = GroupMember(
-            group_id=group_id, user_id=user.id, source=connection.id, tenant_id=user.tenant_id
-        )
-        add_unless_there(tx, member)
+    of = {"user_id": user.id, "source": connection.id, "tenant_id": user.tenant_id}
+    rows_of_new = [{"group_id": it, **of} for it in sorted(wanted - held)]
+    # The same person may be signing in twice at once.
+    insert_once(tx, GroupMember, rows_of_new, GroupMember.group_id)
     rows = tx.execute(select(Group.id, Group.name).where(Group.id.in_(wanted | held))).all()
     names = {row.id: row.name for row in rows}
     return [
@@ -172,7 +172,7 @@ def _first_sign_in(
         user_id=user.id,
         linked_by=by,
         linked_at=now,
-        last_sign_in_at=None,
+        last_sign_in_at=now,
     )
     if not add_unless_there(tx, row):
         # The same person in two tabs: the other one's account is theirs, and the new one is nobody's.

@@ -1,0 +1,107 @@
+"""What a sign-in at a company's identity provider costs beside the time of the provider. See scripts/login-times.
+
+Timed are the way there (`POST /login/start`: state, nonce, PKCE, the attempt is stored) and the way back (the callback:
+the code is redeemed, the ID token verified, the person made, groups mapped, session and audit trail written), by the
+server's own clock of requests; of that goes what it waited for the provider, by its own clock of fetches. The provider
+is one of the tests', over TLS, in the same process: what it computes makes our time longer, never shorter.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import Histogram
+
+from authz.telemetry.metrics import FETCH_SECONDS, HTTP_SECONDS
+from scripts.bench_parts.machine import BenchError, describe
+from tests.support.corporate import Corporate
+from tests.support.fake_idp import SECRET
+from tests.support.harness import Browser, Harness, running
+from tests.support.postgres import ThrowAwayPostgres
+
+TARGET_MS = 20.0
+_GROUPS = [f"team-{number}" for number in range(20)]
+_WARM = 10
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Milliseconds of one sign-in."""
+
+    own: float
+    provider: float
+
+
+def _clocks() -> tuple[float, float]:
+    """Milliseconds in requests so far, and of these in fetches."""
+
+    def total(metric: Histogram) -> float:
+        samples = (it for family in metric.collect() for it in family.samples)
+        return 1000 * sum(it.value for it in samples if it.name.endswith("_sum"))
+
+    return total(HTTP_SECONDS), total(FETCH_SECONDS)
+
+
+def _sign_in(harness: Harness, corporate: Corporate, number: int) -> Measured:
+    """Somebody comes for the first time."""
+    corporate.idp.person |= {
+        "sub": f"person-{number}",
+        "email": f"person{number}@corp.example",
+        "groups": _GROUPS,
+    }
+    browser = Browser(harness)
+    page = browser.start()
+    began = _clocks()
+    back = corporate.back(browser, corporate.leave(browser, page))
+    requests, fetches = (after - before for before, after in zip(began, _clocks(), strict=True))
+    browser.http.close()
+    if back.status != 303:
+        raise BenchError(f"sign-in {number} ended with {back.status}: {back.reason}")
+    return Measured(requests - fetches, fetches)
+
+
+def run(people: int) -> list[Measured]:
+    """So many people, one after the other, on a PostgreSQL of its own."""
+    os.environ["IDP_SECRET"] = SECRET
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authz-login-")))
+        postgres = stack.enter_context(ThrowAwayPostgres({"synchronous_commit": "on"}))
+        server = stack.enter_context(running(folder, postgres.url))
+        harness = Harness(server)
+        stack.callback(harness.close)
+        corporate = Corporate(harness)
+        for group in _GROUPS[:5]:
+            corporate.map("groups", group, "developer")
+        found = [_sign_in(harness, corporate, number) for number in range(_WARM + people)]
+    return found[_WARM:]
+
+
+def main() -> int:
+    """From the command line: 1 when a sign-in adds more than it may, at the median."""
+    parser = argparse.ArgumentParser(description="Time sign-ins at an identity provider.")
+    parser.add_argument("--people", type=int, default=200, help="how many sign in")
+    options = parser.parse_args()
+    try:
+        found = run(options.people)
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(describe())
+    own, provider = (
+        sorted(it) for it in zip(*((it.own, it.provider) for it in found), strict=True)
+    )
+    p50, p99 = (own[int(share * (len(own) - 1))] for share in (0.5, 0.99))
+    waited = provider[len(provider) // 2]
+    print(f"{len(found)} sign-ins: our own time p50 {p50:.1f} ms, p99 {p99:.1f} ms")
+    print(f"  beside p50 {waited:.1f} ms that the provider took")
+    is_met = p50 <= TARGET_MS
+    print(f"  {'met' if is_met else 'NOT met'}: {TARGET_MS:.0f} ms at the median")
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
