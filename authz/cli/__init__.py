@@ -93,6 +93,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "explain": ("authz.cli.explain:app", "Why an access token holds what it holds."),
     "doctor": ("authz.cli.doctor:app", "What keeps MCP clients from connecting to a server."),
+    "support-bundle": (
+        "authz.cli.support_bundle:app",
+        "Write a file about this installation for whoever helps: no secret, no log, no people.",
+    ),
     "lab": ("authz.cli.lab:app", "Whether a server is right about identity assertions (ID-JAG)."),
     "audit": (
         "authz.cli.audit:app",

@@ -1,4 +1,5 @@
-"""How an installation stands: what `authz serve` refuses to start with, and what `authz doctor` tells.
+"""How an installation stands: what `authz serve` refuses to start with, what `authz doctor` tells, and what
+`authz support-bundle` hands to whoever helps (`bundle`).
 
 Owns the questions about the installation as a whole: clock, database, migrations, keys, secrets, settings, its own
 address. Each answer is a `Check` with evidence and a way out. Nothing here changes anything, and what is asked of the

@@ -95,7 +95,7 @@ def _redacted(name: object, value: object, depth: int) -> object:
     if isinstance(name, str) and name.lower().replace("-", "_") in _SECRET_NAMES:
         return BLANK
     if isinstance(value, str):
-        return _without_secrets(value)
+        return without_secrets(value)
     if isinstance(value, bytes):
         return BLANK  # nothing of ours logs bytes
     if depth >= _DEEPEST:
@@ -107,7 +107,8 @@ def _redacted(name: object, value: object, depth: int) -> object:
     return value
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
+    """The text, with everything blanked that has the form of a secret."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

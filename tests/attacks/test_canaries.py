@@ -1,9 +1,11 @@
 """ATK-66, V7, HAR-10: a value of its own for every secret that the server can be given, and none of them anywhere."""
 
 import base64
+import io
 import json
 import os
 import time
+import zipfile
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
@@ -15,6 +17,7 @@ from authz.admin import audit_export
 from authz.admin.secret_readings import LoggedReadings, ReadingsTrail
 from authz.db import Database
 from authz.db.models import Base
+from authz.installation.bundle import Installation, gather, pack
 from tests.support.corporate import Corporate
 from tests.support.databases import fresh_url
 from tests.support.fake_idp import SECRET
@@ -133,6 +136,13 @@ def export(server, tenant_id):
         return "\n".join(audit_export.lines(tx, prepared, statement))
 
 
+def support_bundle(server, now):
+    """Every file of it, as `authz support-bundle` writes it."""
+    documents = gather(Installation(server.settings, server.services, "", now, {}))
+    with zipfile.ZipFile(io.BytesIO(pack(documents))) as file:
+        return "\n".join(file.read(name).decode() for name in file.namelist())
+
+
 def spans(collector, *names):
     """All that came of a trace, once there is one of each name, as text and as it was sent."""
     deadline = time.monotonic() + 5
@@ -218,6 +228,7 @@ def test_no_secret_is_told_to_anybody(server, store, collector, harness):
         assert page.status == (403 if is_denied else 503), page.reason
     store.status, store.is_denied = None, False
 
+    bundle = support_bundle(server, harness.clock())
     server.services.secrets.close()
     metrics = harness.http.get(f"{server.base}/metrics").text
     assert "authz_secret_readings_total" in metrics
@@ -230,9 +241,12 @@ def test_no_secret_is_told_to_anybody(server, store, collector, harness):
         "objects": repr(server.services) + repr(server.edge),
         "traces": spans(collector, "POST token", "sign", "fetch"),
         "export of the trail": export(server, harness.tenant_id),
+        "support bundle": bundle,
     }
     assert "secret.read" in places["database"]
     assert "vault:okta#client_secret" in places["database"]
+    assert "file:" in bundle
+    assert '"missing"' not in bundle
     assert '"event": 1' in places["export of the trail"]
     assert all(len(it) > 100 for it in places.values())
     found = [
