@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.audit.chain import MAIN_STRAND, Gap, Head, first_fault, head_mac
 from authz.audit.events import StrandOpened
-from authz.audit.reading import Span, digest_of_spans, removed_spans
+from authz.audit.reading import Span, by_strand, digest_of_spans, removed_spans
 from authz.db.models import AuditCheckpoint, AuditEvent, AuditHead
 from authz.jose import JwtError, read_unverified
 from authz.progress import UNWATCHED, Watch
@@ -72,6 +73,7 @@ def verify(
     points = list(_checkpoints(tx, tenant_id))
     wanted = {(strand, head[0]) for _, claims in points for strand, head in _heads(claims)}
     spans = removed_spans(tx, tenant_id)
+    gone = by_strand(spans)
     strands = sorted(found | set(heads) | opened, key=lambda name: (name != MAIN_STRAND, name))
     fault = None
     length = sum(row.position for row in heads.values())
@@ -96,7 +98,7 @@ def verify(
                         hashes[strand, row[0]] = row[2]
                     yield row
 
-            own = [it for it in spans if it.strand == strand]
+            own = gone.get(strand, [])
             hashes.update({(strand, it.last): it.hash for it in own})
             gaps = {it.first: Gap(it.before, Head(it.last, it.hash)) for it in own}
             broken = first_fault(counted(), expected, gaps)
@@ -204,6 +206,8 @@ def _checkpoint_fault(
     check_signature: Callable[[str], None],
 ) -> Fault | None:
     previous, removed = "", None
+    gone = by_strand(spans)
+    firsts = {strand: [it.first for it in own] for strand, own in gone.items()}
     for number, (row, claims) in enumerate(points, start=1):
         if row.position != number or claims.get("position") != number:
             return Fault("checkpoints", number, "missing")
@@ -214,7 +218,8 @@ def _checkpoint_fault(
         if claims.get("previous") != previous:
             return Fault("checkpoints", number, "altered")
         for strand, (position, hash_) in _heads(claims):
-            is_removed = any(it.strand == strand and it.first <= position < it.last for it in spans)
+            before = bisect_right(firsts.get(strand, []), position)
+            is_removed = before > 0 and position < gone[strand][before - 1].last
             if not is_removed and hashes.get((strand, position)) != hash_:
                 return Fault(strand, position, f"not what checkpoint {number} saw")
         previous = hashlib.sha256(row.statement.encode()).hexdigest()

@@ -2,16 +2,19 @@
 
 import json
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import delete, event, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from authz.admin import audit, audit_export, audit_holds, groups, users
+from authz.admin import audit, audit_export, audit_holds, audit_removal, groups, users
 from authz.admin.audit_upkeep import Upkeep
-from authz.audit import verify
+from authz.audit import record, verify
+from authz.audit.events import SessionEnded
+from authz.audit.reading import removed_spans
 from authz.db import Database, migrate, partitions
 from authz.db.models import AuditEvent, AuditHold, AuditRemoval
 from authz.errors import ConfigurationError, Conflict, Invalid, NotFound
@@ -117,6 +120,52 @@ def test_what_is_about_somebody_held_stays_between_what_goes(old):
     assert not set(about) & set(positions(old))
     assert fault(old) is None
     verify.check(export(old))
+
+
+@contextmanager
+def statements(database):
+    """What is sent to the database meanwhile."""
+    sent = []
+
+    def note(connection, cursor, statement, *_):
+        sent.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+
+
+def test_what_a_hold_leaves_costs_no_statement_for_each(desk):
+    """A hold of somebody who is everywhere leaves as many spans as they have events."""
+    database = desk.services.database
+    desk.do(users.add, login="ada@corp.example", name="Ada", password_hash=None)
+    desk.do(audit_holds.set_retention, days=30)
+    desk.do(audit_holds.place, reason="case 7", person="ada@corp.example")
+    (held,) = desk.sql(lambda tx: audit_holds.active(tx, desk.tenant_id, desk.now))
+    with database.write() as tx:
+        key = desk.operator.audit_key(tx, desk.tenant_id)
+        events = [SessionEnded(subject=it) for it in (held, "usr_other") * 60]
+        record(tx, desk.tenant_id, *events, key=key, now=desk.now)
+    upkeep(desk).write_checkpoint(desk.slug, desk.now)
+    desk.wait(days=40)
+    with statements(database) as sent, database.read() as tx:
+        planned = audit_removal.plan(tx, desk.tenant_id, ["checkpoints"], desk.now)
+    assert len(planned.spans) >= 60
+    assert len(sent) < 15
+    with statements(database) as sent:
+        desk.sql(lambda tx: audit_removal.store(tx, planned))
+        assert len(sent) < 5
+        # What is there already is not written again, and what is gone is not looked for.
+        sent.clear()
+        desk.sql(lambda tx: audit_removal.store(tx, planned))
+        assert len(sent) < 3
+    assert audit_removal.purge(database, desk.tenant_id) == planned.added
+    with statements(database) as sent:
+        assert audit_removal.purge(database, desk.tenant_id) == 0
+        assert len(sent) < 3
+    assert desk.ask(removed_spans) == list(planned.spans)
 
 
 @pytest.mark.parametrize("why", ["tenant held", "sink behind", "no checkpoint", "for ever"])
@@ -312,6 +361,19 @@ def test_months_are_made_ahead_and_dropped_whole(engine, database):
         )
     assert "audit_events_2026_12_tenant_id_subject_at_idx" in plan
     assert "2027_01" not in plan
+
+
+@pytest.mark.only("postgresql")
+def test_what_counts_as_removed_has_one_order_in_every_database(engine, database):
+    """Its digest is signed in the order of Python; a collation of people sorts `B` behind `a`."""
+    with database.write() as tx:
+        column = "ALTER TABLE audit_removals ALTER COLUMN strand TYPE varchar(64)"
+        tx.execute(text(f'{column} COLLATE "en-x-icu"'))
+        for strand in ("a", "B"):
+            row = {"strand": strand, "first": 1, "before": "0" * 64, "last": 1, "hash": "h"}
+            tx.add(AuditRemoval(tenant_id="ten_1", **row))
+    with database.read() as tx:
+        assert [it.strand for it in removed_spans(tx, "ten_1")] == ["B", "a"]
 
 
 def as_before(database):
