@@ -18,7 +18,7 @@ Where a new thing goes: one file and one line in a literal registry.
     a way to name a client   clients/<name>.py           RESOLVERS
     a client authentication  clients/authentication.py   AUTH_METHODS
     a secret store           secretstores/<name>.py      STORES
-    a periodic job           jobs.py                     JOBS
+    a periodic job           jobs/__init__.py            JOBS
     a command                cli/<area>.py               COMMANDS
     a client doctor knows    doctor/profiles.py          CLIENTS
     a scenario of the lab    lab/scenarios/<subject>.py  SCENARIOS (or a row in lab/defects)

@@ -20,7 +20,7 @@ from authz import __version__, entropy, settings
 from authz.admin.secret_readings import LoggedReadings, ReadingsTrail
 from authz.db.availability import FAILURES, is_unavailable
 from authz.installation import refuse_to_start, watching_address
-from authz.jobs import JobRunner
+from authz.jobs.runner import JobRunner
 from authz.scim import PATH
 from authz.services import open_services
 from authz.telemetry.logging import configure

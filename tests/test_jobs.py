@@ -18,6 +18,7 @@ from authz.db.models import (
     SigningKey,
     TokenFamily,
 )
+from authz.jobs.runner import JobRunner, followers
 from authz.settings import AlertRule, AuditSettings, AuditSink
 
 
@@ -40,7 +41,7 @@ def test_a_job_runs_once_for_all_processes_and_again_when_due(server):
     ran = []
     job = jobs.Job(timedelta(minutes=5), lambda _, now: ran.append(now))
     name = f"test-{server.clock().timestamp()}"
-    runners = [jobs.JobRunner(server.services) for _ in range(3)]
+    runners = [JobRunner(server.services) for _ in range(3)]
     assert [runner.turn(name, job) for runner in runners] == [True, False, False]
     server.clock.advance(minutes=6)
     assert [runner.turn(name, job) for runner in runners].count(True) == 1
@@ -52,14 +53,14 @@ def test_a_failing_job_is_logged_and_stops_nothing(server):
         raise RuntimeError("the disk is full")
 
     name = f"fails-{server.clock().timestamp()}"
-    assert jobs.JobRunner(server.services).turn(name, jobs.Job(timedelta(minutes=1), fail))
+    assert JobRunner(server.services).turn(name, jobs.Job(timedelta(minutes=1), fail))
 
 
 def test_a_job_that_hangs_keeps_its_lease_for_a_while_and_not_for_ever(server, monkeypatch):
     """Another process takes it over then, as if this one had been killed."""
-    monkeypatch.setattr(jobs, "_RENEWED_EVERY", timedelta(seconds=0.01))
-    monkeypatch.setattr(jobs, "_LONGEST", timedelta(seconds=0.1))
-    runner, renewed = jobs.JobRunner(server.services), []
+    monkeypatch.setattr("authz.jobs.runner._RENEWED_EVERY", timedelta(seconds=0.01))
+    monkeypatch.setattr("authz.jobs.runner._LONGEST", timedelta(seconds=0.1))
+    runner, renewed = JobRunner(server.services), []
     monkeypatch.setattr(runner, "_extend", renewed.append)
 
     async def hanging():
@@ -141,7 +142,7 @@ def test_sinks_and_alert_rules_are_followed_beside_the_jobs(harness, tmp_path):
     )
     own = harness.server.services
     services = replace(own, settings=own.settings.model_copy(update={"audit": audited}))
-    found = jobs.followers(services, "one")
+    found = followers(services, "one")
     assert found.keys() == {f"audit-sink:f-{harness.slug}", "audit-alerts"}
     for turn in found.values():
         assert turn() == 0
@@ -150,7 +151,7 @@ def test_sinks_and_alert_rules_are_followed_beside_the_jobs(harness, tmp_path):
     assert "token.issued" in path.read_text()
 
     async def live():
-        async with jobs.JobRunner(services).running():
+        async with JobRunner(services).running():
             await asyncio.sleep(0)
 
     asyncio.run(live())

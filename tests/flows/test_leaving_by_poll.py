@@ -4,6 +4,7 @@ import pytest
 
 from authz import jobs
 from authz.admin import connections, signal_streams
+from authz.jobs.runner import JobRunner
 from tests.support.client_keys import ClientKey
 from tests.support.harness import LOG
 from tests.support.leaving import SESSION_REVOKED, Provider
@@ -193,7 +194,7 @@ def test_what_is_switched_off_is_not_asked(harness, corp):
 
 def test_one_process_polls(harness, corp):
     """A lease: replicas do not repeat it."""
-    runners = [jobs.JobRunner(harness.server.services) for _ in range(2)]
+    runners = [JobRunner(harness.server.services) for _ in range(2)]
     harness.clock.advance(minutes=1)
     job = jobs.JOBS["poll-signals"]
     assert [runner.turn("poll-signals", job) for runner in runners] == [True, False]
