@@ -94,6 +94,8 @@ def remove(tx: Session, operator: Operator, tenant_id: str, *, group: str) -> Gr
         )
         .returning(RoleBinding.id)
     ).all()
+    # A provisioning client may have named it too; what it called it is free again, or it would be refused for ever.
+    tx.execute(delete(ScimRecord).where(ScimRecord.id == row.id))
     tx.delete(row)
     tx.flush()
     values = {"name": line.name, "members": line.members, "roles": len(held)}

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from authz.admin import clients, role_changes
+from authz.admin import clients, role_changes, tenants
 from authz.admin.client_metadata import Registration
 from authz.admin.code import plans
 from authz.admin.code.applied import Drifts
@@ -51,6 +52,21 @@ def test_what_the_console_changes_of_what_was_applied_is_drift(harness: Harness)
     assert _drift(harness, drifts) == after
     _apply(harness, DIRECTORY)
     assert _drift(harness, drifts) == before
+
+
+def test_a_setting_that_the_directory_does_not_say_is_no_drift(harness: Harness):
+    """As `authz diff` sees it."""
+    drifts = Drifts(harness.server.services.envelope)
+    before = _drift(harness, drifts)
+    _apply(harness, {"settings.yaml": f"settings: {{name: {harness.tenant().name}}}\n"})
+
+    def settings(operation: Any, **values: str) -> int:
+        with harness.server.database.write() as tx:
+            operation(tx, harness.server.operator(), slug=harness.slug, **values)
+        return _drift(harness, drifts).get("settings", 0) - before.get("settings", 0)
+
+    assert settings(tenants.set_scope_changes, mode="reviewed") == 0
+    assert settings(tenants.rename, name="Another") == 1
 
 
 def test_an_apply_that_changes_nothing_is_what_counts_from_then_on(harness: Harness):

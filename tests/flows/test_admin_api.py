@@ -3,12 +3,14 @@
 import json
 import threading
 from base64 import b64encode, urlsafe_b64encode
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from hashlib import sha256
 
 import httpx2
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authz.admin import admins, clients, users
 from authz.admin.idempotency import ABANDONED, KEPT
@@ -17,13 +19,14 @@ from authz.jobs import remove_expired
 from authz.limits import Limits
 from authz.policy.administration import ADMIN_PATH, Permission
 from authz.settings import LimitSettings
+from authz.telemetry.metrics import REGISTRY
 from authz.web.api.addresses import address
 from authz.web.api.kit import Change, Listing
 from authz.web.api.registry import API
 from tests.support import admin_api as api
 from tests.support.admin_scene import Scene
 from tests.support.dpop_keys import DpopKey
-from tests.support.harness import RESOURCE
+from tests.support.harness import LOG, RESOURCE
 
 PROBLEM = "application/problem+json"
 XSS = "<script>alert(1)</script>"
@@ -629,3 +632,22 @@ def test_too_many_requests_are_told_when_to_come_back(harness, owner, monkeypatc
     assert [it.status for it in answers] == [200, 200, 429]
     assert int(answers[-1].response.headers["retry-after"]) > 0
     assert answers[-1].response.headers["content-type"] == PROBLEM
+
+
+@pytest.mark.only("postgresql")
+def test_a_database_without_a_connection_for_it_is_told_logged_and_counted(harness, owner):
+    owner.get("/me")
+    labels = {"endpoint": ADMIN_PATH, "reason": "database_unavailable"}
+    mark, engine = len(LOG.events), harness.server.database.engine
+    with ExitStack() as others:
+        with suppress(PoolTimeout):
+            while True:
+                others.enter_context(engine.connect())
+        before = REGISTRY.get_sample_value("authz_denials_total", labels) or 0
+        answer = owner.get("/me")
+    assert (answer.status, answer.json["code"]) == (503, "unavailable")
+    assert answer.response.headers["retry-after"] == "1"
+    assert REGISTRY.get_sample_value("authz_denials_total", labels) == before + 1
+    told = [it for it in LOG.events[mark:] if it["event"].startswith("admin_api.")]
+    assert [it["event"] for it in told] == ["admin_api.unavailable", "admin_api.refused"]
+    assert told[1]["reason"] == "database_unavailable"

@@ -207,6 +207,17 @@ def test_an_operator_s_group_is_filled_and_not_renamed_or_removed(harness, scim,
     assert scim.patch(path, same).status == 204  # Okta says the name with every change
 
 
+def test_an_operator_s_group_that_is_removed_can_be_provisioned(harness, scim):
+    own = harness.change(groups.add, name="operators")
+    named = {"op": "add", "path": "externalId", "value": "g-7"}
+    assert scim.patch(f"Groups/{own.id}", named).status == 204
+    assert scim.create_group("else", externalId="g-7").refusal[1] == "uniqueness"
+    harness.change(groups.remove, group="operators")
+    made = scim.create_group("operators", externalId="g-7")
+    assert (made.status, made.json["externalId"]) == (201, "g-7")
+    assert made.id != own.id
+
+
 def test_a_group_of_one_connection_is_not_another_s(harness, people):
     add_connection(harness, "okta")
     add_connection(harness, "entra")

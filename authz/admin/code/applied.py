@@ -4,14 +4,14 @@
 every entry of the kinds that its directory speaks of, and the present is compared with those.
 
 Decisions:
-- What the directory leaves open is no drift: kinds it has no file for, who holds roles where it names nobody, and
-  clients that came by themselves.
+- What the directory leaves open is no drift: kinds it has no file for, who holds roles where it names nobody, settings
+  it does not say, and clients that came by themselves.
 - A kind is kept from an earlier apply when a later directory says nothing of it: directories may be applied apart.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -25,12 +25,13 @@ from authz.db.models import AppliedPolicy, Tenant
 from authz.db.types import canonical_json
 from authz.envelope import Envelope
 from authz.policy.code.clients import is_registered
-from authz.policy.code.entries import Entries, Json
+from authz.policy.code.entries import SINGLE, Entries, Json
 from authz.policy.code.roles import is_binding
 
 Digests = Mapping[str, str]
 """Of entries, by name."""
-_ROLES, _BINDINGS, _CLIENTS = "roles", "bindings", "clients"
+_ROLES, _BINDINGS, _CLIENTS, _SETTINGS = "roles", "bindings", "clients", "settings"
+_WHOLE = (_SETTINGS, SINGLE)
 _AT_MOST_EVERY = timedelta(minutes=1)
 
 
@@ -45,10 +46,15 @@ def note(site: Site) -> None:
     row.kinds = {**row.kinds, **said}
 
 
-def differing(site: Site, kind: str, applied: Digests) -> int:
-    """How many entries of a kind are not as they were left, come and gone included."""
-    now = _digests(_known(kind, _current(site, kind), applied))
-    return sum(now.get(name) != applied.get(name) for name in now.keys() | applied.keys())
+def differing(site: Site, applied: Mapping[str, Digests]) -> Mapping[str, int]:
+    """How many entries of each kind are not as they were left, come and gone included."""
+    found = {}
+    for kind, entries in _current(site, applied.keys()).items():
+        # Of an apply before each setting was one; the next apply says them.
+        left = {name: it for name, it in applied[kind].items() if (kind, name) != _WHOLE}
+        now = _digests(_known(kind, entries, left))
+        found[kind] = sum(now.get(name) != left.get(name) for name in now.keys() | left.keys())
+    return found
 
 
 @dataclass
@@ -79,29 +85,44 @@ class Drifts:
     def _of(self, tx: Session, tenant_id: str, now: datetime) -> Mapping[str, int]:
         site = Site(tx, Operator.local("metrics", now, self.envelope), tenant_id)
         row = tx.get_one(AppliedPolicy, tenant_id)
-        return {kind: differing(site, kind, applied) for kind, applied in row.kinds.items()}
+        return differing(site, row.kinds)
 
 
 def _said(site: Site) -> Iterator[tuple[str, Entries]]:
-    for kind in site.written.entries:
-        yield kind, _known(kind, _current(site, kind), site.written.entries[kind])
+    named: dict[str, Iterable[str]] = dict(site.written.entries)
+    if _SETTINGS in named:
+        said = site.written.entries[_SETTINGS][SINGLE]
+        named[_SETTINGS] = [member for member, value in said.items() if value is not None]
     if site.written.roles is not None:
-        yield _ROLES, _current(site, _ROLES)
+        named[_ROLES] = ()
         if site.written.roles.bindings is not None:
-            yield _BINDINGS, _current(site, _BINDINGS)
+            named[_BINDINGS] = ()
+    for kind, entries in _current(site, named.keys()).items():
+        yield kind, _known(kind, entries, named[kind])
 
 
-def _current(site: Site, kind: str) -> Entries:
-    if kind not in (_ROLES, _BINDINGS):
-        return KINDS[kind].current(site)
-    both = KINDS[_ROLES].current(site)
-    return {name: it for name, it in both.items() if is_binding(name) == (kind == _BINDINGS)}
+def _current(site: Site, kinds: Set[str]) -> Mapping[str, Entries]:
+    """Of each kind; each setting is an entry here, and who holds roles is a kind of its own."""
+    found = {kind: KINDS[kind].current(site) for kind in kinds - {_ROLES, _BINDINGS}}
+    if _SETTINGS in found:
+        found[_SETTINGS] = {n: {n: value} for n, value in found[_SETTINGS][SINGLE].items()}
+    if kinds & {_ROLES, _BINDINGS}:
+        both = KINDS[_ROLES].current(site)
+        found[_ROLES] = {name: it for name, it in both.items() if not is_binding(name)}
+        found[_BINDINGS] = {name: it for name, it in both.items() if is_binding(name)}
+    return {kind: found[kind] for kind in kinds}
 
 
-def _known(kind: str, entries: Entries, named: Mapping[str, object]) -> Entries:
-    if kind != _CLIENTS:
+def _known(kind: str, entries: Entries, named: Iterable[str]) -> Entries:
+    """Those that the directory speaks of."""
+    if kind not in (_SETTINGS, _CLIENTS):
         return entries
-    return {name: it for name, it in entries.items() if name in named or is_registered(it)}
+    known = set(named)
+    return {
+        name: it
+        for name, it in entries.items()
+        if name in known or (kind == _CLIENTS and is_registered(it))
+    }
 
 
 def _digests(entries: Entries) -> dict[str, str]:

@@ -116,13 +116,15 @@ class _Endpoint:
             response, reason = problem(error, where)
         except Exception as failure:
             if is_unavailable(failure):
+                log.warning("admin_api.unavailable", error=type(failure).__name__)
                 told = "the database does not answer; nothing was done unless another request shows it, try again"
                 refused = Refused(503, "unavailable", told, headers={"retry-after": "1"})
-                return problem(refused, where)[0]
-            support_id = entropy.new_id("sup")
-            log.exception("admin_api.failed", support_id=support_id)
-            told = f"the server failed to answer ({support_id})"
-            response, reason = problem(Refused(500, "server_error", told), where)
+                response, reason = problem(refused, where)[0], "database_unavailable"
+            else:
+                support_id = entropy.new_id("sup")
+                log.exception("admin_api.failed", support_id=support_id)
+                told = f"the server failed to answer ({support_id})"
+                response, reason = problem(Refused(500, "server_error", told), where)
         # Neither the address nor the sentence: they may name somebody.
         log.info("admin_api.refused", status=response.status_code, reason=reason)
         count_refusal(ADMIN_PATH, str(response.status_code), reason)
