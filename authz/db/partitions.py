@@ -16,11 +16,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from authz.db.engine import Database
 from authz.errors import Conflict
+
+log = structlog.get_logger()
 
 TABLE = "audit_events"
 DEFAULT, BEFORE = f"{TABLE}_default", f"{TABLE}_before"
@@ -106,7 +109,8 @@ def _patiently(database: Database, statements: Sequence[str]) -> None:
                 for statement in statements:
                     connection.exec_driver_sql(statement)
         except DBAPIError as error:
-            _is_over(error)
+            if not _is_locked(error):
+                raise
         else:
             return
         if attempt < _ATTEMPTS:
@@ -140,14 +144,23 @@ def _conversion(bound: datetime) -> Iterator[str]:
 
 
 def drop_covered(database: Database, before: datetime) -> list[str]:
-    """Drop partitions that end by then and hold nothing but what counts as removed (`audit_removals`)."""
+    """Drop partitions that end by then and hold nothing but what counts as removed (`audit_removals`).
+
+    One that cannot be dropped stays until the next turn: its rows are deleted meanwhile, as those of any other.
+    """
     with database.engine.connect() as connection:
         ends = {name: _end(connection, name) for name in sorted(_partitions(connection))}
-    return [
-        name
-        for name, end in ends.items()
-        if end is not None and end <= before and _drop(database, name)
-    ]
+    dropped = []
+    for name, end in ends.items():
+        if end is None or end > before:
+            continue
+        try:
+            if _drop(database, name):
+                dropped.append(name)
+        except DBAPIError as error:
+            if not _is_locked(error):
+                log.exception("audit.partition_kept", partition=name)
+    return dropped
 
 
 def _drop(database: Database, name: str) -> bool:
@@ -156,15 +169,14 @@ def _drop(database: Database, name: str) -> bool:
         "WHERE r.tenant_id = e.tenant_id AND r.strand = e.strand "
         "AND e.position BETWEEN r.first AND r.last) LIMIT 1"
     )
-    with database.engine.connect() as connection:
+    with _short(database) as connection:
+        # Nobody waits for this, and a month has many rows.
+        connection.exec_driver_sql("SET LOCAL statement_timeout = '300s'")
         if connection.execute(text(kept)).first() is not None:
             return False
-    try:
-        with _short(database) as connection:
-            connection.exec_driver_sql(f"ALTER TABLE {TABLE} DETACH PARTITION {name}")
-            connection.exec_driver_sql(f"DROP TABLE {name}")
-    except DBAPIError as error:
-        return _is_over(error)
+    with _short(database) as connection:
+        connection.exec_driver_sql(f"ALTER TABLE {TABLE} DETACH PARTITION {name}")
+        connection.exec_driver_sql(f"DROP TABLE {name}")
     return True
 
 
@@ -177,6 +189,9 @@ def _make(database: Database, name: str, begin: datetime, end: datetime) -> bool
             connection.exec_driver_sql(
                 f"ALTER TABLE {name} ADD CONSTRAINT ck_{name} CHECK ({bounds})"
             )
+            # Else somebody writes one more between moving and attaching, which fails then: always, in a busy month.
+            connection.exec_driver_sql(f"LOCK TABLE {DEFAULT} IN ACCESS EXCLUSIVE MODE")
+            connection.exec_driver_sql("SET LOCAL statement_timeout = '5s'")
             connection.exec_driver_sql(
                 f"WITH moved AS (DELETE FROM {DEFAULT} WHERE {bounds} RETURNING *) "
                 f"INSERT INTO {name} SELECT * FROM moved"
@@ -186,15 +201,15 @@ def _make(database: Database, name: str, begin: datetime, end: datetime) -> bool
                 f"FOR VALUES FROM ('{begin.isoformat()}') TO ('{end.isoformat()}')"
             )
     except DBAPIError as error:
-        return _is_over(error)
+        if not _is_locked(error):
+            raise
+        return False
     return True
 
 
-def _is_over(error: DBAPIError) -> bool:
-    """False for a lock that was not to be had: there is another turn. Anything else is an error."""
-    if getattr(error.orig, "sqlstate", None) == _LOCKED:
-        return False
-    raise error
+def _is_locked(error: DBAPIError) -> bool:
+    """A lock that was not to be had: there is another turn. Anything else is an error."""
+    return getattr(error.orig, "sqlstate", None) == _LOCKED
 
 
 def _is_before(database: Database, begin: datetime) -> bool:

@@ -92,8 +92,10 @@ def timestamp_checkpoints(services: Services, now: datetime) -> None:
 def trim_trail(services: Services, now: datetime) -> None:
     """Remove events of the audit trail that are kept no longer, and make the partitions of the months to come."""
     upkeep = _upkeep(services)
-    upkeep.make_partitions(now)
-    upkeep.remove(now)
+    try:
+        upkeep.make_partitions(now)
+    finally:
+        upkeep.remove(now)
 
 
 def remove_expired(services: Services, now: datetime) -> None:

@@ -8,14 +8,16 @@ from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import delete, event, func, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from authz import jobs
 from authz.admin import audit, audit_export, audit_holds, audit_removal, groups, users
 from authz.admin.audit_upkeep import Upkeep
 from authz.audit import record, verify
 from authz.audit.events import SessionEnded
 from authz.audit.reading import removed_spans
 from authz.db import Database, migrate, partitions
+from authz.db.engine import TIME_LIMITS
 from authz.db.models import AuditEvent, AuditHold, AuditRemoval
 from authz.errors import ConfigurationError, Conflict, Invalid, NotFound
 from authz.installation.checks import check_trail
@@ -88,6 +90,20 @@ def test_what_is_old_goes_and_the_rest_can_be_checked(old):
     assert len(positions(old)) == 1
     assert fault(old) is None
     assert "8 events removed by retention" in verify.check(export(old)).told()
+
+
+def test_what_is_old_goes_also_when_a_month_cannot_be_made(old):
+    if old.services.database.is_sqlite:
+        jobs.trim_trail(old.services, old.now)
+    else:
+        table = f"audit_events_{old.now:%Y_%m}"
+        old.sql(lambda tx: tx.execute(text(f"CREATE TABLE {table} (at int)")))
+        try:
+            with pytest.raises(ProgrammingError, match=f'"{table}" already exists'):
+                jobs.trim_trail(old.services, old.now)
+        finally:
+            old.sql(lambda tx: tx.execute(text(f"DROP TABLE {table}")))
+    assert len(positions(old)) == 2
 
 
 def test_what_is_about_somebody_held_stays_between_what_goes(old):
@@ -361,6 +377,56 @@ def test_months_are_made_ahead_and_dropped_whole(engine, database):
         )
     assert "audit_events_2026_12_tenant_id_subject_at_idx" in plan
     assert "2027_01" not in plan
+
+
+@pytest.mark.only("postgresql")
+def test_a_month_that_has_begun_is_made_under_load(engine, database):
+    """An event that somebody is writing just then is waited for, and moves with the others."""
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    insert(database, now, 1)
+    with connected(database) as writer:
+        writer.execute(
+            "INSERT INTO audit_events (tenant_id, strand, position, at, kind, body, hash) "
+            "VALUES ('ten_1', 'main', 2, %s, 'k', '{}', 'h')",
+            (now,),
+        )
+        ended = threading.Timer(0.5, writer.commit)
+        ended.start()
+        assert "audit_events_2026_11" in partitions.make_ahead(database, now)
+        ended.join()
+    with database.read() as tx:
+        place = "SELECT tableoid::regclass::text FROM audit_events"
+        assert tx.scalars(text(place)).all() == ["audit_events_2026_11"] * 2
+
+
+@pytest.mark.only("postgresql")
+def test_a_month_that_cannot_be_dropped_keeps_no_other_up(engine, database):
+    first, second, _ = partitions.make_ahead(database, datetime(2026, 11, 26, tzinfo=UTC))
+    with database.write() as tx:
+        tx.execute(text(f"CREATE VIEW somebodys AS SELECT * FROM {first}"))
+    assert partitions.drop_covered(database, datetime(2027, 1, 2, tzinfo=UTC)) == [second]
+    assert first in names(database)
+
+
+@pytest.mark.only("postgresql")
+def test_a_month_that_is_long_to_look_through_is_dropped(engine, database, monkeypatch):
+    """What limits a request is no limit for it."""
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    first, *_ = partitions.make_ahead(database, now)
+    insert(database, now)
+    row = {"strand": "main", "first": 1, "before": "0" * 64, "last": 1, "hash": "h"}
+    with database.write() as tx:
+        tx.add(AuditRemoval(tenant_id="ten_1", **row))
+        tx.flush()
+        tx.execute(text("ALTER TABLE audit_removals RENAME TO kept"))
+        slowly = "SELECT kept.* FROM kept, pg_sleep(1.5)"
+        tx.execute(text(f"CREATE VIEW audit_removals AS {slowly}"))
+    monkeypatch.setitem(TIME_LIMITS, "statement_timeout", "1000")
+    hurried = Database(database.url.render_as_string(hide_password=False))
+    try:
+        assert partitions.drop_covered(hurried, datetime(2026, 12, 2, tzinfo=UTC)) == [first]
+    finally:
+        hurried.close()
 
 
 @pytest.mark.only("postgresql")
