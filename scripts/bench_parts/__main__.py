@@ -28,6 +28,7 @@ from scripts.bench_parts.plan import (
 )
 from scripts.bench_parts.report import Report, Result
 from scripts.bench_parts.targets import ROOT, Target
+from tests.support.otlp import collecting
 from tests.support.postgres import PostgresUnavailableError, ThrowAwayPostgres
 
 _LANE = ("jobs", "statements", "round_trips")
@@ -62,18 +63,21 @@ def running(plan: Plan, source: Path | None) -> Iterator[Scene]:
             installed = install(source, folder / "peer")
             scene.versions.append(peer_version(installed))
         # One database serves all kinds that differ in the number of processes only.
-        for (name, engine, stored), some in groupby(
-            kinds, key=lambda it: (it.name, it.engine, it.stored)
+        collector = stack.enter_context(collecting()).endpoint if plan.exports else None
+        for (name, engine, stored, exports), some in groupby(
+            kinds, key=lambda it: (it.name, it.engine, it.stored, it.exports)
         ):
             say(f"{name}, {engine}: seeding {stored:,} token families")
-            place = folder / f"{name}-{engine}-{stored}"
+            own = f"{name}_{stored}{'_exporting' if exports else ''}"
+            place = folder / f"{own}-{engine}"
             if name == PEER and postgres is not None:
                 target = peer(next(some), plan, installed, place, postgres)
                 scene.targets.append(target)  # before it runs: whatever happens, it is stopped
                 start_peer(target, plan)
             else:
-                rows = targets.rows(engine, stored, postgres, place)
-                scene.targets.extend(targets.ours(some, plan, place, rows))
+                rows = targets.rows(engine, own, postgres, place)
+                url = collector if exports else None
+                scene.targets.extend(targets.ours(some, plan, place, rows, url))
         for target in scene.targets:
             if not target.kind.is_peer:
                 target.measure_start(plan.starts)

@@ -25,6 +25,11 @@ ID_JAG_OF_CLIENT_CREDENTIALS = 0.5
 """Of this server's own rate in the same run: a signature more, an account and the one use of the assertion."""
 SCIM_PER_SECOND = 200
 SCIM_CONNECTIONS = 16
+COMMITS_A_GRANT = 0.2
+GRANTS = ("client_credentials", "private_key_jwt", "refresh", "id_jag")
+"""Each is one job of the token lane."""
+OF_EXPORTING = 0.9
+"""Rate with audit export and traces to that without."""
 COST_OF_MANY = 1.2
 """CPU per request with the most stored tokens to that with the fewest."""
 
@@ -52,6 +57,8 @@ def verdicts(report: Report) -> list[Verdict]:
         *_memory(report),
         *_many_tokens(report),
         *_two_processes(report),
+        *_commits(report),
+        *_exporting(report),
         *_errors(report),
     ]
 
@@ -156,6 +163,36 @@ def _two_processes(report: Report) -> Iterator[Verdict]:
             ratio = _to(two["per_second"], one["per_second"])
             what = f"{TITLES[load]}, {connections} conn., {stored:,} stored: two processes to one"
             yield Verdict(what, f"({TWO_PROCESSES:.2f})", f"{ratio:.2f}", None)
+
+
+def _commits(report: Report) -> Iterator[Verdict]:
+    """How many requests share a transaction where many come at once: what several nodes cost one database."""
+    connections = max(report.plan.connections)
+    for stored in report.plan.stored:
+        for load in GRANTS:
+            run = report.find(load, connections, _one_process(stored))
+            if run is None or "jobs_per_batch" not in run:
+                continue
+            commits = _to(1, run["jobs_per_batch"])
+            what = f"{TITLES[load]}, {connections} conn., {stored:,} stored: commits a grant"
+            is_met = commits <= COMMITS_A_GRANT if connections >= 64 else None
+            yield Verdict(what, f"<= {COMMITS_A_GRANT:.2f}", f"{commits:.2f}", is_met)
+
+
+def _exporting(report: Report) -> Iterator[Verdict]:
+    """At the most connections and processes, where there is most to export."""
+    connections, workers = max(report.plan.connections), max(report.plan.workers)
+    for stored in report.plan.stored:
+        for load in report.loads():
+            plain = report.find(load, connections, Kind(OURS, "postgresql", workers, stored))
+            exporting = report.find(
+                load, connections, Kind(OURS, "postgresql", workers, stored, exports=True)
+            )
+            if plain is None or exporting is None:
+                continue
+            ratio = _to(exporting["per_second"], plain["per_second"])
+            what = f"{TITLES[load]}, {connections} conn., {stored:,} stored: exporting to not"
+            yield Verdict(what, f">= {OF_EXPORTING:.2f}", f"{ratio:.2f}", ratio >= OF_EXPORTING)
 
 
 def _errors(report: Report) -> Iterator[Verdict]:

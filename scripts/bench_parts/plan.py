@@ -32,6 +32,8 @@ class Kind:
     engine: str
     workers: int
     stored: int
+    exports: bool = False
+    """It tells its audit trail to a file and its traces to a collector, one request of a hundred."""
 
     @property
     def is_peer(self) -> bool:
@@ -42,7 +44,8 @@ class Kind:
     def label(self) -> str:
         """What a person reads in the tables."""
         engine = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[self.engine]
-        return f"{self.name}, {engine}" + (f", {self.workers} proc." if self.workers > 1 else "")
+        processes = f", {self.workers} proc." if self.workers > 1 else ""
+        return f"{self.name}, {engine}{processes}{', exporting' if self.exports else ''}"
 
 
 OURS, PEER = "authz", "oidc-provider"
@@ -63,6 +66,8 @@ class Plan:
     starts: int
     cores: str = "split"
     introspected: int = 1000
+    exports: bool = False
+    """Whether this server is also measured while it exports."""
 
     def kinds(self, *, with_peer: bool) -> Iterator[Kind]:
         """The servers: SQLite serves one process, and so does the peer here."""
@@ -71,6 +76,9 @@ class Plan:
                 for workers in self.workers:
                     if workers == 1 or engine == "postgresql":
                         yield Kind(OURS, engine, workers, stored)
+            if self.exports and "postgresql" in self.engines:
+                for workers in self.workers:
+                    yield Kind(OURS, "postgresql", workers, stored, exports=True)
             if with_peer:
                 yield Kind(PEER, "postgresql", 1, stored)
 
@@ -96,6 +104,8 @@ class Plan:
                     raise BenchError(f"--{name}: {value!r} is not one of {known}")
         if not list(self.kinds(with_peer=False)):
             raise BenchError("SQLite serves one process: nothing is left to measure")
+        if self.exports and "postgresql" not in self.engines:
+            raise BenchError("--exports is measured on PostgreSQL: leave it among --engines")
         most = max(*self.connections, WARM_CONNECTIONS)
         for stored in self.stored:
             if "refresh" in self.loads and self.tokens_of_a_run(stored) < most + 8:
@@ -129,6 +139,12 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         type=_numbers,
         metavar="N,M",
         help="token families, and records of access tokens, in each database: 10000,1000000",
+    )
+    what.add_argument(
+        "--exports",
+        action="store_true",
+        default=None,
+        help="on PostgreSQL also with the audit trail told to a file and one request of a hundred traced",
     )
     what.add_argument(
         "--introspected",

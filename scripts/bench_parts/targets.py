@@ -122,13 +122,20 @@ class Place:
     pid: int | None = None
 
 
-def ours(kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place) -> list[Target]:
-    """This server, as `authz serve` runs it: one installation, served by as many targets as there are `kinds`."""
+def ours(
+    kinds: Iterable[Kind], plan: Plan, folder: Path, place: Place, collector: str | None = None
+) -> list[Target]:
+    """This server, as `authz serve` runs it: one installation, served by as many targets as there are `kinds`.
+
+    With the URL of a `collector` it exports.
+    """
     chosen = list(kinds)
     folder.mkdir()
     ports = [free_port() for _ in chosen]
     issuer = f"http://127.0.0.1:{ports[0]}"
     environment = environment_of(folder, issuer, place)
+    if collector is not None:
+        environment |= _exporting(folder, collector)
     supplies = Supplies(folder, issuer, new_signing_key())
     stored = chosen[0].stored
     settings = load(None, environment=environment)
@@ -184,11 +191,19 @@ def environment_of(folder: Path, issuer: str, place: Place) -> dict[str, str]:
     }
 
 
-def rows(engine: str, stored: int, postgres: ThrowAwayPostgres | None, folder: Path) -> Place:
+def _exporting(folder: Path, collector: str) -> dict[str, str]:
+    file = folder / "authz.toml"
+    sink = f'[[audit.sink]]\nname = "bench"\nkind = "file"\npath = "{folder / "audit.jsonl"}"\n'
+    traces = f'[telemetry]\ntraces_endpoint = "{collector}"\ntraces_ratio = 0.01\n'
+    file.write_text(sink + traces)
+    return {"AUTHZ_CONFIG": str(file)}
+
+
+def rows(engine: str, name: str, postgres: ThrowAwayPostgres | None, folder: Path) -> Place:
     """A place for the rows of one installation."""
     if engine == "sqlite" or postgres is None:
         return Place(f"sqlite:///{folder / 'authz.db'}")
-    return Place(new_database(postgres, f"authz_{stored}"), postmaster_pid(postgres))
+    return Place(new_database(postgres, name), postmaster_pid(postgres))
 
 
 def new_database(postgres: ThrowAwayPostgres, name: str) -> str:

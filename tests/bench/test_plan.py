@@ -27,6 +27,14 @@ def test_the_peer_runs_at_every_size_as_one_process():
     assert [(it.workers, it.stored) for it in kinds if it.is_peer] == [(1, 10_000), (1, 1_000_000)]
 
 
+def test_a_server_that_exports_stands_beside_the_one_that_does_not():
+    made = plan("--exports", "--stored", "10000")
+    kinds = [it for it in made.kinds(with_peer=False) if it.exports]
+    assert [(it.engine, it.workers) for it in kinds] == [("postgresql", 1), ("postgresql", 2)]
+    assert kinds[1].label == "authz, PostgreSQL, 2 proc., exporting"
+    assert not any(it.exports for it in plan().kinds(with_peer=True))
+
+
 def test_words_replace_what_quick_says():
     made = plan("--quick", "--loads", "jwks,code", "--connections", "4", "--seconds", "1")
     assert (made.loads, made.connections, made.seconds) == (("jwks", "code"), (4,), 1)
@@ -48,6 +56,7 @@ def test_no_refresh_token_is_used_twice_however_many_servers_share_them():
         (["--workers", "3"], "3 is not one of 1, 2"),
         (["--engines", "sqlite", "--workers", "2"], "SQLite serves one process"),
         (["--stored", "200"], "--stored 200 is too few"),
+        (["--engines", "sqlite", "--workers", "1", "--exports"], "--exports is measured on"),
     ],
 )
 def test_what_cannot_be_measured_is_said(words, said):

@@ -1,6 +1,7 @@
 """scripts/bench: figures as values, tables, Markdown and verdicts. No figure here was measured."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,21 @@ def test_memory_is_that_of_one_process():
     what = "authz, PostgreSQL: memory of a process after the run"
     assert verdict(made(proportional_mb=150.0), what).is_met
     assert not verdict(made(proportional_mb=151.0), what).is_met
+
+
+@pytest.mark.parametrize(("jobs", "is_met"), [(5.0, True), (4.9, False)])
+def test_many_grants_share_a_commit(jobs, is_met):
+    what = "Refresh rotation, 64 conn., 10,000 stored: commits a grant"
+    assert verdict(made(connections=64, jobs_per_batch=jobs), what).is_met is is_met
+
+
+@pytest.mark.parametrize(("rate", "is_met"), [(1800.0, True), (1799.0, False)])
+def test_exporting_costs_a_tenth_at_most(rate, is_met):
+    found = made()
+    kind = Kind(OURS, "postgresql", 2, FEW, exports=True)
+    results = [*found.results, Result("refresh", 16, kind, figures(per_second=rate))]
+    what = "Refresh rotation, 16 conn., 10,000 stored: exporting to not"
+    assert verdict(replace(found, results=results), what).is_met is is_met
 
 
 def test_many_tokens_may_cost_a_fifth_more():
