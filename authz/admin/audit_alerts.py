@@ -59,21 +59,26 @@ class AlertReader:
                 extend(tx, ALERTS, holder=self.holder, until=self.clock())
 
     def _read(self, slugs: Mapping[str, str], until: datetime) -> int:
-        """Until nothing waits or the turn is over: a flood is what somebody waits to be told of."""
-        raised = 0
-        while True:
+        """Until every strand was read to where it went when it was looked at, or the turn is over.
+
+        A flood is what somebody waits to be told of; but while grants are issued something always waits, and a page of
+        ten events costs what one of a thousand does.
+        """
+        raised, is_more = 0, True
+        while is_more:
             reached = self.clock()
             with self.database.read() as tx:
                 waiting = list(self._waiting(tx, slugs))
+            is_more = False
             for it, key in waiting:
                 count, upto = self._read_strand(it, key)
                 raised += count
                 reached = min(reached, upto or reached)
+                is_more = is_more or upto is not None
                 if self.clock() >= until:
                     return raised
             self._forget(reached)
-            if not waiting:
-                return raised
+        return raised
 
     def _waiting(self, tx: Session, slugs: Mapping[str, str]) -> Iterator[tuple[Behind, bytes]]:
         for it in cursors.behind(tx, ALERTS, tenants=slugs):

@@ -12,10 +12,10 @@ import pytest
 from authz import audit
 from authz.admin import audit_sinks, groups
 from authz.audit.delivery import Delivery, pause_after
-from authz.audit.events import TokenRefused
+from authz.audit.events import SessionEnded, TokenRefused
 from authz.audit.formats import FORMATS
 from authz.audit.formats.told import Told
-from authz.audit.reading import Stored
+from authz.audit.reading import PAGE, Stored
 from authz.audit.sinks import Way, open_sink
 from authz.audit.sinks.otlp import _rejected
 from authz.errors import ConfigurationError
@@ -87,6 +87,28 @@ def test_a_file_gets_each_event_in_order_and_is_opened_again_after_rotation(desk
     add(desk, "e")
     assert to_file.turn() == 1
     assert json.loads(path.read_text().splitlines()[1])["body"]["detail"]["values"]["name"] == "e"
+
+
+def test_what_takes_several_pages_is_told_in_one_turn_and_what_comes_meanwhile_in_the_next(
+    desk, tmp_path, monkeypatch
+):
+    """While grants are issued something always waits: a turn that read until nothing does would never end."""
+    path = tmp_path / "audit.jsonl"
+    to_file = reader(desk, desk.services.network, kind="file", path=path)
+    events = [SessionEnded(subject=f"usr_{number}") for number in range(PAGE + 10)]
+    with desk.services.database.write() as tx:
+        key = desk.operator.audit_key(tx, desk.tenant_id)
+        audit.record(tx, desk.tenant_id, *events, key=key, now=desk.now)
+    send = to_file.sink.send
+
+    def meanwhile(page):
+        send(page)
+        add(desk, f"came-{path.stat().st_size}")
+
+    monkeypatch.setattr(type(to_file.sink), "send", lambda _, page: meanwhile(page))
+    assert to_file.turn() == PAGE + 10 + 1
+    monkeypatch.undo()
+    assert to_file.turn() == 1
 
 
 def test_a_webhook_that_is_down_loses_nothing_and_gets_it_signed(desk, web):
