@@ -93,7 +93,7 @@ def _opened(
         public_fetches_per_host_per_minute=settings.limits.fetches_per_host or None,
     )
     network = Network(config) if resolve is None else Network(config, resolve=resolve)
-    custody = Custody(Surroundings(settings, network, secrets.resolve))
+    custody = Custody(Surroundings(settings, secrets.resolve))
     try:
         yield Services(
             settings=settings,

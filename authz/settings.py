@@ -25,6 +25,7 @@ from authz.sections import (
     Seconds,
     SecretReference,
     Section,
+    StoreAddress,
     anchored,
     references_of,
 )
@@ -163,40 +164,30 @@ class AwsKms(Section):
 
 
 class GcpKms(Section):
-    """Google Cloud KMS."""
+    """Google Cloud KMS; `[gcp]` says who we are there."""
 
     key_ring: str | None = None
     """projects/…/locations/…/keyRings/…"""
     protection: Literal["software", "hsm"] = "hsm"
     """What new keys are kept in."""
-    token: SecretReference | None = None
-    """An access token for Cloud KMS, read with each request: an agent renews it."""
-    endpoint: str = "https://cloudkms.googleapis.com"
-    """Where Cloud KMS is."""
+    endpoint: StoreAddress = "https://cloudkms.googleapis.com"
+    """Cloud KMS's, or a regional or private one."""
 
 
 class AzureKv(Section):
-    """Azure Key Vault or Managed HSM."""
+    """Keys in Azure Key Vault or a Managed HSM; `[azure]` says who we are there."""
 
-    vault: str | None = None
-    """`https://NAME.vault.azure.net`, or that of a Managed HSM."""
+    vault: StoreAddress | None = None
+    """Where keys are, if not in `azure.vault`: another vault, or `https://NAME.managedhsm.azure.net`."""
     hardware: bool = False
     """Keys of the kinds EC-HSM and RSA-HSM: a vault of the premium tier, or a Managed HSM."""
-    token: SecretReference | None = None
-    """An access token for the vault, read with each request: an agent renews it."""
 
 
 class VaultTransit(Section):
-    """The transit engine of HashiCorp Vault or OpenBao."""
+    """The transit engine of HashiCorp Vault or OpenBao; `[vault]` says where it is, and who we are there."""
 
-    address: str | None = None
-    """Where Vault is, without a path."""
-    namespace: str | None = None
-    """Of Vault Enterprise."""
     mount: str = "transit"
     """Where the engine is mounted."""
-    token: SecretReference | None = None
-    """A token of Vault, read with each request: an agent renews it."""
 
 
 class Tokens(Section):

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Coroutine, Mapping
+from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import quote, urlsplit
 
 from authz.errors import ConfigurationError
-from authz.secretstores.calls import Answer, Calls, Pass
+from authz.secretstores.calls import Answer, Calls, Pass, Passes
 from authz.secretstores.errors import SecretMissing
 from authz.secretstores.local import read_local
 from authz.secretstores.sections import Azure
@@ -19,23 +20,28 @@ _API_VERSION = "7.4"
 _METADATA = "http://169.254.169.254"
 _TOKEN_PATH = "/metadata/identity/oauth2/token?api-version=2018-02-01"  # noqa: S105 -- an address
 _PUBLIC_CLOUD = "vault.azure.net"
+_SERVICES = ("vault.", "managedhsm.")
 _JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _T = TypeVar("_T")
 
 
 class AzureSession:
-    """Who we are at a key vault, and requests as that. For its keys, too."""
+    """Who we are at a key vault, and requests as that: for secrets, and for keys."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(
+        self, setup: Setup, *, vault: str | None = None, limit: timedelta | None = None
+    ) -> None:
+        """`vault`, if it is another than that of secrets; `limit` of each piece of work likewise."""
         if setup.azure is None:
             raise ConfigurationError(
-                "an azure-kv: reference needs the section [azure] with its vault; see docs/secrets.md"
+                "what is in Azure needs the section [azure] with its vault; see docs/secrets.md"
             )
         self.section: Azure = setup.azure
+        self.vault = vault or setup.azure.vault
         self._setup = setup
-        self._calls = Calls("Azure Key Vault", setup)
-        self._pass: Pass | None = None
+        self._calls = Calls("Azure Key Vault", setup, limit=limit)
+        self._passes = Passes(self._sign_in)
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """See `Calls.run`."""
@@ -45,46 +51,40 @@ class AzureSession:
         self, path: str, *, method: str = "GET", body: Mapping[str, Any] | None = None
     ) -> Answer:
         """A request to the vault with our token; once more with a new one when it is good no longer."""
-        url = f"{self.section.vault}/{path}?api-version={_API_VERSION}"
-        for _ in range(2):
-            headers = {"Authorization": f"Bearer {await self._token()}"}
-            answer = await self._calls.ask(
-                url, is_ours=_is_ours(url), method=method, headers=headers, body=body
-            )
-            if answer.status != 401:
-                break
-            self._pass = None
-        return answer
+        url = f"{self.vault}/{path}?api-version={_API_VERSION}"
+        return await self._passes.ask(
+            lambda token: self._calls.ask(
+                url, method=method, headers={"Authorization": f"Bearer {token}"}, body=body
+            ),
+            refused=401,
+        )
 
     def close(self) -> None:
         """Let go of the connection's loop."""
         self._calls.close()
 
-    async def _token(self) -> str:
-        if self._pass is None or not self._pass.is_good:
-            section = self.section
-            has_client = section.client_secret or section.client_assertion
-            answer = await (self._by_client() if has_client else self._by_metadata())
-            # The metadata service sends the number as text.
-            token, seconds = answer.members.get("access_token"), answer.members.get("expires_in")
-            if (
-                answer.status != 200
-                or not isinstance(token, str)
-                or not re.fullmatch(r"[0-9]{1,9}", str(seconds))
-            ):
-                raise SecretMissing(
-                    f"Azure does not give us a token (status {answer.status}); "
-                    "check the identity in the section [azure]"
-                )
-            self._pass = Pass.for_seconds(token, int(str(seconds)))
-        return self._pass.token
+    async def _sign_in(self) -> Pass:
+        has_client = self.section.client_secret or self.section.client_assertion
+        answer = await (self._by_client() if has_client else self._by_metadata())
+        # The metadata service sends the number as text.
+        token, seconds = answer.members.get("access_token"), answer.members.get("expires_in")
+        if (
+            answer.status != 200
+            or not isinstance(token, str)
+            or not re.fullmatch(r"[0-9]{1,9}", str(seconds))
+        ):
+            raise SecretMissing(
+                f"Azure does not give us a token (status {answer.status}); "
+                "check the identity in the section [azure]"
+            )
+        return Pass.for_seconds(token, int(str(seconds)))
 
     async def _by_metadata(self) -> Answer:
         section = self.section
         url = f"{section.metadata or _METADATA}{_TOKEN_PATH}&resource={quote(self._resource, safe='')}"
         if section.client_id is not None:
             url += f"&client_id={quote(section.client_id, safe='')}"
-        return await self._calls.ask(url, is_ours=True, headers={"Metadata": "true"})
+        return await self._calls.ask(url, headers={"Metadata": "true"})
 
     async def _by_client(self) -> Answer:
         section = self.section
@@ -99,13 +99,13 @@ class AzureSession:
             form["client_assertion_type"] = _JWT_BEARER
             form["client_assertion"] = read_local(self._setup, section.client_assertion or "")
         url = f"{section.authority}/{quote(section.tenant or '', safe='')}/oauth2/v2.0/token"
-        return await self._calls.ask(url, is_ours=_is_ours(url), method="POST", form=form)
+        return await self._calls.ask(url, method="POST", form=form)
 
     @property
     def _resource(self) -> str:
-        """What tokens are for: all vaults of the same cloud."""
-        cloud = (urlsplit(self.section.vault).hostname or "").partition(".")[2]
-        return f"https://{cloud if cloud.startswith('vault.') else _PUBLIC_CLOUD}"
+        """What tokens are for: all vaults of the same cloud, or all its managed modules."""
+        cloud = (urlsplit(self.vault).hostname or "").partition(".")[2]
+        return f"https://{cloud if cloud.startswith(_SERVICES) else _PUBLIC_CLOUD}"
 
 
 class AzureStore:
@@ -155,8 +155,3 @@ def _not_given(name: str, status: int) -> SecretMissing:
             "or let our identity get secrets of the vault"
         )
     return SecretMissing(f"Azure refuses azure-kv:{name} with status {status}; see the vault's log")
-
-
-def _is_ours(url: str) -> bool:
-    """Only on loopback is it http: somewhere the operator put it, instead of Azure's own address."""
-    return url.startswith("http://")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError as CancelledByClose
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -52,12 +52,46 @@ class Pass:
         return asyncio.get_running_loop().time() < self.until
 
 
+class Passes:
+    """The pass of one session. However many need a new one, one of them gets it."""
+
+    def __init__(self, renew: Callable[[], Awaitable[Pass]]) -> None:
+        self._renew = renew
+        self._pass: Pass | None = None
+        self._renewing = asyncio.Lock()
+
+    async def ask(self, send: Callable[[str], Awaitable[Answer]], *, refused: int) -> Answer:
+        """What `send` gets with our token; once more with a new one where the status says that it is good no longer."""
+        known = self._pass
+        current = await self._current()
+        answer = await send(current.token)
+        # One that we just got is not refused for its age.
+        if answer.status == refused and current is known:
+            if self._pass is current:
+                self._pass = None
+            answer = await send((await self._current()).token)
+        return answer
+
+    async def _current(self) -> Pass:
+        async with self._renewing:
+            if self._pass is None or not self._pass.is_good:
+                self._pass = await self._renew()
+            return self._pass
+
+
 class Calls:
     """To one store. `run` from a thread what calls `ask`."""
 
-    def __init__(self, store: str, setup: Setup, *, ca_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: str,
+        setup: Setup,
+        *,
+        ca_file: Path | None = None,
+        limit: timedelta | None = None,
+    ) -> None:
         self._store = store
-        self._limit: timedelta = setup.secrets.timeout
+        self._limit: timedelta = limit or setup.secrets.timeout
         config = NetworkConfig(ca_file=ca_file, proxy=setup.proxy, proxy_password=proxy_word(setup))
         try:
             self._network = Network(config)
@@ -71,7 +105,7 @@ class Calls:
         self._thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """The result of one reading, or StoreUnavailable when it takes too long, or we end."""
+        """The result of one piece of work, or StoreUnavailable when it takes too long, or we end."""
         with self._lock:
             if self._is_closed:
                 work.close()
@@ -87,7 +121,7 @@ class Calls:
         self,
         url: str,
         *,
-        is_ours: bool,
+        is_ours: bool = False,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
@@ -95,7 +129,8 @@ class Calls:
     ) -> Answer:
         """One request. `is_ours`: the operator wrote this address, and it may be on loopback or in no proxy's reach.
 
-        Raises StoreUnavailable for whatever may pass by itself.
+        So is every one over http, which is instead of a cloud's own. Raises StoreUnavailable for whatever may pass by
+        itself.
         """
         content, sent = None, dict(headers or {})
         if body is not None:
@@ -103,7 +138,8 @@ class Calls:
         elif form is not None:
             content = urlencode(form).encode()
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        host = urlsplit(url).netloc
+        parts = urlsplit(url)
+        host, is_ours = parts.netloc, is_ours or parts.scheme == "http"
         try:
             fetched = await self._network.fetch(
                 url,

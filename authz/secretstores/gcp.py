@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -11,7 +11,7 @@ from authz import jose
 from authz.clock import numeric_date, system_clock
 from authz.errors import ConfigurationError
 from authz.net.strict_json import NotStrict, read_object
-from authz.secretstores.calls import Answer, Calls, Pass
+from authz.secretstores.calls import Answer, Calls, Pass, Passes
 from authz.secretstores.errors import SecretMissing
 from authz.secretstores.local import read_local
 from authz.secretstores.sections import Gcp
@@ -31,62 +31,58 @@ _T = TypeVar("_T")
 
 
 class GcpSession:
-    """Who we are at Google Cloud, and requests as that. For its other services, too."""
+    """Who we are at Google Cloud, and requests as that: for secrets, and for keys."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, *, limit: timedelta | None = None) -> None:
+        """`limit` of each piece of work, if it is another than that of a reading."""
         if setup.gcp is None:
             raise ConfigurationError(
-                "a gcp-sm: reference needs the section [gcp] with its project; see docs/secrets.md"
+                "what is in Google Cloud needs the section [gcp] with its project; see docs/secrets.md"
             )
         self.section: Gcp = setup.gcp
         self._setup = setup
-        self._calls = Calls("Google Cloud", setup)
-        self._pass: Pass | None = None
+        self._calls = Calls("Google Cloud", setup, limit=limit)
+        self._passes = Passes(self._sign_in)
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
         """See `Calls.run`."""
         return self._calls.run(work)
 
     async def ask(
-        self, url: str, *, method: str = "GET", body: dict[str, Any] | None = None
+        self, url: str, *, method: str = "GET", body: Mapping[str, Any] | None = None
     ) -> Answer:
         """A request with our token; once more with a new one when it is good no longer."""
-        for _ in range(2):
-            headers = {"Authorization": f"Bearer {await self._token()}"}
-            answer = await self._calls.ask(
-                url, is_ours=_is_ours(url), method=method, headers=headers, body=body
-            )
-            if answer.status != 401:
-                break
-            self._pass = None
-        return answer
+        return await self._passes.ask(
+            lambda token: self._calls.ask(
+                url, method=method, headers={"Authorization": f"Bearer {token}"}, body=body
+            ),
+            refused=401,
+        )
 
     def close(self) -> None:
         """Let go of the connection's loop."""
         self._calls.close()
 
-    async def _token(self) -> str:
-        if self._pass is None or not self._pass.is_good:
-            reference = self.section.credentials
-            answer = await (self._by_metadata() if reference is None else self._by_key(reference))
-            token, seconds = answer.members.get("access_token"), answer.members.get("expires_in")
-            if answer.status != 200 or not isinstance(token, str) or not isinstance(seconds, int):
-                raise SecretMissing(
-                    f"Google Cloud does not give us a token (status {answer.status}); "
-                    "check the service account in the section [gcp]"
-                )
-            self._pass = Pass.for_seconds(token, seconds)
-        return self._pass.token
+    async def _sign_in(self) -> Pass:
+        reference = self.section.credentials
+        answer = await (self._by_metadata() if reference is None else self._by_key(reference))
+        token, seconds = answer.members.get("access_token"), answer.members.get("expires_in")
+        if answer.status != 200 or not isinstance(token, str) or not isinstance(seconds, int):
+            raise SecretMissing(
+                f"Google Cloud does not give us a token (status {answer.status}); "
+                "check the service account in the section [gcp]"
+            )
+        return Pass.for_seconds(token, seconds)
 
     async def _by_metadata(self) -> Answer:
         url = f"{self.section.metadata or _METADATA}{_TOKEN_PATH}"
-        return await self._calls.ask(url, is_ours=True, headers={"Metadata-Flavor": "Google"})
+        return await self._calls.ask(url, headers={"Metadata-Flavor": "Google"})
 
     async def _by_key(self, reference: str) -> Answer:
         uri = self.section.token_uri
         assertion = _assertion(reference, read_local(self._setup, reference), uri, system_clock())
         form = {"grant_type": _JWT_BEARER, "assertion": assertion}
-        return await self._calls.ask(uri, is_ours=_is_ours(uri), method="POST", form=form)
+        return await self._calls.ask(uri, method="POST", form=form)
 
 
 class GcpStore:
@@ -165,8 +161,3 @@ def _assertion(reference: str, text: str, audience: str, now: datetime) -> str:
         "exp": numeric_date(now + _ASSERTION_LIFETIME),
     }
     return jose.sign_jwt(key, algorithm="RS256", key_id=key_id, typ="JWT", claims=claims)
-
-
-def _is_ours(url: str) -> bool:
-    """Only on loopback is it http: somewhere the operator put it, instead of Google's own address."""
-    return url.startswith("http://")

@@ -60,7 +60,7 @@ class Secrets(Section):
 
 
 class Vault(Section):
-    """HashiCorp Vault or OpenBao: `vault:PATH#KEY`."""
+    """HashiCorp Vault or OpenBao: `vault:PATH#KEY`, and the keys of `vault-transit`."""
 
     address: StoreAddress
     """`https://HOST:PORT`, or `http` on loopback, where an agent is."""
@@ -129,7 +129,9 @@ class Aws(Section):
 
 
 class Gcp(Section):
-    """Google Cloud Secret Manager: `gcp-sm:NAME`. Without credentials the metadata server is asked."""
+    """Google Cloud: `gcp-sm:NAME` of Secret Manager, and the keys of `gcp-kms`. Without credentials the metadata server
+    is asked.
+    """
 
     project: str
     """Of references that name none."""
@@ -144,7 +146,9 @@ class Gcp(Section):
 
 
 class Azure(Section):
-    """Azure Key Vault: `azure-kv:NAME`. Without a client the machine's managed identity is used."""
+    """Azure Key Vault: `azure-kv:NAME`, and the keys of `azure-kv`. Without a client the machine's managed identity is
+    used.
+    """
 
     vault: StoreAddress
     """`https://NAME.vault.azure.net`."""

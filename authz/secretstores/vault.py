@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, TypeVar
 
 from authz.errors import ConfigurationError
-from authz.secretstores.calls import Answer, Calls, Pass
+from authz.secretstores.calls import Answer, Calls, Pass, Passes
 from authz.secretstores.errors import SecretMissing
 from authz.secretstores.local import read_local
 from authz.secretstores.store import Secret, Setup
@@ -22,16 +22,17 @@ _T = TypeVar("_T")
 
 
 class VaultSession:
-    """Who we are at Vault, and requests as that. For whatever else is in the same Vault, too."""
+    """Who we are at Vault, and requests as that: for secrets, and for keys."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, *, limit: timedelta | None = None) -> None:
+        """`limit` of each piece of work, if it is another than that of a reading."""
         if setup.vault is None:
             raise ConfigurationError(
-                "a vault: reference needs the section [vault] with its address; see docs/secrets.md"
+                "what is in Vault needs the section [vault] with its address; see docs/secrets.md"
             )
         self._setup, self._section = setup, setup.vault
-        self._calls = Calls("Vault", setup, ca_file=setup.vault.ca_file)
-        self._pass: Pass | None = None
+        self._calls = Calls("Vault", setup, ca_file=setup.vault.ca_file, limit=limit)
+        self._passes = Passes(self._sign_in)
 
     @property
     def mount(self) -> str:
@@ -46,14 +47,14 @@ class VaultSession:
         self, path: str, *, method: str = "GET", body: Mapping[str, Any] | None = None
     ) -> Answer:
         """A request below `/v1/`; signs in, and once more when the token is good no longer."""
-        known = self._pass
-        token = await self._token()
-        answer = await self._send(path, token, method, body)
+        section = self._section
+        if section.auth == "token":
+            token = read_local(self._setup, section.token or "")
+            return await self._send(path, token, method, body)
         # An expired token and a path that is not for us look the same.
-        if answer.status == 403 and known is not None and token == known.token:
-            self._pass = None
-            answer = await self._send(path, await self._token(), method, body)
-        return answer
+        return await self._passes.ask(
+            lambda token: self._send(path, token, method, body), refused=403
+        )
 
     def close(self) -> None:
         """Let go of the connection's loop."""
@@ -70,12 +71,8 @@ class VaultSession:
         url = f"{self._section.address}/v1/{path}"
         return await self._calls.ask(url, is_ours=True, method=method, headers=headers, body=body)
 
-    async def _token(self) -> str:
+    async def _sign_in(self) -> Pass:
         section = self._section
-        if section.auth == "token":
-            return read_local(self._setup, section.token or "")
-        if self._pass is not None and self._pass.is_good:
-            return self._pass.token
         proof = (
             {"role": section.role, "jwt": read_local(self._setup, section.jwt)}
             if section.auth == "kubernetes"
@@ -95,10 +92,9 @@ class VaultSession:
             )
         seconds = auth.get("lease_duration")
         # Zero is a token without an end.
-        self._pass = Pass.for_seconds(
+        return Pass.for_seconds(
             token, seconds if isinstance(seconds, int) and seconds > 0 else _FOREVER
         )
-        return token
 
 
 class VaultStore:

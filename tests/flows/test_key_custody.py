@@ -76,7 +76,7 @@ def custodies(server):
     for name in BACKENDS:
         kept = services.settings.keys.model_copy(update={"backend": name})
         settings = services.settings.model_copy(update={"keys": kept})
-        made[name] = Custody(Surroundings(settings, services.network, services.secrets.resolve))
+        made[name] = Custody(Surroundings(settings, services.secrets.resolve))
     yield made
     for custody in made.values():
         custody.close()

@@ -23,7 +23,7 @@ def test_settings_are_shown_by_their_kind(tmp_path):
         "network": {"proxy": f"http://joe:{WORD}@proxy:3128"},
         "pkcs11": {"token": WORD, "pin": "vault:hsm#pin", "module": "/usr/lib/hsm.so"},
         "aws_kms": {"endpoint": f"https://x?word={WORD}@host"},
-        "vault_transit": {"address": f"https://x/{WORD}@host"},
+        "gcp_kms": {"endpoint": f"https://x/{WORD}@host"},
         "vault": {"address": "https://vault:8200", "token": "file:token", "role_id": WORD},
         "keys": {"further_encryption_keys": ["env:OLD"], "backend": "pkcs11"},
         "audit": {"sink": [{**hooks, "url": f"https://hooks.example:8443/T0/{WORD}"}]},
@@ -39,7 +39,7 @@ def test_settings_are_shown_by_their_kind(tmp_path):
     assert "sslmode=verify-full" in shown["database"]["url"]
     assert shown["network"]["proxy"] == "http://proxy:3128"
     assert shown["pkcs11"] == {"token": SET, "pin": "vault:hsm#pin", "module": "/usr/lib/hsm.so"}
-    assert shown["aws_kms"]["endpoint"] == shown["vault_transit"]["address"] == SET
+    assert shown["aws_kms"]["endpoint"] == shown["gcp_kms"]["endpoint"] == SET
     assert shown["vault_transit"]["mount"] == "transit"  # nobody set it
     assert (shown["vault"]["auth"], shown["vault"]["role_id"]) == ("token", SET)
     assert shown["keys"]["further_encryption_keys"] == ["env:OLD"]

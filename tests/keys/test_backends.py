@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from authz.errors import ConfigurationError, SignerUnavailable
 from authz.keys import BACKENDS, BackendError, Custody, KeyRing, RemoteKey, RingKey, describe
 from authz.keys.backends import Surroundings
 from authz.keys.rotation import first
-from authz.net import Network, NetworkConfig
 from authz.settings import Settings
 from authz.transactions import turn
 from tests.support import key_stores
@@ -35,7 +35,6 @@ def stores():
 def custody_of(stores, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stores")
     library = key_stores.make_token(folder)
-    network = Network(NetworkConfig(allow_loopback=True))
     opened = []
 
     with key_stores.aws() as aws_url:
@@ -44,13 +43,16 @@ def custody_of(stores, tmp_path_factory):
         def open_(backend, **changed):
             sections = {
                 **known,
-                **{name: {**known.get(name, {}), **values} for name, values in changed.items()},
+                **{
+                    name: values and {**known.get(name, {}), **values}
+                    for name, values in changed.items()
+                },
             }
             sections["keys"] = {"backend": backend, **changed.get("keys", {})}
             settings = Settings(
                 server={"issuer": "http://127.0.0.1:8000", "development": True}, **sections
             )
-            made = Custody(Surroundings(settings, network, read))
+            made = Custody(Surroundings(settings, read))
             opened.append(made)
             return made
 
@@ -58,7 +60,6 @@ def custody_of(stores, tmp_path_factory):
         yield open_
         for made in opened:
             made.close()
-    network.close()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -120,14 +121,59 @@ def test_what_is_no_signature_never_leaves(custody_of, stores, monkeypatch, back
     key = RemoteKey(backend, new.reference, "ES256", new.key)
     monkeypatch.setattr(stores, "failing", 503 if how == "failing" else None)
     monkeypatch.setattr(stores, "lying", how == "lying")
-    if how == "denied":
-        monkeypatch.setattr(key_stores, "TOKEN", "another")
+    monkeypatch.setattr(stores, "denying", how == "denied")
     with pytest.raises(SignerUnavailable) as refused:
         custody.sign(key, b"data")
     assert refused.value.reason == "signer_unavailable"
     assert (refused.value.status, refused.value.retry_after) == (503, 5)
     monkeypatch.undo()
     assert custody.sign(key, b"data")
+
+
+HTTP = {
+    "azure-kv": "/metadata/identity/oauth2/token",
+    "gcp-kms": "/computeMetadata/v1/instance/service-accounts/default/token",
+    "vault-transit": "/v1/auth/approle/login",
+}
+
+
+@pytest.mark.parametrize("backend", sorted(HTTP))
+def test_who_we_are_is_said_once_for_secrets_and_keys(custody_of, stores, monkeypatch, backend):
+    """V8: as the machine or an AppRole; many signatures at once sign in once, and again when the token has ended."""
+    signed_in = custody_of(backend)
+    new = signed_in.make("access_token", "ES256")
+    key = RemoteKey(backend, new.reference, "ES256", new.key)
+    for custody in (signed_in, custody_of(backend)):
+        monkeypatch.setattr(key_stores, "TOKEN", f"another-{len(stores.signed_in)}")
+        before = len(stores.signed_in)
+        with ThreadPoolExecutor(8) as threads:
+            assert all(threads.map(lambda _: custody.sign(key, b"data"), range(8)))  # noqa: B023
+        assert stores.signed_in[before:] == [HTTP[backend]]
+
+
+@pytest.mark.parametrize("backend", sorted(HTTP))
+def test_a_store_that_hangs_is_given_up_by_the_deadline(custody_of, stores, monkeypatch, backend):
+    """V8: with everything it takes, signing in included."""
+    new = custody_of(backend).make("access_token", "ES256")
+    monkeypatch.setattr(f"{BACKENDS[backend].partition(':')[0]}.DEADLINE", timedelta(seconds=0.2))
+    module = custody_of(backend).backend(backend)
+    stores.hanging.clear()
+    try:
+        with pytest.raises(BackendError, match=r"within 0\.2 seconds|\(timeout\)") as told:
+            module.sign(new.reference, "ES256", b"data")
+    finally:
+        stores.hanging.set()
+    assert told.value.reason == "store_unavailable"
+
+
+def test_keys_may_be_in_another_vault_than_secrets(custody_of):
+    """V8: a Managed HSM has tokens of its own, and its keys are named by its own address."""
+    hsm = "https://ours.managedhsm.azure.net"
+    custody = custody_of("azure-kv", azure_kv={"vault": hsm})
+    with pytest.raises(BackendError) as refused:
+        custody.adopt("access_token", "ES256", "https://other.vault.azure.net/keys/a/0")
+    assert refused.value.reason == "reference"
+    assert custody.backend("azure-kv")._session._resource == "https://managedhsm.azure.net"
 
 
 def test_a_module_that_was_restarted_is_taken_up_again(custody_of):
@@ -241,11 +287,12 @@ def test_a_private_key_does_not_leave_the_module(custody_of):
         ("aws-kms", {"aws_kms": {"region": None}}, "aws_kms.region"),
         ("gcp-kms", {"gcp_kms": {"key_ring": None}}, "gcp_kms.key_ring"),
         ("gcp-kms", {"gcp_kms": {"key_ring": "a/../b"}}, "gcp_kms.key_ring"),
-        ("azure-kv", {"azure_kv": {"vault": None}}, "azure_kv.vault"),
-        ("vault-transit", {"vault_transit": {"address": None}}, "vault_transit.address"),
+        ("gcp-kms", {"gcp": None}, r"section \[gcp\]"),
+        ("azure-kv", {"azure": None}, r"section \[azure\]"),
+        ("vault-transit", {"vault": None}, r"section \[vault\]"),
         ("vault-transit", {"vault_transit": {"mount": "../sys"}}, "vault_transit.mount"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_what_is_not_configured_is_said_in_one_sentence(custody_of, backend, changed, told):
     with pytest.raises(ConfigurationError, match=told):

@@ -79,7 +79,7 @@ def aws(moto):
 
 def setup_of(folder, base, aws_base=None, **members):
     return Setup(
-        secrets=Secrets(**{"timeout": 2, **members.pop("secrets", {})}),
+        secrets=Secrets(**{"timeout": 5, **members.pop("secrets", {})}),
         vault=members.pop("vault", None) or Vault(address=base, token=f"file:{folder}/vault-token"),
         aws=Aws(
             region="eu-west-1",

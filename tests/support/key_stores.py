@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 TOKEN = "s3cr3t-of-the-store"
+SECRET_ID = "secret-id-of-the-store"
 PIN = "1234"
 RING = "projects/p/locations/europe-west1/keyRings/authz"
 _LIBRARIES = (
@@ -87,6 +88,10 @@ class HttpStores:
     keys: dict[str, _Private] = field(default_factory=dict)
     failing: int | None = None
     """The status it answers everything with."""
+    denying: bool = False
+    """It knows who asks, and does not let them."""
+    signed_in: list[str] = field(default_factory=list)
+    """Where a token was had."""
     hanging: threading.Event = field(default_factory=threading.Event)
     """Cleared: it keeps everybody waiting."""
     lying: bool = False
@@ -156,16 +161,35 @@ class HttpStores:
             return self.failing, {"error": "told to"}
         parts = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        token = self._token(method, parts.path, headers, body)
+        if token is not None:
+            self.signed_in.append(parts.path)
+            return 200, token
         if parts.path.startswith("/v1/projects/"):
-            allowed = headers.get("authorization") == f"Bearer {TOKEN}"
+            is_known, stranger = headers.get("authorization") == f"Bearer {TOKEN}", 401
             ask: Callable[..., _Answer] = self._google
         elif parts.path.startswith("/keys/"):
-            allowed = headers.get("authorization") == f"Bearer {TOKEN}"
+            is_known, stranger = headers.get("authorization") == f"Bearer {TOKEN}", 401
             ask = self._azure
         else:
-            allowed = headers.get("x-vault-token") == TOKEN
+            is_known, stranger = headers.get("x-vault-token") == TOKEN, 403
             ask = self._vault
-        return ask(method, parts.path, query, body) if allowed else (403, {"error": "denied"})
+        if not is_known or self.denying:
+            return 403 if is_known else stranger, {"error": "denied"}
+        return ask(method, parts.path, query, body)
+
+    def _token(
+        self, method: str, path: str, headers: Any, body: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """For whoever proves who they are: an AppRole of Vault, and the machine at both clouds."""
+        if (method, path) == ("POST", "/v1/auth/approle/login"):
+            assert body == {"role_id": "authz", "secret_id": SECRET_ID}
+            return {"auth": {"client_token": TOKEN, "lease_duration": 3600}}
+        if path.startswith("/computeMetadata/") and headers.get("metadata-flavor") == "Google":
+            return {"access_token": TOKEN, "expires_in": 3600}
+        if path.startswith("/metadata/identity/") and headers.get("metadata") == "true":
+            return {"access_token": TOKEN, "expires_in": "3600"}
+        return None
 
     def _google(
         self, method: str, path: str, query: dict[str, str], body: dict[str, Any]
@@ -282,12 +306,17 @@ def sections(
 ) -> dict[str, dict[str, Any]]:
     """Settings with which a server knows all of them."""
     (folder / "pin").write_text(PIN)
-    (folder / "token").write_text(TOKEN)
-    token = f"file:{folder / 'token'}"
+    (folder / "secret-id").write_text(SECRET_ID)
     return {
         "pkcs11": {"module": library, "token": "authz", "pin": f"file:{folder / 'pin'}"},
         "aws_kms": {"region": "eu-west-1", "endpoint": aws_url},
-        "gcp_kms": {"key_ring": RING, "token": token, "endpoint": stores.url},
-        "azure_kv": {"vault": stores.url, "token": token},
-        "vault_transit": {"address": stores.url, "token": token},
+        "gcp": {"project": "p", "metadata": stores.url},
+        "gcp_kms": {"key_ring": RING, "endpoint": stores.url},
+        "azure": {"vault": stores.url, "metadata": stores.url},
+        "vault": {
+            "address": stores.url,
+            "auth": "approle",
+            "role_id": "authz",
+            "secret_id": f"file:{folder / 'secret-id'}",
+        },
     }

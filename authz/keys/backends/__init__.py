@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from authz.errors import ConfigurationError, Conflict
-from authz.net import Network
 from authz.settings import Settings
 
 LOCAL = "local"
@@ -44,7 +43,6 @@ class Surroundings:
     """What a backend may use."""
 
     settings: Settings
-    network: Network
     resolve: Callable[[str], bytes]
     """Of secret references."""
 

@@ -5,11 +5,12 @@ A key is a CryptoKey of its own with one version: versions of one CryptoKey woul
 
 import re
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from authz.errors import ConfigurationError
-from authz.keys.backends import BackendError, Surroundings
-from authz.keys.backends.asking import Store, member
-from authz.keys.backends.credentials import bearer
+from authz.keys.backends import DEADLINE, BackendError, Surroundings
+from authz.keys.backends.asking import answer_of, member
 from authz.keys.backends.formats import (
     digest,
     from_base64,
@@ -18,6 +19,7 @@ from authz.keys.backends.formats import (
     raw_signature,
     to_base64,
 )
+from authz.secretstores.gcp import GcpSession
 
 _ALGORITHMS = {"ES256": "EC_SIGN_P256_SHA256", "RS256": "RSA_SIGN_PKCS1_2048_SHA256"}
 _RING = re.compile(r"projects/[\w:.-]+/locations/[\w-]+/keyRings/[\w-]+")
@@ -32,25 +34,23 @@ class GcpKms:
 
     def __init__(self, around: Surroundings) -> None:
         settings = around.settings.gcp_kms
-        if settings.key_ring is None or settings.token is None:
+        if settings.key_ring is None or not _RING.fullmatch(settings.key_ring):
             raise ConfigurationError(
-                "gcp_kms.key_ring is projects/…/keyRings/…, and gcp_kms.token names an access token; set both"
+                "gcp_kms.key_ring is projects/…/locations/…/keyRings/…; set it"
             )
-        if not _RING.fullmatch(settings.key_ring):
-            raise ConfigurationError("gcp_kms.key_ring is not projects/…/locations/…/keyRings/…")
         self._ring = settings.key_ring
         self._level = settings.protection.upper()
-        who = bearer(around, settings.token)
-        self._store = Store(around.network, "Cloud KMS", settings.endpoint, who)
+        self._base = settings.endpoint
+        self._session = GcpSession(around.settings.secret_setup, limit=DEADLINE)
 
     def create(self, label: str, algorithm: str) -> str:
         """A CryptoKey and its first version, once that can be used."""
         template = {"algorithm": _ALGORITHMS[algorithm], "protectionLevel": self._level}
         body = {"purpose": "ASYMMETRIC_SIGN", "versionTemplate": template}
-        made = self._store.ask("POST", f"/v1/{self._ring}/cryptoKeys?cryptoKeyId={label}", body)
+        made = self._ask("POST", f"/v1/{self._ring}/cryptoKeys?cryptoKeyId={label}", body)
         reference = f"{member(made, 'name')}/cryptoKeyVersions/1"
         until = time.monotonic() + _PATIENCE_SECONDS
-        while member(self._store.ask("GET", _path(reference)), "state") != "ENABLED":
+        while member(self._ask("GET", _path(reference)), "state") != "ENABLED":
             if time.monotonic() > until:
                 raise BackendError("Cloud KMS did not make the key in time", reason="timeout")
             time.sleep(_PAUSE_SECONDS)
@@ -58,19 +58,26 @@ class GcpKms:
 
     def public_key(self, reference: str) -> bytes:
         """Cloud KMS answers PEM."""
-        return of_pem(member(self._store.ask("GET", f"{_path(reference)}/publicKey"), "pem"))
+        return of_pem(member(self._ask("GET", f"{_path(reference)}/publicKey"), "pem"))
 
     def sign(self, reference: str, algorithm: str, data: bytes) -> bytes:
         """Of the digest; ECDSA comes in DER."""
         body = {"digest": {"sha256": to_base64(digest(data))}}
-        answer = self._store.ask("POST", f"{_path(reference)}:asymmetricSign", body)
+        answer = self._ask("POST", f"{_path(reference)}:asymmetricSign", body)
         # Which version signed is told as well: another one's signature would not be this key's.
         if answer.get("name", reference) != reference:
             raise malformed()
         return raw_signature(algorithm, from_base64(member(answer, "signature")))
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """End the session."""
+        self._session.close()
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        asked = self._session.ask(f"{self._base}{path}", method=method, body=body)
+        return answer_of("Cloud KMS", self._session, asked)
 
 
 def _path(reference: str) -> str:

@@ -4,13 +4,14 @@ Vault rotates a transit key by adding versions to it; what signs here is one ver
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from authz.errors import ConfigurationError
-from authz.keys.backends import BackendError, Surroundings
-from authz.keys.backends.asking import Store, member
-from authz.keys.backends.credentials import vault_token
+from authz.keys.backends import DEADLINE, BackendError, Surroundings
+from authz.keys.backends.asking import answer_of, member
 from authz.keys.backends.formats import digest, from_base64, malformed, of_pem, to_base64
+from authz.secretstores.vault import VaultSession
 
 _TYPES = {"ES256": "ecdsa-p256", "RS256": "rsa-2048"}
 _MOUNT = re.compile(r"[\w-]+(/[\w-]+)*")
@@ -21,27 +22,22 @@ class VaultTransit:
     """One mount of the engine."""
 
     def __init__(self, around: Surroundings) -> None:
-        settings = around.settings.vault_transit
-        if not _MOUNT.fullmatch(settings.mount):
+        settings = around.settings
+        if not _MOUNT.fullmatch(settings.vault_transit.mount):
             raise ConfigurationError("vault_transit.mount is a path such as transit")
-        self._mount = settings.mount
-        if settings.address is None or settings.token is None:
-            raise ConfigurationError(
-                "vault_transit.address is where Vault is, and vault_transit.token names a token; set both"
-            )
-        who = vault_token(around, settings.token, settings.namespace)
-        self._store = Store(around.network, "Vault", settings.address, who)
+        self._mount = settings.vault_transit.mount
+        self._session = VaultSession(settings.secret_setup, limit=DEADLINE)
 
     def create(self, label: str, algorithm: str) -> str:
         """A key that Vault will not export."""
         body = {"type": _TYPES[algorithm], "exportable": False, "allow_plaintext_backup": False}
-        self._store.ask("POST", f"/v1/{self._mount}/keys/{label}", body)
+        self._ask("POST", f"keys/{label}", body)
         return f"{label}:1"
 
     def public_key(self, reference: str) -> bytes:
         """Vault answers the PEM of every version."""
         name, version = _parts(reference)
-        answer = self._store.ask("GET", f"/v1/{self._mount}/keys/{name}")
+        answer = self._ask("GET", f"keys/{name}")
         return of_pem(member(answer, "data", "keys", version, "public_key"))
 
     def sign(self, reference: str, algorithm: str, data: bytes) -> bytes:
@@ -56,7 +52,7 @@ class VaultTransit:
             body["marshaling_algorithm"] = "jws"
         else:
             body["signature_algorithm"] = "pkcs1v15"
-        answer = self._store.ask("POST", f"/v1/{self._mount}/sign/{name}/sha2-256", body)
+        answer = self._ask("POST", f"sign/{name}/sha2-256", body)
         kind, _, rest = str(member(answer, "data", "signature")).partition(":")
         signed_by, _, signature = rest.partition(":")
         if kind != "vault" or signed_by != f"v{version}":
@@ -64,7 +60,14 @@ class VaultTransit:
         return from_base64(signature)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """End the session."""
+        self._session.close()
+
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        asked = self._session.ask(f"{self._mount}/{path}", method=method, body=body)
+        return answer_of("Vault", self._session, asked)
 
 
 def _parts(reference: str) -> tuple[str, str]:
