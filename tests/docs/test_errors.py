@@ -114,9 +114,8 @@ ELSEWHERE = (
 )
 """Of `oauth`: what no token request comes to."""
 ASSERTED_BY_NONE = {
-    # Two refusals for now, asked for by their status where a server is flooded or its database taken away.
+    # A refusal for now, asked for by its status where a server is flooded.
     "lane_full",
-    "database_unavailable",
     # A client without an address of keys is refused before, as one whose key is unknown; outcomes ask as well.
     "client_without_keys",
     # Told as `document_json`.
