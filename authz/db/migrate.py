@@ -4,16 +4,20 @@ A revision is a number, `0031`. Migrations expand before they contract, so a ver
 it: it may start while the next version is rolled out, and may be gone back to. A migration that takes something away
 says in its name which versions still work, `0031.0029`: those that expect 0029 or later. All after it say so too.
 
+On PostgreSQL each revision is a transaction of its own (`db.upgrading`), on SQLite all are one.
+
 Alembic is imported where something is upgraded. A server that starts only compares two names, and does not pay 0.2
 seconds and 10 MB for a library it will not call.
 """
 
 import re
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
 from authz import data_dir
+from authz.db import upgrading
 from authz.db.engine import Database
 from authz.errors import ConfigurationError
 from authz.progress import UNWATCHED, Watch
@@ -40,25 +44,35 @@ def current(database: Database) -> str | None:
         return revision
 
 
-def upgrade(database: Database, *, watch: Watch = UNWATCHED) -> tuple[str | None, str]:
-    """Bring the database to `head()`, unless it is ahead of that; answers the revision before and after."""
-    from alembic import command
+def upgrade(
+    database: Database, *, watch: Watch = UNWATCHED, revision: str = "head"
+) -> tuple[str | None, str]:
+    """Bring the database to `head()`, unless it is ahead of that; answers the revision before and after.
 
+    Raises Conflict when somebody keeps a lock that a revision needs; those before it stay.
+    """
     before = current(database)
     if is_ahead(before, head()):
         # Alembic would not know it. What this version needs is there, or `check` says that it is not.
         check(database)
         return before, str(before)
-    options: dict[str, Any] = {"authz_begin": "IMMEDIATE"} if database.is_sqlite else {}
-    with database.engine.connect().execution_options(**options) as connection, connection.begin():
-        if not database.is_sqlite:
-            # The time limits of requests: an index over millions of rows takes longer, and so does waiting for it.
-            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
-            # Two nodes that start at once: the second waits, then finds nothing to do.
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4720160909)")
-        command.upgrade(_config(connection, watch), "head")
-    return before, head()
+    if database.is_sqlite:
+        options: dict[str, Any] = {"authz_begin": "IMMEDIATE"}
+        with (
+            database.engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            _run(connection, watch, revision)
+    else:
+        with upgrading.alone(database), upgrading.unhurried(database) as connection:
+            upgrading.run(connection, partial(_run, connection, watch, revision), watch)
+    return before, str(current(database))
+
+
+def _run(connection: Connection, watch: Watch, revision: str) -> None:
+    from alembic import command
+
+    command.upgrade(_config(connection, watch), revision)
 
 
 def _config(connection: Connection, watch: Watch) -> Any:

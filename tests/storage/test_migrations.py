@@ -2,18 +2,16 @@
 
 import json
 import threading
+import time
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
-from authz import data_dir
-from authz.db import Database, migrate
+from authz.db import Database, migrate, upgrading
 from authz.db.models import Base
-from authz.errors import ConfigurationError
+from authz.errors import ConfigurationError, Conflict
 from tests.support.databases import fresh_url
 
 
@@ -107,7 +105,7 @@ def test_the_models_are_what_the_migrations_make(database):
 
 def test_events_from_before_can_be_searched(database):
     """0012, in more than one step; what somebody wrote over an event stops no upgrade."""
-    revise(database, "0011")
+    migrate.upgrade(database, revision="0011")
     said = {"subject": "usr_1", "client": "cli_1", "actor": None, "detail": {"reason": "x"}}
     bodies = {number: json.dumps(said) for number in range(1, 5003)}
     bodies |= {1: "{", 2: '"text"', 3: '{"subject": 1, "detail": []}'}
@@ -130,15 +128,6 @@ def test_events_from_before_can_be_searched(database):
     assert [tuple(row) for row in found] == [
         (number, *changed.get(number, told)) for number in range(1, 5003)
     ]
-
-
-def revise(database, revision):
-    config = Config()
-    config.set_main_option("script_location", str(data_dir("alembic")))
-    options = {"authz_begin": "IMMEDIATE"} if database.is_sqlite else {}
-    with database.engine.connect().execution_options(**options) as connection, connection.begin():
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
 
 
 def test_every_constraint_has_a_name(database):
@@ -206,6 +195,104 @@ def test_an_upgrade_takes_as_long_as_it_takes(url, engine):
     holder.join(30)
     for it in (strict, other):
         it.dispose()
+
+
+@pytest.fixture
+def before_0020(database):
+    migrate.upgrade(database, revision="0019")
+    return database
+
+
+def in_background(database):
+    results = []
+
+    def upgrade():
+        try:
+            results.append(migrate.upgrade(database))
+        except Exception as error:
+            results.append(error)
+
+    thread = threading.Thread(target=upgrade, daemon=True)
+    thread.start()
+    return thread, results
+
+
+def ask(database, statement):
+    """As a request does that waits for nobody."""
+    with database.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+        found = connection.execute(text(statement))
+        return found.first() if found.returns_rows else None
+
+
+def wait_until(database, statement):
+    until = time.monotonic() + 20
+    while ask(database, statement) is None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.mark.only("postgresql")
+def test_nobody_waits_behind_an_upgrade(before_0020):
+    """docs/upgrade.md, D10: while a revision waits, or builds an index, requests are answered and people change.
+
+    Nor does the upgrade wait for another one, which waits for it.
+    """
+    database = before_0020
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONC%'"
+    with database.engine.connect() as busy, busy.begin():
+        busy.exec_driver_sql("LOCK TABLE users IN ROW EXCLUSIVE MODE")
+        thread, results = in_background(database)
+
+        wait_until(database, waits)
+        assert migrate.current(database) == "0020"
+        second, results_of_second = in_background(database)
+        ask(database, "SELECT audit_days FROM tenants")
+        ask(database, "LOCK TABLE users IN ROW EXCLUSIVE MODE")
+        ask(database, "LOCK TABLE audit_events IN ROW EXCLUSIVE MODE")
+        second.join(0.3)
+        assert not results
+        assert not results_of_second
+    thread.join(30)
+    second.join(30)
+    assert results == [("0019", migrate.head())]
+    assert results_of_second == [("0020", migrate.head())]
+
+
+@pytest.mark.only("postgresql")
+def test_an_upgrade_that_failed_half_way_goes_on_where_it_was(before_0020, monkeypatch):
+    database = before_0020
+    for name, value in (("LOCK_SECONDS", 0.1), ("PAUSE_SECONDS", 0.05), ("ATTEMPTS", 3)):
+        monkeypatch.setattr(upgrading, name, value)
+    with database.engine.connect() as reader, reader.begin():
+        reader.exec_driver_sql("SELECT 1 FROM scopes")
+        with pytest.raises(Conflict, match="run `authz db upgrade` again"):
+            migrate.upgrade(database)
+        assert migrate.current(database) == "0023"
+        monkeypatch.setattr(upgrading, "ATTEMPTS", 100)
+        thread, results = in_background(database)
+        thread.join(0.3)
+        assert not results
+    thread.join(60)
+    assert results == [("0023", migrate.head())]
+
+
+@pytest.mark.only("postgresql")
+@pytest.mark.parametrize("patience", [0.3, 20], ids=["gives-up-first", "is-the-victim"])
+def test_an_upgrade_that_was_in_a_deadlock_is_tried_again(before_0020, monkeypatch, patience):
+    """0024 takes `scopes`, then `tenants`; requests that have the one and want the other are answered, not broken."""
+    database = before_0020
+    monkeypatch.setattr(upgrading, "LOCK_SECONDS", patience)
+    waits = "SELECT 1 FROM pg_locks WHERE relation = 'tenants'::regclass AND NOT granted"
+    with database.engine.connect() as request, request.begin():
+        request.exec_driver_sql("SET LOCAL deadlock_timeout = '1min'")
+        migrate.upgrade(database, revision="0023")
+        request.exec_driver_sql("SELECT 1 FROM tenants")
+        thread, results = in_background(database)
+        wait_until(database, waits)
+        request.exec_driver_sql("SELECT 1 FROM scopes")
+    thread.join(60)
+    assert results == [("0023", migrate.head())]
 
 
 def test_every_row_belongs_to_a_tenant():
