@@ -422,6 +422,7 @@ def test_lists_are_narrowed(harness, owner):
         "limit=201",
         "limit=-1",
         "limit=x",
+        f"limit=000000001{'0' * 5000}",
         "limit=1&limit=2",
         "cursor=x",
         "cursor=bnVsbA",

@@ -3,6 +3,7 @@
 from authz.oauth.claims.claim import DETAILS, SIGN_IN, SOMETIMES, Claim, TokenKind
 
 _THEIR_JTI = Claim("jti", "text", "Its name; at most 256 characters, good once.", "RFC 7519 §4.1.7")
+_NBF = Claim("nbf", "seconds", "From when it is good.", "RFC 7519 §4.1.5", SOMETIMES)
 
 TAKEN: tuple[TokenKind, ...] = (
     TokenKind(
@@ -22,6 +23,7 @@ TAKEN: tuple[TokenKind, ...] = (
                 "ID-JAG §3.1",
             ),
             Claim("iat", "seconds", "When it was made.", "ID-JAG §3.1"),
+            _NBF,
             Claim("jti", "text", "Its name; at most 256 characters, good once.", "ID-JAG §3.1"),
             Claim(
                 "resource",
@@ -82,6 +84,7 @@ TAKEN: tuple[TokenKind, ...] = (
             Claim("aud", "text", "Our `client_id` there.", "OIDC Back-Channel Logout §2.4"),
             Claim("iat", "seconds", "When it was made.", "OIDC Back-Channel Logout §2.4"),
             Claim("exp", "seconds", "Its end.", "OIDC Back-Channel Logout §2.4"),
+            _NBF,
             _THEIR_JTI,
             Claim(
                 "events",

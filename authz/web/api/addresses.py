@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
+from authz.errors import NotFound
 from authz.web.api.kit import Change, Route
 from authz.web.api.problems import Refused
 
 _MAX_CHARS = 2048
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ class Addresses:
 def method_of(route: Route) -> str:
     """The method of a route."""
     return route.method if isinstance(route, Change) else "GET"
+
+
+def number_of(what: str, text: str) -> int:
+    """A segment that is a number. Raises NotFound: nothing has another name."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+        raise NotFound(f"there is no {what} {text[:40]!r}")
+    return int(text)
 
 
 def address(*segments: str) -> str:

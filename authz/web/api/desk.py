@@ -17,12 +17,12 @@ from authz.admin.idempotency import Claim
 from authz.admin.paging import DEFAULT_LIMIT, MAX_LIMIT
 from authz.admin.supplies import Surroundings
 from authz.db.leases import wait_for
-from authz.errors import Invalid, InvalidToken, NotFound
+from authz.errors import Invalid, InvalidToken
 from authz.oauth.administering import Admitted
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.own_bearer import REFUSED
 from authz.policy.administration import ADMIN_PATH, Permission
-from authz.web.api.addresses import address
+from authz.web.api.addresses import address, number_of
 from authz.web.api.kit import TENANT, Change, Listing, Look, Route, Thing, Window
 from authz.web.api.problems import NO_STORE, Refused
 from authz.web.api.representations import Shown, check_seen, is_known, shown
@@ -31,7 +31,7 @@ from authz.web.edge import Edge
 VERSION = "/v1"
 MEDIA_TYPE = "application/json"
 _PAGING = frozenset({"limit", "cursor"})
-_MOST_DIGITS = 18
+_LIMIT_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -243,11 +243,7 @@ def _arguments(route: Change, sent: Sent, tenant: str) -> dict[str, Any]:
 def _said(route: Change, argument: str, text: str) -> Any:
     """A segment of the address, as a number where the operation takes one. Raises NotFound."""
     kind, _ = load(route.operation).reader.members.get(argument, (str, None))
-    if kind is not int:
-        return text
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise NotFound(f"there is no {argument} {text[:40]!r}")
-    return int(text)
+    return number_of(argument, text) if kind is int else text
 
 
 def _refuse_unknown(query: Mapping[str, str], known: Set[str]) -> None:
@@ -260,9 +256,10 @@ def _refuse_unknown(query: Mapping[str, str], known: Set[str]) -> None:
 def _limit(text: str | None) -> int:
     if text is None:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_LIMIT):
+    wanted = int(text) if text.isascii() and text.isdecimal() and len(text) <= _LIMIT_DIGITS else 0
+    if not 1 <= wanted <= MAX_LIMIT:
         raise Invalid(f"limit {text[:80]!r} is not a number from 1 to {MAX_LIMIT}")
-    return int(text)
+    return wanted
 
 
 def _represented(what: Shown, sent: Sent) -> Response:

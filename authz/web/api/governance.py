@@ -7,6 +7,7 @@ from authz.admin.reviews import ItemLine, ReviewLine
 from authz.admin.simulate import ANY_CLIENT, Question, Simulation, simulate
 from authz.admin.versions import VersionDetails, VersionLine
 from authz.errors import Invalid, NotFound
+from authz.web.api.addresses import number_of
 from authz.web.api.kit import Change, Listing, Look, Route, Thing, Window, listed
 
 
@@ -53,18 +54,11 @@ def _versions(look: Look, part: Window) -> Slice[VersionLine]:
 
 def _behind(cursor: str) -> int:
     try:
-        return _version(cursor)
+        return number_of("version", cursor)
     except NotFound:
         raise Invalid("the cursor is not one that a page of this list gave") from None
 
 
-def _version(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise NotFound(f"there is no version {text[:40]!r}")
-    return int(text)
-
-
-_MOST_DIGITS = 18
 _OF_CHANGE = {"change": "change_id"}
 _OF_ITEM = {"item": "item_id"}
 
@@ -147,7 +141,9 @@ ROUTES: tuple[Route, ...] = (
         "/versions/{version}",
         "version",
         "One version, with its difference to the one before",
-        lambda look: versions.show(look.tx, look.tenant_id, _version(look.path["version"])),
+        lambda look: versions.show(
+            look.tx, look.tenant_id, number_of("version", look.path["version"])
+        ),
         VersionDetails,
     ),
     Change(

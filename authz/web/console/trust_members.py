@@ -51,7 +51,7 @@ def keys() -> list[Member]:
 
 
 def of_people(servers: Choices) -> list[Member]:
-    """Of an issuer of ID-JAGs: what is asked first, then what is seldom needed (`FIRST_OF_PEOPLE`)."""
+    """Of an issuer of ID-JAGs: what is asked first, then what is seldom needed (`FIRST`)."""
     return [
         *keys(),
         picked(
