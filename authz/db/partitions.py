@@ -184,6 +184,11 @@ def _make(database: Database, name: str, begin: datetime, end: datetime) -> bool
     bounds = f"at >= '{begin.isoformat()}' AND at < '{end.isoformat()}'"
     try:
         with _short(database) as connection:
+            some = text(f"SELECT EXISTS (SELECT 1 FROM {DEFAULT} WHERE {bounds})")
+            if connection.scalar(some):
+                # Whoever reads meanwhile would wait for the default with a plan that does not know the new partition,
+                # and find what is moved in neither of them: a sink would step over it for ever.
+                connection.exec_driver_sql(f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE")
             connection.exec_driver_sql(f"CREATE TABLE {name} (LIKE {TABLE} INCLUDING DEFAULTS)")
             # Then attaching reads nothing.
             connection.exec_driver_sql(

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -340,6 +341,43 @@ def insert(database, at, position=1):
     )
     with database.write() as tx:
         tx.execute(text(query), {"at": at, "position": position})
+
+
+def wait_for_locks(database, count):
+    """Until so many statements wait for a lock."""
+    query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = "
+    query += "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        with database.read() as tx:
+            if tx.scalar(text(query)) == count:
+                return
+    raise AssertionError(f"{count} statements should wait")
+
+
+@pytest.mark.only("postgresql")
+def test_who_reads_while_a_month_is_made_sees_what_is_moved(engine, database):
+    """A sink that found nothing between its place and the head would step over it."""
+    now = datetime(2026, 11, 26, tzinfo=UTC)
+    insert(database, now)
+    seen = []
+
+    def read():
+        with database.read() as tx:
+            seen.append(tx.scalar(select(func.count()).select_from(AuditEvent)))
+
+    making = threading.Thread(target=partitions.make_ahead, args=(database, now))
+    reading = threading.Thread(target=read)
+    with database.write() as tx:
+        tx.execute(text("LOCK TABLE audit_events_default IN ACCESS SHARE MODE"))
+        making.start()
+        wait_for_locks(database, 1)
+        reading.start()
+        wait_for_locks(database, 2)
+    making.join(20)
+    reading.join(20)
+    assert seen == [1]
+    assert "audit_events_2026_11" in names(database)
 
 
 @pytest.mark.only("postgresql")
