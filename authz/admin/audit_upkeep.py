@@ -1,7 +1,6 @@
 """What jobs do for the trail of every tenant: checkpoints, their timestamps, retention, partitions."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from authz.admin import audit_checkpoints, audit_holds, audit_removal
 from authz.admin.audit_checkpoints import Written
+from authz.admin.turns import Turn
 from authz.audit import record
 from authz.audit.checkpoints import Pace, due, newest_of, next_checkpoint
 from authz.audit.cursors import ALERTS, CHECKPOINTS
@@ -18,7 +18,6 @@ from authz.audit.events import EventsRemoved
 from authz.audit.timestamps import Authority, NoTimestamp
 from authz.db import Database, partitions
 from authz.db.models import AuditCheckpoint, Tenant
-from authz.errors import Conflict
 from authz.net import Network
 from authz.oauth.configurations import Configurations
 from authz.settings import AuditSettings
@@ -41,7 +40,7 @@ class Upkeep:
         with self.database.read() as tx:
             slugs = slugs_of(tx)
             waiting = [it for it in due(tx, pace, now) if it in slugs]
-        turn = _Turn()
+        turn = Turn()
         for tenant_id in waiting:
             with turn.of(slugs[tenant_id]):
                 self.write_checkpoint(slugs[tenant_id], now)
@@ -63,7 +62,7 @@ class Upkeep:
         """Remove what every tenant keeps no longer; how many events were deleted."""
         with self.database.read() as tx:
             slugs = slugs_of(tx)
-        turn, count = _Turn(), 0
+        turn, count = Turn(), 0
         for tenant_id, slug in slugs.items():
             with turn.of(slug):
                 self._name_removed(tenant_id, slug, now)
@@ -155,30 +154,6 @@ class Upkeep:
         if last is not None and now < last + self.settings.timestamp_every:
             return None
         return tenant_id, newest.position, newest.statement
-
-
-class _Turn:
-    """What is done for one tenant after the other: what fails for one is not kept from the others."""
-
-    def __init__(self) -> None:
-        self._failures: list[Exception] = []
-
-    @contextmanager
-    def of(self, slug: str) -> Iterator[None]:
-        """The part of one tenant."""
-        try:
-            yield
-        except Conflict as error:
-            # Somebody else did the same meanwhile; there is another turn.
-            log.info("audit.upkeep_overtaken", tenant=slug, why=str(error))
-        except Exception as error:  # noqa: BLE001 -- all of them are raised at the end
-            error.add_note(f"tenant {slug}")
-            self._failures.append(error)
-
-    def end(self) -> None:
-        """Raise what failed, so that the job counts as failed."""
-        if self._failures:
-            raise ExceptionGroup(f"upkeep of {len(self._failures)} tenants", self._failures)
 
 
 def slugs_of(tx: Session) -> Mapping[str, str]:

@@ -25,6 +25,7 @@ from authz.admin import (
 )
 from authz.admin.audit_upkeep import Upkeep
 from authz.admin.operator import Operator
+from authz.admin.turns import Turn
 from authz.db.models import (
     Agent,
     AuthorizationCode,
@@ -154,13 +155,12 @@ def wipe_gone_keys(services: Services, now: datetime) -> None:
             .where(SigningKey.gone_at <= now, keys.has_private_part())
             .distinct()
         ).all()
-
-    def wipe(tenant_id: str) -> None:
-        with services.database.write() as tx:
+    turn = Turn()
+    for tenant_id in tenants:
+        with turn.of(tenant_id), services.database.write() as tx:
             operator = Operator.local("job", now, services.envelope)
             keys.wipe_gone(tx, operator, tenant_id)
-
-    _in_turn(tenants, wipe)
+    turn.end()
 
 
 def rotate_keys(services: Services, now: datetime) -> None:
@@ -169,44 +169,44 @@ def rotate_keys(services: Services, now: datetime) -> None:
     after, ahead = settings.keys.rotate_after, settings.keys.publish_ahead
     if not after:
         return
-
-    def rotate(tenant_id: str) -> None:
-        with services.database.read() as tx:
-            found = keys.find_due(tx, tenant_id, after=after, publish_ahead=ahead, now=now)
-        for purpose, algorithm in found:
-            new = keys.generate_one(purpose, algorithm, services.custody)
-            with services.database.write() as tx:
-                operator = Operator.local("job", now, services.envelope)
-                life = keys.rotate_due(
-                    tx,
-                    operator,
-                    tenant_id,
-                    new,
-                    after=after,
-                    publish_ahead=ahead,
-                    longest_token=settings.tokens.access_token + JWT_LEEWAY,
-                )
-            if life is not None:
-                log.info("key.rotated", tenant=tenant_id, purpose=purpose, key=life.key_id)
-
-    _in_turn(_tenants(services), rotate)
+    turn = Turn()
+    for tenant_id in _tenants(services):
+        with turn.of(tenant_id):
+            with services.database.read() as tx:
+                found = keys.find_due(tx, tenant_id, after=after, publish_ahead=ahead, now=now)
+            for purpose, algorithm in found:
+                new = keys.generate_one(purpose, algorithm, services.custody)
+                with services.database.write() as tx:
+                    operator = Operator.local("job", now, services.envelope)
+                    life = keys.rotate_due(
+                        tx,
+                        operator,
+                        tenant_id,
+                        new,
+                        after=after,
+                        publish_ahead=ahead,
+                        longest_token=settings.tokens.access_token + JWT_LEEWAY,
+                    )
+                if life is not None:
+                    log.info("key.rotated", tenant=tenant_id, purpose=purpose, key=life.key_id)
+    turn.end()
 
 
 def remove_unused_clients(services: Services, now: datetime) -> None:
     """Forget clients that registered themselves and that nobody allowed (DCR-04)."""
     before = now - services.settings.registration.unused_after
-
-    def remove(tenant_id: str) -> None:
-        while True:
-            with services.database.write() as tx:
-                operator = Operator.local("job", now, services.envelope)
-                removed = registration.remove_unused(
-                    tx, operator, tenant_id, before=before, at_most=_CLIENTS_AT_ONCE
-                )
-            if removed < _CLIENTS_AT_ONCE:
-                break
-
-    _in_turn(_tenants(services), remove)
+    turn = Turn()
+    for tenant_id in _tenants(services):
+        with turn.of(tenant_id):
+            while True:
+                with services.database.write() as tx:
+                    operator = Operator.local("job", now, services.envelope)
+                    removed = registration.remove_unused(
+                        tx, operator, tenant_id, before=before, at_most=_CLIENTS_AT_ONCE
+                    )
+                if removed < _CLIENTS_AT_ONCE:
+                    break
+    turn.end()
 
 
 def watch_agents(services: Services, now: datetime) -> None:
@@ -215,13 +215,12 @@ def watch_agents(services: Services, now: datetime) -> None:
         tenants = tx.scalars(
             select(Agent.tenant_id).where(Agent.status == "active").distinct()
         ).all()
-
-    def watch(tenant_id: str) -> None:
-        with services.database.write() as tx:
+    turn = Turn()
+    for tenant_id in tenants:
+        with turn.of(tenant_id), services.database.write() as tx:
             agents.note_use(tx, tenant_id, now)
             agents.put_to_sleep(tx, Operator.local("job", now, services.envelope), tenant_id)
-
-    _in_turn(tenants, watch)
+    turn.end()
 
 
 def poll_signals(services: Services, now: datetime) -> None:  # noqa: ARG001
@@ -258,25 +257,25 @@ def push_events(services: Services, now: datetime) -> None:  # noqa: ARG001
 def renew_connections(services: Services, now: datetime) -> None:
     """Take over what identity providers publish of themselves, such as the next certificate (SAML-09)."""
     connectors = Connectors(Tools(services.network, services.documents, services.secrets.resolve))
-
-    def renew(tenant_id: str) -> None:
-        with services.database.read() as tx:
-            rows = [(it.slug, it.kind, it.settings) for it in active(tx, tenant_id)]
-        for slug, kind, settings in rows:
-            try:
-                found = connectors.of(kind).renewed(settings, now)
-            except (Invalid, NetworkError) as error:
-                # What is stored goes on counting; an operator sees it here before it has expired.
-                log.warning("connection.renewal_failed", connection=slug, reason=str(error))
-                continue
-            if found is None or not found.changes:
-                continue
-            with services.database.write() as tx:
-                connections.renew(
-                    tx, Operator.local("job", now, services.envelope), tenant_id, slug, found
-                )
-
-    _in_turn(_tenants(services), renew)
+    turn = Turn()
+    for tenant_id in _tenants(services):
+        with turn.of(tenant_id):
+            with services.database.read() as tx:
+                rows = [(it.slug, it.kind, it.settings) for it in active(tx, tenant_id)]
+            for slug, kind, settings in rows:
+                try:
+                    found = connectors.of(kind).renewed(settings, now)
+                except (Invalid, NetworkError) as error:
+                    # What is stored goes on counting; an operator sees it here before it has expired.
+                    log.warning("connection.renewal_failed", connection=slug, reason=str(error))
+                    continue
+                if found is None or not found.changes:
+                    continue
+                with services.database.write() as tx:
+                    connections.renew(
+                        tx, Operator.local("job", now, services.envelope), tenant_id, slug, found
+                    )
+    turn.end()
 
 
 def follow_client_secrets(services: Services, now: datetime) -> None:
@@ -296,37 +295,38 @@ def follow_client_secrets(services: Services, now: datetime) -> None:
 
 def apply_changes(services: Services, now: datetime) -> None:
     """Make the changes of policy whose moment has come."""
-
-    def apply(tenant_id: str) -> None:
-        with services.database.write() as tx:
-            done = changes.apply_due(tx, Operator.local("job", now, services.envelope), tenant_id)
-        for change in done:
-            log.info("change.due", tenant=tenant_id, change=change.id, status=change.status)
-
-    _in_turn(_tenants(services), apply)
+    turn = Turn()
+    for tenant_id in _tenants(services):
+        with turn.of(tenant_id):
+            with services.database.write() as tx:
+                done = changes.apply_due(
+                    tx, Operator.local("job", now, services.envelope), tenant_id
+                )
+            for change in done:
+                log.info("change.due", tenant=tenant_id, change=change.id, status=change.status)
+    turn.end()
 
 
 def expire_reviews(services: Services, now: datetime) -> None:
     """End what nobody answered for in access reviews that are due."""
-
-    def expire(tenant_id: str) -> None:
-        with services.database.write() as tx:
-            operator = Operator.local("job", now, services.envelope)
-            ended = reviews.expire_overdue(tx, operator, tenant_id)
-        if ended:
-            log.info("review.overdue", tenant=tenant_id, ended=ended)
-
-    _in_turn(_tenants(services), expire)
+    turn = Turn()
+    for tenant_id in _tenants(services):
+        with turn.of(tenant_id):
+            with services.database.write() as tx:
+                operator = Operator.local("job", now, services.envelope)
+                ended = reviews.expire_overdue(tx, operator, tenant_id)
+            if ended:
+                log.info("review.overdue", tenant=tenant_id, ended=ended)
+    turn.end()
 
 
 def keep_versions(services: Services, now: datetime) -> None:
     """Keep what policy is, where it is another than before."""
-
-    def keep(tenant_id: str) -> None:
-        with services.database.write() as tx:
+    turn = Turn()
+    for tenant_id in _tenants(services):
+        with turn.of(tenant_id), services.database.write() as tx:
             versions.record(tx, Operator.local("job", now, services.envelope), tenant_id)
-
-    _in_turn(_tenants(services), keep)
+    turn.end()
 
 
 JOBS: dict[str, Job] = {
@@ -358,16 +358,3 @@ def _tenants(services: Services) -> Sequence[str]:
     """The ids of those that are active."""
     with services.database.read() as tx:
         return tx.scalars(select(Tenant.id).where(Tenant.status == "active")).all()
-
-
-def _in_turn(tenants: Sequence[str], work: Callable[[str], None]) -> None:
-    """Do it for each; a tenant whose rows somebody damaged holds up no other. Raises what failed, at the end."""
-    failures = []
-    for tenant_id in tenants:
-        try:
-            work(tenant_id)
-        except Exception as error:  # noqa: BLE001 -- all of them are raised below
-            error.add_note(f"tenant {tenant_id}")
-            failures.append(error)
-    if failures:
-        raise ExceptionGroup(f"{len(failures)} of {len(tenants)} tenants", failures)
