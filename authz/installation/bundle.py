@@ -132,7 +132,7 @@ def _plain(value: Any) -> Any:
 def _versions(settings: Settings) -> dict[str, Any]:
     packages: dict[str, str | None] = {}
     extras: dict[str, bool] = {}
-    for requirement in metadata.requires(PACKAGE) or ():
+    for requirement in _requirements():
         named = _REQUIREMENT.match(requirement)
         if named is None:
             continue
@@ -148,6 +148,14 @@ def _versions(settings: Settings) -> dict[str, Any]:
         "packages": packages,
         "extras": extras,
     }
+
+
+def _requirements() -> list[str]:
+    """None where the server runs out of a folder of its source."""
+    try:
+        return metadata.requires(PACKAGE) or []
+    except metadata.PackageNotFoundError:
+        return []
 
 
 def _version_of(name: str) -> str | None:
