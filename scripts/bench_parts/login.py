@@ -1,9 +1,9 @@
 """What a sign-in at a company's identity provider costs beside the time of the provider. See scripts/login-times.
 
 Timed are the way there (`POST /login/start`: state, nonce, PKCE, the attempt is stored) and the way back (the callback:
-the code is redeemed, the ID token verified, the person made, groups mapped, session and audit trail written), by the
-server's own clock of requests; of that goes what it waited for the provider, by its own clock of fetches. The provider
-is one of the tests', over TLS, in the same process: what it computes makes our time longer, never shorter.
+the code is redeemed, the ID token verified, the person found or made, groups mapped, session and trail written), by the
+server's clock of requests; of that goes what it waited for the provider, by its clock of fetches. The provider is one
+of the tests, over TLS, in the same process: what it computes makes our time longer, never shorter.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def _clocks() -> tuple[float, float]:
 
 
 def _sign_in(harness: Harness, corporate: Corporate, number: int) -> Measured:
-    """Somebody comes for the first time."""
+    """One of many people, in a new browser."""
     corporate.idp.person |= {
         "sub": f"person-{number}",
         "email": f"person{number}@corp.example",
@@ -64,8 +64,8 @@ def _sign_in(harness: Harness, corporate: Corporate, number: int) -> Measured:
     return Measured(requests - fetches, fetches)
 
 
-def run(people: int) -> list[Measured]:
-    """So many people, one after the other, on a PostgreSQL of its own."""
+def run(people: int) -> tuple[list[Measured], list[Measured]]:
+    """So many people, one after the other, on a PostgreSQL of its own: for the first time, and once more."""
     os.environ["IDP_SECRET"] = SECRET
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="authz-login-")))
@@ -76,8 +76,11 @@ def run(people: int) -> list[Measured]:
         corporate = Corporate(harness)
         for group in _GROUPS[:5]:
             corporate.map("groups", group, "developer")
-        found = [_sign_in(harness, corporate, number) for number in range(_WARM + people)]
-    return found[_WARM:]
+        first, again = (
+            [_sign_in(harness, corporate, number) for number in range(_WARM + people)]
+            for _ in range(2)
+        )
+    return first[_WARM:], again[_WARM:]
 
 
 def main() -> int:
@@ -86,20 +89,20 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=200, help="how many sign in")
     options = parser.parse_args()
     try:
-        found = run(options.people)
+        first, again = run(options.people)
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1
     print(describe())
-    own, provider = (
-        sorted(it) for it in zip(*((it.own, it.provider) for it in found), strict=True)
-    )
-    p50, p99 = (own[int(share * (len(own) - 1))] for share in (0.5, 0.99))
-    waited = provider[len(provider) // 2]
-    print(f"{len(found)} sign-ins: our own time p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    print(f"  beside p50 {waited:.1f} ms that the provider took")
+    print(f"{'':<34}{'ours p50 ms':>12}{'p99 ms':>8}{'provider p50 ms':>17}")
+    for title, found in (("for the first time, 5 groups new", first), ("once more", again)):
+        own, provider = sorted(it.own for it in found), sorted(it.provider for it in found)
+        p50, p99 = (own[int(share * (len(own) - 1))] for share in (0.5, 0.99))
+        print(f"{title:<34}{p50:>12.1f}{p99:>8.1f}{provider[len(provider) // 2]:>17.1f}")
     is_met = p50 <= TARGET_MS
-    print(f"  {'met' if is_met else 'NOT met'}: {TARGET_MS:.0f} ms at the median")
+    print(
+        f"{'met' if is_met else 'NOT met'}: {TARGET_MS:.0f} ms, median of those who come once more"
+    )
     return 0 if is_met else 1
 
 
