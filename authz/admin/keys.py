@@ -82,8 +82,8 @@ def add_missing(
     tx: Session, operator: Operator, tenant_id: str, keys: Sequence[NewKey]
 ) -> list[NewKey]:
     """Store those that nobody stored meanwhile; answers which they were."""
-    # Two nodes that start at once: the second waits here, and then finds nothing missing.
-    tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+    # Two nodes that start at once: the second finds nothing missing.
+    _alone(tx, tenant_id)
     missing = find_missing(tx, tenant_id)
     added = [new for new in keys if (new.purpose, new.algorithm) in missing]
     add_first_keys(tx, operator, tenant_id, added)
@@ -119,6 +119,7 @@ def rotate(
     operator.must(Permission.KEYS_WRITE)
     if emergency and (at is not None or publish_ahead):
         raise Invalid("in an emergency the successor signs at once")
+    _alone(tx, tenant_id)
     publish_at = at or operator.now
     activate_at = publish_at + publish_ahead
     successor = _store(tx, operator, tenant_id, new, publish_at=publish_at, activate_at=activate_at)
@@ -173,8 +174,8 @@ def rotate_due(
     longest_token: timedelta,
 ) -> KeyLife | None:
     """As `rotate`, unless somebody else rotated it meanwhile."""
-    # Whoever rotates takes the tenant first, so the second of two finds nothing due.
-    tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+    # The second of two finds nothing due.
+    _alone(tx, tenant_id)
     found = find_due(tx, tenant_id, after=after, publish_ahead=publish_ahead, now=operator.now)
     if (new.purpose, new.algorithm) not in found:
         return None
@@ -252,6 +253,14 @@ def life_of(row: SigningKey) -> KeyLife:
     )
 
 
+def _alone(tx: Session, tenant_id: str) -> None:
+    """Who changes the keys of a tenant takes the tenant first, and sees what the one before did.
+
+    Else a successor that is not committed yet would outlive an emergency, and of two neither would end the other.
+    """
+    tx.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
+
+
 def _store(
     tx: Session,
     operator: Operator,
@@ -262,6 +271,9 @@ def _store(
     activate_at: datetime,
 ) -> KeyLife:
     kid, public_jwk = describe(new.key, new.algorithm)
+    # It was made elsewhere, and may be anybody's: a key signs for one purpose of one tenant (CONF-13).
+    if tx.get(SigningKey, kid) is not None:
+        raise Invalid(f"the key {kid} is in use here already; make another one in the key store")
     row = SigningKey(
         id=kid,
         tenant_id=tenant_id,

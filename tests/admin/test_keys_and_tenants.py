@@ -1,3 +1,5 @@
+import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -45,6 +47,44 @@ def test_a_key_in_wrong_hands_stops_signing_at_once(desk):
 def test_a_rotation_can_be_planned(desk):
     rotate(desk, at=desk.now + timedelta(days=1))
     assert states(desk) == [("ES256", "active"), ("ES256", "planned")]
+
+
+@pytest.mark.parametrize(
+    ("given", "after"),
+    [
+        ({"emergency": True, "publish_ahead": timedelta(0)}, ["gone", "gone", "active"]),
+        ({}, ["active", "published", "published"]),
+    ],
+    ids=["emergency", "planned"],
+)
+def test_a_rotation_sees_the_one_before_it(desk, given, after):
+    """V5, ATK-69: what another transaction made and did not commit yet is expelled, or retired, as well."""
+    second = threading.Thread(target=rotate, args=(desk,), kwargs=given, daemon=True)
+    with desk.services.database.write() as tx:
+        new = keys.generate_one("access_token", "ES256")
+        keys.rotate(tx, desk.operator, desk.tenant_id, new, **AHEAD)
+        second.start()
+        second.join(0.3)
+        assert second.is_alive()
+    second.join(20)
+    lines = [it for it in desk.ask(keys.list_, desk.now) if it.purpose == "access_token"]
+    assert sorted(it.state for it in lines) == sorted(after)
+    assert [it.retire_at for it in lines].count(None) == 1
+
+
+def test_a_clock_that_is_set_back_leaves_a_tenant_with_a_key(desk):
+    desk.wait(minutes=-55)
+    assert states(desk) == [("ES256", "active")]
+
+
+def test_a_key_that_is_in_use_is_taken_by_nobody_else(desk):
+    """CONF-13: `keys rotate --reference` with the key that signs already."""
+    new = keys.generate_one("access_token", "ES256")
+    desk.do(keys.rotate, new, **AHEAD)
+    for purpose in ("access_token", "audit"):
+        with pytest.raises(Invalid, match="is in use here already"):
+            desk.do(keys.rotate, replace(new, purpose=purpose), **AHEAD)
+    assert states(desk) == [("ES256", "active"), ("ES256", "published")]
 
 
 @pytest.mark.parametrize(
