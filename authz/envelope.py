@@ -63,7 +63,7 @@ class Envelope:
             name, rest = sealed[1 : 1 + _NAME_BYTES], sealed[1 + _NAME_BYTES :]
             cipher = self._ciphers.get(name)
             if cipher is None:
-                raise ConfigurationError(unknown_key(name.hex()))
+                raise ConfigurationError(unknown_key("a stored secret is", name.hex()))
             opened = _opened(cipher, rest, context)
         elif sealed[:1] == _UNNAMED:
             tried = (_opened(cipher, sealed[1:], context) for cipher in self._ciphers.values())
@@ -78,20 +78,16 @@ class Envelope:
         """Whether it is under the key that seals, and says so."""
         return sealed.startswith(_NAMED + self._own)
 
-    def knows(self, sealed: bytes) -> bool:
-        """Whether it names a key that opens here; one that names none may open or not."""
-        return sealed[:1] != _NAMED or sealed[1 : 1 + _NAME_BYTES] in self._ciphers
-
 
 def used_keys(sealed: Iterable[bytes]) -> Counter[str]:
     """How many of these secrets are under which key-encryption key, by name."""
     return Counter(it[1 : 1 + _NAME_BYTES].hex() if it[:1] == _NAMED else UNNAMED for it in sealed)
 
 
-def unknown_key(name: str) -> str:
-    """What to tell the operator."""
+def unknown_key(what: str, name: str) -> str:
+    """What to tell the operator; `what` is sealed with it."""
     return (
-        f"a stored secret is sealed with the key-encryption key {name}, which is not configured: "
+        f"{what} sealed with the key-encryption key {name}, which is not configured: "
         f"{_DOES_NOT_OPEN}, or keys.further_encryption_keys until `authz keys rewrap` is through"
     )
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from authz.admin.operator import Operator
 from authz.db import Database
 from authz.db.models import SigningKey, Tenant
-from authz.envelope import UNNAMED, Envelope, used_keys
+from authz.envelope import UNNAMED, Envelope, unknown_key, used_keys
 from authz.errors import ConfigurationError
 from authz.keys.backends.local import SEALED_AS
 from authz.policy.administration import Permission
@@ -47,11 +47,7 @@ def check(tx: Session, envelope: Envelope) -> None:
     """Refuse to go on without a key that something is under. Raises ConfigurationError naming it."""
     for name, count in sorted(usage(tx).items()):
         if name not in (*envelope.names, UNNAMED):
-            raise ConfigurationError(
-                f"the key-encryption key does not open this database's secrets: {count} are sealed with {name}, "
-                "which is not configured; name it in keys.encryption_key, or in keys.further_encryption_keys "
-                "until `authz keys rewrap` is through"
-            )
+            raise ConfigurationError(unknown_key(f"{count} stored secrets are", name))
 
 
 def rewrap_all(database: Database, operator: Operator) -> Iterator[Rewrapped]:

@@ -52,15 +52,6 @@ class KeyLife:
         return self.state(now) in (KeyState.PUBLISHED, KeyState.ACTIVE, KeyState.RETIRING)
 
 
-def first(key_id: str, purpose: str, algorithm: str, now: datetime) -> KeyLife:
-    """The first key of a purpose and algorithm signs at once: nobody has cached a JWKS without it.
-
-    And from a little earlier: a clock that is set back must not leave a tenant without a key.
-    """
-    since = now - CLOCKS_APART
-    return KeyLife(key_id, purpose, algorithm, since, since, None, None)
-
-
 def due(
     lives: Iterable[KeyLife], *, after: timedelta, publish_ahead: timedelta, now: datetime
 ) -> tuple[tuple[str, str], ...]:

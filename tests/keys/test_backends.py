@@ -12,7 +12,7 @@ from joserfc import jwt
 from authz.errors import ConfigurationError, SignerUnavailable
 from authz.keys import BACKENDS, BackendError, Custody, KeyRing, RemoteKey, RingKey, describe
 from authz.keys.backends import Surroundings
-from authz.keys.rotation import first
+from authz.keys.rotation import KeyLife
 from authz.settings import Settings
 from authz.transactions import turn
 from tests.support import key_stores
@@ -69,7 +69,7 @@ def test_a_key_elsewhere_signs_what_anybody_verifies(custody_of, backend, algori
     new = custody_of(backend).make("access_token", algorithm)
     assert (new.backend, new.key.is_private) == (backend, False)
     kid, public = describe(new.key, algorithm)
-    life = first(kid, "access_token", algorithm, NOW)
+    life = KeyLife(kid, "access_token", algorithm, NOW, NOW, None, None)
     remote = RemoteKey(backend, new.reference, algorithm, new.key)
     ring = KeyRing((RingKey(life, public, new.key, remote),), custody_of(backend))
     # moto knows no digests, which is how AWS KMS signs what is longer than 4096 bytes.

@@ -64,6 +64,7 @@ class AuditCheckpoint(Base):
     position: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     at: Mapped[Moment]
     statement: Mapped[str]
+    """A JWS (`typ` `audit-checkpoint+jwt`) over the heads and the hash of the checkpoint before."""
     timestamp: Mapped[bytes | None] = mapped_column(LargeBinary)
     """What a timestamp authority answered about the statement (RFC 3161), if one was asked."""
 
@@ -145,4 +146,4 @@ class AuditBurst(Base):
     """When the last ones happened, no more than the rule counts to."""
     last_at: Mapped[Moment]
     is_raised: Mapped[bool]
-    """A JWS (`typ` `audit-checkpoint+jwt`) over the heads and the hash of the checkpoint before."""
+    """Whether an alert was raised of it: the next comes with the next burst."""
