@@ -72,11 +72,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "rule", "who", name=op.f("pk_audit_bursts")),
     )
     connection = op.get_bind()
-    if connection.dialect.name == "postgresql":
-        events = connection.execute(sa.text("SELECT 1 FROM audit_events LIMIT 1")).first()
-        # One that has events goes on as it is, until `authz db partition`: nobody shall wait for it here.
-        if events is None:
-            _partition()
+    # One that has events goes on as it is, until `authz db partition`: nobody shall wait for it here.
+    if connection.dialect.name == "postgresql" and _is_empty(connection):
+        _partition()
+
+
+def _is_empty(connection: sa.Connection) -> bool:
+    events = sa.text("SELECT 1 FROM audit_events LIMIT 1")
+    if connection.execute(events).first() is not None:
+        return False
+    # The first event may be on its way: it would go with the table it is written to.
+    op.execute("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE")
+    return connection.execute(events).first() is None
 
 
 def _partition() -> None:
