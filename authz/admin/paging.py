@@ -18,6 +18,7 @@ T = TypeVar("T")
 MAX_LIMIT = 200
 DEFAULT_LIMIT = 50
 _MAX_CURSOR_CHARS = 4096
+_MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,13 @@ def _value(
     except (ValueError, OverflowError):
         pass
     raise Invalid(_NOT_OURS)
+
+
+def number_behind(cursor: str) -> int:
+    """The number behind which a list of numbered things goes on. Raises Invalid."""
+    if not cursor.isascii() or not cursor.isdecimal() or len(cursor) > _MAX_DIGITS:
+        raise Invalid(_NOT_OURS)
+    return int(cursor)
 
 
 _NOT_OURS = "the cursor is not one that a page of this list gave; begin without one"

@@ -155,10 +155,11 @@ def page(
     review_id: str,
     *,
     decisions: Sequence[str] = (OPEN,),
+    matching: str = "",
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[ItemLine]:
-    """What a campaign is about, by label."""
+    """What a campaign is about, by label; of it what has `matching` in its label."""
     check_limit(limit)
     _load(tx, tenant_id, review_id)
     rows = tx.scalars(
@@ -166,6 +167,7 @@ def page(
         .where(
             ReviewItem.review_id == review_id,
             ReviewItem.decision.in_(decisions),
+            func.lower(ReviewItem.label).contains(matching.lower(), autoescape=True),
             *behind(after, ReviewItem.label, ReviewItem.id),
         )
         .order_by(ReviewItem.label, ReviewItem.id)

@@ -14,7 +14,7 @@ Decisions:
 import difflib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +25,7 @@ from authz.admin.code import mappings, resources, roles
 from authz.admin.code.kind import Kind, Site
 from authz.admin.code.roles import current_file
 from authz.admin.operator import Operator
-from authz.admin.paging import DEFAULT_LIMIT, check_limit
+from authz.admin.paging import DEFAULT_LIMIT, Slice, check_limit, number_behind, sliced
 from authz.audit.events import Changed
 from authz.db.models import AuditEvent, PolicyVersion, Tenant
 from authz.db.types import canonical_json
@@ -112,15 +112,15 @@ def revert(tx: Session, operator: Operator, tenant_id: str, *, version: int) -> 
 
 
 def page(
-    tx: Session, tenant_id: str, *, before: int | None = None, limit: int = DEFAULT_LIMIT
-) -> Sequence[VersionLine]:
-    """The youngest first; those before a version."""
+    tx: Session, tenant_id: str, *, after: str | None = None, limit: int = DEFAULT_LIMIT
+) -> Slice[VersionLine]:
+    """The youngest first; `after` a version (its number) those that are older. Raises Invalid."""
     check_limit(limit)
     query = select(PolicyVersion).where(PolicyVersion.tenant_id == tenant_id)
-    if before is not None:
-        query = query.where(PolicyVersion.version < before)
-    rows = tx.scalars(query.order_by(PolicyVersion.version.desc()).limit(limit))
-    return [_line(row) for row in rows]
+    if after is not None:
+        query = query.where(PolicyVersion.version < number_behind(after))
+    rows = tx.scalars(query.order_by(PolicyVersion.version.desc()).limit(limit + 1)).all()
+    return sliced([_line(row) for row in rows], limit, [str(row.version) for row in rows])
 
 
 def show(tx: Session, tenant_id: str, version: int) -> VersionDetails:

@@ -21,7 +21,8 @@ def list_(
 ) -> Result:
     """The last two hundred states of policy, the youngest first."""
     with run.read() as (tx, tenant_id):
-        lines = versions.page(tx, tenant_id, before=before, limit=200)
+        after = None if before is None else str(before)
+        lines = versions.page(tx, tenant_id, after=after, limit=200).rows
     rows = [(it.version, it.at, it.authors, it.changes) for it in lines]
     empty = "No version yet; `authz serve` keeps one when policy changes."
     return Result(lines, table(("VERSION", "AT", "BY", "WHAT"), rows, empty=empty))

@@ -74,7 +74,7 @@ def _review(harness):
 
 def _version(harness):
     harness.change(versions.record)
-    return harness.ask(versions.page)[0].version
+    return harness.ask(versions.page).rows[0].version
 
 
 def addresses(harness):

@@ -136,6 +136,38 @@ def test_another_tenants_review_is_not_there(harness, other_harness, begun):
         other_harness.ask(reviews.page, begun.id)
 
 
+def test_reviews_are_searched_and_filtered_at_the_console(harness, begun):
+    due = harness.clock() + timedelta(days=1)
+    closed = harness.change(reviews.start, name="Of before", due_at=due)
+    harness.clock.advance(days=2)
+    with harness.server.database.write() as tx:
+        reviews.expire_overdue(tx, harness.server.operator("job"), harness.tenant_id)
+    browser = administrator(harness)
+
+    def shown(query):
+        page = at(browser, f"reviews?{query}").text
+        return [it.name for it in (begun, closed) if f"reviews/{it.id}" in page]
+
+    assert shown("") == ["Quarter", "Of before"]
+    assert shown("q=quart") == shown("state=open") == ["Quarter"]
+    assert shown("state=closed") == ["Of before"]
+    assert shown("q=nothing") == []
+    assert "No review matches" in at(browser, "reviews?q=nothing").text
+    assert "Of before" not in at(browser, "reviews?q=quart&format=csv").text
+
+
+def test_what_a_review_is_about_is_searched(harness, begun):
+    browser = administrator(harness)
+    page = at(browser, f"reviews/{begun.id}?q=HELD+by+the+user+sre").text
+    assert "sre: held by the user sre@example.com" in page
+    assert "developer: logs.read" not in page
+    assert "Nothing matches" in at(browser, f"reviews/{begun.id}?q=%25").text
+    sheet = at(browser, f"reviews/{begun.id}?q=logs.read&format=csv").text
+    assert {line.split(",")[0] for line in sheet.splitlines()[1:]} == {
+        it.label for it in open_items(harness, begun, "logs.read")
+    }
+
+
 def test_a_review_at_the_console(harness):
     browser = administrator(harness)
     day = (harness.clock() + timedelta(days=7)).date().isoformat()

@@ -8,6 +8,7 @@ from authz.admin import admins, resources, roles, scopes, versions
 from authz.admin.code.kind import Site
 from authz.admin.roles_import import import_file
 from authz.admin.scopes import NewScope
+from authz.db.models import PolicyVersion
 from authz.errors import Conflict, Forbidden, NeedsApproval, NotFound
 from authz.policy.roles_file import parse
 from tests.support.console import administrator, at
@@ -41,7 +42,7 @@ def test_a_version_says_who_changed_what(harness):
     assert (line.authors, line.changes) == (["test"], ["role.bind"])
     shown = harness.ask(versions.show, line.version)
     assert any(it.startswith("+") and "dev@example.com" in it for it in shown.diff)
-    assert [it.version for it in harness.ask(versions.page)] == [line.version, shown.before]
+    assert [it.version for it in harness.ask(versions.page).rows] == [line.version, shown.before]
 
 
 def test_the_way_back_is_whole(harness):
@@ -91,6 +92,29 @@ def test_another_tenants_version_is_not_there(harness, other_harness):
         other_harness.ask(versions.show, line.version)
     with pytest.raises(NotFound):
         other_harness.change(versions.revert, version=line.version)
+
+
+def test_a_long_list_has_pages_and_an_export_has_all_of_it(harness):
+    last = kept(harness).version
+    with harness.server.database.write() as tx:
+        row = tx.get_one(PolicyVersion, (harness.tenant_id, last))
+        same = {"at": row.at, "authors": ["somebody"], "changes": [], "digest": "0" * 64}
+        for number in range(last + 1, last + 60):
+            made = PolicyVersion(
+                tenant_id=harness.tenant_id, version=number, document=row.document, **same
+            )
+            tx.add(made)
+    browser = administrator(harness)
+    first = at(browser, "versions")
+    assert f"versions/{last + 59}" in first.text
+    assert f'versions/{last}"' not in first.text
+    second = at(browser, f"versions?after={last + 10}").text
+    assert f'versions/{last}"' in second
+    assert "Next page" not in second
+    exported = at(browser, "versions?format=csv").text.splitlines()
+    assert [line.split(",")[0] for line in exported[1:]] == [
+        str(number) for number in range(last + 59, last - 1, -1)
+    ]
 
 
 def test_versions_at_the_console(harness):

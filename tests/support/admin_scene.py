@@ -121,7 +121,7 @@ class Scene:
         held = self.harness.change(audit_holds.place, reason=self.mark, person=self.user_id)
         self.path["hold"] = held.id
         self.harness.change(versions.record)
-        kept = self.harness.ask(versions.page)
+        kept = self.harness.ask(versions.page).rows
         self.path["version"] = str(kept[0].version)
         self.path |= {"review": review.id, "item": part.rows[0].id}
 

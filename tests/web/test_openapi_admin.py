@@ -57,7 +57,7 @@ def instead(scene, route, owner):
         return {"client": keyed(scene)}
     if operation == "policy.revert":
         harness.change(versions.record)
-        version = harness.ask(versions.page)[0].version
+        version = harness.ask(versions.page).rows[0].version
         required = Requirement(max_age=300)
         harness.change(roles.require, role=scene.path["role"], required=required)
         return {"version": str(version)}

@@ -6,21 +6,19 @@ from authz.admin.paging import Slice
 from authz.admin.reviews import ItemLine, ReviewLine
 from authz.admin.simulate import ANY_CLIENT, Question, Simulation, simulate
 from authz.admin.versions import VersionDetails, VersionLine
-from authz.errors import Invalid, NotFound
+from authz.errors import Invalid
 from authz.web.api.addresses import number_of
 from authz.web.api.kit import Change, Listing, Look, Route, Thing, Window, listed
 
 
 def _items(look: Look, part: Window) -> Slice[ItemLine]:
-    decision = part.find("decision")
-    asked = {} if decision is None else {"decisions": (decision,)}
     return reviews.page(
         look.tx,
         look.tenant_id,
         look.path["review"],
+        decisions=(part.find("decision") or reviews.OPEN,),
         after=part.after,
         limit=part.limit,
-        **asked,
     )
 
 
@@ -46,17 +44,7 @@ def _simulated(look: Look) -> Simulation:
 
 
 def _versions(look: Look, part: Window) -> Slice[VersionLine]:
-    before = None if part.after is None else _behind(part.after)
-    found = versions.page(look.tx, look.tenant_id, before=before, limit=part.limit)
-    more = len(found) == part.limit
-    return Slice(list(found), str(found[-1].version) if more else None)
-
-
-def _behind(cursor: str) -> int:
-    try:
-        return number_of("version", cursor)
-    except NotFound:
-        raise Invalid("the cursor is not one that a page of this list gave") from None
+    return versions.page(look.tx, look.tenant_id, after=part.after, limit=part.limit)
 
 
 _OF_CHANGE = {"change": "change_id"}

@@ -8,17 +8,31 @@ from authz.policy.administration import Permission
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Review", "Due", "Open", "Kept", "Removed")
+STATES = ("open", "closed")
 _ITEMS = ("What", "Owner", "Decision", "By", "At")
 
 
 def show(visit: Visit) -> Answer:
     """GET /console/reviews."""
-    found = visit.read(reviews.list_)
+    wanted, state = visit.asked("q").lower(), visit.asked("state")
+    found = [
+        it
+        for it in visit.read(reviews.list_)
+        if wanted in it.name.lower() and state in ("", "closed" if it.closed_at else "open")
+    ]
     if visit.asked("format") == "csv":
         rows = [(it.name, it.due_at, it.open, it.kept, it.removed) for it in found]
         return Sheet("reviews", HEADINGS, rows)
     servers = [(it.id, it.identifier) for it in visit.read(resources.list_)]
-    return Screen("reviews.html", {"reviews": found, "headings": HEADINGS, "servers": servers})
+    return Screen(
+        "reviews.html",
+        {
+            "reviews": found,
+            "headings": HEADINGS,
+            "states": [(it, it) for it in STATES],
+            "servers": servers,
+        },
+    )
 
 
 def start(visit: Visit) -> Answer:
@@ -37,14 +51,28 @@ def show_one(visit: Visit) -> Answer:
     review_id = visit.path["id"]
     found = visit.read(reviews.show, review_id)
     wanted = (KEPT, REMOVED, EXPIRED, GONE) if visit.asked("show") == "decided" else (OPEN,)
-    items = visit.read(
-        reviews.page, review_id, decisions=wanted, after=visit.asked("after") or None
-    )
+    matching = visit.asked("q")
     if visit.asked("format") == "csv":
-        rows = [
-            (it.label, it.owner, it.decision, it.decided_by, it.decided_at) for it in items.rows
-        ]
+        every = visit.gather(
+            lambda tx, after, limit: reviews.page(
+                tx,
+                visit.tenant_id,
+                review_id,
+                decisions=wanted,
+                matching=matching,
+                after=after,
+                limit=limit,
+            )
+        )
+        rows = [(it.label, it.owner, it.decision, it.decided_by, it.decided_at) for it in every]
         return Sheet("review", _ITEMS, rows)
+    items = visit.read(
+        reviews.page,
+        review_id,
+        decisions=wanted,
+        matching=matching,
+        after=visit.asked("after") or None,
+    )
     return Screen("review.html", {"review": found, "items": items})
 
 

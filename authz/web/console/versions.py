@@ -6,19 +6,19 @@ from authz.policy.administration import Permission
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Version", "At", "By", "What")
-_LIMIT = 50
 _MAX_DIGITS = 18
 
 
 def show(visit: Visit) -> Answer:
     """GET /console/versions."""
-    after = visit.asked("after")
-    found = visit.read(versions.page, before=_number(after) if after else None, limit=_LIMIT)
     if visit.asked("format") == "csv":
-        rows = [(it.version, it.at, it.authors, it.changes) for it in found]
+        every = visit.gather(
+            lambda tx, after, limit: versions.page(tx, visit.tenant_id, after=after, limit=limit)
+        )
+        rows = [(it.version, it.at, it.authors, it.changes) for it in every]
         return Sheet("versions", HEADINGS, rows)
-    last = str(found[-1].version) if len(found) == _LIMIT else None
-    return Screen("versions.html", {"versions": found, "headings": HEADINGS, "next": last})
+    found = visit.read(versions.page, after=visit.asked("after") or None)
+    return Screen("versions.html", {"versions": found, "headings": HEADINGS})
 
 
 def show_one(visit: Visit) -> Answer:
