@@ -239,7 +239,10 @@ class Reporter:
         return 0, self._reports.every
 
     def _spools(self) -> Sequence[Spool]:
-        own = [] if self._spool is None else [self._spool]
+        if self._spool is None:
+            # The writer takes a file first: of two who open the same one at the same moment, both step back.
+            return []
+        own = [self._spool]
         if time.monotonic() < self._next_look or self._closing.is_set():
             return own
         self._next_look = time.monotonic() + _LOOK_AROUND_EVERY
