@@ -76,7 +76,8 @@ def test_the_other_engine_is_all_green(tmp_path, engine, worker):
     assert url, f"{URL_VARIABLE} is not set; run tests/support/postgres.py run -- pytest ..."
     with scratch_database(url, f"authz_lab_{worker}") as database:
         report = at_ours(tmp_path, examining(), database=database)
-    assert set(ended(report, *UNWELL)) == {"meta-tls"}
+    unwell = ended(report, *UNWELL)
+    assert set(unwell) == {"meta-tls"}, unwell
 
 
 @pytest.mark.parametrize("method", METHODS[1:-1])
