@@ -1,6 +1,8 @@
 """Periodic work: leases, retention, checkpoints, wiped keys."""
 
 import asyncio
+import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +16,7 @@ from authz.db.models import (
     AuditCheckpoint,
     AuthorizationCode,
     IssuedToken,
+    Lease,
     Session,
     SigningKey,
     TokenFamily,
@@ -58,19 +61,39 @@ def test_a_failing_job_is_logged_and_stops_nothing(server):
 
 def test_a_job_that_hangs_keeps_its_lease_for_a_while_and_not_for_ever(server, monkeypatch):
     """Another process takes it over then, as if this one had been killed."""
+    # Hours as tests have them; the lease, its row and the clock are real.
     monkeypatch.setattr("authz.jobs.runner._RENEWED_EVERY", timedelta(seconds=0.01))
-    monkeypatch.setattr("authz.jobs.runner._LONGEST", timedelta(seconds=0.1))
-    runner, renewed = JobRunner(server.services), []
-    monkeypatch.setattr(runner, "_extend", renewed.append)
+    monkeypatch.setattr("authz.jobs.runner._LONGEST", timedelta(seconds=0.5))
+    name, over = f"hangs-{server.clock().timestamp()}", threading.Event()
+    job = jobs.Job(timedelta(minutes=1), lambda *_: over.wait(20))
+    runner, other = JobRunner(server.services), JobRunner(server.services)
+
+    def ends():
+        with server.database.read() as tx:
+            row = tx.get(Lease, name)
+            return None if row is None else row.expires_at
+
+    def wait_until(is_so):
+        deadline = time.monotonic() + 10
+        while not is_so():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     async def hanging():
-        over = asyncio.Event()
-        work = asyncio.create_task(over.wait())
+        runner._name = name
+        work = asyncio.create_task(asyncio.to_thread(runner.turn, name, job))
         renewing = asyncio.create_task(runner._renewing(work))
-        await asyncio.sleep(0.3)
-        before = len(renewed)
+        await asyncio.to_thread(wait_until, ends)
+        server.clock.advance(seconds=40)
+        renewed = server.clock() + timedelta(seconds=40)
+        await asyncio.to_thread(wait_until, lambda: ends() > renewed)
+        assert not other.turn(name, job)
+        await asyncio.sleep(0.6)
+        server.clock.advance(minutes=2)
         await asyncio.sleep(0.1)
-        assert len(renewed) == before > 0
+        assert ends() < server.clock()
+        done = jobs.Job(timedelta(minutes=1), lambda *_: None)
+        assert other.turn(name, done)
         over.set()
         await renewing
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz.admin import effects, operations
+from authz.admin.code.plans import Rehearsed
 from authz.admin.effects import ScopeEffect
 from authz.admin.operator import Operator
 from authz.db import Database
@@ -56,12 +57,7 @@ def ahead(
     try:
         with database.rehearse() as tx:
             version = version_of(tx, tenant_id)
-            rehearsed = effects.measure(
-                tx,
-                operator,
-                tenant_id,
-                lambda: operations.perform(tx, operator, tenant_id, operation, arguments),
-            )
+            rehearsed = _rehearsed(tx, operator, tenant_id, operation, arguments)
     except AuthzError:
         return None
     return Trial(version, effects.counted(rehearsed, operator.now))
@@ -84,12 +80,18 @@ def made(
     tx.expire_all()
     attempt = tx.begin_nested()
     try:
-        rehearsed = effects.measure(
-            tx,
-            operator,
-            tenant_id,
-            lambda: operations.perform(tx, operator, tenant_id, operation, arguments),
-        )
+        rehearsed = _rehearsed(tx, operator, tenant_id, operation, arguments)
     finally:
         attempt.rollback()
     return Trial(version, effects.counted(rehearsed, operator.now))
+
+
+def _rehearsed(
+    tx: Session, operator: Operator, tenant_id: str, operation: str, arguments: Mapping[str, Any]
+) -> Rehearsed:
+    return effects.measure(
+        tx,
+        operator,
+        tenant_id,
+        lambda: operations.perform(tx, operator, tenant_id, operation, arguments),
+    )
