@@ -12,6 +12,8 @@ Decisions:
 - What every client does all day is counted by address before it names itself, and by client only once it has
   authenticated: a budget that a name alone could spend would be a way to use up somebody else's.
 - There is no global budget for wrong guesses: using it up would shut the door for everybody.
+- Time is measured by a clock that nobody sets: after a step back of ten minutes every budget would have been used up
+  for as long.
 - Keys are bounded twice: at most `2 * MAX_KEYS` per budget, and a long name is kept by its digest.
 """
 
@@ -26,7 +28,7 @@ from types import TracebackType
 from typing import Self
 
 from authz import entropy
-from authz.clock import Clock, seconds_of
+from authz.clock import Clock, ticks_of
 from authz.errors import InvalidClient, InvalidGrant, OAuthError, TooManyRequests
 from authz.settings import LimitSettings
 from authz.telemetry.metrics import LIMITED
@@ -209,7 +211,7 @@ class Limits:
     """One per process."""
 
     def __init__(self, settings: LimitSettings, clock: Clock) -> None:
-        self._now = seconds_of(clock)
+        self._now = ticks_of(clock)
         per_minute, off = Bucket.per_minute, Bucket.per_minute(0)
         busy = Work(
             "requests",

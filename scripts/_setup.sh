@@ -6,6 +6,7 @@
 #   need_postgres        PostgreSQL server programs
 #   need_pgbouncer       PgBouncer
 #   need_softhsm         SoftHSM, a PKCS#11 module in software
+#   need_faketime        libfaketime, which steps the clock of one process
 #   need_chromium        sets and exports AUTHZ_TEST_CHROMIUM
 #   setup_javascript     tests/js/node_modules; sets and exports AUTHZ_TEST_NODE (Node >= 22)
 #   need_simplesamlphp   PHP, and a SAML identity provider for it in .cache/simplesamlphp
@@ -163,6 +164,12 @@ has_softhsm() { softhsm2-util --version; }
 
 need_softhsm() {
     need_system "SoftHSM 2" "softhsm2" "softhsm" "softhsm" has_softhsm
+}
+
+has_faketime() { "$PYTHON" -m tests.support.stepped_clock; }
+
+need_faketime() {
+    need_system "libfaketime" "libfaketime" "libfaketime" "libfaketime" has_faketime
 }
 
 find_chromium() {

@@ -40,7 +40,8 @@ class Authority:
                 f"audit.timestamp_roots: {roots} has no certificates; "
                 "write those of the timestamp authority there, as PEM"
             ) from None
-        return cls(url, tuple(found))
+        # Bundles that were put together by hand have some twice, which the verifier takes for a mistake.
+        return cls(url, tuple(dict.fromkeys(found)))
 
     def timestamp(self, network: Network, statement: str) -> bytes:
         """The authority's answer about the statement, checked. Blocks; raises NoTimestamp, ConfigurationError."""

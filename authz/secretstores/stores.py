@@ -128,7 +128,7 @@ class SecretStores:
             return self._read_local(reference).value
         with self._lock:
             kept = self._kept.get(reference)
-        if kept is not None and self._clock() < kept.read_at + COOL_DOWN:
+        if kept is not None and kept.read_at <= self._clock() < kept.read_at + COOL_DOWN:
             return kept.secret.value
         return self._read(reference).value
 

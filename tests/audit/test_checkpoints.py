@@ -3,6 +3,7 @@
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -138,24 +139,46 @@ signer_digest = sha256
 default_policy = 1.2.3.4.1
 digests = sha256
 ess_cert_id_alg = sha256
+[embedding]
+serial = {folder}/serial
+crypto_device = builtin
+signer_cert = {folder}/tsa.pem
+signer_key = {folder}/tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+ess_cert_id_alg = sha256
+certs = {folder}/between.pem
+[ca]
+basicConstraints = critical,CA:true
+keyUsage = critical,keyCertSign
 [v3]
 extendedKeyUsage = critical,timeStamping
 """
+_NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 
 
 class Tsa:
-    """A timestamp authority: `openssl ts` behind HTTP."""
+    """A timestamp authority: `openssl ts` behind HTTP. Between `ca.pem` and `tsa.pem` there may be `between.pem`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.answer_to = folder, None
+    def __init__(self, folder: Path, *, between: str | None = None) -> None:
+        """`between` names the extensions of the certificate in between."""
+        self.folder, self.answer_to, self.section = folder, None, "one"
         (folder / "tsa.cnf").write_text(CONFIG.format(folder=folder))
         (folder / "serial").write_text("01\n")
-        self.openssl(*["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-                     *["-keyout", "ca.key", "-out", "ca.pem", "-days", "3650", "-subj", "/CN=root"])  # fmt: skip
-        self.openssl(*["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-                     *["-keyout", "tsa.key", "-out", "tsa.csr", "-subj", "/CN=tsa"])  # fmt: skip
-        self.openssl(*["x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
-                     *["-out", "tsa.pem", "-days", "3650", "-extfile", "tsa.cnf", "-extensions", "v3"])  # fmt: skip
+        self.run(f"req -x509 {_NEW_KEY} -keyout ca.key -out ca.pem -days 3650 -subj /CN=root")
+        if between is not None:
+            self.issue("between", by="ca", extensions=between)
+        self.issue("tsa", by="ca" if between is None else "between", extensions="v3")
+
+    def issue(self, name, *, by, extensions):
+        self.run(f"req {_NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}")
+        signed_by = f"-CA {by}.pem -CAkey {by}.key -CAcreateserial -days 3650"
+        added = f"-extfile tsa.cnf -extensions {extensions}"
+        self.run(f"x509 -req -in {name}.csr -out {name}.pem {signed_by} {added}")
+
+    def run(self, line):
+        return self.openssl(*line.split())
 
     def openssl(self, *arguments):
         done = subprocess.run(
@@ -167,20 +190,8 @@ class Tsa:
     def __call__(self, seen):
         assert seen.headers["content-type"] == "application/timestamp-query"
         (self.folder / "query").write_bytes(self.answer_to or seen.body)
-        self.openssl(
-            *[
-                "ts",
-                "-reply",
-                "-config",
-                "tsa.cnf",
-                "-section",
-                "one",
-                "-queryfile",
-                "query",
-                "-out",
-                "answer",
-            ]
-        )
+        asked = f"-config tsa.cnf -section {self.section} -queryfile query -out answer"
+        self.run(f"ts -reply {asked}")
         body = (self.folder / "answer").read_bytes()
         return Reply(200, body, {"Content-Type": "application/timestamp-reply"})
 
@@ -262,6 +273,33 @@ def test_an_answer_about_something_else_does_not_count(tsa, web):
         web.serve("down.example", reply)
         with pytest.raises(NoTimestamp, match=reason):
             replace(authority, url=web.url("down.example", "/")).timestamp(network, "statement")
+
+
+@pytest.mark.parametrize("between", ["ca", "v3"], ids=["an authority", "none"])
+def test_a_chain_with_a_certificate_in_between_counts_up_to_its_root(tmp_path, between):
+    """Whether it is sent along or stands in the file beside its root, and only if it may issue others."""
+    tsa = Tsa(tmp_path, between=between)
+    # Bundles that were put together by hand have some twice.
+    both = "".join((tmp_path / it).read_text() for it in ("between.pem", "ca.pem", "ca.pem"))
+    (tmp_path / "both.pem").write_text(both)
+    taken = {}
+    with FakeWeb() as web:
+        web.serve("tsa.example", tsa)
+        network, url = web.network(), web.url("tsa.example", "/tsa")
+        for tsa.section in ("embedding", "one"):
+            for name in ("ca.pem", "both.pem", "between.pem"):
+                authority = Authority.of(url, tmp_path / name)
+                with suppress(NoTimestamp):
+                    taken[tsa.section, name] = bool(authority.timestamp(network, "statement"))
+        wanted = {("embedding", "ca.pem"), ("embedding", "both.pem"), ("one", "both.pem")}
+        assert set(taken) == (wanted if between == "ca" else set())
+        if between == "ca":
+            (tmp_path / "statement").write_text("statement")
+            answer = Authority.of(url, tmp_path / "both.pem").timestamp(network, "statement")
+            (tmp_path / "answer.tsr").write_bytes(answer)
+            chain = "-CAfile ca.pem -untrusted both.pem"
+            told = tsa.run(f"ts -verify -in answer.tsr -data statement {chain}")
+            assert "Verification: OK" in told
 
 
 def test_settings_of_timestamps_go_together(tmp_path):

@@ -131,6 +131,15 @@ def test_the_password_of_the_database_follows_its_rotation(stores, server, clock
         admin.close()
 
 
+def test_a_clock_that_was_set_back_keeps_no_refused_password(stores, server, clock):
+    """Read in what is the future now: not a moment ago."""
+    assert stores.resolve("vault:okta") == b"one"
+    server.put("okta", {"value": "two"})
+    assert stores.renewed("vault:okta") == b"one"
+    clock.advance(minutes=-10)
+    assert stores.renewed("vault:okta") == b"two"
+
+
 def test_the_latest_never_waits_and_is_followed_behind_the_callers_back(stores, server, clock):
     """For whoever opens a connection on the event loop: what was read last, until it is too old to stand in (V5)."""
     with pytest.raises(StoreUnavailable, match="vault:okta was not read lately"):
