@@ -70,6 +70,10 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
     """The page and its forms below a prefix."""
 
     async def show(request: Request) -> Response:
+        try:
+            edge.limits.admit("account", address=peer_address(edge, request))
+        except TooManyRequests as error:
+            return too_many(edge, error)
         done = request.query_params.get("done", "")
         return await run_in_threadpool(_answer, edge, _place(edge, request), _page, {"done": done})
 

@@ -69,10 +69,12 @@ def laughs(depth):
         (b"<x>" * 1000, "xml_malformed"),
         (b"<x>" + b"<y/>" * 10_000 + b"</x>", "xml_too_many"),
         (b"<x %s/>" % b" ".join(b"a%d=''" % n for n in range(65)), "xml_too_many"),
-        (b"<x %s/>" % b" ".join(b"xmlns:a%d='urn:a'" % n for n in range(513)), "xml_too_many"),
+        (b"<x %s/>" % b" ".join(b"xmlns:a%d='urn:a'" % n for n in range(65)), "xml_too_many"),
+        (b"<x>" + b"<!---->" * 12_001 + b"</x>", "xml_too_many"),
+        (b"<x a='" + b'"' * 24_001 + b"'/>", "xml_too_many"),
         (b"<x>" + b" " * MESSAGE.max_bytes + b"</x>", "xml_too_large"),
     ],
-    ids=range(41),
+    ids=range(43),
 )
 def test_what_is_not_parsed(raw, reason):
     assert refused(raw) == reason
@@ -95,6 +97,12 @@ def test_what_is(raw):
     assert parse(raw).tag
 
 
+def test_each_value_may_declare_its_type():
+    """As Keycloak and Shibboleth write a person's groups; what counts is how many declarations are in scope."""
+    value = b'<v xmlns:xs="urn:s" xmlns:xsi="urn:i" xsi:type="xs:string">group</v>'
+    assert len(parse(b"<x>" + value * 1_500 + b"</x>")) == 1_500
+
+
 def test_a_message_is_bounded_before_it_is_read(connection):
     """SAML-11, ATK-28: fifty thousand groups."""
     groups = [f"group-{number:06}" for number in range(50_000)]
@@ -105,24 +113,49 @@ def test_a_message_is_bounded_before_it_is_read(connection):
     assert found == {"groups": tuple(groups[:1_500])}
 
 
+def cost(act):
+    """CPU time of this thread in units of which ten milliseconds of the reference machine have twenty."""
+
+    def spent(work):
+        best = float("inf")
+        for _ in range(3):
+            began = time.thread_time()
+            work()
+            best = min(best, time.thread_time() - began)
+        return best
+
+    return spent(act) / spent(lambda: sum(i for i in range(25_000)))
+
+
 @pytest.mark.parametrize(
     "raw",
     [
         b"<x %s>" % b" ".join(b"xmlns:a%d='urn:%d'" % (n, n) for n in range(9_000)),
         b"<x %s/>" % b" ".join(b"a%d=''" % n for n in range(20_000)),
         b"<x>" + b"<a/>" * 45_000 + b"</x>",
+        b"<x>" + b"<a b=''/>" * 4_100 + b"</x>",
         b"<a>" * 60_000,
         laughs(40),
         b"<x a='" + b"&lt;" * 40_000 + b"'/>",
     ],
-    ids=["namespaces", "attributes", "elements", "depth", "entities", "escapes"],
+    ids=[
+        "namespaces",
+        "attributes",
+        "elements",
+        "as many as may be",
+        "depth",
+        "entities",
+        "escapes",
+    ],
 )
 def test_the_work_is_bounded(raw):
-    """ATK-62."""
-    began = time.thread_time()
-    with contextlib.suppress(SamlError):
-        parse(raw[: MESSAGE.max_bytes])
-    assert time.thread_time() - began < 0.5
+    """ATK-62: nobody has been authenticated yet."""
+
+    def read():
+        with contextlib.suppress(SamlError):
+            parse(raw[: MESSAGE.max_bytes])
+
+    assert cost(read) < 20
 
 
 def _signed(connection, change):
@@ -141,15 +174,15 @@ def _prefixes(root, signature):
 
 def _key_info(root, signature):
     info = etree.SubElement(signature, f"{D}KeyInfo")
-    for _ in range(9_000):
+    for _ in range(3_500):
         etree.SubElement(info, f"{D}KeyName")
 
 
 def _namespaces(root, signature):
     statement = etree.SubElement(root.find(f"{A}Assertion"), f"{A}AttributeStatement")
-    names = {f"n{number}": f"urn:{number}" for number in range(400)}
+    names = {f"n{number}": f"urn:{number}" for number in range(56)}
     attribute = etree.SubElement(statement, f"{A}Attribute", nsmap=names)
-    for _ in range(2_000):
+    for _ in range(3_500):
         etree.SubElement(attribute, f"{A}AttributeValue")
 
 
@@ -161,7 +194,7 @@ def _long_value(root, signature):
     ("change", "outcome"),
     [
         (_prefixes, "signature_malformed"),
-        (_key_info, "accepted"),
+        (_key_info, "signature_malformed"),
         (_namespaces, "signature_digest_wrong"),
         (_long_value, "signature_wrong"),
     ],
@@ -170,9 +203,8 @@ def _long_value(root, signature):
 def test_a_signature_is_checked_at_bounded_cost(connection, change, outcome):
     """ATK-62: by anybody who has seen one response, and no key."""
     sent = posted(_signed(connection, change))
-    began = time.thread_time()
     assert connection.outcome(sent) == outcome
-    assert time.thread_time() - began < 0.5
+    assert cost(lambda: connection.outcome(sent)) < 20
 
 
 def test_text_is_all_of_it():

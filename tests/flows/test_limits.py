@@ -17,6 +17,7 @@ from tests.support.arrange import VERIFIER
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.harness import Harness, running
 from tests.support.postgres import URL_VARIABLE, scratch_database
+from tests.support.web import Reply
 from tests.support.workloads import Platform, ask
 
 LIMITS = {
@@ -220,6 +221,21 @@ def test_a_person_makes_this_server_fetch_a_little_and_not_much(harness, here):
     assert pages[-1].reason == "fetches_per_user"
     assert len(harness.web.resolutions) == resolved + 4
     assert browser.start(client_id=known).is_consent
+
+
+def test_a_logo_that_cannot_be_had_is_not_asked_for_without_end(harness, here):
+    """ATK-48: what failed is not remembered, so every view of the image would be a request to somebody."""
+    browser = harness.browser()
+    browser.http.headers["X-Forwarded-For"] = here
+    gone = f"gone.{harness.host}"
+    harness.web.serve(gone, Reply(404))
+    client_id = harness.serve_document(logo_uri=harness.web.url(gone, "/logo.png"))
+    page = browser.sign_in(browser.start(client_id=client_id))
+    logo = f"{harness.issuer}/consent/logo?id={page.field('consent_id')}"
+    shown = [browser.get(logo) for _ in range(6)]
+    assert [it.status for it in shown] == [404] * 4 + [429] * 2
+    assert int(shown[-1].response.headers["retry-after"]) > 0
+    assert len([it for it in harness.web.requests if it.host == gone]) == 4
 
 
 def request_from(peer, *forwarded):

@@ -26,7 +26,8 @@ _DECLARATION = re.compile(
 _LINE_BREAKS = "\r\n"
 _BLANKS = " \t\r\n"
 _MAX_DEPTH = 32
-_MAX_NAMESPACES = 512
+_MAX_NAMESPACES = 64
+"""In scope at one place: a canonicaliser looks through all of them at each element."""
 _MAX_ATTRIBUTES = 64
 
 
@@ -48,7 +49,8 @@ class Limits:
     """Comments and processing instructions are not read at all. Otherwise a document with one is refused."""
 
 
-MESSAGE = Limits(max_bytes=192 * 1024, max_elements=10_000)
+# What people are in says its name: so many elements in so many bytes have no text.
+MESSAGE = Limits(max_bytes=192 * 1024, max_elements=4_000)
 
 
 def new_parser(*, drops_comments: bool = False) -> etree.XMLParser:
@@ -82,6 +84,11 @@ def parse(raw: bytes, limits: Limits = MESSAGE) -> Element:
     # Before the parser: it would read the declarations of a DTD that nobody uses.
     if b"<!DOCTYPE" in raw or b"<!ENTITY" in raw:
         raise SamlError("xml_dtd")
+    # And before it builds a tree of what will be refused for its size (ATK-62): two tags an element, and comments;
+    # three attributes an element, which is what products write that declare a type at each value.
+    quotes = raw.count(b'"') + raw.count(b"'")
+    if raw.count(b"<") > 3 * limits.max_elements or quotes > 6 * limits.max_elements:
+        raise SamlError("xml_too_many")
     try:
         root = etree.fromstring(raw, new_parser(drops_comments=limits.drops_comments))
     except (etree.XMLSyntaxError, ValueError):
@@ -94,7 +101,8 @@ def _measure(root: Element, limits: Limits) -> None:
     if root.getprevious() is not None or root.getnext() is not None:
         raise SamlError("xml_comment")
     depth = elements = namespaces = 0
-    for event, found in etree.iterwalk(root, events=("start", "end", "start-ns", "comment", "pi")):
+    events = ("start", "end", "start-ns", "end-ns", "comment", "pi")
+    for event, found in etree.iterwalk(root, events=events):
         match event:
             case "start":
                 depth += 1
@@ -112,6 +120,8 @@ def _measure(root: Element, limits: Limits) -> None:
                 # A canonicaliser fails on relative ones, and a failure was once a valid signature (CVE-2025-66567).
                 if found[1] and not _ABSOLUTE.fullmatch(found[1]):
                     raise SamlError("xml_relative_namespace")
+            case "end-ns":
+                namespaces -= 1
             case _:
                 # What stands on both sides of a comment is one text to one reader and two to the next (ATK-31).
                 raise SamlError("xml_comment")

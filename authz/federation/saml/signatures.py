@@ -48,6 +48,7 @@ _DIGEST_NAMES = frozenset(it.value for it in DIGESTS)
 _TRANSFORMS = [f"{SIGNATURE}enveloped-signature", EXCLUSIVE]
 _PREFIXES = f"{{{EXCLUSIVE}}}InclusiveNamespaces"
 _MAX_PREFIX_CHARS = 256
+_MAX_KEY_INFO = 64
 _SHAPE = "signature_malformed"
 
 
@@ -84,6 +85,9 @@ def _check(signature: Element, signed_id: str) -> SignatureMethod:
     parts = children(
         signature, [one(ds("SignedInfo")), one(ds("SignatureValue")), maybe(ds("KeyInfo"))], _SHAPE
     )
+    # Nothing of it is believed (SAML-01), but the library copies and searches it (ATK-62).
+    if any(len(list(it.iter())) > _MAX_KEY_INFO for it in parts[ds("KeyInfo")]):
+        raise SamlError(_SHAPE)
     said = children(
         parts[ds("SignedInfo")][0],
         [one(ds("CanonicalizationMethod")), one(ds("SignatureMethod")), one(ds("Reference"))],

@@ -47,9 +47,9 @@ from authz.web.console.visit import (
 from authz.web.cookies import read_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
-from authz.web.forms import read_form
+from authz.web.forms import MAX_BODY_BYTES, read_form
 from authz.web.headers import PAGE_HEADERS
-from authz.web.login.continuation import CONSOLE
+from authz.web.login.continuation import CONSOLE, MAX_PLACE_QUERY
 from authz.web.login.pages import login_page
 from authz.web.problems import problem, too_many
 from authz.web.responses import see_other
@@ -65,6 +65,8 @@ CONSOLE_POLICY = (
 CONSOLE_HEADERS = {**PAGE_HEADERS, "Content-Security-Policy": CONSOLE_POLICY}
 MAX_FORM_BYTES = 512 * 1024
 """A roles file is posted as one field."""
+_ANYBODYS_BYTES = 16 * 1024
+"""Read without a question: whatever is in it, that is cheap."""
 
 
 def routes(edge: Edge, prefix: str) -> list[Route]:
@@ -86,6 +88,10 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 def _showing(edge: Edge, page: Page) -> Endpoint:
     async def show(request: Request) -> Response:
+        try:
+            edge.limits.admit("console", address=peer_address(edge, request))
+        except TooManyRequests as error:
+            return too_many(edge, error)
         call = _Call(edge, page, page.show, _place(request))
         return await run_in_threadpool(call.answer, _arrived(edge, request), {})
 
@@ -99,7 +105,7 @@ def _acting(edge: Edge, page: Page, run: Handler) -> Endpoint:
         try:
             edge.limits.admit("console", address=peer_address(edge, request))
             fields: dict[str, list[str]] = {}
-            for name, value in await read_form(request, max_bytes=MAX_FORM_BYTES):
+            for name, value in await read_form(request, max_bytes=await _most(edge, request)):
                 fields.setdefault(name, []).append(value)
         except TooManyRequests as error:
             return too_many(edge, error)
@@ -119,6 +125,24 @@ def _acting(edge: Edge, page: Page, run: Handler) -> Endpoint:
     return act
 
 
+async def _most(edge: Edge, request: Request) -> int:
+    """How large a form may be: a large one only of somebody who is signed in, for reading it is dear (ATK-62)."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) <= _ANYBODYS_BYTES:
+        return MAX_BODY_BYTES
+    is_known = await run_in_threadpool(_is_known, edge, _arrived(edge, request))
+    return MAX_FORM_BYTES if is_known else MAX_BODY_BYTES
+
+
+def _is_known(edge: Edge, arrived: "_Arrived") -> bool:
+    configuration = edge.find_configuration(arrived.slug)
+    if configuration is None:
+        return False
+    tenant_id, now = configuration.tenant.id, edge.services.clock()
+    with edge.services.database.read() as tx:
+        return find_session(tx, tenant_id=tenant_id, token=arrived.cookie, now=now) is not None
+
+
 @dataclass(frozen=True)
 class _Arrived:
     """What the request brought."""
@@ -136,11 +160,15 @@ def _arrived(edge: Edge, request: Request) -> _Arrived:
 
 
 def _place(request: Request) -> str:
-    """Where to come back to after signing in: the page below `console/`, and for a GET its query."""
+    """Where to come back to after signing in: the page below `console/`, and for a GET its query.
+
+    Without a query that the form would not be let bring back.
+    """
     below = request.url.path.partition("/console")[2].strip("/")
     if request.method != "GET":
         below = below.rpartition("/")[0]
-    return f"{below}?{request.url.query}" if request.url.query else below
+    query = request.url.query
+    return f"{below}?{query}" if query and len(query) <= MAX_PLACE_QUERY else below
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ AUTHORIZE, DEVICE, HOME, CONSOLE, ACCOUNT = "authorize", "device", "home", "cons
 NOTHING_NEEDED = Needed()
 _MAX_ACR_VALUES = 10
 _MAX_DIGITS = 10
-_PLACE = re.compile(r"[a-z0-9_/-]{0,200}(\?[A-Za-z0-9_.~%&=+:@/-]{0,2000})?")
+MAX_PLACE_QUERY = 2000
+_PLACE = re.compile(rf"[a-z0-9_/-]{{0,200}}(\?[A-Za-z0-9_.~%&=+:@/-]{{0,{MAX_PLACE_QUERY}}})?")
 """Where in the console: no scheme, no authority and no dot, so it leads nowhere else (ATK-07)."""
 
 

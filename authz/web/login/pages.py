@@ -62,10 +62,18 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         slug = request.path_params.get("slug", DEFAULT_SLUG)
         if not is_own_form(request, edge.services.settings.server.issuer):
             return _refused(edge, "This form came from another site", "foreign_form", 403)
+        try:
+            edge.limits.admit("login", address=peer_address(edge, request))
+        except TooManyRequests as error:
+            return too_many(edge, error)
         return await run_in_threadpool(_logout, edge, slug, read_session(edge, slug, request))
 
     async def index(request: Request) -> Response:
         slug = request.path_params.get("slug", DEFAULT_SLUG)
+        try:
+            edge.limits.admit("login", address=peer_address(edge, request))
+        except TooManyRequests as error:
+            return too_many(edge, error)
         return await run_in_threadpool(_index, edge, slug)
 
     return [

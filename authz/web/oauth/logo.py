@@ -5,6 +5,7 @@ use this as a proxy. Raster images only, told by their first bytes, never by wha
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from starlette.concurrency import run_in_threadpool
@@ -16,7 +17,6 @@ from authz.clients.resolution import ClientRefused, fetch
 from authz.directory.sessions import find_session
 from authz.errors import TooManyRequests
 from authz.net import NetworkError, Profile
-from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.pending import find_pending
 from authz.tenants import DEFAULT_SLUG
 from authz.urls import is_client_id_url
@@ -39,6 +39,15 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """Who is being asked about which client."""
+
+    tenant_id: str
+    user_id: str
+    client_id: str
+
+
 def routes(edge: Edge, prefix: str) -> list[Route]:
     """The image on the consent page."""
     kept: OrderedDict[str, tuple[datetime, bytes, str]] = OrderedDict()
@@ -48,18 +57,22 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         try:
             edge.limits.admit("logo", address=peer_address(edge, request))
         except TooManyRequests as error:
-            headers = {"retry-after": str(error.retry_after)}
-            return Response(status_code=error.status, headers=headers)
+            return _too_many(error)
         pending_id = request.query_params.get("id", "")
         cookie = read_session(edge, slug, request)
         asked = await run_in_threadpool(_asked_client, edge, slug, cookie, pending_id)
-        url = await _logo_uri(edge, *asked) if asked is not None else None
-        if url is None:
+        url = await _logo_uri(edge, asked) if asked is not None else None
+        if asked is None or url is None:
             return Response(status_code=404)
         now = edge.services.clock()
         found = kept.get(url)
         if found is None or now - found[0] > _FRESH:
-            image = await _fetch_image(edge, url)
+            # What cannot be had is not remembered, so a page that asks again and again is not free (ATK-48).
+            try:
+                with edge.limits.fetching(asked.tenant_id, asked.user_id):
+                    image = await _fetch_image(edge, url)
+            except TooManyRequests as error:
+                return _too_many(error)
             if image is None:
                 return Response(status_code=404)
             found = kept[url] = (now, *image)
@@ -75,6 +88,10 @@ def kind_of(image: bytes) -> str | None:
     return next((kind for magic, at, kind in _KINDS if image[at : at + len(magic)] == magic), None)
 
 
+def _too_many(error: TooManyRequests) -> Response:
+    return Response(status_code=error.status, headers={"retry-after": str(error.retry_after)})
+
+
 async def _fetch_image(edge: Edge, url: str) -> tuple[bytes, str] | None:
     try:
         fetched = await edge.services.network.fetch(
@@ -86,13 +103,13 @@ async def _fetch_image(edge: Edge, url: str) -> tuple[bytes, str] | None:
     return (fetched.body, kind) if fetched.status == 200 and kind is not None else None
 
 
-async def _logo_uri(edge: Edge, configuration: TenantConfiguration, client_id: str) -> str | None:
+async def _logo_uri(edge: Edge, asked: _Asked) -> str | None:
     """The document is in the cache: the page that shows the image has just been made from it."""
     try:
         fetched = await fetch(
             edge.services.documents,
-            client_id,
-            tenant_id=configuration.tenant.id,
+            asked.client_id,
+            tenant_id=asked.tenant_id,
             rules=edge.rules,
             max_bytes=edge.services.settings.clients.document_max_bytes,
             approved=False,
@@ -102,9 +119,7 @@ async def _logo_uri(edge: Edge, configuration: TenantConfiguration, client_id: s
     return fetched.client.logo_uri
 
 
-def _asked_client(
-    edge: Edge, slug: str, cookie: str | None, pending_id: str
-) -> tuple[TenantConfiguration, str] | None:
+def _asked_client(edge: Edge, slug: str, cookie: str | None, pending_id: str) -> _Asked | None:
     """The client this session is being asked about, if it has a metadata document."""
     configuration = edge.find_configuration(slug)
     if configuration is None:
@@ -117,4 +132,4 @@ def _asked_client(
         pending = find_pending(tx, pending_id, signed_in, now)
     if pending is None or not is_client_id_url(pending.client_id):
         return None
-    return configuration, pending.client_id
+    return _Asked(configuration.tenant.id, signed_in.user_id, pending.client_id)
