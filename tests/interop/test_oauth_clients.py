@@ -1,10 +1,11 @@
 """Authlib, an OAuth client in Python that knows nothing of MCP.
 
-It has no DPoP (RFC 9449) and no client for the device grant (RFC 8628): the former is not tested with it, the latter is
-its generic grant after a plain request. Its assertions name the token endpoint as their audience unless told otherwise;
-here they are told the issuer, as 7523bis demands (JB-20).
+It has no DPoP (RFC 9449) and no client for the device grant (RFC 8628): the proof is added to its requests as they
+leave, and the device grant is its generic grant after a plain request. Its assertions name the token endpoint as their
+audience unless told otherwise; here they are told the issuer, as 7523bis demands (JB-20).
 """
 
+import secrets
 import time
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -12,6 +13,8 @@ import pytest
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
 from scripts.demo_parts.browser import Browser
 from tests.interop.scene import (
@@ -102,6 +105,52 @@ def test_a_pushed_request(scene, issuer):
                 code_verifier=verifier,
             )
     assert set(token["scope"].split()) == {"logs.read", "incidents.trigger"}
+
+
+@pytest.mark.parametrize("issuer", ["root", "path"])
+def test_dpop(scene, issuer):
+    """DPOP-02, DPOP-03: the code and the refresh token are of one key, and of no other."""
+    tenant = getattr(scene, issuer)
+    verifier, key = "d" * 64, ECKey.generate_key("P-256")
+    with callback() as listening, Browser() as browser:
+        client, metadata = authlib_client(
+            tenant,
+            listening.redirect_uri,
+            client_id=PUBLIC,
+            event_hooks={"request": [lambda request: _prove(request, key)]},
+        )
+        with client:
+            url, state = client.create_authorization_url(
+                metadata["authorization_endpoint"],
+                code_verifier=verifier,
+                resource=tenant.mcp_url,
+                dpop_jkt=key.thumbprint(),
+            )
+            scene.person(SRE).visit(browser, url)
+            token = client.fetch_token(
+                metadata["token_endpoint"],
+                authorization_response=listening.answer(),
+                state=state,
+                code_verifier=verifier,
+            )
+            refreshed = client.refresh_token(metadata["token_endpoint"], token["refresh_token"])
+            assert token["token_type"] == refreshed["token_type"] == "DPoP"
+            assert refreshed["scope"] == token["scope"]
+            key = ECKey.generate_key("P-256")
+            with pytest.raises(OAuthError, match="invalid_grant"):
+                client.refresh_token(metadata["token_endpoint"], refreshed["refresh_token"])
+
+
+def _prove(request, key):
+    """RFC 9449 §4.2."""
+    claims = {
+        "jti": secrets.token_urlsafe(16),
+        "htm": request.method,
+        "htu": str(request.url.copy_with(query=None)),
+        "iat": int(time.time()),
+    }
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
+    request.headers["DPoP"] = jwt.encode(header, claims, key)
 
 
 def test_device(scene):
