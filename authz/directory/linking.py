@@ -12,19 +12,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
-from authz.audit.events import Event, GroupsMapped, IdentityLinked, UserProvisioned
-from authz.db.lists import insert_once
-from authz.db.models import Connection, Domain, Group, GroupMapping, GroupMember, Identity, User
+from authz.audit.events import Event, IdentityLinked, UserProvisioned
+from authz.db import direct
+from authz.db.models import Connection, Domain, Identity, User
 from authz.db.racing import add_unless_there
+from authz.db.statements import AnyOf, Query, Update
+from authz.directory.mapping import map_groups
 from authz.directory.users import MAX_LOGIN_CHARS, normal_login
 from authz.errors import Invalid
 
 MAX_SUBJECT_CHARS = 512
 _MAX_NAME_CHARS = 200
+# Written once, and without objects: nearly everybody who signs in is known, and nothing of them changes.
+_DOMAIN = Query(
+    select(Domain.verified_at, Domain.is_mandatory, Domain.connection_id)
+    .where(AnyOf(Domain.tenant_id, "tenants"))
+    .where(AnyOf(Domain.name, "names"))
+)
+_KNOWN = Query(
+    select(User.id, User.status, User.name, User.email)
+    .join(Identity, Identity.user_id == User.id)
+    .where(AnyOf(Identity.tenant_id, "tenants"))
+    .where(AnyOf(Identity.connection_id, "connections"))
+    .where(AnyOf(Identity.subject, "subjects"))
+)
+_SIGNED_IN = Update(
+    Identity.__table__,  # type: ignore[arg-type]
+    keys=["tenant_id", "connection_id", "subject"],
+    assign=["last_sign_in_at"],
+)
+_SAID = Update(
+    User.__table__,  # type: ignore[arg-type]
+    keys=["id"],
+    assign=["name", "email", "updated_at"],
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +87,7 @@ class LinkRefused(Exception):
 class Linked:
     """The account, and what came about on the way."""
 
-    user: User
+    user_id: str
     events: tuple[Event, ...]
 
 
@@ -70,18 +95,19 @@ def link(tx: Session, connection: Connection, identity: UpstreamIdentity, now: d
     """The account of this identity, made or taken over where the connection may. Raises LinkRefused."""
     if not 1 <= len(identity.subject) <= MAX_SUBJECT_CHARS or "\x00" in identity.subject:
         raise LinkRefused("subject_unusable")
+    tx.flush()
     _check_domain(tx, connection, identity)
     events: list[Event] = []
-    row = _find(tx, connection, identity.subject)
-    if row is None:
-        row, events = _first_sign_in(tx, connection, identity, now)
-    user = tx.get_one(User, row.user_id)
-    if user.status != "active":
-        raise LinkRefused("account_disabled", user.id)
-    row.last_sign_in_at = now
-    _refresh(user, identity, now)
-    mapped = map_groups(tx, connection, user, identity.claims)
-    return Linked(user, (*events, *mapped))
+    known = _find(tx, connection, identity.subject)
+    if known is None:
+        known, events = _first_sign_in(tx, connection, identity, now)
+    if known.status != "active":
+        raise LinkRefused("account_disabled", known.user_id)
+    if not events:
+        direct.write(tx, _SIGNED_IN([(connection.tenant_id, connection.id, identity.subject, now)]))
+    _refresh(tx, known, identity, now)
+    mapped = map_groups(tx, connection, known.user_id, identity.claims)
+    return Linked(known.user_id, (*events, *mapped))
 
 
 def domain_of(address: str | None) -> str | None:
@@ -90,52 +116,22 @@ def domain_of(address: str | None) -> str | None:
     return domain.lower().rstrip(".") if at and local and domain and "@" not in local else None
 
 
-def map_groups(
-    tx: Session, connection: Connection, user: User, claims: Mapping[str, tuple[str, ...]]
-) -> list[Event]:
-    """Membership as this connection says it now; what other sources say stays as it is."""
-    rules = tx.execute(
-        select(GroupMapping.claim, GroupMapping.value, GroupMapping.group_id).where(
-            GroupMapping.connection_id == connection.id
-        )
-    ).all()
-    said = {claim: frozenset(values) for claim, values in claims.items()}
-    wanted = {group_id for claim, value, group_id in rules if value in said.get(claim, ())}
-    held = set(
-        tx.scalars(
-            select(GroupMember.group_id).where(
-                GroupMember.user_id == user.id, GroupMember.source == connection.id
-            )
-        )
+@dataclass(frozen=True)
+class _Known:
+    """An account that an identity leads to."""
+
+    user_id: str
+    status: str
+    name: str
+    email: str | None
+
+
+def _find(tx: Session, connection: Connection, subject: str) -> _Known | None:
+    found = direct.fetch(
+        tx,
+        _KNOWN(tenants=[connection.tenant_id], connections=[connection.id], subjects=[subject]),
     )
-    if wanted == held:
-        return []
-    if gone := held - wanted:
-        tx.execute(
-            delete(GroupMember).where(
-                GroupMember.user_id == user.id,
-                GroupMember.source == connection.id,
-                GroupMember.group_id.in_(gone),
-            )
-        )
-    of = {"user_id": user.id, "source": connection.id, "tenant_id": user.tenant_id}
-    rows_of_new = [{"group_id": it, **of} for it in sorted(wanted - held)]
-    # The same person may be signing in twice at once.
-    insert_once(tx, GroupMember, rows_of_new, GroupMember.group_id)
-    rows = tx.execute(select(Group.id, Group.name).where(Group.id.in_(wanted | held))).all()
-    names = {row.id: row.name for row in rows}
-    return [
-        GroupsMapped(
-            subject=user.id,
-            connection=connection.slug,
-            added=sorted(names[it] for it in wanted - held),
-            removed=sorted(names[it] for it in held - wanted),
-        )
-    ]
-
-
-def _find(tx: Session, connection: Connection, subject: str) -> Identity | None:
-    return tx.get(Identity, (connection.tenant_id, connection.id, subject))
+    return _Known(*found[0]) if found else None
 
 
 def _check_domain(tx: Session, connection: Connection, identity: UpstreamIdentity) -> None:
@@ -143,19 +139,16 @@ def _check_domain(tx: Session, connection: Connection, identity: UpstreamIdentit
     name = domain_of(identity.email)
     if name is None:
         return
-    domain = tx.get(Domain, (connection.tenant_id, name))
-    if (
-        domain is not None
-        and domain.verified_at is not None
-        and domain.is_mandatory
-        and domain.connection_id != connection.id
+    for verified_at, is_mandatory, owner in direct.fetch(
+        tx, _DOMAIN(tenants=[connection.tenant_id], names=[name])
     ):
-        raise LinkRefused("domain_of_other_connection")
+        if verified_at is not None and is_mandatory and owner != connection.id:
+            raise LinkRefused("domain_of_other_connection")
 
 
 def _first_sign_in(
     tx: Session, connection: Connection, identity: UpstreamIdentity, now: datetime
-) -> tuple[Identity, list[Event]]:
+) -> tuple[_Known, list[Event]]:
     taken = _linkable(tx, connection, identity)
     if taken is not None:
         made, by = [], "email"
@@ -179,8 +172,12 @@ def _first_sign_in(
         if taken is None:
             tx.delete(user)
             tx.flush()
-        return tx.get_one(Identity, (connection.tenant_id, connection.id, identity.subject)), []
-    return row, [*made, IdentityLinked(subject=user.id, connection=connection.slug, by=by)]
+        first = _find(tx, connection, identity.subject)
+        if first is None:
+            raise LinkRefused("not_provisioned")  # and was taken away again meanwhile
+        return first, []
+    known = _Known(user.id, user.status, user.name, user.email)
+    return known, [*made, IdentityLinked(subject=user.id, connection=connection.slug, by=by)]
 
 
 def _linkable(tx: Session, connection: Connection, identity: UpstreamIdentity) -> User | None:
@@ -243,11 +240,11 @@ def _logins(connection: Connection, identity: UpstreamIdentity, user_id: str) ->
     return [it for it in wished if len(it) <= MAX_LOGIN_CHARS] + [last]
 
 
-def _refresh(user: User, identity: UpstreamIdentity, now: datetime) -> None:
+def _refresh(tx: Session, known: _Known, identity: UpstreamIdentity, now: datetime) -> None:
     """The name and the address are the identity provider's to say; neither is a key."""
-    name, address = _name(identity) or user.name, _address(identity) or user.email
-    if (name, address) != (user.name, user.email):
-        user.name, user.email, user.updated_at = name, address, now
+    name, address = _name(identity) or known.name, _address(identity) or known.email
+    if (name, address) != (known.name, known.email):
+        direct.write(tx, _SAID([(known.user_id, name, address, now)]))
 
 
 def _name(identity: UpstreamIdentity) -> str | None:

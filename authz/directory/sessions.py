@@ -7,11 +7,14 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session as Transaction
 
 from authz import entropy
+from authz.db import direct
 from authz.db.models import Session, User
+from authz.db.statements import Insert
 from authz.directory.assurance import Authentication
 from authz.directory.users import may_act
 
 MARK_CHARS = 16
+_INSERT = Insert(Session.__table__)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -70,22 +73,22 @@ def open_session(
     if upstream_expires_at is not None:
         expires_at = min(expires_at, upstream_expires_at)
     token = entropy.new_token("ses")
-    tx.add(
-        Session(
-            digest=entropy.digest(token),
-            tenant_id=tenant_id,
-            user_id=user_id,
-            auth_time=auth_time or now,
-            acr=acr,
-            amr=list(amr),
-            connection_id=connection_id,
-            upstream_session=upstream_session,
-            upstream_expires_at=upstream_expires_at,
-            created_at=now,
-            expires_at=expires_at,
-            ended_at=None,
-        )
-    )
+    row = {
+        "digest": entropy.digest(token),
+        "tenant_id": tenant_id,
+        "user_id": user_id,
+        "auth_time": auth_time or now,
+        "acr": acr,
+        "amr": list(amr),
+        "connection_id": connection_id,
+        "upstream_session": upstream_session,
+        "upstream_expires_at": upstream_expires_at,
+        "created_at": now,
+        "expires_at": expires_at,
+        "ended_at": None,
+    }
+    tx.flush()
+    direct.write(tx, _INSERT([tuple(row[column.name] for column in _INSERT.columns)]))
     return token
 
 

@@ -6,29 +6,34 @@ OIDC-10).
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from authz.db import direct
 from authz.db.models import Connection, Domain, GroupMapping
+from authz.db.statements import AnyOf, Query
 from authz.directory.linking import domain_of
 from authz.directory.users import normal_login
 from authz.federation.connector import Upstream
 from authz.federation.registry import CONNECTORS
 
 ACTIVE = "active"
+# Written once: what every sign-in asks, several times.
+_ACTIVE = select(Connection).where(
+    Connection.tenant_id == bindparam("tenant_id"),
+    Connection.slug == bindparam("slug"),
+    Connection.status == ACTIVE,
+)
+_CLAIMS = Query(
+    select(GroupMapping.claim).where(AnyOf(GroupMapping.connection_id, "connections")).distinct()
+)
 
 
 def find_active(tx: Session, tenant_id: str, slug: str) -> Connection | None:
     """The connection of this slug, if people may come from there."""
-    return tx.scalars(
-        select(Connection).where(
-            Connection.tenant_id == tenant_id,
-            Connection.slug == slug,
-            Connection.status == ACTIVE,
-            # Those that only assert have no door to come in by.
-            Connection.kind.in_(CONNECTORS),
-        )
-    ).one_or_none()
+    row = tx.scalars(_ACTIVE, {"tenant_id": tenant_id, "slug": slug}).one_or_none()
+    # Those that only assert have no door to come in by.
+    return row if row is not None and row.kind in CONNECTORS else None
 
 
 def have_any(tx: Session, tenant_id: str) -> bool:
@@ -97,11 +102,7 @@ def of_login(tx: Session, tenant_id: str, login: str) -> Connection | None:
 
 def wanted_claims(tx: Session, connection_id: str) -> frozenset[str]:
     """The claims that mappings mention."""
-    return frozenset(
-        tx.scalars(
-            select(GroupMapping.claim).where(GroupMapping.connection_id == connection_id).distinct()
-        )
-    )
+    return frozenset(claim for (claim,) in direct.fetch(tx, _CLAIMS(connections=[connection_id])))
 
 
 def upstream_of(row: Connection, issuer: str) -> Upstream:

@@ -1,9 +1,12 @@
-"""From a verified identity to a session, in one transaction: replay, account, groups, session, trail."""
+"""From a verified identity to a session, in one transaction: replay, account, groups, session, trail.
+
+A refusal takes back all that it began, and is told to the trail in a transaction of its own.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from authz import audit
@@ -18,6 +21,9 @@ from authz.federation.connector import Finished
 
 NO_ACCOUNT = "You have no access here. Ask an administrator of this service."
 """The one sentence for everybody whom nobody here may let in; the reason is in the log."""
+_ACTIVE = select(Connection).where(
+    Connection.id == bindparam("connection_id"), Connection.status == ACTIVE
+)
 
 
 @dataclass(frozen=True)
@@ -39,38 +45,12 @@ def complete(
     audit_key: bytes,
     lifetime: timedelta,
     now: datetime,
-) -> Completed | LinkRefused:
-    """Sign somebody in. A refusal is committed too, with what the trail has to say of it."""
-    connection = tx.scalars(
-        # Asked again: it may have been switched off while the browser was away (CVE-2026-1486's class).
-        select(Connection).where(Connection.id == connection_id, Connection.status == ACTIVE)
-    ).one_or_none()
-    if connection is None:
-        return LinkRefused("connection_disabled")
-    try:
-        # In a savepoint: what a refusal has begun must not stay, but the refusal itself must be recorded.
-        with tx.begin_nested():
-            return _signed_in(tx, connection, finished, audit_key, lifetime, now)
-    except LinkRefused as refused:
-        if refused.user_id is not None:
-            failed = LoginFailed(
-                subject=refused.user_id,
-                method=connection.kind,
-                reason=refused.reason,
-                connection=connection.slug,
-            )
-            audit.record(tx, connection.tenant_id, failed, key=audit_key, now=now)
-        return refused
-
-
-def _signed_in(
-    tx: Session,
-    connection: Connection,
-    finished: Finished,
-    audit_key: bytes,
-    lifetime: timedelta,
-    now: datetime,
 ) -> Completed:
+    """Sign somebody in. Raises LinkRefused: what was begun must not be committed."""
+    # Asked again: it may have been switched off while the browser was away (CVE-2026-1486's class).
+    connection = tx.scalars(_ACTIVE, {"connection_id": connection_id}).one_or_none()
+    if connection is None:
+        raise LinkRefused("connection_disabled")
     identity = finished.identity
     if identity.session_expires_at is not None and identity.session_expires_at <= now:
         raise LinkRefused("upstream_session_over")
@@ -84,7 +64,7 @@ def _signed_in(
     token = open_session(
         tx,
         tenant_id=connection.tenant_id,
-        user_id=linked.user.id,
+        user_id=linked.user_id,
         amr=identity.amr,
         acr=acr,
         lifetime=lifetime,
@@ -95,7 +75,23 @@ def _signed_in(
         upstream_expires_at=identity.session_expires_at,
     )
     succeeded = LoginSucceeded(
-        subject=linked.user.id, method=connection.kind, connection=connection.slug, acr=acr
+        subject=linked.user_id, method=connection.kind, connection=connection.slug, acr=acr
     )
     audit.record(tx, connection.tenant_id, *linked.events, succeeded, key=audit_key, now=now)
-    return Completed(token, linked.user.id)
+    return Completed(token, linked.user_id)
+
+
+def record_refusal(
+    tx: Session,
+    connection: Connection,
+    user_id: str,
+    reason: str,
+    *,
+    audit_key: bytes,
+    now: datetime,
+) -> None:
+    """Tell the trail that somebody known was refused."""
+    failed = LoginFailed(
+        subject=user_id, method=connection.kind, reason=reason, connection=connection.slug
+    )
+    audit.record(tx, connection.tenant_id, failed, key=audit_key, now=now)

@@ -11,13 +11,18 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.db import direct
 from authz.db.models import Tenant as TenantRow
-from authz.db.statements import Row
+from authz.db.statements import AnyOf, Query, Row
 from authz.envelope import Envelope
 from authz.keys import Custody
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.configuration_queries import QUERIES
 from authz.oauth.configuration_rows import build_all
+
+_VERSION = Query(
+    select(TenantRow.id, TenantRow.config_version).where(AnyOf(TenantRow.slug, "slugs"))
+)
 
 
 class Configurations:
@@ -43,14 +48,13 @@ class Configurations:
 
     def find(self, tx: Session, slug: str) -> TenantConfiguration | None:
         """The tenant as of this transaction; None when there is no such tenant or it is disabled."""
-        row = tx.execute(
-            select(TenantRow.id, TenantRow.config_version).where(TenantRow.slug == slug)
-        ).one_or_none()
-        if row is None:
+        found = direct.fetch(tx, _VERSION(slugs=[slug]))
+        if not found:
             return None
-        known = self._by_id.get(row.id)
-        if known is None or known.tenant.version != row.config_version:
-            known = self.load(tx, row.id)
+        tenant_id, version = found[0]
+        known = self._by_id.get(tenant_id)
+        if known is None or known.tenant.version != version:
+            known = self.load(tx, tenant_id)
         return known if known.tenant.enabled else None
 
     def load(self, tx: Session, tenant_id: str) -> TenantConfiguration:

@@ -6,7 +6,8 @@ from sqlalchemy import select
 from authz.admin import groups, users
 from authz.db.models import Group, GroupMapping, GroupMember, Identity, User
 from authz.db.models.user import LOCAL
-from authz.directory.linking import LinkRefused, UpstreamIdentity, domain_of, link, map_groups
+from authz.directory.linking import LinkRefused, UpstreamIdentity, domain_of, link
+from authz.directory.mapping import map_groups
 from tests.support.connections import connection, domain
 
 ALICE = UpstreamIdentity("s-1", email="Alice@Corp.example", email_verified=True, name="Alice")
@@ -34,7 +35,7 @@ def provider(desk):
 def sign_in(desk, row, identity=ALICE):
     def work(tx):
         linked = link(tx, row, identity, desk.now)
-        return linked.user.id, [event.kind for event in linked.events]
+        return linked.user_id, [event.kind for event in linked.events]
 
     return desk.sql(work)
 
@@ -236,7 +237,7 @@ def mapped(desk, sre, claims):
     okta, group_id, user_id = sre
 
     def work(tx):
-        events = map_groups(tx, okta, tx.get_one(User, user_id), claims)
+        events = map_groups(tx, okta, user_id, claims)
         is_in = tx.get(GroupMember, (group_id, user_id, okta.id)) is not None
         return is_in, [(e.added, e.removed) for e in events]
 

@@ -268,7 +268,7 @@ def identities(harness):
 def sign_in(harness, connection, subject, **claims):
     with harness.server.database.write() as tx:
         linked = link(tx, connection, UpstreamIdentity(subject, **claims), harness.clock())
-        return linked.user.id
+        return linked.user_id
 
 
 def test_who_was_provisioned_is_known_at_the_first_sign_in(harness, okta):

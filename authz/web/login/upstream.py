@@ -1,7 +1,8 @@
 """One request of one browser on its way to an identity provider or back; blocking, so it runs in a thread."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from authz import entropy
@@ -13,7 +14,7 @@ from authz.federation import attempts, tickets
 from authz.federation.attempts import Attempt
 from authz.federation.connections import find_active, of_login, upstream_of, wanted_claims
 from authz.federation.connector import Answer, Finished, SignInRefused, Upstream, Wish
-from authz.federation.sign_in import NO_ACCOUNT, complete
+from authz.federation.sign_in import NO_ACCOUNT, complete, record_refusal
 from authz.oauth.asking import Needed
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.params import Params
@@ -34,6 +35,17 @@ from authz.web.problems import too_many
 from authz.web.responses import see_other
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A connection that people may come from, and what is read with it."""
+
+    configuration: TenantConfiguration
+    row: Connection
+    upstream: Upstream
+    wanted: frozenset[str]
+    """The claims that its mappings mention."""
+
+
 class Flow:
     """One request of one browser."""
 
@@ -46,16 +58,16 @@ class Flow:
 
     def start(self, _: str, fields: dict[str, str]) -> Response:
         """POST /login/start: a button of a connection, or an address that leads to one."""
-        configuration = self.edge.find_configuration(self.slug)
-        if configuration is None:
-            return self._nothing()
-        try:
-            continuation = read_continuation(fields)
-        except OAuthError as error:
-            return unusable(self.edge, "This form cannot be read", error.reason, error.status)
         login = fields.get("login", "")[:254]
-        tenant_id = configuration.tenant.id
         with self.services.database.read() as tx:
+            configuration = self.services.configurations.find(tx, self.slug)
+            if configuration is None:
+                return self._nothing()
+            try:
+                continuation = read_continuation(fields)
+            except OAuthError as error:
+                return unusable(self.edge, "This form cannot be read", error.reason, error.status)
+            tenant_id = configuration.tenant.id
             if "connection" in fields:
                 row = find_active(tx, tenant_id, fields["connection"])
                 if row is None:
@@ -64,7 +76,7 @@ class Flow:
                     )
             else:
                 row = of_login(tx, tenant_id, login) if fields.get("with") != "password" else None
-            wish = self._wish(configuration, continuation, login or None)
+            wish = self._wish(tx, configuration, continuation, login or None)
         if row is None:
             asked = params_of(continuation.query)
             return password_page(
@@ -78,13 +90,16 @@ class Flow:
         return self._leave(configuration, row, continuation, wish)
 
     def _wish(
-        self, configuration: TenantConfiguration, continuation: Continuation, login: str | None
+        self,
+        tx: Session,
+        configuration: TenantConfiguration,
+        continuation: Continuation,
+        login: str | None,
     ) -> Wish:
         params = params_of(continuation.query)
         request_uri, client_id = params.find("request_uri"), params.find("client_id")
         if request_uri is not None and client_id and request_uri.startswith(REQUEST_URI):
-            with self.services.database.read() as tx:
-                pushed = find_pushed(tx, configuration.tenant.id, client_id, request_uri, self.now)
+            pushed = find_pushed(tx, configuration.tenant.id, client_id, request_uri, self.now)
             params = Params(()) if pushed is None else params_of(pushed.query)
         return wish_of(params, continuation.needed, login)
 
@@ -126,7 +141,7 @@ class Flow:
         found = self._find(connection)
         if isinstance(found, Response):
             return found
-        configuration, row, upstream = found
+        configuration, row = found.configuration, found.row
         attempt = None
         if self.browser is not None:
             with self.services.database.write() as tx:
@@ -140,7 +155,7 @@ class Flow:
                 )
         if attempt is None:
             return self._gone(configuration, row, "attempt_unknown")
-        finished = self._finished(configuration, row, upstream, attempt, fields)
+        finished = self._finished(found, attempt, fields)
         if isinstance(finished, Response):
             return finished
         return self._signed_in(configuration, row, finished, _continuation_of(attempt))
@@ -150,7 +165,7 @@ class Flow:
         found = self._find(connection)
         if isinstance(found, Response):
             return found
-        configuration, row, upstream = found
+        configuration, row = found.configuration, found.row
         state, tenant_id = fields.get("RelayState", ""), configuration.tenant.id
         with self.services.database.read() as tx:
             attempt = attempts.find(tx, tenant_id, row.id, state, self.now)
@@ -159,11 +174,11 @@ class Flow:
             unsolicited = Attempt(
                 row.id, Continuation(HOME, "").as_json(), Wish(), {}, "", self.now
             )
-            finished = self._finished(configuration, row, upstream, unsolicited, fields)
+            finished = self._finished(found, unsolicited, fields)
             if isinstance(finished, Response):
                 return finished
             return self._signed_in(configuration, row, finished, Continuation(HOME, ""))
-        finished = self._finished(configuration, row, upstream, attempt, fields)
+        finished = self._finished(found, attempt, fields)
         if isinstance(finished, Response):
             return finished
         ticket = entropy.new_token("tkt")
@@ -175,15 +190,14 @@ class Flow:
             attempts.store(
                 tx, tenant_id, waiting, ticket, self.now, lifetime=attempts.TICKET_LIFETIME
             )
-        return see_other(f"{upstream.base}/finish?ticket={ticket}")
+        return see_other(f"{found.upstream.base}/finish?ticket={ticket}")
 
     def published(self, connection: str, fields: dict[str, str]) -> Response:  # noqa: ARG002
         """GET /federation/SLUG/metadata: what the provider has to know of this connection; nothing secret."""
         found = self._find(connection)
         if isinstance(found, Response):
             return found
-        _, row, upstream = found
-        document = self.edge.connectors.of(row.kind).published(upstream)
+        document = self.edge.connectors.of(found.row.kind).published(found.upstream)
         if document is None:
             return self._nothing()
         body, media_type = document
@@ -197,7 +211,7 @@ class Flow:
         found = self._find(connection)
         if isinstance(found, Response):
             return found
-        configuration, row, _ = found
+        configuration, row = found.configuration, found.row
         if fields.get("iss") != row.settings.get("issuer"):
             return unusable(self.edge, "This link cannot be used", "initiate_iss", 400)
         target, own = fields.get("target_link_uri"), configuration.tenant.issuer
@@ -219,7 +233,7 @@ class Flow:
         found = self._find(connection)
         if isinstance(found, Response):
             return found
-        configuration, row, _ = found
+        configuration, row = found.configuration, found.row
         attempt = None
         ticket = fields.get("ticket", "")
         if self.browser is not None and ticket.startswith("tkt_"):
@@ -233,37 +247,33 @@ class Flow:
             configuration, row, tickets.of_json(attempt.kept), _continuation_of(attempt)
         )
 
-    def _find(self, connection: str) -> tuple[TenantConfiguration, Connection, Upstream] | Response:
-        configuration = self.edge.find_configuration(self.slug)
-        if configuration is None:
-            return self._nothing()
+    def _find(self, connection: str) -> _Found | Response:
         with self.services.database.read() as tx:
+            configuration = self.services.configurations.find(tx, self.slug)
+            if configuration is None:
+                return self._nothing()
             row = find_active(tx, configuration.tenant.id, connection)
-        if row is None:
-            return self._nothing()
-        return configuration, row, upstream_of(row, configuration.tenant.issuer)
+            if row is None:
+                return self._nothing()
+            wanted = wanted_claims(tx, row.id)
+        upstream = upstream_of(row, configuration.tenant.issuer)
+        return _Found(configuration, row, upstream, wanted)
 
     def _finished(
-        self,
-        configuration: TenantConfiguration,
-        row: Connection,
-        upstream: Upstream,
-        attempt: Attempt,
-        fields: dict[str, str],
+        self, found: _Found, attempt: Attempt, fields: dict[str, str]
     ) -> Finished | Response:
-        with self.services.database.read() as tx:
-            wanted = wanted_claims(tx, row.id)
+        configuration, row = found.configuration, found.row
         answer = Answer(
             params=fields,
             kept=attempt.kept,
             wish=attempt.wish,
             started_at=attempt.started_at,
-            wanted_claims=wanted,
+            wanted_claims=found.wanted,
         )
         connector = self.edge.connectors.of(row.kind)
         try:
             with self.edge.limits.at_provider(row.id, configuration.tenant.id):
-                return connector.finish(upstream, answer, self.now)
+                return connector.finish(found.upstream, answer, self.now)
         except TooManyRequests as error:
             return too_many(self.edge, error, tenant_name=configuration.tenant.name)
         except SignInRefused as refused:
@@ -276,18 +286,23 @@ class Flow:
         finished: Finished,
         continuation: Continuation,
     ) -> Response:
-        with self.services.database.write() as tx:
-            done = complete(
-                tx,
-                connection_id=row.id,
-                finished=finished,
-                audit_key=configuration.audit_key,
-                lifetime=self.services.settings.sessions.lifetime,
-                now=self.services.clock(),
-            )
-        if isinstance(done, LinkRefused):
-            refused = SignInRefused(done.reason, NO_ACCOUNT)
-            is_recorded = done.user_id is not None
+        key, now = configuration.audit_key, self.services.clock()
+        try:
+            with self.services.database.write() as tx:
+                done = complete(
+                    tx,
+                    connection_id=row.id,
+                    finished=finished,
+                    audit_key=key,
+                    lifetime=self.services.settings.sessions.lifetime,
+                    now=now,
+                )
+        except LinkRefused as error:
+            refused = SignInRefused(error.reason, NO_ACCOUNT)
+            is_recorded = error.user_id is not None
+            if error.user_id is not None:
+                with self.services.database.write() as tx:
+                    record_refusal(tx, row, error.user_id, error.reason, audit_key=key, now=now)
             return refused_page(
                 self.edge, configuration, row, refused, continuation, is_recorded=is_recorded
             )
