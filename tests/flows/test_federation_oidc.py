@@ -11,7 +11,7 @@ from authz.db.models import Identity, Session, SignInAttempt, User
 from authz.directory.assurance import MFA
 from authz.federation.connector import PUBLIC_SENTENCE, UNREACHABLE
 from tests.support.corporate import Corporate
-from tests.support.fake_idp import DISCOVERY, GROUPS, SECRET, sign, signing_key
+from tests.support.fake_idp import DISCOVERY, GROUPS, SECRET, sign, signing_key, unsigned
 from tests.support.harness import LOG, RESOURCE, Harness
 from tests.support.oidc_scene import DIRECTORY, OBJECT
 from tests.support.web import Reply
@@ -213,11 +213,69 @@ def test_a_defect_ends_on_a_page(harness, corp, name):
     assert again, "the page leads back to the application's request"
 
 
-def test_a_forged_signature_ends_on_a_page(harness, corp):
+def _signed_by(kid):
+    """A token of a key that the provider does not publish, under the name of its own or under another."""
     stranger = signing_key("RS256", "k2")
-    corp.idp.forge = lambda header, claims: sign(stranger, header, claims)
+    return {"forge": lambda header, claims: sign(stranger, {**header, "kid": kid}, claims)}
+
+
+BROKEN = {
+    "another key": (_signed_by("k1"), "id_token_signature", PUBLIC_SENTENCE),
+    "a key nobody knows": (_signed_by("k2"), "id_token_key_unknown", PUBLIC_SENTENCE),
+    "no algorithm": (
+        {"forge": lambda header, claims: unsigned({**header, "alg": "none"}, claims)},
+        "id_token_alg",
+        PUBLIC_SENTENCE,
+    ),
+    "the secret as a key": (
+        {"forge": lambda header, claims: unsigned({**header, "alg": "HS256"}, claims, "AAAA")},
+        "id_token_alg",
+        PUBLIC_SENTENCE,
+    ),
+    "an answer of another": (
+        {"answer": {"iss": "https://evil.example"}},
+        "answer_iss",
+        PUBLIC_SENTENCE,
+    ),
+    "huge": (
+        {"replies": {"/token": Reply(200, b" " * 5_000_000, JSON)}},
+        "token_too_large",
+        PUBLIC_SENTENCE,
+    ),
+    "unreachable": (
+        {"metadata": {"token_endpoint": "https://127.0.0.1:9/token"}},
+        "token_connect",
+        UNREACHABLE,
+    ),
+    "slow": (
+        {"replies": {"/token": Reply(200, b"{" * 100, JSON, drip=0.2)}},
+        "token_timeout",
+        UNREACHABLE,
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(it, marks=pytest.mark.slow) if it == "slow" else it for it in BROKEN]
+)
+def test_a_broken_provider_ends_on_a_page(harness, corp, name):
+    told, reason, sentence = BROKEN[name]
+    for member, value in told.items():
+        setattr(corp.idp, member, value)
     browser = harness.browser()
-    stopped(harness, corp.sign_in(browser, browser.start()), "id_token_signature")
+    stopped(harness, corp.sign_in(browser, browser.start()), reason, sentence)
+
+
+def test_rotated_keys_keep_nobody_out(harness, corp):
+    """A new key is fetched when the first token of it comes, and the old one is forgotten with the set it was in."""
+    corp.authorize(harness.browser())
+    corp.idp.key = signing_key("RS256", "k2")
+    harness.clock.advance(seconds=31)  # nobody makes us ask more often
+    assert corp.authorize(harness.browser()).code
+    corp.idp.forge = lambda header, claims: sign(signing_key(), {**header, "kid": "k1"}, claims)
+    browser = harness.browser()
+    page = corp.sign_in(browser, browser.start())
+    assert (page.status, page.reason) == (403, "id_token_key_unknown")
 
 
 def test_an_answer_of_theirs_is_no_text_of_ours(harness, corp):

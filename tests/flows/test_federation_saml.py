@@ -40,11 +40,12 @@ def rows(harness, model):
 
 
 def stopped(harness, page, reason, sentence=PUBLIC_SENTENCE):
-    """On a page with a sentence and a support id that leads to the reason; and nobody is signed in."""
+    """On a page with a sentence and a support id that leads to the reason, and in the trail; nobody is signed in."""
     assert (page.status, page.reason) == (403, reason)
     assert sentence in page.text.replace("&#39;", "'")
     support = next(e["support_id"] for e in reversed(LOG.events) if "support_id" in e)
     assert support in page.text
+    assert harness.events("login.refused")[-1]["detail"]["reason"] == reason
     assert rows(harness, Session) == []
     assert rows(harness, Identity) == []
 

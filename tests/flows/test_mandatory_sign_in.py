@@ -1,10 +1,14 @@
 """Who may still use a password: home-realm discovery without enumeration, mandatory domains, break-glass (M2)."""
 
+import os
+
 import pytest
 
-from authz.admin import users
+from authz.admin import connections, users
 from authz.db.models import Session, SignInAttempt
 from tests.support.connections import connection, domain
+from tests.support.corporate import Corporate
+from tests.support.fake_idp import SECRET
 from tests.support.harness import LOG, PASSWORD
 
 WRONG = "That name and password do not match."
@@ -56,6 +60,42 @@ def test_an_address_of_no_domain_gets_the_password_form(harness, login):
     asked = browser.post(f"{harness.issuer}/login/start", fields)
     assert (asked.status, asked.is_login) == (200, True)
     assert asked.field("continue") == page.field("continue")
+
+
+def test_each_domain_leads_to_its_own_connection(harness, monkeypatch):
+    """M2: whole, never by its ending; and what is typed there goes along to the provider."""
+    monkeypatch.setitem(os.environ, "IDP_SECRET", SECRET)
+    of = {"corp.example": Corporate(harness, "one"), "sub.corp.example": Corporate(harness, "two")}
+    with harness.server.database.write() as tx:
+        for name, company in of.items():
+            row = connections.load(tx, harness.tenant_id, company.slug)
+            tx.add(domain(row, name, harness.clock(), verified=True, mandatory=True))
+    browser = harness.browser()
+    page = browser.start()
+    fields = {"continue": page.field("continue"), "then": "authorize"}
+    for name, company in of.items():
+        left = browser.post(f"{harness.issuer}/login/start", {**fields, "login": f"A@{name}"})
+        assert left.status == 303
+        company.idp.authorize(left.location)
+        assert company.idp.asked[-1]["login_hint"] == f"A@{name}"
+    unknown = browser.post(f"{harness.issuer}/login/start", {**fields, "login": "a@b.corp.example"})
+    assert unknown.is_login
+
+
+def test_nobody_comes_in_by_a_weaker_door(harness, monkeypatch):
+    """M2, S8: an address of a domain that has to use one connection is refused where another one asserts it."""
+    monkeypatch.setitem(os.environ, "IDP_SECRET", SECRET)
+    strong, weak = Corporate(harness, "strong"), Corporate(harness, "weak")
+    with harness.server.database.write() as tx:
+        row = connections.load(tx, harness.tenant_id, "strong")
+        tx.add(domain(row, "corp.example", harness.clock(), verified=True, mandatory=True))
+    browser = harness.browser()
+    page = weak.sign_in(browser, browser.start())
+    assert (page.status, page.reason) == (403, "domain_of_other_connection")
+    assert harness.count(Session) == 0
+    assert harness.events("login.refused")[-1]["detail"]["reason"] == page.reason
+    browser = harness.browser()
+    assert strong.back(browser, strong.leave(browser, browser.start())).status == 303
 
 
 def test_a_password_can_be_asked_for(harness, corp):
