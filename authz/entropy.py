@@ -27,12 +27,19 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_urlsafe(_ID_BYTES)}"
 
 
+def new_ids(*prefixes: str) -> list[str]:
+    """Several of them, independent of each other, for one question to the operating system."""
+    raw = secrets.token_bytes(_ID_BYTES * len(prefixes))
+    parts = (raw[at : at + _ID_BYTES] for at in range(0, len(raw), _ID_BYTES))
+    return [f"{prefix}_{_spelled(part)}" for prefix, part in zip(prefixes, parts, strict=True)]
+
+
 def derived_id(prefix: str, *parts: str) -> str:
     """The public identifier that these parts always have; like those of `new_id`, and never to be guessed as one."""
     if any("\x00" in part for part in parts):
         raise ValueError("a part of an identifier must not contain NUL")
     raw = hashlib.sha256("\x00".join(parts).encode()).digest()[:_ID_BYTES]
-    return f"{prefix}_{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
+    return f"{prefix}_{_spelled(raw)}"
 
 
 def new_user_code() -> str:
@@ -70,4 +77,8 @@ def mac(key: bytes, *parts: str) -> str:
     if any("\x00" in part for part in parts):
         raise ValueError("a part of a MAC must not contain NUL")
     tag = hmac.digest(key, "\x00".join(parts).encode(), "sha256")
-    return base64.urlsafe_b64encode(tag).rstrip(b"=").decode()
+    return _spelled(tag)
+
+
+def _spelled(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

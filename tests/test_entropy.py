@@ -91,3 +91,11 @@ def test_a_derived_identifier_is_the_same_for_the_same_parts():
     assert len({made, *(entropy.derived_id("wkl", *parts) for parts in others)}) == 4
     with pytest.raises(ValueError, match="NUL"):
         entropy.derived_id("wkl", "a\x00b")
+
+
+def test_identifiers_made_together_are_as_random_as_those_made_apart():
+    together = [name for _ in range(50) for name in entropy.new_ids("at", "grt", "s")]
+    assert {name.partition("_")[0] for name in together} == {"at", "grt", "s"}
+    assert {len(name.partition("_")[2]) for name in together} == {22}
+    assert len({name.partition("_")[2] for name in together}) == 150
+    assert entropy.new_ids() == []

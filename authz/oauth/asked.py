@@ -50,10 +50,13 @@ def read_resource(params: Params, policy: Policy) -> Resource:
         if default is None:
             raise InvalidTarget("resource is missing", reason="resource_missing")
         return default
-    try:
-        resource = policy.find_resource(canonical_resource(asked))
-    except UrlError:
-        raise InvalidTarget("resource is malformed", reason="resource_malformed") from None
+    # Nearly everybody spells it as it is registered, and taking an address apart costs as much as the decision.
+    resource = policy.find_resource(asked)
+    if resource is None:
+        try:
+            resource = policy.find_resource(canonical_resource(asked))
+        except UrlError:
+            raise InvalidTarget("resource is malformed", reason="resource_malformed") from None
     if resource is None:
         raise InvalidTarget("the resource is not registered here", reason="resource_unknown")
     if not resource.enabled:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from authz import entropy
 from authz.audit.events import Event
@@ -71,9 +71,14 @@ class Authorization:
 class FreshNames:
     """Randomness a decision may use, drawn before it, so that the decision itself is pure."""
 
-    jti: str = field(default_factory=lambda: entropy.new_id("at"))
-    family_id: str = field(default_factory=lambda: entropy.new_id("grt"))
-    salt: str = field(default_factory=lambda: entropy.new_id("s"))
+    jti: str
+    family_id: str
+    salt: str
+
+    @classmethod
+    def drawn(cls) -> Self:
+        """New ones."""
+        return cls(*entropy.new_ids("at", "grt", "s"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,7 @@ class TokenRequest:
     """Who asks, where it is no client."""
     subject_token: SubjectToken | None = None
     """Verified; of token exchange."""
-    fresh: FreshNames = field(default_factory=FreshNames)
+    fresh: FreshNames = field(default_factory=FreshNames.drawn)
     slots: StatusSlots | KeptSlot = field(default_factory=StatusSlots)
     """Where a token gets its place in a status list, if its server wants one."""
 

@@ -9,6 +9,8 @@ Decisions:
 - What is true of the whole installation (keys, leases, drift) is no metric of a process: see `installation`.
 """
 
+from functools import cache
+
 import prometheus_client
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -222,6 +224,12 @@ TRACE_SPANS = Counter(
 
 _reasons = Bounded(600, shape=r"[a-z0-9_.-]{1,64}")
 _connections = Bounded(200)
+
+
+@cache
+def http_requests(endpoint: str, status: int) -> Counter:
+    """The counter of these answers, looked up once: both labels are words of ours, so there are few."""
+    return HTTP_REQUESTS.labels(endpoint, status)
 
 
 def count_denial(endpoint: str, reason: str) -> None:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authz.telemetry import tracing
 from authz.telemetry.labels import OTHER
-from authz.telemetry.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from authz.telemetry.metrics import HTTP_SECONDS, http_requests
 from authz.telemetry.traceparent import TraceParent, only_traceparent
 
 ENDPOINTS = frozenset(
@@ -52,7 +52,7 @@ class Observed:
                 if message["type"] == "http.response.start":
                     # Not the end: an answer may be a stream that lasts for hours.
                     self._seconds[endpoint].observe(perf_counter() - began)
-                    HTTP_REQUESTS.labels(endpoint, message["status"]).inc()
+                    http_requests(endpoint, message["status"]).inc()
                     span.set(http__response__status_code=message["status"])
                 await send(message)
 

@@ -14,18 +14,32 @@ CORS = {
     "access-control-expose-headers": "WWW-Authenticate, DPoP-Nonce, Retry-After",
 }
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
+_JSON_HEADERS = [
+    (name.encode(), value.encode())
+    for name, value in {"content-type": "application/json", **_NO_STORE, **CORS}.items()
+]
 
 
 def json_answer(
     body: Mapping[str, Any], *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON answer of an OAuth endpoint: never cached, readable from any origin."""
-    return Response(
-        json.dumps(body, separators=(",", ":")),
-        status_code=status,
-        media_type="application/json",
-        headers={**_NO_STORE, **CORS, **(headers or {})},
-    )
+    """A JSON answer of an OAuth endpoint: never cached, readable from any origin.
+
+    `headers` are further ones, named in small letters.
+    """
+    return _Json(json.dumps(body, separators=(",", ":")).encode(), status, headers or {})
+
+
+class _Json(Response):
+    """What every token is answered with: the headers are known, so they are not put together for each."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self.status_code, self.background, self.body = status, None, body
+        self.raw_headers = [
+            (b"content-length", b"%d" % len(body)),
+            *_JSON_HEADERS,
+            *((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+        ]
 
 
 def json_list(body: Sequence[Mapping[str, Any]]) -> Response:

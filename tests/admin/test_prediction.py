@@ -213,7 +213,7 @@ def minted(made, asked, allowed):
         client=asked.client,
         params=Params(fields.items()).only(grant.parameters),
         lifetimes=LIFETIMES,
-        fresh=FreshNames(),
+        fresh=FreshNames.drawn(),
     )
     try:
         grant.prepare(request)

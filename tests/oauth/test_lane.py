@@ -229,7 +229,7 @@ def test_a_job_whose_statement_fails_does_not_fail_its_neighbours(harness):
             codes = [harness.code() for _ in range(3)]
             jobs = [await endpoint.job(harness.slug, redemption(harness, code)) for code in codes]
             (request,) = jobs[1].decide.args
-            again = replace(request, fresh=FreshNames(jti=taken))
+            again = replace(request, fresh=replace(FreshNames.drawn(), jti=taken))
             jobs[1] = replace(jobs[1], decide=partial(jobs[1].decide.func, again))
             tasks = [asyncio.create_task(endpoint.lane.submit(job)) for job in jobs]
             await asyncio.sleep(0)

@@ -58,7 +58,7 @@ def answering(edge: Edge, path: str, answer: Answer, read: ReadParams) -> _Endpo
     endpoint = path.removeprefix("/")
 
     async def serve(request: Request) -> Response:
-        authorization = request.headers.getlist("authorization")
+        authorization, proofs, traces = _said(request)
         refused = partial(_refused, path, authorization_sent=bool(authorization))
         try:
             with edge.limits.attempt(endpoint, peer_address(edge, request)) as attempt:
@@ -68,9 +68,9 @@ def answering(edge: Edge, path: str, answer: Answer, read: ReadParams) -> _Endpo
                     params=await read(request),
                     attempt=attempt,
                     authorization=_only(authorization),
-                    dpop=tuple(request.headers.getlist("dpop")),
+                    dpop=tuple(proofs),
                     certificate=client_certificate(edge, request),
-                    trace=only_traceparent(request.headers.getlist("traceparent")),
+                    trace=only_traceparent(traces),
                 )
                 return await answer(call, request)
         except UnknownTenant:
@@ -89,6 +89,15 @@ def answering(edge: Edge, path: str, answer: Answer, read: ReadParams) -> _Endpo
             return refused(ServerError("the server failed to answer", reason="exception"))
 
     return serve
+
+
+def _said(request: Request) -> tuple[list[str], list[str], list[str]]:
+    """Every `Authorization`, `DPoP` and `traceparent` header, in one walk through the headers."""
+    found: dict[bytes, list[str]] = {b"authorization": [], b"dpop": [], b"traceparent": []}
+    for name, value in request.scope["headers"]:  # names are in small letters (ASGI)
+        if name in found:
+            found[name].append(value.decode("latin-1"))
+    return found[b"authorization"], found[b"dpop"], found[b"traceparent"]
 
 
 def _of_form(max_bytes: int) -> ReadParams:
