@@ -88,6 +88,8 @@ class TokenIssued(Event):
     """`dpop` or `certificate` when the token is bound to a key of the client."""
     workload: Mapping[str, str] | None = None
     """Where it went to one: the trust entry and the rule by name, and what its platform calls it (`asserted`)."""
+    assertion: Mapping[str, str] | None = None
+    """The ID-JAG it was redeemed for: the trust entry, the `issuer`, the `jti` and, if it named one, the `tenant`."""
     actors: list[str] = field(default_factory=list)
     """Who acts for the subject, the current one first."""
     parent: str | None = None
@@ -131,6 +133,8 @@ class TokenRefused(Event):
     grant_id: str | None = None
     """The authorization it was about, where one was found."""
     workload: Mapping[str, str] | None = None
+    """As in `token.issued`."""
+    assertion: Mapping[str, str] | None = None
     """As in `token.issued`."""
 
 

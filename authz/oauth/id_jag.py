@@ -57,6 +57,12 @@ class IdJag:
     def __repr__(self) -> str:
         return f"IdJag(trust={self.trust.slug!r})"
 
+    def as_json(self) -> dict[str, str]:
+        """For the trail: under this name the identity provider has it in its own (EMA-32, E8)."""
+        told = {"trust": self.trust.slug, "issuer": self.trust.issuer, "jti": self.jti}
+        tenant = self.claims.get("tenant")
+        return told if tenant is None else {**told, "tenant": tenant[0]}
+
     @property
     def replay_key(self) -> str:
         """Per trust entry and issuer, so equal `jti`s of two issuers are two (IDJAG-66)."""

@@ -61,6 +61,7 @@ FOUND = IdJag(
     claims={"groups": ("dev",)},
     authorization_details=None,
 )
+TOLD = {"trust": "corp", "issuer": "https://idp.example", "jti": "j1"}
 IDENTITY = LinkedIdentity("con_1", "u1", TENANT_ID, "usr_1", "active", None)
 DEVELOPER = {"usr_1": (HeldRole("rol_dev"),)}
 BOTH = frozenset({"logs.read", "logs.write"})
@@ -132,6 +133,7 @@ def test_an_assertion_becomes_a_token_and_no_refresh_token():
             refresh_token=False,
             retry=False,
             bound="dpop",
+            assertion=TOLD,
         ),
     )
 
@@ -172,6 +174,7 @@ def refused(outcome):
             error=outcome.answer.code,
             reason=outcome.answer.reason,
             grant_id=None,
+            assertion=TOLD,
         ),
     )
     return outcome.answer.code, outcome.answer.reason

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from authz.audit.events import AssertionReused
+from authz.audit.events import AssertionReused, TokenIssued
 from authz.directory.assurance import UNKNOWN_TIME, Authentication, acr_of
 from authz.directory.users import may_act
 from authz.errors import (
@@ -102,13 +102,18 @@ class JwtBearerGrant:
                 client=request.client.id,
                 subject=identity.user_id,
                 grant=None,
+                assertion=found.as_json(),
             )
+        events = tuple(
+            replace(event, assertion=found.as_json()) if isinstance(event, TokenIssued) else event
+            for event in outcome.events
+        )
         if found.trust.settings.assertion_reuse != "deny" and not _is_first(found, facts):
             reused = AssertionReused(
                 subject=identity.user_id, client=request.client.id, trust=found.trust.slug
             )
-            return replace(outcome, events=(*outcome.events, reused))
-        return outcome
+            events = (*events, reused)
+        return replace(outcome, events=events)
 
 
 def _assertion(request: TokenRequest) -> IdJag:

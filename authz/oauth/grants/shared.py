@@ -1,5 +1,6 @@
 """Checks more than one grant makes, and the family that more than one begins."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,7 +16,13 @@ from authz.urls import UrlError, canonical_resource
 
 
 def refused(
-    error: OAuthError, *, grant_type: str, client: str, subject: str | None, grant: str | None
+    error: OAuthError,
+    *,
+    grant_type: str,
+    client: str,
+    subject: str | None,
+    grant: str | None,
+    assertion: Mapping[str, str] | None = None,
 ) -> Outcome:
     """The outcome of a refusal whose person is known, so that the trail can be searched by them."""
     event = TokenRefused(
@@ -25,6 +32,7 @@ def refused(
         error=error.code,
         reason=error.reason,
         grant_id=grant,
+        assertion=assertion,
     )
     return Outcome(error, events=(event,))
 
