@@ -1,6 +1,6 @@
 """One of three MCP servers in a row: its tool calls the next one's, for the same person.
 
-python -m scripts.demo_parts.hop_server ISSUER RESOURCE TOOL SCOPE CLIENT FOLDER [NEXT_RESOURCE NEXT_TOOL]
+python -m scripts.demo_parts.hop_server ISSUER RESOURCE TOOL SCOPES CLIENT FOLDER [NEXT_RESOURCE NEXT_TOOL]
 """
 
 import sys
@@ -19,7 +19,7 @@ from scripts.demo_parts.chain import told
 
 
 def main() -> None:
-    issuer, resource, tool, scope, client_id, folder, *onward = sys.argv[1:]
+    issuer, resource, tool, scopes, client_id, folder, *onward = sys.argv[1:]
     server = MCPServer(tool)
 
     async def serve(ctx: Context[Any]) -> str:
@@ -41,7 +41,7 @@ def main() -> None:
         server,
         issuer=issuer,
         resource=resource,
-        tools={tool: scope},
+        tools={tool: scopes},
         name=tool,
         reports=Reports(client_id=client_id, key=key, spool=Path(folder) / "reports", every=0.2),
         onward=Onward(client_id=client_id, key=key) if onward else None,

@@ -32,7 +32,7 @@ from scripts.demo_parts.terminal import Terminal
 
 ROLES = f"""\
 roles:
-  developer: [logs.read, logs.delete, tickets.read, tickets.write, rota.read]
+  developer: [logs.read, metrics.read, deploys.read, tickets.read, changes.read, rota.read]
 bindings:
   - {{role: developer, users: [{setting.DEV}]}}
 """
@@ -46,7 +46,7 @@ class Hop:
     name: str
     tool: str
     scopes: tuple[str, ...]
-    """The first opens the tool."""
+    """All of them open the tool."""
     url: str
 
     @property
@@ -58,8 +58,8 @@ class Hop:
 def run(terminal: Terminal, folder: Path) -> None:
     """Set it up, call the first server, and show what the authorization server knows of it. Raises DemoError."""
     hops = [
-        Hop("ops", "investigate", ("logs.read", "logs.delete"), _url()),
-        Hop("tickets", "find_tickets", ("tickets.read", "tickets.write"), _url()),
+        Hop("ops", "investigate", ("logs.read", "metrics.read", "deploys.read"), _url()),
+        Hop("tickets", "find_tickets", ("tickets.read", "changes.read"), _url()),
         Hop("pager", "who_is_on_call", ("rota.read",), _url()),
     ]
     with contextlib.ExitStack() as stack:
@@ -78,7 +78,12 @@ def run(terminal: Terminal, folder: Path) -> None:
         for here, there in itertools.pairwise(hops):
             rule = [
                 *("delegations", "add", here.client_id, "--from", here.url, "--to", there.url),
-                *("--scope", f"{there.scopes[0]}={here.scopes[0]}"),
+                # Each scope there stands on one here, and the last one here leads nowhere: fewer at every hop.
+                *(
+                    part
+                    for behind, ahead in zip(here.scopes, there.scopes, strict=False)
+                    for part in ("--scope", f"{ahead}={behind}")
+                ),
             ]
             terminal.step(f"authz {' '.join(rule)}")
             terminal.says(installation.run(*rule))
@@ -119,7 +124,7 @@ def _register(terminal: Terminal, installation: Installation, folder: Path, hop:
 def _serving(folder: Path, issuer: str, hop: Hop, onward: Hop | None) -> Iterator[None]:
     command = [
         *(sys.executable, "-m", "scripts.demo_parts.hop_server", issuer, hop.url, hop.tool),
-        *(hop.scopes[0], hop.client_id, str(folder / hop.name)),
+        *(" ".join(hop.scopes), hop.client_id, str(folder / hop.name)),
         *(() if onward is None else (onward.url, onward.tool)),
     ]
     ready = hop.url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp")
@@ -149,8 +154,8 @@ def _check(terminal: Terminal, hops: list[Hop], told: list[dict[str, Any]]) -> N
         wanted = [it.client_id for it in reversed(hops[:n])]
         if claims["aud"] != hop.url or actors(claims) != wanted:
             raise DemoError(f"{hop.name} got a token for {claims['aud']} by {actors(claims)}")
-        if n and claims["scope"] != hop.scopes[0]:
-            raise DemoError(f"{hop.name} got {claims['scope']}, not {hop.scopes[0]} alone")
+        if set(claims["scope"].split()) != set(hop.scopes):
+            raise DemoError(f"{hop.name} got {claims['scope']}, not {' '.join(hop.scopes)}")
     if len({(claims["sub"], claims["grant_id"]) for claims in told}) != 1:
         raise DemoError("the tokens are not of one person and grant")
 

@@ -34,7 +34,7 @@ def test_the_demo_shows_the_whole_job_and_ends():
 
 
 def test_three_servers_in_a_row_and_one_story():
-    """S16, S5, TX-05: the demo itself holds each token against what it has to be."""
+    """S16, S5, TX-05: fewer scopes and one actor more at every hop, and one story of all three, in order."""
     done = subprocess.run(
         [str(ROOT / "scripts" / "demo"), "--three-hops"],
         env={**os.environ, "AUTHZ_DEMO_PYTHON": sys.executable},
@@ -44,6 +44,15 @@ def test_three_servers_in_a_row_and_one_story():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    story = done.stdout.partition("authz audit trace")[2]
-    places = [story.index(tool) for tool in ("investigate", "find_tickets", "who_is_on_call")]
-    assert places[0] > 0
+    calls, _, story = done.stdout.partition("authz audit trace")
+    scopes = [it.split() for it in re.findall(r'"scope": "([^"]*)"', calls)]
+    assert [len(it) for it in scopes] == [3, 2, 1]
+    assert re.findall(r'"act": \{\s*"sub": "([^"]*)"', calls) == [
+        "ops-mcp",
+        *("tickets-mcp", "ops-mcp"),
+    ]
+    places = [
+        story.index(tool) for tool in ("login.", "investigate", "find_tickets", "who_is_on_call")
+    ]
+    assert places == sorted(places)
+    assert re.findall(r" (token\.issued|tool\.ok) ", story) == ["token.issued", "tool.ok"] * 3
