@@ -7,8 +7,10 @@ Decisions:
 - Each type goes with one purpose: an access token for the next access token, an ID token or refresh token for an
   ID-JAG. The type is what the caller states; what the token says of itself has to agree (IDJAG-29, ATK-36).
 - An ID token names the grant it came from, so it is worth what that still is, and not more.
-- SAML assertions are not taken: this server issues none, and one of an identity provider was not made for the client
-  that presents it (IDJAG-30).
+- SAML assertions are not taken (IDJAG-30, -32). Their audience has to be the client that presents them (draft §4.3.3,
+  §4.5), and this server issues none. One that was made for a connection of ours has this server as its audience and
+  recipient: taking it from a client would make whoever catches it in a browser that person. Who signs in with SAML has
+  an ID token of ours afterwards.
 """
 
 from collections.abc import Mapping

@@ -27,6 +27,7 @@ from tests.support.dpop_keys import DpopKey
 from tests.support.exchanges import ACCESS_TOKEN, ID_JAG, ID_TOKEN, REFRESH_TOKEN, TOKEN_EXCHANGE
 from tests.support.harness import REDIRECT, RESOURCE, Harness
 from tests.support.id_jags import JWT_BEARER, TYP, present
+from tests.support.leaving import Provider
 
 THERE = "https://auth.vendor.example"
 DOCS = "https://docs.vendor.example/mcp"
@@ -144,8 +145,17 @@ def test_an_id_token_becomes_an_assertion_for_another_server(harness, bridge):
     assert answer.response.headers["cache-control"] == "no-store"
     [event] = harness.events("id_jag.issued")
     assert (event["subject"], event["client"]) == (claims["sub"], bridge.client.client.id)
-    assert event["detail"]["audience"] == THERE
-    assert event["detail"]["jti"] == claims["jti"]
+    assert {
+        name: event["detail"][name]
+        for name in ("audience", "client_there", "jti", "resource", "scopes", "grant_id")
+    } == {
+        "audience": THERE,
+        "client_there": "vendor-client",
+        "jti": claims["jti"],
+        "resource": DOCS,
+        "scopes": ["docs.read"],
+        "grant_id": subject["grant_id"],
+    }
 
 
 def test_the_other_server_redeems_it(harness, bridge):
@@ -185,7 +195,7 @@ def test_the_other_server_redeems_it(harness, bridge):
         assert second.ok, second.reason
         assert vendor.claims(second.access_token)["aud"] == CHAT
         again = present(harness, bridge.client, jag.access_token)
-        assert again.error == "unauthorized_client"
+        assert (again.error, again.reason) == ("unauthorized_client", "grant_type_not_allowed")
     finally:
         vendor.close()
 
@@ -350,6 +360,36 @@ def test_it_stands_on_the_live_sign_in(harness, bridge):
         assert bridge.ask(tokens.refresh_token, REFRESH_TOKEN).error == "invalid_grant"
 
 
+def test_it_ends_with_the_session_at_the_identity_provider(harness, bridge):
+    """Item 14, E12: the provider signs the person out, and neither token is a subject any more."""
+    corp = Provider(harness, "corp")
+    ada = corp.employee("ada")
+    made = {"client_id": bridge.client.client.id, "client_secret": bridge.client.secret}
+    held = []
+    for session in ("s1", "s2"):
+        code = ada.code(
+            ada.sign_in(session),
+            client_id=bridge.client.client.id,
+            openid=frozenset({"openid"}),
+            offline_access=True,
+        )
+        tokens = harness.redeem(code, **made)
+        held.append([(tokens.json["id_token"], ID_TOKEN), (tokens.refresh_token, REFRESH_TOKEN)])
+        for subject in held[-1]:
+            assert bridge.ask(*subject).ok
+    harness.clock.advance(seconds=5)
+    assert corp.log_out(sub=ada.subject, sid="s1").status == 200
+    for subject in held[0]:
+        refused = bridge.ask(*subject)
+        assert (refused.error, refused.reason) == (
+            "invalid_grant",
+            "family_revoked:upstream_logout",
+        )
+        assert refused.json["error_description"] == PUBLIC
+    for subject in held[1]:
+        assert bridge.ask(*subject).ok
+
+
 def test_it_never_outlives_the_sign_in(harness, bridge):
     """E2: the identity provider's session ends in a minute."""
     until = harness.clock() + timedelta(seconds=60)
@@ -392,7 +432,8 @@ def test_two_audiences_are_one_too_many(harness, bridge):
         ("audience", THERE),
         ("audience", THERE),
     ]
-    assert harness.token(pairs).error == "invalid_request"
+    refused = harness.token(pairs)
+    assert (refused.error, refused.reason) == ("invalid_request", "parameter_repeated")
 
 
 def test_scopes_are_what_policy_leaves(harness, bridge):
@@ -488,7 +529,9 @@ def test_a_proof_binds_it(harness, bridge):
         "jkt": key.jkt
     }
     wrong = bad.proof(f"{harness.issuer}/elsewhere", harness.clock())
-    assert bridge.ask(bridge.id_token(), headers={"DPoP": wrong}).error == "invalid_dpop_proof"
+    refused = bridge.ask(bridge.id_token(), headers={"DPoP": wrong})
+    assert (refused.error, refused.reason) == ("invalid_dpop_proof", "dpop_htu")
+    assert "cnf" not in bridge.claims(bridge.ask(bridge.id_token()))
 
 
 def test_an_address_is_told_to_who_needs_it(bridge):
