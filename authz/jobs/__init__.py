@@ -322,11 +322,23 @@ def expire_reviews(services: Services, now: datetime) -> None:
 
 def keep_versions(services: Services, now: datetime) -> None:
     """Keep what policy is, where it is another than before."""
+    with services.database.read() as tx:
+        active = select(Tenant.id, Tenant.config_version).where(Tenant.status == "active")
+        present = [(tenant_id, version) for tenant_id, version in tx.execute(active)]
     turn = Turn()
-    for tenant_id in _tenants(services):
-        with turn.of(tenant_id), services.database.write() as tx:
-            versions.record(tx, Operator.local("job", now, services.envelope), tenant_id)
+    for tenant_id, version in present:
+        if _compared.get(tenant_id) == version:
+            continue
+        with turn.of(tenant_id):
+            with services.database.write() as tx:
+                versions.record(tx, Operator.local("job", now, services.envelope), tenant_id)
+            _compared[tenant_id] = version
     turn.end()
+
+
+_compared: dict[str, int] = {}
+"""The configuration each tenant had when this process last compared its policy. Clients and connections change it too,
+and to find that policy is the same all of it is written down: once for each change, not every turn."""
 
 
 JOBS: dict[str, Job] = {

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from authz import jobs
 from authz.admin import admins, resources, roles, scopes, versions
 from authz.admin.code.kind import Site
 from authz.admin.roles_import import import_file
@@ -32,6 +33,31 @@ def test_a_state_is_kept_once(harness):
     harness.add_user("new@example.com")
     harness.set_trust("deny_list")
     assert kept(harness) is None, "that is no policy"
+
+
+def test_the_periodic_look_keeps_every_state_and_writes_policy_down_once_for_each_change(
+    harness, monkeypatch
+):
+    written = []
+    document = versions._document
+
+    def counted(site):
+        written.append(site.tenant_id)
+        return document(site)
+
+    def turn():
+        jobs.keep_versions(harness.server.services, harness.clock())
+        return (
+            harness.count(PolicyVersion),
+            written.count(harness.tenant_id),
+        )
+
+    monkeypatch.setattr(versions, "_document", counted)
+    assert [turn(), turn()] == [(1, 1), (1, 1)]
+    harness.set_trust("deny_list")
+    assert [turn(), turn()] == [(1, 2), (1, 2)], "that is no policy, and is looked at once"
+    harness.change(roles.bind, role="sre", kind="user", holder="dev@example.com")
+    assert [turn(), turn()] == [(2, 3), (2, 3)]
 
 
 def test_a_version_says_who_changed_what(harness):
