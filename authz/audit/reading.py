@@ -154,4 +154,5 @@ def read_page(
     )
     if upto is not None:
         query = query.where(AuditEvent.position <= upto)
-    return [Stored(*row) for row in tx.execute(query)]
+    # Past the session, which would look at every row for objects of its own.
+    return [Stored(*row) for row in tx.connection().execute(query)]

@@ -4,12 +4,14 @@ Owns which requests are traced, and how code deeper down adds its part without k
 context works for. OpenTelemetry is imported by `telemetry.tracer` alone, which nothing imports until tracing is opened.
 
 Decisions:
-- Whether a request is traced is decided before anything is made, so the other 99 of 100 cost nothing.
+- Whether a request is traced is decided before anything is made, so the other 99 of 100 cost nothing. How many are not
+  is drawn once for each that is: the same as a throw for every request, at a hundredth of its price.
 - A caller's wish to be traced (the sampled flag of its `traceparent`) is followed a few times a second and no more:
   otherwise a stranger decides how much this server sends to its collector.
 - Attributes are numbers and words of this code. No address with a query, no header, no body, no name of a person.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from authz.telemetry.tracer import Send, Tracer, Value
 
 FOLLOWED_PER_SECOND = 10
-_PARTS = 1_000_000
+_PARTS = 1 << 32
 
 
 class Spanned(Protocol):
@@ -79,13 +81,17 @@ class _Tracing:
 
     def __init__(self, tracer: "Tracer", ratio: float) -> None:
         self.tracer = tracer
-        self._threshold = round(ratio * _PARTS)
+        self._ratio = ratio
+        self._others = self._draw()
+        """How many requests are not taken before the next one is."""
         self._second, self._followed = 0, 0
 
     def takes(self, trace: TraceParent | None) -> bool:
         """Whether to trace this request."""
-        if entropy.new_number(_PARTS) < self._threshold:
+        if self._others < 1:
+            self._others = self._draw()
             return True
+        self._others -= 1
         if trace is None or not trace.is_sampled:
             return False
         second = int(time.monotonic())
@@ -93,6 +99,15 @@ class _Tracing:
             self._second, self._followed = second, 0
         self._followed += 1
         return self._followed <= FOLLOWED_PER_SECOND
+
+    def _draw(self) -> float:
+        """As many as a throw for each would have passed over: geometrically distributed."""
+        if self._ratio <= 0:
+            return math.inf
+        if self._ratio >= 1:
+            return 0
+        chance = (entropy.new_number(_PARTS) + 1) / _PARTS
+        return math.floor(math.log(chance) / math.log1p(-self._ratio))
 
 
 _present: ContextVar[Any] = ContextVar("authz_present_span", default=None)

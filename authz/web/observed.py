@@ -67,6 +67,6 @@ def endpoint_of(path: str, base_path: str) -> str:
 
 
 def _trace_of(scope: Scope) -> TraceParent | None:
-    return only_traceparent(
-        [value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"]
-    )
+    # Hardly a request has one.
+    told = [value for name, value in scope["headers"] if name == b"traceparent"]
+    return only_traceparent([value.decode("latin-1") for value in told]) if told else None

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -158,7 +159,19 @@ def test_what_a_caller_wants_traced_is_traced_a_few_times_a_second():
 
 def test_one_of_a_hundred_is_traced():
     state = tracing._Tracing(tracer=None, ratio=0.01)
-    assert 100 < sum(state.takes(None) for _ in range(20_000)) < 320
+    taken = [state.takes(None) for _ in range(20_000)]
+    assert 100 < sum(taken) < 320
+    # As by a throw for each: no beat that a caller could fall in with.
+    places = [number for number, it in enumerate(taken) if it]
+    gaps = {after - before for before, after in pairwise(places)}
+    assert len(gaps) > 20
+    assert min(gaps) < 30 < 200 < max(gaps)
+
+
+@pytest.mark.parametrize(("ratio", "share"), [(0.0, 0), (0.5, 0.5), (1.0, 1)])
+def test_the_ratio_is_the_share_that_is_traced(ratio, share):
+    state = tracing._Tracing(tracer=None, ratio=ratio)
+    assert sum(state.takes(None) for _ in range(10_000)) == pytest.approx(10_000 * share, rel=0.1)
 
 
 def test_untraced_it_costs_no_import_and_no_span():

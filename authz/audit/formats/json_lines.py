@@ -10,4 +10,7 @@ def render(event: Told) -> str:
     stored = event.stored
     if "\n" in stored.body or not stored.body.startswith("{"):
         return json.dumps({"hash": stored.hash, "body": stored.body})
-    return f'{{"hash":{json.dumps(stored.hash)},"body":{stored.body}}}'
+    digest = stored.hash
+    # Hexadecimal, unless somebody wrote over it.
+    told = f'"{digest}"' if digest.isascii() and digest.isalnum() else json.dumps(digest)
+    return f'{{"hash":{told},"body":{stored.body}}}'
