@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
@@ -282,16 +282,18 @@ def page(
     tenant_id: str,
     *,
     statuses: Sequence[str] = STATUSES,
+    matching: str = "",
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[ChangeLine]:
-    """The youngest first."""
+    """The youngest first; those whose operation, reason or author holds `matching`."""
     check_limit(limit)
     rows = tx.scalars(
         select(ChangeRequest)
         .where(
             ChangeRequest.tenant_id == tenant_id,
             ChangeRequest.status.in_(statuses),
+            *_holding(tenant_id, matching),
             *behind(after, ChangeRequest.created_at, ChangeRequest.id, descending=True),
         )
         .order_by(ChangeRequest.created_at.desc(), ChangeRequest.id.desc())
@@ -299,6 +301,22 @@ def page(
     ).all()
     lines = [_line(tx, row) for row in rows]
     return sliced(lines, limit, [cursor_of(it.created_at, it.id) for it in lines])
+
+
+def _holding(tenant_id: str, text: str) -> list[ColumnElement[bool]]:
+    if not text:
+        return []
+    authors = select(User.id).where(
+        User.tenant_id == tenant_id, User.login.icontains(text, autoescape=True)
+    )
+    return [
+        or_(
+            ChangeRequest.operation.icontains(text, autoescape=True),
+            ChangeRequest.reason.icontains(text, autoescape=True),
+            ChangeRequest.author.icontains(text, autoescape=True),
+            ChangeRequest.author_id.in_(authors),
+        )
+    ]
 
 
 def show(tx: Session, tenant_id: str, change_id: str) -> ChangeDetails:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, case, delete, func, select
+from sqlalchemy import ColumnElement, case, delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from authz import entropy
@@ -165,14 +165,18 @@ def page(
     tenant_id: str,
     *,
     matching: str = "",
+    has_people: bool | None = None,
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[GroupLine]:
-    """The same, a part at a time; those whose name holds `matching`."""
+    """The same, a part at a time; those whose name holds `matching`, with people in them or without."""
     check_limit(limit)
     query = select(Group).where(Group.tenant_id == tenant_id, *behind(after, Group.name))
     if matching:
         query = query.where(Group.name.contains(matching, autoescape=True))
+    if has_people is not None:
+        member = exists().where(GroupMember.group_id == Group.id)
+        query = query.where(member if has_people else ~member)
     rows = tx.scalars(query.order_by(Group.name).limit(limit + 1)).all()
     counts = dict(
         tx.execute(

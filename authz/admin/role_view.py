@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from authz.admin.conditions import requirement_of
@@ -74,11 +74,12 @@ def page(
     tenant_id: str,
     *,
     q: str = "",
+    is_held: bool | None = None,
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[RoleSummary]:
-    """Roles by name, those whose name or description has `q`."""
-    found = rows_by_name(tx, tenant_id, q, after, limit)
+    """Roles by name, those whose name or description has `q`; those that somebody holds, or nobody."""
+    found = rows_by_name(tx, tenant_id, q, after, limit, is_held=is_held)
     ids = [row.id for row in found.rows]
     includes: dict[str, list[str]] = {}
     for role_id, name in tx.execute(
@@ -204,7 +205,15 @@ def names(tx: Session, tenant_id: str) -> list[str]:
     )
 
 
-def rows_by_name(tx: Session, tenant_id: str, q: str, after: str | None, limit: int) -> Slice[Role]:
+def rows_by_name(
+    tx: Session,
+    tenant_id: str,
+    q: str,
+    after: str | None,
+    limit: int,
+    *,
+    is_held: bool | None = None,
+) -> Slice[Role]:
     """Those whose name or description has `q`."""
     check_limit(limit)
     query = select(Role).where(Role.tenant_id == tenant_id, *behind(after, Role.name))
@@ -215,6 +224,9 @@ def rows_by_name(tx: Session, tenant_id: str, q: str, after: str | None, limit: 
                 Role.description.icontains(q, autoescape=True),
             )
         )
+    if is_held is not None:
+        binding = exists().where(RoleBinding.role_id == Role.id)
+        query = query.where(binding if is_held else ~binding)
     rows = tx.scalars(query.order_by(Role.name).limit(limit + 1)).all()
     return sliced(rows, limit, [cursor_of(row.name) for row in rows])
 

@@ -20,6 +20,7 @@ from authz.directory import users
 from authz.directory.sessions import MARK_CHARS
 from authz.errors import NotFound
 from authz.policy.administration import Permission
+from authz.policy.requirements import LOCAL
 
 _MARK = re.compile(f"[0-9a-f]{{{MARK_CHARS}}}")
 
@@ -46,10 +47,11 @@ def page(
     now: datetime,
     *,
     user_id: str | None = None,
+    connection: str | None = None,
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[SessionLine]:
-    """Live sessions, the youngest first."""
+    """Live sessions, the youngest first; of a person, or those a connection (its slug, or `local`) vouches for."""
     check_limit(limit)
     query = (
         select(Session, User.login, Connection.name)
@@ -64,6 +66,12 @@ def page(
     )
     if user_id is not None:
         query = query.where(Session.user_id == user_id)
+    if connection is not None:
+        query = query.where(
+            Session.connection_id.is_(None)
+            if connection == LOCAL
+            else Connection.slug == connection
+        )
     rows = tx.execute(query).all()
     lines = [_line(*row) for row in rows]
     return sliced(lines, limit, [cursor_of(row[0].created_at, row[0].digest) for row in rows])

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import String, cast, or_, select
 from sqlalchemy.orm import Session
 
 from authz.admin.code import mappings, resources, roles
@@ -112,11 +112,31 @@ def revert(tx: Session, operator: Operator, tenant_id: str, *, version: int) -> 
 
 
 def page(
-    tx: Session, tenant_id: str, *, after: str | None = None, limit: int = DEFAULT_LIMIT
+    tx: Session,
+    tenant_id: str,
+    *,
+    matching: str = "",
+    area: str = "",
+    after: str | None = None,
+    limit: int = DEFAULT_LIMIT,
 ) -> Slice[VersionLine]:
-    """The youngest first; `after` a version (its number) those that are older. Raises Invalid."""
+    """The youngest first; `after` a version (its number) those that are older. Raises Invalid.
+
+    Those whose authors or changes hold `matching`, and that changed something in an area.
+    """
     check_limit(limit)
     query = select(PolicyVersion).where(PolicyVersion.tenant_id == tenant_id)
+    # Lists of short texts, compared as they are stored.
+    authors, told = cast(PolicyVersion.authors, String), cast(PolicyVersion.changes, String)
+    if matching:
+        query = query.where(
+            or_(
+                authors.icontains(matching, autoescape=True),
+                told.icontains(matching, autoescape=True),
+            )
+        )
+    if area:
+        query = query.where(told.contains(f'"{area}.', autoescape=True))
     if after is not None:
         query = query.where(PolicyVersion.version < number_behind(after))
     rows = tx.scalars(query.order_by(PolicyVersion.version.desc()).limit(limit + 1)).all()

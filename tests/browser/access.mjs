@@ -167,7 +167,6 @@ await run({
       ["Targets", "targets"],
       ["Delegations", "delegations"],
       ["Readiness", "readiness"],
-      ["Versions", "versions"],
       ["Access reviews", "reviews"],
     ]) {
       await admin.open(title);

@@ -46,8 +46,8 @@ export async function start(given) {
 
     return {
       page,
-      async signIn(path, login) {
-        await page.goto(`${given.issuer}/${path}`);
+      async signIn(path, login, at = given.issuer) {
+        await page.goto(`${at}/${path}`);
         await page.locator("#login").fill(login);
         // Where there is an identity provider, a password is one way of several.
         if (!(await page.locator("#password").count())) await page.locator("button[name=with][value=password]").click();

@@ -26,7 +26,7 @@ PAGES = (
     ),
     *("connections", "connect", "connection", "domains", "provisioning", "signals"),
     *("issuer-preview", "issuer", "issuers", "workload", "workloads", "targets", "delegations"),
-    *("readiness", "versions", "reviews"),
+    *("readiness", "reviews"),
 )
 
 

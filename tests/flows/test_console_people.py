@@ -86,8 +86,13 @@ def test_groups_password_and_break_glass(harness):
     assert at(browser, person(harness, act="join"), group="oncall").status == 303
     [group] = [it for it in harness.ask(groups.list_) if it.name == "oncall"]
     assert group.members == 1
-    assert at(browser, person(harness, act="leave"), group=group.id).status == 303
-    assert at(browser, person(harness, act="leave"), group=group.id).status == 404
+    assert "Take dev@example.com out of oncall?" in (
+        at(browser, person(harness, act="leave"), group=group.id).text
+    )
+    assert harness.ask(groups.head, group.id).members == 1
+    sure = {"group": group.id, "sure": "yes"}
+    assert at(browser, person(harness, act="leave"), **sure).status == 303
+    assert at(browser, person(harness, act="leave"), **sure).status == 404
     assert "The password is empty" in at(browser, person(harness, act="password"), password="").text
     other = harness.browser()
     other.authorize()
@@ -130,7 +135,10 @@ def test_a_group_is_made_and_filled(harness):
     assert rows(at(browser, f"{one}?q=zzz"), "Table of people") == {}
     assert "sre@example.com,True" in at(browser, f"{one}?format=csv").text
     assert "On call,1" in at(browser, "groups?format=csv&q=On").text
-    assert at(browser, f"{one}/take", user=harness.users["sre"]).status == 303
+    asked = at(browser, f"{one}/take", user=harness.users["sre"])
+    assert "The account stays" in asked.text
+    assert "sre@example.com" in at(browser, one).text
+    assert at(browser, f"{one}/take", user=harness.users["sre"], sure="yes").status == 303
     assert "Nobody is in it" in at(browser, one).text
 
 

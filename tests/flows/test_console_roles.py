@@ -29,7 +29,11 @@ def test_a_role_is_defined_bound_and_counts(harness):
     [line] = rows(page, "Table of holders").values()
     assert line[:3] == ["dev@example.com", "person", "2030-02-01 00:00"]
     assert "Looks" in page.text
-    assert at(browser, f"{one}/unbind", kind="user", holder=harness.users["dev"]).status == 303
+    holder = {"kind": "user", "holder": harness.users["dev"]}
+    asked = at(browser, f"{one}/unbind", **holder)
+    assert "Take analyst away from dev@example.com?" in asked.text
+    assert "Nobody holds it" not in at(browser, one).text
+    assert at(browser, f"{one}/unbind", **holder, sure="yes").status == 303
     assert "Nobody holds it" in at(browser, one).text
     asked = at(browser, f"{one}/remove", x="y")
     assert "0 people lose it" in asked.text

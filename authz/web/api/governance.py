@@ -24,8 +24,10 @@ def _items(look: Look, part: Window) -> Slice[ItemLine]:
 
 def _changes(look: Look, part: Window) -> Slice[ChangeLine]:
     status = part.find("status")
-    asked = {} if status is None else {"statuses": (status,)}
-    return changes.page(look.tx, look.tenant_id, after=part.after, limit=part.limit, **asked)
+    statuses = changes.STATUSES if status is None else (status,)
+    return changes.page(
+        look.tx, look.tenant_id, statuses=statuses, after=part.after, limit=part.limit
+    )
 
 
 def _simulated(look: Look) -> Simulation:

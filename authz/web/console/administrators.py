@@ -2,6 +2,7 @@
 
 from authz.admin import admins
 from authz.policy.administration import ADMIN_ROLES, Permission
+from authz.web.console import tables
 from authz.web.console.fields import end
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
@@ -21,7 +22,11 @@ def show(visit: Visit) -> Answer:
         return Sheet("administrators", HEADINGS, rows)
     return Screen(
         "administrators.html",
-        {"admins": found, "headings": HEADINGS, "admin_roles": list(ADMIN_ROLES.values())},
+        {
+            "admins": tables.page_of(visit, found),
+            "headings": HEADINGS,
+            "admin_roles": list(ADMIN_ROLES.values()),
+        },
     )
 
 

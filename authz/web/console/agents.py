@@ -2,6 +2,7 @@
 
 from authz.admin import agents, simulate
 from authz.policy.administration import Permission
+from authz.web.console import tables
 from authz.web.console.fields import end, listed
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Visit
 
@@ -26,7 +27,7 @@ def show(visit: Visit) -> Answer:
     return Screen(
         "agents.html",
         {
-            "agents": found,
+            "agents": tables.page_of(visit, found),
             "headings": HEADINGS,
             "statuses": [(it, it) for it in STATUSES],
             "servers": [(it.id, it.identifier) for it in simulate.servers(visit.configuration)],

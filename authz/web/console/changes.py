@@ -15,7 +15,7 @@ HEADINGS = ("Change", "Reason", "Asked by", "Asked at", "Status", "Begins")
 
 def show(visit: Visit) -> Answer:
     """GET /console/changes: those that wait, or of one status."""
-    status = visit.asked("status")
+    status, q = visit.asked("status"), visit.asked("q")
     if status == "all":
         wanted: tuple[str, ...] = STATUSES
     else:
@@ -23,7 +23,7 @@ def show(visit: Visit) -> Answer:
     if visit.asked("format") == "csv":
         every = visit.gather(
             lambda tx, after, limit: changes.page(
-                tx, visit.tenant_id, statuses=wanted, after=after, limit=limit
+                tx, visit.tenant_id, statuses=wanted, matching=q, after=after, limit=limit
             )
         )
         rows = [
@@ -31,7 +31,8 @@ def show(visit: Visit) -> Answer:
             for it in every
         ]  # fmt: skip
         return Sheet("changes", HEADINGS, rows)
-    found = visit.read(changes.page, statuses=wanted, after=visit.asked("after") or None)
+    after = visit.asked("after") or None
+    found = visit.read(changes.page, statuses=wanted, matching=q, after=after)
     return Screen("changes.html", {"changes": found, "headings": HEADINGS, "statuses": STATUSES})
 
 

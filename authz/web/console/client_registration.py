@@ -5,16 +5,22 @@ from datetime import timedelta
 from authz.admin import initial_tokens
 from authz.policy.administration import Permission
 from authz.tenants import REGISTRATION_MODES
+from authz.web.console import tables
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Name", "Registrations left", "Made", "Ends", "State")
+STATES = ("active", "spent", "expired", "revoked")
 _DAYS = ("1", "7", "30", "90", "0")
 
 
 def show(visit: Visit) -> Answer:
     """GET /console/client-registration."""
-    wanted = visit.asked("q").lower()
-    found = [it for it in visit.read(initial_tokens.list_) if wanted in it.name.lower()]
+    wanted, state = visit.asked("q").lower(), visit.asked("state")
+    found = [
+        it
+        for it in visit.read(initial_tokens.list_)
+        if wanted in it.name.lower() and state in ("", _state(visit, it))
+    ]
     if visit.asked("format") == "csv":
         rows = [
             (it.name, it.remaining, it.created_at, it.expires_at, _state(visit, it)) for it in found
@@ -23,8 +29,9 @@ def show(visit: Visit) -> Answer:
     return Screen(
         "client_registration.html",
         {
-            "tokens": [(it, _state(visit, it)) for it in found],
+            "tokens": tables.page_of(visit, [(it, _state(visit, it)) for it in found]),
             "headings": HEADINGS,
+            "states": [(it, it) for it in STATES],
             "mode": visit.configuration.tenant.registration,
         },
     )

@@ -4,6 +4,7 @@ from authz.admin import client_trust, client_view
 from authz.admin.client_metadata import check_pattern
 from authz.clients.trust import MODES
 from authz.policy.administration import Permission
+from authz.web.console import tables
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import counted
 
@@ -22,7 +23,10 @@ def show(visit: Visit) -> Answer:
         rows = [(it.pattern, it.verdict, it.created_at) for it in found]
         return Sheet("client-trust", HEADINGS, rows)
     mode = visit.read(client_trust.trust_policy).mode
-    return Screen("client_rules.html", {"rules": found, "headings": HEADINGS, "mode": mode})
+    return Screen(
+        "client_rules.html",
+        {"rules": tables.page_of(visit, found), "headings": HEADINGS, "mode": mode},
+    )
 
 
 def set_rule(visit: Visit) -> Answer:

@@ -1,23 +1,27 @@
 """Groups: the list, one more, and a group with its people and roles."""
 
 from authz.admin import groups
+from authz.directory import users
 from authz.policy.administration import Permission
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Group", "People")
+_PEOPLE = {"yes": True, "no": False}
 
 
 def show(visit: Visit) -> Answer:
     """GET /console/groups."""
-    q = visit.asked("q")
+    q, has_people = visit.asked("q"), _PEOPLE.get(visit.asked("people"))
     if visit.asked("format") == "csv":
         found = visit.gather(
             lambda tx, after, limit: groups.page(
-                tx, visit.tenant_id, matching=q, after=after, limit=limit
+                tx, visit.tenant_id, matching=q, has_people=has_people, after=after, limit=limit
             )
         )
         return Sheet("groups", HEADINGS, [(it.name, it.members) for it in found])
-    page = visit.read(groups.page, matching=q, after=visit.asked("after") or None)
+    page = visit.read(
+        groups.page, matching=q, has_people=has_people, after=visit.asked("after") or None
+    )
     return Screen("groups.html", {"groups": page, "headings": HEADINGS})
 
 
@@ -58,8 +62,23 @@ def put(visit: Visit) -> Answer:
 
 def take(visit: Visit) -> Answer:
     """POST …/take: somebody out of it."""
-    visit.change(groups.remove_member, group=visit.path["id"], user=visit.given("user"))
-    return Done(visit.url(f"groups/{visit.path['id']}"), "taken")
+    group_id, user = visit.path["id"], visit.given("user")
+    back = visit.url(f"groups/{group_id}")
+    if not visit.is_sure:
+        return leaving(visit, group_id, user, back)
+    visit.change(groups.remove_member, group=group_id, user=user)
+    return Done(back, "taken")
+
+
+def leaving(visit: Visit, group: str, user: str, back: str) -> Sure:
+    """The question before somebody is taken out of a group."""
+    head, person = visit.read(groups.head, group), visit.read(users.load, user)
+    affected = ["The account stays, and so do other groups."]
+    if head.roles:
+        affected.insert(
+            0, f"They lose with the next refresh what it alone gives them: {', '.join(head.roles)}."
+        )
+    return Sure(f"Take {person.login} out of {head.name}?", "Take out", affected, back)
 
 
 def remove(visit: Visit) -> Answer:

@@ -7,6 +7,7 @@ from authz.errors import Conflict
 from authz.jose import LEEWAY
 from authz.keys import PURPOSES
 from authz.policy.administration import Permission
+from authz.web.console import tables
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import lasting
 
@@ -43,7 +44,7 @@ def show(visit: Visit) -> Answer:
     return Screen(
         "keys.html",
         {
-            "keys": shown,
+            "keys": tables.page_of(visit, shown),
             "headings": HEADINGS,
             "names": NAMES,
             "version": _version(found),

@@ -42,8 +42,12 @@ def show_delegations(visit: Visit) -> Answer:
             "MCP servers that call others on behalf of the same person, and what they carry over.",
             ("Client", "Status", "From", "To", "Carries", "Depth"),
             rows,
-            ("No delegation yet", "Without one no token is exchanged for another server’s."),
+            (
+                "No delegation yet",
+                "Without one no token is exchanged for another server’s. Let a client do it below.",
+            ),
             [form] if can_write and servers else [],
+            by=("From", 0),
         ),
     )
 

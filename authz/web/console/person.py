@@ -3,6 +3,7 @@
 from authz.admin import grants, groups, person, sessions, simulate, users
 from authz.admin.person import PersonView
 from authz.policy.administration import Permission
+from authz.web.console.groups import leaving
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
 from authz.web.console.words import counted
 
@@ -34,7 +35,10 @@ def join(visit: Visit) -> Answer:
 
 def leave(visit: Visit) -> Answer:
     """POST …/leave: out of a group that somebody here put them into."""
-    visit.change(groups.remove_member, group=visit.given("group"), user=_found(visit).line.id)
+    group, user_id = visit.given("group"), _found(visit).line.id
+    if not visit.is_sure:
+        return leaving(visit, group, user_id, _address(visit))
+    visit.change(groups.remove_member, group=group, user=user_id)
     return _done(visit, "left")
 
 

@@ -5,10 +5,12 @@ from datetime import UTC, datetime
 from authz.admin import resources, reviews
 from authz.admin.reviews import EXPIRED, GONE, KEPT, OPEN, REMOVED
 from authz.policy.administration import Permission
+from authz.web.console import tables
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Review", "Due", "Open", "Kept", "Removed")
 STATES = ("open", "closed")
+_ANSWERS = (KEPT, REMOVED, EXPIRED, GONE)
 _ITEMS = ("What", "Owner", "Decision", "By", "At")
 
 
@@ -27,7 +29,7 @@ def show(visit: Visit) -> Answer:
     return Screen(
         "reviews.html",
         {
-            "reviews": found,
+            "reviews": tables.page_of(visit, found),
             "headings": HEADINGS,
             "states": [(it, it) for it in STATES],
             "servers": servers,
@@ -50,7 +52,8 @@ def show_one(visit: Visit) -> Answer:
     """GET /console/reviews/ID: what is open, or what was decided."""
     review_id = visit.path["id"]
     found = visit.read(reviews.show, review_id)
-    wanted = (KEPT, REMOVED, EXPIRED, GONE) if visit.asked("show") == "decided" else (OPEN,)
+    shown = visit.asked("show")
+    wanted = _ANSWERS if shown == "decided" else (shown,) if shown in _ANSWERS else (OPEN,)
     matching = visit.asked("q")
     if visit.asked("format") == "csv":
         every = visit.gather(
@@ -73,7 +76,7 @@ def show_one(visit: Visit) -> Answer:
         matching=matching,
         after=visit.asked("after") or None,
     )
-    return Screen("review.html", {"review": found, "items": items})
+    return Screen("review.html", {"review": found, "items": items, "answers": _ANSWERS})
 
 
 def keep(visit: Visit) -> Answer:

@@ -1,7 +1,8 @@
 """One role: what it holds, what it takes, and who holds it."""
 
-from authz.admin import role_changes, role_view, roles, simulate
+from authz.admin import groups, role_changes, role_view, roles, simulate
 from authz.admin.role_view import RoleDetails
+from authz.directory import users
 from authz.policy.administration import Permission
 from authz.policy.requirements import LOCAL
 from authz.web.console.fields import end, listed, requirement, requirement_fields, spelled
@@ -92,10 +93,24 @@ def bind(visit: Visit) -> Answer:
 def unbind(visit: Visit) -> Answer:
     """POST …/unbind."""
     found = _found(visit)
-    visit.change(
-        roles.unbind, role=found.name, kind=visit.given("kind"), holder=visit.given("holder")
-    )
+    kind, holder = visit.given("kind"), visit.given("holder")
+    if not visit.is_sure:
+        who = _name(visit, kind, holder)
+        affected = [
+            "What nothing else gives them is missing from the next token and refresh.",
+            *(["That is for everybody in the group."] if kind == "group" else []),
+        ]
+        return Sure(
+            f"Take {found.name} away from {who}?", "Take it away", affected, _address(visit)
+        )
+    visit.change(roles.unbind, role=found.name, kind=kind, holder=holder)
     return _done(visit, "unbound")
+
+
+def _name(visit: Visit, kind: str, holder: str) -> str:
+    if kind == "user":
+        return str(visit.read(users.load, holder).login)
+    return str(visit.read(groups.head, holder).name) if kind == "group" else holder
 
 
 def remove(visit: Visit) -> Answer:

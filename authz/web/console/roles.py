@@ -7,14 +7,16 @@ from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Visi
 
 HEADINGS = ("Role", "What it is for", "Includes", "Scopes", "Takes", "People", "Groups", "Clients")
 
+_HELD = {"yes": True, "no": False}
+
 
 def show(visit: Visit) -> Answer:
     """GET /console/roles."""
-    q = visit.asked("q")
+    q, is_held = visit.asked("q"), _HELD.get(visit.asked("held"))
     if visit.asked("format") == "csv":
         found = visit.gather(
             lambda tx, after, limit: role_view.page(
-                tx, visit.tenant_id, q=q, after=after, limit=limit
+                tx, visit.tenant_id, q=q, is_held=is_held, after=after, limit=limit
             )
         )
         rows = [
@@ -25,7 +27,7 @@ def show(visit: Visit) -> Answer:
             for it in found
         ]
         return Sheet("roles", HEADINGS, rows)
-    page = visit.read(role_view.page, q=q, after=visit.asked("after") or None)
+    page = visit.read(role_view.page, q=q, is_held=is_held, after=visit.asked("after") or None)
     return Screen("roles.html", {"roles": page, "headings": HEADINGS})
 
 

@@ -3,6 +3,7 @@
 from authz.admin import resources, scope_contracts, scopes
 from authz.admin.scopes import RISKS, NewScope, ScopeChange
 from authz.policy.administration import Permission
+from authz.web.console import tables
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Server", "Name", "Owner", "Status", "Scopes", "Identity")
@@ -21,7 +22,7 @@ def show(visit: Visit) -> Answer:
             (it.identifier, it.name, it.owner, it.status, it.scopes, it.identity) for it in found
         ]
         return Sheet("servers", HEADINGS, rows)
-    return Screen("servers.html", {"servers": found, "headings": HEADINGS})
+    return Screen("servers.html", {"servers": tables.page_of(visit, found), "headings": HEADINGS})
 
 
 def add(visit: Visit) -> Answer:

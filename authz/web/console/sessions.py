@@ -6,6 +6,7 @@ from authz.admin import sessions
 from authz.directory import users
 from authz.errors import NotFound
 from authz.policy.administration import Permission
+from authz.policy.requirements import LOCAL
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import counted
 
@@ -20,10 +21,17 @@ def show(visit: Visit) -> Answer:
             user_id = visit.read(users.load, visit.asked("person")).id
         except NotFound:
             wrong["person"] = f"There is nobody called {visit.asked('person')} here"
+    through = visit.asked("through") or None
     if visit.asked("format") == "csv" and not wrong:
         found = visit.gather(
             lambda tx, after, limit: sessions.page(
-                tx, visit.tenant_id, visit.now, user_id=user_id, after=after, limit=limit
+                tx,
+                visit.tenant_id,
+                visit.now,
+                user_id=user_id,
+                connection=through,
+                after=after,
+                limit=limit,
             )
         )
         rows = [
@@ -34,8 +42,17 @@ def show(visit: Visit) -> Answer:
     page: Any = None
     if not wrong:
         after = visit.asked("after") or None
-        page = visit.read(sessions.page, visit.now, user_id=user_id, after=after)
-    context = {"sessions": page, "user_id": user_id, "wrong": wrong, "headings": HEADINGS}
+        page = visit.read(
+            sessions.page, visit.now, user_id=user_id, connection=through, after=after
+        )
+    known = visit.configuration.policy.connections.values()
+    context = {
+        "sessions": page,
+        "user_id": user_id,
+        "wrong": wrong,
+        "headings": HEADINGS,
+        "ways": [(LOCAL, "this directory"), *sorted((it.slug, it.slug) for it in known)],
+    }
     return Screen("sessions.html", context, 404 if wrong else 200)
 
 

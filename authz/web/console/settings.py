@@ -7,6 +7,7 @@ from authz.admin.operator import Operator, load_tenant
 from authz.db import migrate
 from authz.policy.administration import Permission
 from authz.tenants import CHANGE_CONTROL_MODES, DEFAULT_SLUG, SCOPE_CHANGES_MODES
+from authz.web.console import tables
 from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Tenant", "Name", "Issuer", "Status", "Clients let in", "Self-registration")
@@ -76,7 +77,7 @@ def list_tenants(visit: Visit) -> Answer:
             for it in found
         ]
         return Sheet("tenants", HEADINGS, rows)
-    context = {"tenants": found, "headings": HEADINGS, "own": DEFAULT_SLUG}
+    context = {"tenants": tables.page_of(visit, found), "headings": HEADINGS, "own": DEFAULT_SLUG}
     return Screen("tenants.html", context)
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from authz.admin.paging import DEFAULT_LIMIT, Slice, number_behind
 from authz.web.console.visit import Answer, Screen, Sheet, Visit
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,28 @@ class Listing:
     empty: tuple[str, str]
     forms: Sequence[Form] = ()
     statuses: Sequence[tuple[str, str]] = ()
+    by: tuple[str, int] | None = None
+    """A heading, and which cell it is of: rows are filtered by what there is."""
+
+
+def page_of(visit: Visit, rows: Sequence[T]) -> Slice[T]:
+    """The part that the address asks for of a list that was read whole, in its own order. Raises Invalid."""
+    after = visit.asked("after")
+    begin = number_behind(after) if after else 0
+    end = begin + DEFAULT_LIMIT
+    return Slice(rows[begin:end], str(end) if end < len(rows) else None)
 
 
 def listed(visit: Visit, listing: Listing, context: Mapping[str, Any] | None = None) -> Answer:
     """Searched, filtered, and as a page or a file. `context` is what its template shows besides."""
-    wanted, status = visit.asked("q").lower(), visit.asked("status")
-    rows = [it for it in listing.rows if wanted in _words(it).lower() and status in ("", it.status)]
+    wanted, status, cell = visit.asked("q").lower(), visit.asked("status"), visit.asked("by")
+    rows = [
+        it
+        for it in listing.rows
+        if wanted in _words(it).lower()
+        and status in ("", it.status)
+        and (listing.by is None or cell in ("", it.cells[listing.by[1]]))
+    ]
     if visit.asked("format") == "csv":
         return Sheet(
             listing.file, listing.headings, [(it.name, it.status, *it.cells) for it in rows]
@@ -90,11 +109,24 @@ def listed(visit: Visit, listing: Listing, context: Mapping[str, Any] | None = N
         "table.html",
         {
             "listing": listing,
-            "rows": rows,
+            "rows": page_of(visit, rows),
+            "filters": _filters(listing),
             "is_moment": lambda it: isinstance(it, datetime),
             **(context or {}),
         },
     )
+
+
+def _filters(listing: Listing) -> list[tuple[str, str, Sequence[tuple[str, str]]]]:
+    found: list[tuple[str, str, Sequence[tuple[str, str]]]] = []
+    if listing.statuses:
+        found.append(("status", "Status", listing.statuses))
+    if listing.by is not None:
+        heading, place = listing.by
+        found.append(
+            ("by", heading, [(it, it) for it in sorted({row.cells[place] for row in listing.rows})])
+        )
+    return found
 
 
 def _words(row: Row) -> str:

@@ -11,14 +11,18 @@ _MAX_DIGITS = 18
 
 def show(visit: Visit) -> Answer:
     """GET /console/versions."""
+    asked = {"matching": visit.asked("q"), "area": visit.asked("area")}
     if visit.asked("format") == "csv":
         every = visit.gather(
-            lambda tx, after, limit: versions.page(tx, visit.tenant_id, after=after, limit=limit)
+            lambda tx, after, limit: versions.page(
+                tx, visit.tenant_id, **asked, after=after, limit=limit
+            )
         )
         rows = [(it.version, it.at, it.authors, it.changes) for it in every]
         return Sheet("versions", HEADINGS, rows)
-    found = visit.read(versions.page, after=visit.asked("after") or None)
-    return Screen("versions.html", {"versions": found, "headings": HEADINGS})
+    found = visit.read(versions.page, **asked, after=visit.asked("after") or None)
+    areas = [(it, it) for it in sorted(versions.AREAS)]
+    return Screen("versions.html", {"versions": found, "headings": HEADINGS, "areas": areas})
 
 
 def show_one(visit: Visit) -> Answer:
