@@ -39,7 +39,7 @@ from authz.resource_server.errors import (
 )
 from authz.scim.errors import ScimError
 from authz.urls import UrlError
-from tests.fuzz import back, front, reports, saml, seeds, signals, workloads
+from tests.fuzz import arriving, back, front, reports, saml, seeds, signals, workloads
 from tests.fuzz import provisioning as scim
 
 _SAYABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
@@ -119,11 +119,18 @@ TARGETS: dict[str, Target] = {
     "oauth.authorization_request": Target(front.authorization, (OAuthError,), seeds.QUERIES),
     "oauth.devices": Target(front.user_code, (), seeds.USER_CODES),
     "oauth.dpop": Target(front.dpop_proof, (InvalidDpopProof,), seeds.PROOFS),
+    "oauth.id_jag": Target(
+        arriving.assertion,
+        (JwtError, InvalidGrant, InvalidAuthorizationDetails),
+        arriving.ASSERTIONS,
+    ),
     "oauth.outcomes": Target(reports.outcome_batch, (InvalidRequest,), reports.BATCHES),
     "oauth.pkce": Target(front.proof_key, (), seeds.VERIFIERS),
     "oauth.refresh": Target(front.refresh_token, (), seeds.REFRESH_TOKENS),
+    "oauth.transmitting": Target(arriving.receiver, (NotStrict, InvalidRequest), arriving.BODIES),
     "oauth.workload": Target(workloads.claims, (InvalidGrant, JwtError), workloads.CLAIMS),
     "oauth.workload_rules": Target(workloads.rules, (Invalid,), workloads.RULES),
+    "policy.code": Target(arriving.directory, (Invalid,), arriving.DIRECTORIES),
     "policy.roles_file": Target(back.roles, (Invalid,), seeds.ROLES),
     "policy.scopes": Target(back.scope, (ValueError,), seeds.SCOPES),
     "resource_server.access_token": Target(back.rs_claims, (InvalidToken,), seeds.CLAIMS),
@@ -138,6 +145,7 @@ TARGETS: dict[str, Target] = {
         back.rs_request, (MalformedRequest, MissingToken), seeds.BEARERS
     ),
     "resource_server.strict_json": Target(back.rs_json, (ValueError,), seeds.JSON),
+    "resource_server.traceparent": Target(arriving.call_trace, (), reports.TRACEPARENTS),
     "resource_server.urls": Target(back.rs_urls, (ValueError,), seeds.URLS),
     "scim.bulk": Target(scim.scim_bulk, (NotStrict, ScimError), scim.BULKS),
     "scim.filter": Target(scim.scim_filter, (ScimError,), scim.FILTERS),
@@ -150,6 +158,7 @@ TARGETS: dict[str, Target] = {
     "telemetry.traceparent": Target(reports.traceparent, (), reports.TRACEPARENTS),
     "urls": Target(front.urls, (UrlError,), seeds.URLS),
     "web.addresses": Target(back.forwarded_for, (), seeds.ADDRESSES),
+    "web.continuation": Target(arriving.continuation, (InvalidRequest,), arriving.FORMS),
     "web.form": Target(front.web_form, (InvalidRequest,), seeds.FORMS),
     "web.json": Target(front.web_json, (InvalidRequest,), seeds.FORMS),
     "web.query": Target(front.web_query, (InvalidRequest,), seeds.QUERIES),

@@ -16,6 +16,7 @@ _HUGE_EXP = b'"exp":1' + b"0" * 400 + b',"x":'
 FOUND: tuple[tuple[str, bytes], ...] = (
     ("clients.authentication", b"Basic \xe9"),  # not ASCII: another ValueError
     ("jose.import_jwks", _SMALL_RSA),  # a small key spelled long
+    ("web.continuation", b'authorize\x1f\x1f{"acr_values":{},"connections":[],"max_age":1}'),
     ("urls", b"cursor://[]/"),  # no address in the brackets: `urlsplit` raises
     ("urls", b"https://app.example/back&"),  # the answer's parameters went into the path
     ("urls", b"https://app.example/back?x=1?"),  # the answer's first parameter went into a value

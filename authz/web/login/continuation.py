@@ -105,8 +105,9 @@ def _needed(text: str) -> Needed:
         max_age = values["max_age"]
         is_right = (
             set(values) == {"acr_values", "max_age", "connections"}
+            and all(isinstance(it, list) for it in (acr_values, connections))
             and all(isinstance(it, str) for it in [*acr_values, *connections])
-            and (max_age is None or type(max_age) is int)
+            and (max_age is None or (type(max_age) is int and 0 <= max_age < 10**_MAX_DIGITS))
         )
     except (strict_json.NotStrict, KeyError, TypeError):
         is_right = False
