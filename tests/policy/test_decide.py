@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from authz.directory.assurance import UNKNOWN_TIME, Authentication
 from authz.policy import OF_AUTHENTICATION, SENTENCES, Ceiling, Reason, Subject, decide
+from authz.policy.administration import admin_roles, administration_resource
 from authz.policy.requirements import Requirement, as_json, parse
 from authz.policy.rollout import FULL, Rollout
 from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, build, cycle_in
@@ -688,3 +689,44 @@ def test_scopes_without_a_role_are_held_like_others():
         "c": Reason.ROLE_MISSING,
         "d": Reason.SCOPE_UNKNOWN,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_signed_in", "is_admin"),
+    [
+        ("user", True, True),
+        ("user", False, False),
+        ("client", False, True),
+        ("client", True, False),
+        ("group", True, True),
+        ("group", False, True),
+    ],
+)
+def test_an_admin_role_of_a_program_is_not_that_of_a_person(kind, is_signed_in, is_admin):
+    """Whoever did not sign in is a client, and is not taken for a person of that id."""
+    server = administration_resource("https://authz.example", is_default_tenant=True)
+    roles = admin_roles()
+    bound = ("g1" if kind == "group" else "x", "admin/auditor", None, "Auditors")
+    policy = build(
+        1,
+        resources=[],
+        roles=[],
+        role_scopes=[],
+        role_parents=[],
+        group_roles=[],
+        administration=server,
+        admin_roles=roles,
+        administrators=[(kind, *bound)],
+    )
+    signed_in = Authentication(NOW) if is_signed_in else None
+    decision = decide(
+        policy,
+        Subject("x", authentication=signed_in, groups=frozenset({"g1"} & {bound[0]})),
+        server,
+        client="x",
+        requested=frozenset(server.scopes),
+        ceilings=(),
+        now=NOW,
+    )
+    assert bool(decision.granted) is is_admin
+    assert all(("Auditors" in it) is (kind == "group") for it in decision.sources.values())
