@@ -1,11 +1,14 @@
 """Read-only rollout as a switch (features.md item 10), seen in tokens."""
 
+import re
+
 import pytest
 
 from authz.admin import groups, resources, rollouts
 from authz.errors import Conflict
 from authz.policy import Subject, decide
 from authz.policy.snapshot import HeldRole
+from tests.support.console import administrator, at
 from tests.support.harness import RESOURCE
 
 
@@ -28,6 +31,32 @@ def test_nobody_writes_at_a_server_that_is_read_only(owned):
         "incidents.trigger": "rollout",
         "logs.debug.write": "rollout",
     }
+
+
+def test_the_console_shows_the_evidence_and_takes_the_step(harness):
+    """Part 6 of issue 6: rollout state of a server, with what speaks for the next one."""
+    browser = administrator(harness)
+    one = f"servers/{harness.resource.id}"
+    assert "0 calls of tools by 0 people" in at(browser, one).text
+    asked = at(browser, f"{one}/rollout", state="read_only")
+    assert "loses it at the next refresh" in asked.text
+    assert at(browser, f"{one}/rollout", state="read_only", sure="yes").status == 303
+    assert scopes_of(harness) == {"logs.read"}
+    refused = at(browser, f"{one}/rollout", state="full")
+    assert (refused.status, "nobody is recorded to own" in refused.text) == (409, True)
+    harness.change(resources.set_owner, RESOURCE, "sre@example.com")
+    wrong = at(browser, f"{one}/rollout", state="canary", percent="many")
+    assert "Give a whole number from 0 to 100" in wrong.text
+    harness.change(groups.add, name="the pilots")
+    shown = {"was_state": "read_only", "was_groups": "", "was_percent": "0"}
+    canary = {"state": "canary", "groups": "the pilots", "percent": "10", **shown}
+    assert at(browser, f"{one}/rollout", **canary).status == 303
+    assert "the pilots, 10 % of all others" in re.sub("</?bdi>", "", at(browser, one).text)
+    full = {"was_state": "canary", "was_groups": "the pilots", "was_percent": "10"}
+    left = {"state": "full", "groups": "the pilots", "percent": "10", **full}
+    assert at(browser, f"{one}/rollout", **left).status == 303
+    late = at(browser, f"{one}/rollout", **{**shown, "state": "full"})
+    assert (late.status, "Somebody else changed this meanwhile" in late.text) == (409, True)
 
 
 def test_a_canary_has_what_its_roles_hold(owned):

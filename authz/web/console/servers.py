@@ -1,9 +1,9 @@
 """MCP servers: the list, and one of them with its scopes and tools."""
 
-from authz.admin import resources, scope_contracts, scopes
+from authz.admin import resources, rollouts, scope_contracts, scopes
 from authz.admin.scopes import RISKS, NewScope, ScopeChange
 from authz.policy.administration import Permission
-from authz.web.console import tables
+from authz.web.console import server_rollout, tables
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Server", "Name", "Owner", "Status", "Scopes", "Identity")
@@ -40,7 +40,15 @@ def add(visit: Visit) -> Answer:
 def show_one(visit: Visit) -> Answer:
     """GET /console/servers/ID."""
     found = visit.read(resources.show, visit.path["id"], issuer=visit.configuration.tenant.issuer)
-    return Screen("server.html", {"server": found, "risks": RISKS, "edited": visit.asked("scope")})
+    return Screen(
+        "server.html",
+        {
+            "server": found,
+            "rollout": visit.read(rollouts.show, found.id, visit.now),
+            "risks": RISKS,
+            "edited": visit.asked("scope"),
+        },
+    )
 
 
 def declare(visit: Visit) -> Answer:
@@ -139,6 +147,7 @@ ONE = Page(
         Act("status", set_status),
         Act("owner", set_owner),
         Act("identity", set_identity),
+        server_rollout.ACT,
     ),
     section="Policy",
     is_listed=False,
@@ -151,6 +160,7 @@ ONE = Page(
         "disabled": "The server is switched off and its tokens ended.",
         "active": "The server is switched on.",
         "owner": "The owner is recorded.",
+        "rollout": "That is how far it is rolled out from the next token and refresh on.",
         "identity": "That is how tokens for this server are issued from now on.",
     },
 )
