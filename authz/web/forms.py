@@ -26,13 +26,19 @@ class BodyTooLarge(InvalidRequest):
     status = 413
 
 
-async def read_form(request: Request, *, max_bytes: int = MAX_BODY_BYTES) -> list[tuple[str, str]]:
-    """The fields of a urlencoded body. Raises InvalidRequest; JSON and multipart are not forms (IDJAG-50)."""
+async def read_form(
+    request: Request, *, max_bytes: int = MAX_BODY_BYTES, max_encoded: int | None = None
+) -> list[tuple[str, str]]:
+    """The fields of a urlencoded body. Raises InvalidRequest; JSON and multipart are not forms (IDJAG-50).
+
+    `max_encoded` is how many percent signs it may have; in proportion to its size unless said otherwise.
+    """
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != _FORM:
         raise InvalidRequest(f"the body must be {_FORM}", reason="content_type")
-    most = _MAX_ENCODED * max_bytes // MAX_BODY_BYTES
-    return pairs_of(await read_body(request, max_bytes=max_bytes), max_encoded=most)
+    if max_encoded is None:
+        max_encoded = _MAX_ENCODED * max_bytes // MAX_BODY_BYTES
+    return pairs_of(await read_body(request, max_bytes=max_bytes), max_encoded=max_encoded)
 
 
 async def read_json(request: Request) -> dict[str, Any]:
