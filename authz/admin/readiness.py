@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from authz.admin import sealing
+from authz.admin import local_grants, sealing
 from authz.admin.leaving import report
 from authz.db.models import (
     AdminBinding,
@@ -115,6 +115,8 @@ def _identity(look: _Look) -> list[Check]:
         User.password_hash.is_not(None),
         User.is_break_glass.is_(False),
     )
+    granted = local_grants.list_(look.tx, look.tenant_id, look.now)
+    local = [it for it in granted if it.kind == "user" and not it.is_break_glass]
     return [
         Check(
             active > 0,
@@ -130,6 +132,12 @@ def _identity(look: _Look) -> list[Check]:
             passwords == 0,
             f"{_n(passwords, 'active person', 'active people')} can use a password here, break-glass accounts aside",
             "let them sign in through the company: authz users list",
+        ),
+        Check(
+            not local,
+            f"{_n(len(local), 'role is', 'roles are')} held because of what was put there here, "
+            "break-glass accounts aside",
+            "authz roles local lists them; give roles to groups that the identity provider fills",
         ),
     ]
 

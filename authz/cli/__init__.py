@@ -62,7 +62,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "admins": ("authz.cli.admins:app", "Who administers: list, roles, grant, revoke."),
-    "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list."),
+    "roles": ("authz.cli.roles:app", "Roles: import, export, bind, unbind, list, local."),
     "changes": (
         "authz.cli.changes:app",
         "Changes of policy that wait for somebody: list, show, propose, approve, refuse.",

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from authz.admin import roles
+from authz.admin import local_grants, roles
 from authz.admin.roles_import import RolesDiff, import_file
 from authz.cli import values
 from authz.cli.output import table
 from authz.cli.run import Result, Run, command, group
 from authz.policy.roles_file import dump, parse
 
-app = group("Roles: import, export, bind, unbind, list.")
+app = group("Roles: import, export, bind, unbind, list, local.")
 _Role = Annotated[str, typer.Argument(help="The role's name.", metavar="ROLE")]
 
 
@@ -56,6 +56,20 @@ def list_(run: Run) -> Result:
     rows = [(r.name, r.includes, r.scopes, r.requires, r.users, r.groups, r.clients) for r in lines]
     headings = ("ROLE", "INCLUDES", "SCOPES", "REQUIRES", "USERS", "GROUPS", "CLIENTS")
     return Result(lines, table(headings, rows, empty="No role; `authz roles import FILE`."))
+
+
+@command(app, "local")
+def local(run: Run) -> Result:
+    """Who holds a role, or an admin role, because of what was put there here and not at the identity provider."""
+    with run.read() as (tx, tenant_id):
+        lines = local_grants.list_(tx, tenant_id, run.services.clock())
+    rows = [
+        (it.role, it.is_admin, it.kind, it.holder, it.group, it.is_break_glass, it.expires_at)
+        for it in lines
+    ]
+    headings = ("ROLE", "ADMIN", "KIND", "HOLDER", "THROUGH", "BREAK-GLASS", "UNTIL")
+    empty = "None: every role is held through a group that the identity provider fills."
+    return Result(lines, table(headings, rows, empty=empty))
 
 
 @command(app, "bind")

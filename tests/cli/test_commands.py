@@ -318,6 +318,9 @@ bindings:
     assert f"~ role two: +a, +nope, -b at {URL}, -includes one, description" in told
     assert "Warning: no MCP server declares 'nope'" in told
     assert cli.json("roles", "list")[0]["users"] == ["x@x"]
+    # S13: nobody at an identity provider says so.
+    assert [(it["role"], it["holder"]) for it in cli.json("roles", "local")] == [("two", "x@x")]
+    assert "BREAK-GLASS" in cli.run("roles", "local").out
     assert "Unbound two for the user x@x" in cli.run("roles", "unbind", "two", "--user", "x@x").out
 
 

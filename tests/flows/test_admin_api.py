@@ -385,7 +385,8 @@ def test_pages_are_the_list(harness, owner, limit):
         owner.post("/groups", {"name": f"g{n}"})
         owner.post("/clients", {"name": "same", "redirect_uris": ["https://c.example/cb"]})
         harness.redeem(harness.code())
-    for way in ("/users", "/groups", "/clients", "/grants", "/servers", "/role-bindings", "/audit"):
+    lists = ("/users", "/groups", "/clients", "/grants", "/servers", "/audit")
+    for way in (*lists, "/role-bindings", "/local-grants"):
         whole = owner.get(f"{way}?limit=200").json
         assert whole["next"] is None
         found, link = [], f"{owner.base}{way}?limit={limit}"
@@ -411,6 +412,8 @@ def test_lists_are_narrowed(harness, owner):
     assert owner.get(f"/grants?client={owner.name}").json["items"] == []
     assert owner.get(f"/grants?server={harness.resource.id}").json["items"]
     assert {it["role"] for it in owner.get("/role-bindings?kind=user").json["items"]}
+    local = owner.get("/local-grants?q=dev@").json["items"]
+    assert {(it["holder"], it["group"]) for it in local} == {("dev@example.com", None)}
     assert owner.get("/agents?q=nothing").json["items"] == []
     assert owner.get("/client-requests?status=approved").json["items"] == []
 

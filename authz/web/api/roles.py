@@ -4,8 +4,9 @@ from typing import Any
 
 import yaml
 
-from authz.admin import bindings, mappings, roles
+from authz.admin import bindings, local_grants, mappings, roles
 from authz.admin.bindings import HolderLine
+from authz.admin.local_grants import LocalGrant
 from authz.admin.mappings import MappingLine
 from authz.admin.paging import Slice
 from authz.admin.roles import RoleHead
@@ -153,6 +154,16 @@ ROUTES: tuple[Route, ...] = (
         HolderLine,
         filters={"role": "Of this role, by name", **_FILTERS},
         searches=False,
+    ),
+    Listing(
+        "/local-grants",
+        "local_grants",
+        "Who holds a role because of what was put there here, not at the identity provider",
+        listed(
+            lambda look: local_grants.list_(look.tx, look.tenant_id, look.now),
+            *("is_admin", "role", "kind", "holder", "id"),
+        ),
+        LocalGrant,
     ),
     FILE,
     Change(
