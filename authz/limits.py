@@ -21,7 +21,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import ceil
 from types import TracebackType
@@ -205,6 +205,8 @@ class Work:
     public: Bucket
     """Of all clients that cannot, together."""
     user: Bucket
+    agent: Bucket | None = None
+    """Of agents, whichever of their clients asks."""
 
 
 class Limits:
@@ -220,6 +222,7 @@ class Limits:
             off,  # the queue of the token lane is the limit of all together
             off,
         )
+        tokens = replace(busy, agent=per_minute(settings.tokens_per_agent))
         pushes = Work(
             "pushes",
             per_minute(settings.pushes_per_address),
@@ -242,7 +245,7 @@ class Limits:
             off,
         )
         self._work = {
-            "token": busy,
+            "token": tokens,
             "introspect": busy,
             "revoke": busy,
             "revocation_feed": busy,
@@ -366,7 +369,12 @@ class Limits:
     def __len__(self) -> int:
         """How many keys are remembered."""
         work = {id(w): w for w in self._work.values()}.values()
-        buckets = {id(b): b for w in work for b in (w.address, w.client, w.public, w.user)}
+        buckets = {
+            id(b): b
+            for w in work
+            for b in (w.address, w.client, w.public, w.user, w.agent)
+            if b is not None
+        }
         counted = sum(len(bucket) for bucket in buckets.values())
         counted += len(self._bad_signals)
         counted += len(self._registrations) + len(self._registrations_of_all)
@@ -386,6 +394,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_acts",
         "_address",
         "_endpoint",
         "_guesses",
@@ -405,6 +414,7 @@ class Attempt:
         self._now = now
         self._subject: str | None = None
         self._has_authenticated = False
+        self._acts = False
 
     def __enter__(self) -> Self:
         return self
@@ -437,6 +447,15 @@ class Attempt:
                 raise _limited(self._endpoint, f"{work.name}_per_client", wait)
         elif wait := work.public.take("", self._now):
             raise _limited(self._endpoint, f"{work.name}_of_public_clients", wait)
+
+    def acts_for(self, agent_id: str) -> None:
+        """Whose client it turned out to be. Raises TooManyRequests (M13). Said twice, it counts once."""
+        bucket = self._work.agent
+        if bucket is None or self._acts:
+            return
+        self._acts = True
+        if wait := bucket.take(agent_id, self._now):
+            raise _limited(self._endpoint, "tokens_per_agent", wait)
 
     def __exit__(
         self,

@@ -286,10 +286,11 @@ class ConfiguredClient(Section):
 
 
 PerMinute = Annotated[int, Field(ge=0, le=100_000_000)]
+AtMost = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class LimitSettings(Section):
-    """Budgets of this process, per minute; as many may come at once, and 0 is no limit.
+    """Budgets of this process, per minute; as many may come at once, and 0 is no limit. Quotas are totals.
 
     The defaults are far above a company behind one address and a vendor's servers that speak for thousands of people.
     """
@@ -304,6 +305,10 @@ class LimitSettings(Section):
     """Token, introspection and revocation requests."""
     requests_per_client: PerMinute = 60_000
     """The same of one client that authenticated."""
+    tokens_per_agent: PerMinute = 0
+    """Token requests of all clients of one agent together."""
+    agents_per_owner: AtMost = 0
+    """How many agents one person may answer for, those that sleep among them; killed ones do not count."""
     pushes_per_address: PerMinute = 3_000
     """Requests that leave a row before a person is asked: PAR, device authorization."""
     pushes_per_client: PerMinute = 12_000

@@ -95,6 +95,7 @@ def add(
         raise Invalid(
             f"{person.login} is {person.status}; somebody active has to answer for an agent"
         )
+    _check_room(tx, operator, person)
     row = Agent(
         id=entropy.new_id("agt"),
         tenant_id=tenant_id,
@@ -178,7 +179,10 @@ def change(
     if purpose is not None:
         row.purpose = _purpose(purpose)
     if owner is not None:
-        row.owner_id = users.load(tx, tenant_id, owner).id
+        person = users.load(tx, tenant_id, owner)
+        if person.id != row.owner_id:
+            _check_room(tx, operator, person)
+        row.owner_id = person.id
     if servers is not None:
         row.resources = [resources.load(tx, tenant_id, it).id for it in servers]
     if scopes is not None or any_scope:
@@ -299,6 +303,27 @@ def _stop(tx: Session, operator: Operator, row: Agent, status: str, *, because: 
     values = {"status": status, "revoked_grants": len(ended)}
     operator.changed(tx, row.tenant_id, "agent.status", row.id, values, also=ended)
     return Killed(_line(tx, row, operator.now), len(ended))
+
+
+def _check_room(tx: Session, operator: Operator, owner: User) -> None:
+    """Raises Conflict when they answer for as many as one person may (M13)."""
+    most = operator.agents_per_owner
+    if not most:
+        return
+    # Locked before it is counted, or two that are added at once would both be the last.
+    tx.execute(select(User.id).where(User.id == owner.id).with_for_update(key_share=True))
+    count = tx.scalars(
+        select(func.count())
+        .select_from(Agent)
+        .where(
+            Agent.tenant_id == owner.tenant_id, Agent.owner_id == owner.id, Agent.status != KILLED
+        )
+    ).one()
+    if count >= most:
+        raise Conflict(
+            f"{owner.login} answers for {count} agents, and limits.agents_per_owner is {most}; "
+            "kill one, or name somebody else"
+        )
 
 
 def _give(tx: Session, row: Agent, reference: str) -> str:

@@ -342,6 +342,7 @@ def _author(operator: Operator, row: ChangeRequest) -> Operator:
         permissions=frozenset({operations.load(row.operation).permission}),
         user_id=row.author_id,
         is_seconded=row.decided_by is not None,
+        agents_per_owner=operator.agents_per_owner,
     )
 
 

@@ -41,6 +41,7 @@ def enter_console(
     *,
     envelope: Envelope,
     secrets: Secrets,
+    agents_per_owner: int,
     now: datetime,
 ) -> Entry | None:
     """A person with a live session; None when they administer nothing."""
@@ -65,6 +66,7 @@ def enter_console(
         login=signed_in.login,
         home=configuration.tenant.slug,
         references=secrets.allowed_to(configuration.tenant.slug),
+        agents_per_owner=agents_per_owner,
         needs_second=configuration.tenant.change_control == TWO_PERSON,
         owned=_owned(tx, configuration.tenant.id, signed_in.login),
         authenticated_at=signed_in.auth_time,
@@ -80,6 +82,7 @@ def enter_api(
     *,
     envelope: Envelope,
     secrets: Secrets,
+    agents_per_owner: int,
     now: datetime,
 ) -> Operator:
     """The bearer of a live access token for the admin API; `scopes` is what is left of the token's.
@@ -101,6 +104,7 @@ def enter_api(
         login=login,
         home=configuration.tenant.slug,
         references=secrets.allowed_to(configuration.tenant.slug),
+        agents_per_owner=agents_per_owner,
         needs_second=configuration.tenant.change_control == TWO_PERSON,
         owned=frozenset() if login is None else _owned(tx, configuration.tenant.id, login),
         # A person of whose sign-in nobody told the time did not sign in lately.

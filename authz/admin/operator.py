@@ -47,13 +47,17 @@ class Operator:
     """Whether changes of policy have to be approved by somebody else (`admin.changes`)."""
     is_seconded: bool = False
     """Whether somebody else approved what they do now."""
+    agents_per_owner: int = 0
+    """How many agents one person may answer for, by the settings; 0 is no quota."""
     authenticated_at: datetime | None = None
     """When the person last proved who they are; None for programs, which prove it at every call."""
 
     @classmethod
-    def local(cls, name: str, now: datetime, envelope: Envelope) -> "Operator":
+    def local(
+        cls, name: str, now: datetime, envelope: Envelope, *, agents_per_owner: int = 0
+    ) -> "Operator":
         """The server itself, or a shell on its machine: who reads the database and the keys has everything anyhow."""
-        return cls(name, now, envelope, EVERYTHING)
+        return cls(name, now, envelope, EVERYTHING, agents_per_owner=agents_per_owner)
 
     def may(self, permission: Permission, *, resource_id: str | None = None) -> bool:
         """Whether they hold it, or own the MCP server that is all it is about."""

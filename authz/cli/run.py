@@ -120,7 +120,13 @@ class Run:
         """Who is named in the audit trail, and the present."""
         from authz.admin.operator import Operator
 
-        return Operator.local(f"cli:{_account()}", self.services.clock(), self.services.envelope)
+        services = self.services
+        return Operator.local(
+            f"cli:{_account()}",
+            services.clock(),
+            services.envelope,
+            agents_per_owner=services.settings.limits.agents_per_owner,
+        )
 
     @functools.cached_property
     def watch(self) -> "Watch":

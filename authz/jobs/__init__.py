@@ -299,9 +299,13 @@ def apply_changes(services: Services, now: datetime) -> None:
     for tenant_id in _tenants(services):
         with turn.of(tenant_id):
             with services.database.write() as tx:
-                done = changes.apply_due(
-                    tx, Operator.local("job", now, services.envelope), tenant_id
+                operator = Operator.local(
+                    "job",
+                    now,
+                    services.envelope,
+                    agents_per_owner=services.settings.limits.agents_per_owner,
                 )
+                done = changes.apply_due(tx, operator, tenant_id)
             for change in done:
                 log.info("change.due", tenant=tenant_id, change=change.id, status=change.status)
     turn.end()

@@ -55,7 +55,7 @@ class TokenEndpoint:
         if workload_grant.is_presented(call.params, call.authorization):
             turn = self._channel.handle_unnamed(call, partial(self._prepare_workload, call))
         else:
-            turn = self._channel.handle(call, self._prepare, takes_dpop=True)
+            turn = self._channel.handle(call, partial(self._prepare, call), takes_dpop=True)
         outcome, configuration = await turn
         answer = outcome.answer
         body = (
@@ -67,7 +67,8 @@ class TokenEndpoint:
             body, call.params.require("grant_type"), self._channel.dpop_nonce(configuration)
         )
 
-    def _prepare(self, caller: Caller) -> Job | Awaitable[Job]:
+    def _prepare(self, call: Call, caller: Caller) -> Job | Awaitable[Job]:
+        _count(call, caller.configuration, caller.client.id)
         grant = _grant(caller.params, caller.client)
         is_ahead = self._is_ahead(caller.configuration)
         certificate = None if caller.certificate is None else caller.certificate.thumbprint
@@ -91,6 +92,7 @@ class TokenEndpoint:
         """No client authenticates here, so this leads to one grant and no other."""
         grant = workload_grant.WorkloadGrant()
         found = await self._workloads.admitted(configuration, call.params, call.attempt)
+        _count(call, configuration, found.id)
         is_ahead = self._is_ahead(configuration)
         request = TokenRequest(
             configuration=configuration,
@@ -121,6 +123,12 @@ class TokenEndpoint:
 
     def _slots_for(self, is_ahead: bool) -> StatusSlots | KeptSlot:
         return KeptSlot(self._slots) if is_ahead else self._slots
+
+
+def _count(call: Call, configuration: TenantConfiguration, client_id: str) -> None:
+    agent = configuration.agents.of_client(client_id)
+    if agent is not None:
+        call.attempt.acts_for(agent.id)
 
 
 def _job(

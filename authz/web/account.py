@@ -144,6 +144,7 @@ def _page(person: _Person, form: _Form) -> Response:
             signed_in,
             envelope=person.edge.services.envelope,
             secrets=person.edge.services.settings.secrets,
+            agents_per_owner=person.edge.services.settings.limits.agents_per_owner,
             now=now,
         )
     return _render(

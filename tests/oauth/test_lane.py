@@ -47,7 +47,7 @@ class Endpoint:
         configuration = await self.channel.configuration(slug)
         call = Call(slug, "/token", params, self.limits.attempt("token", "127.0.0.1"))
         caller, _ = await self.channel._caller(configuration, call, takes_dpop=True)
-        return self.token._prepare(caller)
+        return self.token._prepare(call, caller)
 
 
 @asynccontextmanager

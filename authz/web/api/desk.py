@@ -82,6 +82,7 @@ class Desk:
             scopes_left(tx, configuration, claims, now),
             envelope=self._services.envelope,
             secrets=self._services.settings.secrets,
+            agents_per_owner=self._services.settings.limits.agents_per_owner,
             now=now,
         )
         return Look(

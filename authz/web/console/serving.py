@@ -198,6 +198,7 @@ class _Call:
                 signed_in,
                 envelope=services.envelope,
                 secrets=services.settings.secrets,
+                agents_per_owner=services.settings.limits.agents_per_owner,
                 now=now,
             )
         if entry is None:
