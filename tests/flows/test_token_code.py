@@ -105,6 +105,19 @@ def test_the_audience_is_the_registered_spelling(harness, registered):
     assert harness.claims(answer.access_token)["aud"] == registered
 
 
+def test_a_second_server_has_the_same_roles_and_people(harness):
+    """M4: it declares the scopes that roles hold already, and nobody is set up anew."""
+    second = harness.add_resource("https://second.example/mcp")
+    for login, held in (
+        ("dev@example.com", {"logs.read", "analytics.query"}),
+        ("sre@example.com", {"logs.read", "logs.debug.write", "incidents.trigger"}),
+    ):
+        wanted = "logs.read analytics.query logs.debug.write incidents.trigger"
+        answer = harness.tokens(login, resource=second.identifier, scope=wanted)
+        claims = harness.claims(answer.access_token)
+        assert (claims["aud"], set(claims["scope"].split())) == (second.identifier, held)
+
+
 @pytest.mark.parametrize("redirect_uri", [REDIRECT, None, ""])
 def test_the_redirect_uri_may_be_absent_or_the_same(harness, redirect_uri):
     """CONF-14, STK-13: OAuth 2.1 dropped the parameter; empty is absent (O21-06)."""

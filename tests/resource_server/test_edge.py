@@ -330,6 +330,18 @@ async def test_a_list_names_only_what_the_token_may_call(edge, issuer, held, vis
     assert not [name for name, _ in edge.seen[0][0]["headers"] if name == b"accept-encoding"]
 
 
+@pytest.mark.parametrize(("held", "count"), [("logs.read", 3), ("logs.read logs.write", 7)])
+async def test_an_analyst_sees_three_tools_and_an_sre_seven(make_edge, issuer, held, count):
+    """M10: one server, one list, and as many tools as the token may call."""
+    reading = {f"read_{n}": "logs.read" for n in range(3)}
+    writing = {f"write_{n}": "logs.write" for n in range(4)}
+    edge = make_edge(tools={**reading, **writing})
+    body = json.dumps(listing(*reading, *writing)).encode()
+    edge.reply = (200, [(b"content-type", b"application/json")], [body])
+    tools = (await edge.post(LIST, token=issuer.token(scope=held))).json()["result"]["tools"]
+    assert [it["name"] for it in tools] == [*reading, *writing][:count]
+
+
 async def test_a_batch_of_lists_is_filtered(edge, issuer):
     edge.reply = (
         200,
