@@ -77,6 +77,7 @@ def add(
 ) -> ResourceLine:
     """Register an MCP server. `identifier` is issued as `aud` exactly as spelled here.
 
+    Without a named owner, whoever registers it answers for it (S17).
     With `issued_by`, the slug of another authorization server, no token for it is issued here: only ID-JAGs are.
     """
     operator.must(Permission.POLICY_WRITE)
@@ -102,7 +103,7 @@ def add(
         identifier=identifier,
         canonical=canonical,
         name=_text("name", name or identifier),
-        owner=_text("owner", owner),
+        owner=_text("owner", owner or _acting(operator)),
         status="active",
         is_default=False,
         identity=SERVICE_ALLOWED,
@@ -179,11 +180,18 @@ def set_name(
 def set_status(
     tx: Session, operator: Operator, tenant_id: str, reference: str, status: str
 ) -> ResourceLine:
-    """Switch a server off (no new tokens, refreshes fail, access tokens end) or on again."""
+    """Switch a server off (no new tokens, refreshes fail, access tokens end) or on again.
+
+    Raises Conflict for one that would go live without an owner (S17).
+    """
     row = load(tx, tenant_id, reference)
     operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     if status not in ("active", "disabled"):
         raise Invalid(f"status {status!r} is not active or disabled")
+    if status == "active" and not row.owner:
+        raise Conflict(
+            f"nobody is recorded to own {row.identifier}; `authz resources owner` comes first"
+        )
     row.status = status
     tx.flush()
     if status == "disabled":
@@ -315,6 +323,11 @@ def _text(what: str, text: str) -> str:
     if len(text) > MAX_TEXT_CHARS or not text.isprintable():
         raise Invalid(f"the {what} of a server has {MAX_TEXT_CHARS} printable characters at most")
     return text
+
+
+def _acting(operator: Operator) -> str:
+    """As the operator is known here: by login, which owns what it registers, or by name."""
+    return (operator.login or operator.name)[:MAX_TEXT_CHARS]
 
 
 def _make_default(tx: Session, row: Resource) -> None:

@@ -121,7 +121,10 @@ def test_agents_are_bounded(desk):
 
 def test_somebody_answers(desk):
     desk.do(resources.add, identifier=URL, name="", owner="", scopes=[READ])
-    assert len(failing(desk, "Responsibility")) == 4
+    # S17: whoever registered it answers for it, until that is taken away.
+    assert len(failing(desk, "Responsibility")) == 3
+    desk.do(resources.set_owner, URL, "")
+    assert "1 active MCP server has no owner" in failing(desk, "Responsibility")
     desk.do(resources.set_owner, URL, "one@example.com")
     for login in ("one@example.com", "two@example.com"):
         desk.do(users.add, login=login, name="", password_hash=None)

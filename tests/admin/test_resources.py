@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from authz.admin import resources, scopes
+from authz.admin import resources, rollouts, scopes
 from authz.admin.conditions import ANY_SIGN_IN
 from authz.admin.discovery import discover
 from authz.admin.resources import metadata_url
@@ -74,6 +74,29 @@ def test_one_server_is_the_default(desk):
     with pytest.raises(Conflict, match="is disabled"):
         desk.do(resources.set_default, second.id)
     assert desk.do(resources.set_status, second.id, "active").status == "active"
+
+
+def test_a_server_without_an_owner_does_not_go_live(desk):
+    """S17: whoever registers one answers for it; without anybody it is not switched on, nor rolled out further."""
+    assert add(desk).owner == "test:operator"
+    with desk.services.database.write() as tx:
+        ada = replace(desk.operator, login="ada@corp.example")
+        other = "https://other.example.com/mcp"
+        made = resources.add(tx, ada, desk.tenant_id, identifier=other, name="")
+    assert made.owner == "ada@corp.example"
+    desk.do(rollouts.set_rollout, URL, state="read_only")
+    desk.do(resources.set_owner, URL, "")
+    desk.do(resources.set_status, URL, "disabled")
+    for operation, told in (
+        (lambda: desk.do(resources.set_status, URL, "active"), "status"),
+        (lambda: desk.do(rollouts.set_rollout, URL, state="full"), "rollout"),
+    ):
+        with pytest.raises(Conflict, match="nobody is recorded to own"):
+            operation()
+        assert desk.ask(resources.load, URL).status == "disabled", told
+    desk.do(resources.set_owner, URL, "team@example.com")
+    assert desk.do(resources.set_status, URL, "active").status == "active"
+    assert desk.do(rollouts.set_rollout, URL, state="full").state == "full"
 
 
 def test_the_owner_is_kept_but_not_in_the_trail(desk):

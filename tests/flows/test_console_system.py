@@ -189,6 +189,7 @@ def test_the_first_page_says_what_was_denied_and_how_ready_it_all_is(harness):
     """Part 1: denials by reason in words, expiring things, readiness, charts with the table behind them."""
     browser = administrator(harness)
     harness.tokens("sre@example.com")
+    harness.change(resources.set_owner, harness.resource.id, "")
     assert harness.redeem("ac_nothing").reason == "code_unknown"
     page = browser.get(f"{harness.issuer}/console")
     assert "the code does not exist, or is past its record" in page.text

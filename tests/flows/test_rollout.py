@@ -42,6 +42,7 @@ def test_the_console_shows_the_evidence_and_takes_the_step(harness):
     assert "loses it at the next refresh" in asked.text
     assert at(browser, f"{one}/rollout", state="read_only", sure="yes").status == 303
     assert scopes_of(harness) == {"logs.read"}
+    harness.change(resources.set_owner, RESOURCE, "")
     refused = at(browser, f"{one}/rollout", state="full")
     assert (refused.status, "nobody is recorded to own" in refused.text) == (409, True)
     harness.change(resources.set_owner, RESOURCE, "sre@example.com")
@@ -76,6 +77,7 @@ def test_going_back_narrows_the_next_refresh(owned):
 
 def test_a_server_without_an_owner_goes_no_further(harness):
     harness.change(rollouts.set_rollout, RESOURCE, state="read_only")
+    harness.change(resources.set_owner, RESOURCE, "")
     with pytest.raises(Conflict, match="nobody is recorded to own"):
         harness.change(rollouts.set_rollout, RESOURCE, state="full")
     harness.change(resources.set_owner, RESOURCE, "sre@example.com")

@@ -53,8 +53,14 @@ def current(site: Site) -> Entries:
     }
 
 
+_UNKNOWN: Json = {"owner": ""}
+
+
 def wanted(site: Site, current: Entries) -> Entries | None:
-    """One that is switched off and not named stays as it is."""
+    """One that is switched off and not named stays as it is; so does the owner of one that is named without.
+
+    Who answers for a new one without an owner is known when it is registered: whoever applies the file (S17).
+    """
     written = site.written.entries.get("resources")
     if written is None:
         return None
@@ -74,7 +80,14 @@ def wanted(site: Site, current: Entries) -> Entries | None:
     if len(defaults) > 1:
         raise Invalid(f"several servers are the default: {', '.join(sorted(defaults))}")
     off = {url: entry for url, entry in current.items() if not entry["enabled"]}
-    named = {url: {**entry, "name": entry["name"] or url} for url, entry in written.items()}
+    named = {
+        url: {
+            **entry,
+            "name": entry["name"] or url,
+            "owner": entry["owner"] or current.get(url, _UNKNOWN)["owner"],
+        }
+        for url, entry in written.items()
+    }
     return {**off, **named}
 
 
@@ -129,11 +142,13 @@ def _change(site: Site, change: Change, before: Json, after: Json) -> None:
         raise Conflict(
             "who issues its tokens stays as it is; register the server under another URL"
         )
+    if change.differs("owner"):
+        # First: without an owner it does not go live.
+        resources.set_owner(*common, after["owner"])
     if not before["enabled"] and after["enabled"]:
         resources.set_status(*common, "active")
     for member, operation in (
         ("name", resources.set_name),
-        ("owner", resources.set_owner),
         ("identity", resources.set_identity),
         ("client", resources.set_client),
     ):

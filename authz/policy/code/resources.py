@@ -50,7 +50,7 @@ class ResourceEntry(Entry):
     name: Line | None = None
     """What people read; without it, its URL."""
     owner: Line = ""
-    """Who answers for it: a team or an address."""
+    """Who answers for it: a team or an address. Without it, as recorded; for a new server, whoever applies the file."""
     enabled: bool = True
     """Whether tokens are issued for it."""
     default: bool = False
