@@ -307,6 +307,8 @@ class LimitSettings(Section):
     """The same of one client that authenticated."""
     tokens_per_agent: PerMinute = 0
     """Token requests of all clients of one agent together."""
+    grants_per_agent: AtMost = 0
+    """How many live grants an agent may have, in every process together; who asks for one more gets `access_denied`."""
     agents_per_owner: AtMost = 0
     """How many agents one person may answer for, those that sleep among them; killed ones do not count."""
     pushes_per_address: PerMinute = 3_000

@@ -404,7 +404,7 @@ def _line(tx: Session, row: Agent, now: datetime) -> AgentLine:
             TokenFamily.tenant_id == row.tenant_id,
             TokenFamily.client_id.in_(held),
             TokenFamily.revoked_at.is_(None),
-            TokenFamily.expires_at > now,
+            TokenFamily.idle_expires_at > now,
         )
     ).one()
     return AgentLine(

@@ -11,7 +11,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -67,6 +67,34 @@ def _any_of_sqlite(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str
     column = compiler.process(element.column, **options)
     values = compiler.process(element.parameter, **options)
     return f"{column} IN (SELECT value FROM json_each({values}))"
+
+
+class AfterAllOf(ColumnElement[bool]):
+    """`column` is after every moment in the list parameter `name`, each spelled by `spelled_moment`."""
+
+    inherit_cache = False
+
+    def __init__(self, column: InstrumentedAttribute[datetime], name: str) -> None:
+        self.column = column.expression
+        self.parameter = bindparam(name, type_=Text())
+
+
+def spelled_moment(moment: datetime) -> str:
+    """As the column is stored on SQLite."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+@compiles(AfterAllOf, "postgresql")
+def _after_all_of_postgresql(element: AfterAllOf, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    return f"{column} > ALL(%({element.parameter.key})s::text[]::timestamptz[])"
+
+
+@compiles(AfterAllOf, "sqlite")
+def _after_all_of_sqlite(element: AfterAllOf, compiler: SQLCompiler, **options: Any) -> str:
+    column = compiler.process(element.column, **options)
+    values = compiler.process(element.parameter, **options)
+    return f"{column} > (SELECT max(value) FROM json_each({values}))"
 
 
 class AnyRowOf(ColumnElement[bool]):

@@ -6,6 +6,7 @@ spent by the first request of a batch is spent for the second, because the secon
 become statements is `oauth.rows`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -280,6 +281,9 @@ class FactKeys:
     identities: frozenset[tuple[str, str]] = frozenset()
     """Connection and subject."""
     replays: tuple[Replay, ...] = ()
+    grants_of: frozenset[str] = frozenset()
+    """By client: how many families live at `grants_at`."""
+    grants_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -316,6 +320,8 @@ class Facts:
     people: dict[str, Person] = field(default_factory=dict)
     identities: dict[tuple[str, str], LinkedIdentity] = field(default_factory=dict)
     """By connection and subject."""
+    grants: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Live families by tenant and client, of those whose number was asked for."""
     claimed: set[str] = field(default_factory=set)
     """Replay keys this batch was the first to present and has not handed out yet."""
 
@@ -397,5 +403,6 @@ class Facts:
         self.codes.update((code.digest, code) for code in changes.codes)
         self.devices.update((it.digest, it) for it in changes.devices)
         self.user_codes.update((it.tenant_id, it.user_code) for it in changes.new_devices)
+        self.grants.update((f.tenant_id, f.client_id) for f in changes.new_families)
         self.families.update((f.id, f) for f in (*changes.families, *changes.new_families))
         self.tokens.update((token.jti, token) for token in changes.revoked_tokens)

@@ -8,7 +8,7 @@ from typing import Any
 from authz.clients.client import Client
 from authz.clock import Clock
 from authz.errors import UnauthorizedClient, UnsupportedGrantType
-from authz.oauth import bindings
+from authz.oauth import bindings, quotas
 from authz.oauth.assertions import Assertions
 from authz.oauth.authorization import Grant, TokenRequest
 from authz.oauth.back_channel import BackChannel, Call, Caller
@@ -83,7 +83,7 @@ class TokenEndpoint:
         gathering = GATHERING.get(grant.grant_type)
         if gathering is not None:
             return self._gathered(gathering, request, caller.trace, is_ahead=is_ahead)
-        job = _job(grant, request, caller.trace)
+        job = self._job(grant, request, caller.trace)
         return self._signed_ahead(job) if is_ahead else job
 
     async def _prepare_workload(
@@ -104,15 +104,39 @@ class TokenEndpoint:
             workload=found,
         )
         refusal = partial(workload_grant.refusal, request)
-        job = replace(_job(grant, request, call.trace), refusal=refusal)
+        job = replace(self._job(grant, request, call.trace), refusal=refusal)
         return await self._signed_ahead(job) if is_ahead else job
 
     async def _gathered(
         self, grant: Gathering, request: TokenRequest, trace: TraceParent | None, *, is_ahead: bool
     ) -> Job:
         request = await grant.gather(request, self._assertions)
-        job = _job(grant, request, trace, cure=grant.cure(request, self._assertions))
+        job = self._job(grant, request, trace, cure=grant.cure(request, self._assertions))
         return await self._signed_ahead(job) if is_ahead else job
+
+    def _job(
+        self,
+        grant: Grant,
+        request: TokenRequest,
+        trace: TraceParent | None,
+        *,
+        cure: Callable[[], Awaitable[None]] | None = None,
+    ) -> Job:
+        job = Job(
+            configuration=request.configuration,
+            keys=grant.prepare(request),
+            decide=partial(grant.decide, request),
+            client_id=request.client.id,
+            grant_type=grant.grant_type,
+            trace=None if trace is None else str(trace),
+            cure=cure,
+        )
+        most = self._channel.settings.limits.grants_per_agent
+        clients = quotas.clients_of(grant, request) if most else frozenset()
+        if not clients:
+            return job
+        keys = replace(job.keys, grants_of=clients, grants_at=self._clock())
+        return replace(job, keys=keys, decide=partial(quotas.decide, grant, most, clients, request))
 
     async def _signed_ahead(self, job: Job) -> Job:
         return await sign_ahead(job, self._channel.submit, self._channel.settings.keys.algorithm)
@@ -129,24 +153,6 @@ def _count(call: Call, configuration: TenantConfiguration, client_id: str) -> No
     agent = configuration.agents.of_client(client_id)
     if agent is not None:
         call.attempt.acts_for(agent.id)
-
-
-def _job(
-    grant: Grant,
-    request: TokenRequest,
-    trace: TraceParent | None,
-    *,
-    cure: Callable[[], Awaitable[None]] | None = None,
-) -> Job:
-    return Job(
-        configuration=request.configuration,
-        keys=grant.prepare(request),
-        decide=partial(grant.decide, request),
-        client_id=request.client.id,
-        grant_type=grant.grant_type,
-        trace=None if trace is None else str(trace),
-        cure=cure,
-    )
 
 
 def _grant(params: Params, client: Client) -> Grant:

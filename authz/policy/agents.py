@@ -52,3 +52,7 @@ class Agents:
     def of_client(self, client_id: str) -> Agent | None:
         """Whose client this is; None for clients that no agent has."""
         return self.by_client.get(client_id)
+
+    def clients_of(self, agent_id: str) -> frozenset[str]:
+        """All clients of an agent."""
+        return frozenset(it for it, agent in self.by_client.items() if agent.id == agent_id)

@@ -1,21 +1,28 @@
-"""Quotas of agents: how many per owner, and how many tokens a minute (M13)."""
+"""Quotas of agents: how many per owner, how many live grants, how many tokens a minute (M13)."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
+from sqlalchemy import select, update
 
-from authz.admin import agents
+from authz.admin import agents, mappings
+from authz.db.models import AgentClient, TokenFamily
 from authz.errors import Conflict
+from authz.oauth.facts import FactKeys
+from authz.oauth.rows import grants
+from authz.oauth.rows.wanted import Wanted
 from tests.support import admin_api
 from tests.support.harness import ONE_ADDRESS, RESOURCE, Harness, running
+from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
 from tests.support.postgres import URL_VARIABLE, scratch_database
 
-TOKENS, AGENTS = 12, 2
+GRANTS, TOKENS, AGENTS = 3, 12, 2
 LIMITS = {
     **ONE_ADDRESS,
+    "grants_per_agent": GRANTS,
     "tokens_per_agent": TOKENS,
     "agents_per_owner": AGENTS,
 }
@@ -24,7 +31,7 @@ OWNER, OTHER = "sre@example.com", "dev@example.com"
 
 @pytest.fixture(scope="module")
 def strict(engine, worker, tmp_path_factory):
-    """A server that sets both."""
+    """A server that sets all three."""
     folder = tmp_path_factory.mktemp("quotas")
     if engine == "sqlite":
         with running(folder, f"sqlite:///{folder / 'authz.db'}", limits=LIMITS) as made:
@@ -117,6 +124,84 @@ def test_the_settings_hold_whoever_comes_through_the_door(harness):
     assert [it.status for it in answers] == [201] * AGENTS + [409]
 
 
+def test_an_agent_has_so_many_grants(harness, pair):
+    """Through all its clients, in one batch as well; the refused code is spent. One that ends makes room."""
+    codes = [(pair[n % 2], code_of(harness, pair[n % 2])) for n in range(GRANTS + 3)]
+    with ThreadPoolExecutor(len(codes)) as pool:
+        answers = list(pool.map(lambda it: redeem(harness, *it), codes))
+    granted = [it for it in answers if it.ok]
+    assert len(granted) == GRANTS
+    assert {it.error for it in answers if not it.ok} == {"access_denied"}
+    client, code = next(it for it, answer in zip(codes, answers, strict=True) if not answer.ok)
+    event = harness.events("token.refused")[-1]
+    assert event["detail"]["reason"] == "agent_grants_full"
+    assert event["subject"] == harness.users["dev"]
+    assert redeem(harness, client, code).error == "invalid_grant"
+    holder, first = next(
+        (it[0], answer) for it, answer in zip(codes, answers, strict=True) if answer.ok
+    )
+    own = {"client_id": holder.client.id, "client_secret": holder.secret}
+    again = harness.refresh(first.refresh_token, **own)
+    assert again.ok
+    assert harness.post("/revoke", {**own, "token": again.refresh_token}).status == 200
+    assert redeem(harness, client, code_of(harness, client)).ok
+    full = redeem(harness, client, code_of(harness, client))
+    assert (full.status, full.error, full.reason) == (400, "access_denied", "agent_grants_full")
+    assert all(harness.redeem(harness.code()).ok for _ in range(GRANTS + 1))
+
+
+def test_what_is_asserted_counts_and_is_not_spent_by_a_refusal(harness):
+    """Each redemption is a grant until its token ends; the assertion that came too early is good afterwards."""
+    idp = AssertingIdp()
+    idp.trust_at(harness)
+    harness.change(mappings.add, connection="corp", claim="groups", value="dev", role="developer")
+    client = harness.add_client(
+        auth_method="client_secret_post", grant_types=(JWT_BEARER,), redirect_uris=()
+    )
+    add(harness, "asserted", clients_=[client.client.id])
+
+    def asserted(number):
+        said = idp.assertion(harness, client.client.id, groups=["dev"], jti=f"jag-{number}")
+        return said, present(harness, client, said)
+
+    assert all(asserted(number)[1].ok for number in range(GRANTS))
+    early, refused = asserted(GRANTS)
+    assert (refused.error, refused.reason) == ("access_denied", "agent_grants_full")
+    [event] = harness.events("token.refused")
+    assert event["detail"]["assertion"]["jti"] == f"jag-{GRANTS}"
+    with harness.server.database.write() as tx:
+        own = TokenFamily.client_id == client.client.id
+        tx.execute(update(TokenFamily).where(own).values(revoked_at=harness.clock()))
+    assert present(harness, client, early).ok
+    assert present(harness, client, early).reason == "id_jag_replayed"
+
+
+def test_another_process_that_counts_is_waited_for(harness, pair):
+    """Whoever counts first has the lock; the other sees what it granted."""
+    client = pair[0]
+    for _ in range(GRANTS):
+        assert redeem(harness, client, code_of(harness, client)).ok
+    own = TokenFamily.client_id == client.client.id
+    with harness.server.database.write() as tx:
+        tx.execute(update(TokenFamily).where(own).values(revoked_at=harness.clock()))
+    code, asked = code_of(harness, client), Event()
+
+    def ask():
+        asked.set()
+        return redeem(harness, client, code)
+
+    with ThreadPoolExecutor(1) as pool:
+        with harness.server.database.write() as tx:
+            held = AgentClient.tenant_id == harness.tenant_id
+            tx.execute(select(AgentClient).where(held).with_for_update(key_share=True))
+            waiting = pool.submit(ask)
+            asked.wait()
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.5)
+            tx.execute(update(TokenFamily).where(own).values(revoked_at=None))
+        assert waiting.result(timeout=20).reason == "agent_grants_full"
+
+
 def test_an_agent_asks_for_so_many_tokens(harness, pair):
     """All its clients together; what is left of one agent is not taken by another, nor by its people."""
     wrong = [redeem(harness, pair[n % 2], "azc_unknown") for n in range(TOKENS + 1)]
@@ -130,3 +215,7 @@ def test_an_agent_asks_for_so_many_tokens(harness, pair):
     assert forged.error == "invalid_client"
     harness.clock.advance(minutes=1)
     assert redeem(harness, pair[0], code_of(harness, pair[0])).ok
+
+
+def test_nobody_else_pays_a_statement():
+    assert grants.reads(Wanted.of([("ten_1", FactKeys(codes=frozenset({"c"})))])) == []

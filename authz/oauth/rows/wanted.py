@@ -26,6 +26,8 @@ class Wanted:
     people: set[str] = field(default_factory=set)
     people_of: set[str] = field(default_factory=set)
     identities: set[tuple[str, str, str]] = field(default_factory=set)
+    grants_of: set[tuple[str, str]] = field(default_factory=set)
+    grants_at: set[datetime] = field(default_factory=set)
     replays: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
     @classmethod
@@ -41,6 +43,9 @@ class Wanted:
             wanted.sessions |= it.sessions
             wanted.people |= it.people
             wanted.people_of |= it.people_of
+            wanted.grants_of |= {(tenant_id, client_id) for client_id in it.grants_of}
+            if it.grants_at is not None:
+                wanted.grants_at.add(it.grants_at)
             wanted.identities |= {(tenant_id, *place) for place in it.identities}
             for client_id, resource_id in it.consents:
                 wanted.clients.add(client_id)
