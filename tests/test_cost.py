@@ -146,15 +146,17 @@ SHAPES = {
 REFUSALS = (OAuthError, JwtError, MetadataError, ValueError, RecursionError)
 
 
+def once(shape, size):
+    """CPU seconds of this thread."""
+    began = time.thread_time()
+    with suppress(*REFUSALS):
+        shape(size)
+    return time.thread_time() - began
+
+
 def cost(shape, size):
-    """CPU seconds of this thread, the best of five."""
-    best = float("inf")
-    for _ in range(5):
-        began = time.thread_time()
-        with suppress(*REFUSALS):
-            shape(size)
-        best = min(best, time.thread_time() - began)
-    return best
+    """The best of five."""
+    return min(once(shape, size) for _ in range(5))
 
 
 @pytest.fixture(scope="module")
@@ -210,5 +212,9 @@ def assertion(claims):
 @pytest.mark.parametrize("name", LARGEST)
 def test_the_largest_input_of_each_kind_is_cheap(name):
     """ATK-62: ten milliseconds of the reference machine, where the unit takes about one."""
-    unit = cost(lambda n: sum(i for i in range(n)), 25_000)
-    assert cost(lambda _: LARGEST[name](), 0) <= 10 * unit
+    turns = [
+        (once(lambda _: LARGEST[name](), 0), once(lambda n: sum(i for i in range(n)), 25_000))
+        for _ in range(5)
+    ]
+    # Each beside its own unit: a machine that is shared is twice as fast in one moment as in the next.
+    assert min(spent / unit for spent, unit in turns) <= 10, turns

@@ -159,6 +159,7 @@ def test_an_issued_token_is_told_in_full(harness):
         "retry": False,
         "bound": None,
         "workload": None,
+        "assertion": None,
         "actors": [],
         "parent": None,
     }

@@ -161,7 +161,7 @@ ROUTES: tuple[Route, ...] = (
         "Who holds a role because of what was put there here, not at the identity provider",
         listed(
             lambda look: local_grants.list_(look.tx, look.tenant_id, look.now),
-            *("is_admin", "role", "kind", "holder", "id"),
+            *("role", "kind", "holder", "id"),
         ),
         LocalGrant,
     ),
