@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, literal, null, or_, select
+from sqlalchemy import ColumnElement, Row, Select, func, literal, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from authz.db.models import AdminBinding, Group, GroupMember, Role, RoleBinding, User
@@ -48,11 +48,20 @@ def list_(tx: Session, tenant_id: str, now: datetime) -> list[LocalGrant]:
     names = dict(tx.execute(named).all())
     found = [
         _line(row, is_admin, names)
-        for is_admin, binding in ((False, RoleBinding), (True, AdminBinding))
-        for query in _queries(binding, tenant_id, now)
+        for is_admin, query in _queries(tenant_id, now)
         for row in tx.execute(query)
     ]
     return sorted(found, key=lambda it: (it.is_admin, it.role, it.kind, it.holder, it.group or ""))
+
+
+def count_of_people(tx: Session, tenant_id: str, now: datetime) -> int:
+    """How many of them people hold, break-glass accounts aside: counted there, for a group may be a whole company."""
+    people = (User.id.is_not(None), User.is_break_glass.is_(False))
+    counts = (
+        query.with_only_columns(func.count(), maintain_column_froms=True).where(*people)
+        for _, query in _queries(tenant_id, now)
+    )
+    return sum(tx.scalars(count).one() for count in counts)
 
 
 def _line(row: Row[*tuple[Any, ...]], is_admin: bool, names: Mapping[str, str]) -> LocalGrant:
@@ -70,10 +79,16 @@ def _line(row: Row[*tuple[Any, ...]], is_admin: bool, names: Mapping[str, str]) 
     )
 
 
-def _queries(
+def _queries(tenant_id: str, now: datetime) -> Iterator[tuple[bool, Select[*tuple[Any, ...]]]]:
+    """Of roles and of admin roles: what was given directly, and what is held through a group."""
+    for is_admin, binding in ((False, RoleBinding), (True, AdminBinding)):
+        for query in _of(binding, tenant_id, now):
+            yield is_admin, query
+
+
+def _of(
     binding: type[RoleBinding] | type[AdminBinding], tenant_id: str, now: datetime
 ) -> Iterator[Select[*tuple[Any, ...]]]:
-    """What was given directly, and what is held through a group."""
     holds = (
         binding.tenant_id == tenant_id,
         or_(binding.expires_at.is_(None), binding.expires_at > now),

@@ -326,8 +326,14 @@ def _text(what: str, text: str) -> str:
 
 
 def _acting(operator: Operator) -> str:
-    """As the operator is known here: by login, which owns what it registers, or by name."""
-    return (operator.login or operator.name)[:MAX_TEXT_CHARS]
+    """Who answers for what the operator registers: a person by their login, which owns it from then on.
+
+    A program or a shell is no person: with the spaces, which no login has, nobody can be provisioned who is called
+    like it and would administer all that it registered.
+    """
+    if operator.login is not None and len(operator.login) <= MAX_TEXT_CHARS:
+        return operator.login
+    return f"{operator.name} (registered it)"
 
 
 def _make_default(tx: Session, row: Resource) -> None:

@@ -45,14 +45,18 @@ Converters = list[tuple[int, Callable[[Any], Any]]]
 Encoder = Callable[[Sequence[Any]], bytes]
 
 
-class AnyOf(ColumnElement[bool]):
-    """`column` is one of the values of the list parameter `name`, on both engines."""
+class _Compared(ColumnElement[bool]):
+    """`column` beside the list parameter `name`; what is asked of them is the subclass's."""
 
     inherit_cache = False
 
-    def __init__(self, column: InstrumentedAttribute[str], name: str) -> None:
+    def __init__(self, column: InstrumentedAttribute[Any], name: str) -> None:
         self.column = column.expression
         self.parameter = bindparam(name, type_=Text())
+
+
+class AnyOf(_Compared):
+    """`column` is one of the values of the list, on both engines."""
 
 
 @compiles(AnyOf, "postgresql")
@@ -69,14 +73,8 @@ def _any_of_sqlite(element: AnyOf, compiler: SQLCompiler, **options: Any) -> str
     return f"{column} IN (SELECT value FROM json_each({values}))"
 
 
-class AfterAllOf(ColumnElement[bool]):
-    """`column` is after every moment in the list parameter `name`, each spelled by `spelled_moment`."""
-
-    inherit_cache = False
-
-    def __init__(self, column: InstrumentedAttribute[datetime], name: str) -> None:
-        self.column = column.expression
-        self.parameter = bindparam(name, type_=Text())
+class AfterAllOf(_Compared):
+    """`column` is after every moment in the list, each spelled by `spelled_moment`."""
 
 
 def spelled_moment(moment: datetime) -> str:
@@ -324,6 +322,10 @@ class Insert(_Write):
 
     def __init__(self, table: Table) -> None:
         super().__init__(table, [c.name for c in table.c])
+
+    def row(self, values: Mapping[str, Any]) -> Row:
+        """One row, from the value of each column by its name. Raises KeyError where one is missing."""
+        return tuple(values[column.name] for column in self.columns)
 
     def _render(self, engine: str) -> str:
         head = f"INSERT INTO {self.table.name} ({self._names()})"

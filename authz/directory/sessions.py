@@ -88,7 +88,7 @@ def open_session(
         "ended_at": None,
     }
     tx.flush()
-    direct.write(tx, _INSERT([tuple(row[column.name] for column in _INSERT.columns)]))
+    direct.write(tx, _INSERT([_INSERT.row(row)]))
     return token
 
 

@@ -80,7 +80,7 @@ def store(
         "created_at": attempt.started_at,
         "expires_at": now + lifetime,
     }
-    direct.write(tx, _INSERT([tuple(row[column.name] for column in _INSERT.columns)]))
+    direct.write(tx, _INSERT([_INSERT.row(row)]))
 
 
 def find(

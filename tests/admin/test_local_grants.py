@@ -73,6 +73,7 @@ def test_every_way_to_a_role_that_begins_here_is_listed(desk):
         ("auditor", True, "put@x", "team"),
         ("owner", True, "glass@x", None),
     ]
+    assert desk.ask(local_grants.count_of_people, desk.now) == 3
     check = said(desk)
     assert not check.passed
     assert check.evidence.startswith("3 roles are held because of what was put there here")

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from authz.admin import resources, rollouts, scopes
+from authz.admin import resources, rollouts, scopes, users
 from authz.admin.conditions import ANY_SIGN_IN
 from authz.admin.discovery import discover
 from authz.admin.resources import metadata_url
@@ -78,12 +78,18 @@ def test_one_server_is_the_default(desk):
 
 def test_a_server_without_an_owner_does_not_go_live(desk):
     """S17: whoever registers one answers for it; without anybody it is not switched on, nor rolled out further."""
-    assert add(desk).owner == "test:operator"
+    shell = add(desk).owner
+    assert shell == "test:operator (registered it)"
+    # Whoever is called like an owner administers its servers: nobody can be called like a shell or a program.
+    with pytest.raises(Invalid, match="space"):
+        desk.do(users.add, login=shell, name="", password_hash=None)
     with desk.services.database.write() as tx:
         ada = replace(desk.operator, login="ada@corp.example")
         other = "https://other.example.com/mcp"
         made = resources.add(tx, ada, desk.tenant_id, identifier=other, name="")
-    assert made.owner == "ada@corp.example"
+        long = replace(ada, name="console:usr_1", login="a" * 201)
+        third = resources.add(tx, long, desk.tenant_id, identifier=f"{other}/3", name="")
+    assert (made.owner, third.owner) == ("ada@corp.example", "console:usr_1 (registered it)")
     desk.do(rollouts.set_rollout, URL, state="read_only")
     desk.do(resources.set_owner, URL, "")
     desk.do(resources.set_status, URL, "disabled")

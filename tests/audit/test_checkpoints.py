@@ -127,28 +127,22 @@ def upkeep_of(desk, web=None, **settings):
 
 # -- timestamps -------------------------------------------------------------------------------------------
 
-CONFIG = """
+_SECTION = """
+serial = {folder}/serial
+crypto_device = builtin
+signer_cert = {folder}/tsa.pem
+signer_key = {folder}/tsa.key
+signer_digest = sha256
+default_policy = 1.2.3.4.1
+digests = sha256
+ess_cert_id_alg = sha256
+"""
+CONFIG = f"""
 [tsa]
 default_tsa = one
-[one]
-serial = {folder}/serial
-crypto_device = builtin
-signer_cert = {folder}/tsa.pem
-signer_key = {folder}/tsa.key
-signer_digest = sha256
-default_policy = 1.2.3.4.1
-digests = sha256
-ess_cert_id_alg = sha256
-[embedding]
-serial = {folder}/serial
-crypto_device = builtin
-signer_cert = {folder}/tsa.pem
-signer_key = {folder}/tsa.key
-signer_digest = sha256
-default_policy = 1.2.3.4.1
-digests = sha256
-ess_cert_id_alg = sha256
-certs = {folder}/between.pem
+[one]{_SECTION}
+[embedding]{_SECTION}
+certs = {{folder}}/between.pem
 [ca]
 basicConstraints = critical,CA:true
 keyUsage = critical,keyCertSign

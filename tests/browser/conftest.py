@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +36,14 @@ def browser_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = Path(tmp_path_factory.mktemp("browser"))
     with make_scene(folder, f"sqlite:///{folder / 'authz.db'}") as made:
         yield made
+
+
+@pytest.fixture
+def job(met: Mapping[str, Any]) -> Callable[[str], Any]:
+    """What a browser met at one job of a module's `met`; the job came to its end."""
+
+    def find(name: str) -> Any:
+        assert "error" not in met[name], met[name]
+        return met[name]
+
+    return find

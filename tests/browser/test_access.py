@@ -64,17 +64,6 @@ def met(server, chromium):
     return found
 
 
-@pytest.fixture
-def job(met):
-    """One of them, which came to its end."""
-
-    def find(name):
-        assert "error" not in met[name], met[name]
-        return met[name]
-
-    return find
-
-
 def test_a_client_is_approved(job):
     found = job("approveAClient")
     assert "Whoever asked for it can use it now" in found["said"]

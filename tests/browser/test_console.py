@@ -48,17 +48,6 @@ def met(server, chromium):
     return found
 
 
-@pytest.fixture
-def job(met):
-    """One of them, which came to its end."""
-
-    def find(name):
-        assert "error" not in met[name], met[name]
-        return met[name]
-
-    return find
-
-
 def test_an_mcp_server_is_onboarded(job):
     found = job("onboard")
     assert "Declare its scopes next" in found["registered"]

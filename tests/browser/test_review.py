@@ -87,17 +87,6 @@ def met(server, chromium):
     return found
 
 
-@pytest.fixture
-def job(met):
-    """One of them, which came to its end."""
-
-    def find(name):
-        assert "error" not in met[name], met[name]
-        return met[name]
-
-    return find
-
-
 def test_two_edits_at_once_meet_on_a_page_that_can_be_read(job):
     found = job("mergeTwoEdits")
     assert found["heading"] == "Somebody else changed this meanwhile"

@@ -1,6 +1,5 @@
 """Quotas of agents: how many per owner, how many live grants, how many tokens a minute (M13)."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier, Event
@@ -11,13 +10,14 @@ from sqlalchemy import select, update
 from authz.admin import agents, mappings
 from authz.db.models import AgentClient, TokenFamily
 from authz.errors import Conflict
+from authz.oauth.devices import DEVICE_GRANT
 from authz.oauth.facts import FactKeys
 from authz.oauth.rows import grants
 from authz.oauth.rows.wanted import Wanted
-from tests.support import admin_api
+from tests.support import admin_api, devices
+from tests.support.databases import fresh_url
 from tests.support.harness import ONE_ADDRESS, RESOURCE, Harness, running
 from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
-from tests.support.postgres import URL_VARIABLE, scratch_database
 
 GRANTS, TOKENS, AGENTS = 3, 12, 2
 LIMITS = {
@@ -33,12 +33,8 @@ OWNER, OTHER = "sre@example.com", "dev@example.com"
 def strict(engine, worker, tmp_path_factory):
     """A server that sets all three."""
     folder = tmp_path_factory.mktemp("quotas")
-    if engine == "sqlite":
-        with running(folder, f"sqlite:///{folder / 'authz.db'}", limits=LIMITS) as made:
-            yield made
-        return
     with (
-        scratch_database(os.environ[URL_VARIABLE], f"authz_quotas_{worker}") as url,
+        fresh_url(engine, folder, f"authz_quotas_{worker}") as url,
         running(folder, url, limits=LIMITS) as made,
     ):
         yield made
@@ -174,6 +170,31 @@ def test_what_is_asserted_counts_and_is_not_spent_by_a_refusal(harness):
         tx.execute(update(TokenFamily).where(own).values(revoked_at=harness.clock()))
     assert present(harness, client, early).ok
     assert present(harness, client, early).reason == "id_jag_replayed"
+
+
+def test_a_device_counts_and_its_code_is_spent_by_a_refusal(harness):
+    """The person allowed it, and the agent had no room: it is told once, and the code is good for nothing."""
+    made = harness.add_client(
+        auth_method="client_secret_post", grant_types=(DEVICE_GRANT,), redirect_uris=()
+    )
+    client, secret = made.client.id, {"client_secret": made.secret}
+    add(harness, "shown", clients_=[client])
+
+    def device():
+        asked = devices.ask(harness, client, **secret)
+        devices.allow(asked)
+        return asked
+
+    assert all(device().poll(**secret).ok for _ in range(GRANTS))
+    late = device()
+    refused = late.poll(**secret)
+    assert (refused.error, refused.reason) == ("access_denied", "agent_grants_full")
+    with harness.server.database.write() as tx:
+        own = TokenFamily.client_id == client
+        tx.execute(update(TokenFamily).where(own).values(revoked_at=harness.clock()))
+    harness.clock.advance(seconds=30)
+    assert late.poll(**secret).error == "invalid_grant"
+    assert device().poll(**secret).ok
 
 
 def test_another_process_that_counts_is_waited_for(harness, pair):

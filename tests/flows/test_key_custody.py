@@ -30,9 +30,9 @@ from tests.flows.test_token_code import (
     test_a_valid_replay_ends_what_the_code_made,  # noqa: F401
 )
 from tests.support import key_stores
+from tests.support.databases import fresh_url
 from tests.support.devices import allow, ask
 from tests.support.harness import RESOURCE, Harness, running
-from tests.support.postgres import URL_VARIABLE, scratch_database
 
 KINDS = tuple((p, a) for p, algorithms in keys.PURPOSES.items() for a in algorithms if a == "ES256")
 
@@ -54,15 +54,10 @@ def sections(stores, tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(engine, sections, worker, tmp_path_factory):
     """One server that knows every key store; the tenants of the tests keep their keys in one each."""
-    import os
 
     folder = tmp_path_factory.mktemp("server")
-    if engine == "sqlite":
-        with running(folder, f"sqlite:///{folder / 'authz.db'}", sections=sections) as made:
-            yield made
-        return
     with (
-        scratch_database(os.environ[URL_VARIABLE], f"authz_custody_{worker}") as url,
+        fresh_url(engine, folder, f"authz_custody_{worker}") as url,
         running(folder, url, sections=sections) as made,
     ):
         yield made

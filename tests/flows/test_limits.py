@@ -4,7 +4,6 @@ The server believes X-Forwarded-For of loopback here, so a test can come from an
 """
 
 import itertools
-import os
 from types import SimpleNamespace
 
 import pytest
@@ -15,8 +14,8 @@ from authz.telemetry import metrics
 from authz.web.addresses import peer_address
 from tests.support.arrange import VERIFIER
 from tests.support.client_keys import TYPE, ClientKey
+from tests.support.databases import fresh_url
 from tests.support.harness import Harness, running
-from tests.support.postgres import URL_VARIABLE, scratch_database
 from tests.support.web import Reply
 from tests.support.workloads import Platform, ask
 
@@ -38,12 +37,8 @@ def strict(engine, worker, tmp_path_factory):
     """A server with small budgets that believes its proxy."""
     folder = tmp_path_factory.mktemp("strict")
     settings = {"limits": LIMITS, "trusted_proxies": ("127.0.0.1",)}
-    if engine == "sqlite":
-        with running(folder, f"sqlite:///{folder / 'authz.db'}", **settings) as made:
-            yield made
-        return
     with (
-        scratch_database(os.environ[URL_VARIABLE], f"authz_limits_{worker}") as url,
+        fresh_url(engine, folder, f"authz_limits_{worker}") as url,
         running(folder, url, **settings) as made,
     ):
         yield made
