@@ -1,5 +1,6 @@
 """docs/configure.md, from `authz.settings`: what can be set, where, and what it is when nobody says so."""
 
+import importlib
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
@@ -10,7 +11,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from authz import sections, settings
-from authz.secretstores import sections as stores
 from scripts.reference_parts import docstrings
 
 HEAD = """\
@@ -90,7 +90,12 @@ def _is_tables(field: FieldInfo) -> bool:
 
 
 def _described() -> dict[str, docstrings.Described]:
-    return {**docstrings.of_module(stores), **docstrings.of_module(settings)}
+    modules = {section.__module__ for _, section, _, _ in _sections()}
+    return {
+        name: described
+        for it in sorted(modules)
+        for name, described in docstrings.of_module(importlib.import_module(it)).items()
+    }
 
 
 def _section_of(field: FieldInfo) -> type[sections.Section]:
