@@ -15,7 +15,7 @@
       LoginRequired ConsentRequired InteractionRequired UnmetAuthenticationRequirements
       InsufficientUserAuthentication RequestNotSupported RequestUriNotSupported InvalidDpopProof UseDpopNonce
       AuthorizationPending SlowDown ExpiredToken InvalidToken InsufficientScope ServerError TemporarilyUnavailable
-        SignerUnavailable
+        SignerUnavailable SecretUnavailable
       TooManyRequests
       InvalidRedirectUri InvalidClientMetadata InvalidSoftwareStatement RegistrationRefused
 
@@ -249,6 +249,12 @@ class SignerUnavailable(TemporarilyUnavailable):
     """The key that has to sign does not: nothing was spent for it, so the same request may be sent again."""
 
     retry_after = 5
+
+
+class SecretUnavailable(TemporarilyUnavailable):
+    """The store of a secret does not answer, and is asked again after its cool-down (`secretstores`)."""
+
+    retry_after = 10
 
 
 class TooManyRequests(OAuthError):

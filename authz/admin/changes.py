@@ -7,7 +7,7 @@ Decisions:
 - The demand is enforced by `Operator.must`, so no page, API or script of somebody who administers goes round it. Who
   has the machine's shell has the database, and needs nobody.
 - A change is tried before it is asked for, and rolled back: what could not be applied is refused to its author, now.
-- It is applied with the permission its operation takes and no other, whatever its author may by then. Who approves is
+- It is applied with the permissions its operation takes and no other, whatever its author may by then. Who approves is
   never who asked, whichever roles they hold (V3).
 - Anybody who may approve can stop what is scheduled until its moment.
 - Who gains and who loses by it is computed when it is asked for (`change_trials`), and kept with it. Whoever approves
@@ -334,12 +334,13 @@ def _apply(tx: Session, operator: Operator, row: ChangeRequest) -> None:
 
 
 def _author(operator: Operator, row: ChangeRequest) -> Operator:
-    """Whoever asked for it, with the permission it takes and no other."""
+    """Whoever asked for it, with the permissions it takes and no other."""
+    known = operations.load(row.operation)
     return Operator(
         name=row.author,
         now=operator.now,
         envelope=operator.envelope,
-        permissions=frozenset({operations.load(row.operation).permission}),
+        permissions=frozenset({known.permission}) | known.besides,
         user_id=row.author_id,
         is_seconded=row.decided_by is not None,
         agents_per_owner=operator.agents_per_owner,

@@ -26,6 +26,7 @@ from authz.admin import (
     client_view,
     clients,
     connections,
+    credentials,
     delegations,
     domains,
     event_streams,
@@ -70,6 +71,8 @@ class Operation:
     function: Callable[..., Any]
     permission: Permission
     """What it asks for. Some ask for more about administrators (`admins.guard`)."""
+    besides: frozenset[Permission] = frozenset()
+    """What it asks for as well, whoever owns the MCP server."""
     is_policy: bool = False
     """Whether it changes who may call what: where a tenant demands two people, these need the second."""
     narrows: bool = False
@@ -103,12 +106,10 @@ class Operation:
 
         The function asks again; of somebody's own servers it alone can tell.
         """
-        if self.by_owner and operator.owned and _P.SERVERS_OWN in operator.permissions:
-            return
-        if self.narrows:
-            operator.must_narrow(self.permission)
-        else:
-            operator.must(self.permission)
+        if not (self.by_owner and operator.owned and _P.SERVERS_OWN in operator.permissions):
+            (operator.must_narrow if self.narrows else operator.must)(self.permission)
+        for permission in sorted(self.besides):
+            operator.must(permission)
 
     def prepare(
         self, operator: Operator, arguments: Mapping[str, Any], around: Surroundings
@@ -180,8 +181,9 @@ def _policy(
     *,
     by_owner: bool = False,
     permission: Permission = _P.POLICY_WRITE,
+    besides: frozenset[Permission] = frozenset(),
 ) -> Operation:
-    return Operation(function, permission, is_policy=True, by_owner=by_owner)
+    return Operation(function, permission, besides, is_policy=True, by_owner=by_owner)
 
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -249,6 +251,12 @@ OPERATIONS: Mapping[str, Operation] = {
     "resources.set_client": _policy(resources.set_client, by_owner=True),
     "resources.set_status_list": _policy(resources.set_status_list, by_owner=True),
     "resources.set_rollout": _policy(rollouts.set_rollout, by_owner=True),
+    "credentials.add": _policy(
+        credentials.add, by_owner=True, besides=frozenset({_P.CONNECTIONS_WRITE})
+    ),
+    "credentials.remove": Operation(
+        credentials.remove, _P.POLICY_WRITE, narrows=True, by_owner=True
+    ),
     "scopes.add": _policy(scopes.add_scope, by_owner=True),
     "scopes.edit": _policy(scopes.edit_scope, by_owner=True),
     "scopes.approve": Operation(scope_contracts.approve, _P.POLICY_APPROVE),

@@ -19,7 +19,7 @@ from authz.oauth import devices, issuing
 from authz.oauth.asked import check_scopes
 from authz.oauth.authorization import Authorization
 from authz.oauth.configuration import TenantConfiguration
-from authz.oauth.grants.shared import refuse_without_person
+from authz.oauth.subjects import refuse_without_person
 from authz.policy import OF_AUTHENTICATION, SENTENCES, Ceiling, Decision, Reason, Subject, decide
 from authz.policy.scopes import PROTOCOL_SCOPES
 from authz.policy.snapshot import ANY_RESOURCE, Policy, Resource
@@ -219,7 +219,7 @@ def _claims(
                 None if sign_in is None else sign_in.connection_id
             ),
             actors=() if agent is None else (agent.id,),
-            may_act=configuration.delegations.may_act(case.resource.id),
+            may_act=configuration.may_act(case.resource.id),
         ),
         configuration,
     )

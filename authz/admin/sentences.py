@@ -56,6 +56,11 @@ SLUGS: Mapping[str, str] = {
     "exchange_not_allowed": "policy does not let this client exchange tokens",
     "delegation_unknown": "no delegation leads from the one MCP server to the other",
     "delegation_depth": "the chain of delegations is too long",
+    "credential_unknown": "the MCP server has no credential of this name",
+    "credential_of_other": "the credential is another MCP server's",
+    "credential_scope_missing": "the token does not hold what the credential takes",
+    "credential_scope_limited": "the token holds what the credential takes for some calls alone",
+    "credential_scope_lost": "policy no longer gives what the credential takes",
     "target_client_unmapped": "the client is not known at the other authorization server",
 }
 """What people are told for a slug of the protocol."""

@@ -136,6 +136,35 @@ class TokenRefused(Event):
     """As in `token.issued`."""
     assertion: Mapping[str, str] | None = None
     """As in `token.issued`."""
+    credential: str | None = None
+    """The credential of another system that was asked for, by its name, where any MCP server here has one called so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialReleased(Event):
+    """An MCP server got the credential of a system behind it, for a token it was called with (V4)."""
+
+    kind = "credential.released"
+    resource: str
+    """The MCP server."""
+    name: str
+    """What the server calls the credential."""
+    reference: str
+    """Where it is kept."""
+    version: str | None
+    """What its store calls the version that was sent; null where it has no name for versions."""
+    jti: str
+    """Of the token."""
+    grant_id: str
+    """The authorization that the token stands on."""
+    holder: str
+    """The client that the token was issued to."""
+    actors: list[str]
+    """Who acts for the subject by that token, the current one first."""
+    scopes: list[str]
+    """Of the token: what policy gives still, and the credential takes; all that are left where it takes none."""
+    policy_version: int
+    """Under which version of the configuration it was decided."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "authz.cli.targets:app",
         "Authorization servers that ID-JAGs are issued for: list, add, clients, change, remove.",
     ),
+    "credentials": (
+        "authz.cli.credentials:app",
+        "Secrets of the systems behind MCP servers: list, add, remove.",
+    ),
     "clients": ("authz.cli.clients:app", "Clients, trust rules and requests for clients."),
     "resources": ("authz.cli.resources:app", "MCP servers and their scopes."),
     "admins": ("authz.cli.admins:app", "Who administers: list, roles, grant, revoke."),

@@ -1,4 +1,6 @@
-"""References in the database: of connections, of streams of signals and of events. Those of the file: `settings`.
+"""References in the database: of connections, of streams of signals and of events, and of credentials of MCP servers.
+
+Those of the file: `settings`.
 
 Decisions:
 - One that fails is something to look at, not bad: the server serves without it, and an entry of one tenant must not say
@@ -12,7 +14,14 @@ from sqlalchemy import select
 
 from authz.admin.installation import GOOD, LOOK, Check
 from authz.admin.references import references_in
-from authz.db.models import Connection, EventStream, SignalStream, Tenant
+from authz.db.models import (
+    Connection,
+    EventStream,
+    Resource,
+    SignalStream,
+    Tenant,
+    UpstreamCredential,
+)
 from authz.errors import AuthzError
 from authz.services import Services
 
@@ -31,7 +40,9 @@ def check_stored(services: Services) -> Iterator[Check]:
             failed += 1
             yield Check(NAME, LOOK, f"{', '.join(places)}: {error}", _WAY_OUT)
     if not failed:
-        yield Check(NAME, GOOD, f"{len(found)} references of connections and streams are there")
+        yield Check(
+            NAME, GOOD, f"{len(found)} references of connections, streams and credentials are there"
+        )
 
 
 def _stored(services: Services) -> dict[str, list[str]]:
@@ -52,6 +63,14 @@ def _stored(services: Services) -> dict[str, list[str]]:
             if events.status != "disabled":
                 place = f"tenant {tenants[events.tenant_id]}, event stream {events.id}"
                 _note(found, events.push_authorization, place)
+        credentials = select(UpstreamCredential, Resource.identifier).join(
+            Resource, Resource.id == UpstreamCredential.resource_id
+        )
+        for row_, server in tx.execute(
+            credentials.where(Resource.status == "active").order_by(UpstreamCredential.id)
+        ):
+            place = f"tenant {tenants[row_.tenant_id]}, credential {row_.name} of {server}"
+            _note(found, row_.reference, place)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Threads that ask a key store: so many at a time, and nobody waits for one that hangs.
+"""Threads that ask a key store, or a secret store: so many at a time, and nobody waits for one that hangs.
 
 A library of a module may never come back. The threads of the standard pool are joined when the process ends, and would
 keep it for ever; these are left behind.
@@ -21,8 +21,9 @@ class Busy(Exception):
 class AskingThreads:
     """One set per process; each is started when it is first needed."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, name: str = "signing") -> None:
         self._most = most
+        self._name = name
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._under_way = 0
@@ -42,7 +43,7 @@ class AskingThreads:
                 raise Busy
             self._under_way += 1
             if self._under_way > len(self._threads):
-                name = f"signing_{len(self._threads)}"
+                name = f"{self._name}_{len(self._threads)}"
                 thread = threading.Thread(target=self._serve, name=name, daemon=True)
                 self._threads.add(thread)
                 thread.start()

@@ -27,6 +27,7 @@ from authz.oauth.own_tokens import OwnTokens
 from authz.oauth.params import Params
 from authz.oauth.subject_tokens import SubjectToken, read_subject_token
 from authz.oauth.trust import ID_JAG, Trust
+from authz.oauth.upstream_secrets import UpstreamSecrets
 
 
 class _Refused(Exception):
@@ -45,6 +46,7 @@ class Assertions:
     documents: Documents
     clock: Clock
     own_tokens: OwnTokens
+    upstream: UpstreamSecrets
 
     async def redeemable(
         self, configuration: TenantConfiguration, client: Client, text: str

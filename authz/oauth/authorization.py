@@ -14,6 +14,7 @@ from authz.oauth.id_jag import IdJag
 from authz.oauth.params import Params
 from authz.oauth.status_slots import KeptSlot, StatusSlot, StatusSlots
 from authz.oauth.subject_tokens import SubjectToken
+from authz.oauth.upstream_secrets import UpstreamSecret
 from authz.oauth.workload import Workload
 from authz.settings import Tokens
 
@@ -97,6 +98,8 @@ class TokenRequest:
     """Who asks, where it is no client."""
     subject_token: SubjectToken | None = None
     """Verified; of token exchange."""
+    upstream_secret: UpstreamSecret | None = None
+    """Read for a credential that is asked for; `oauth.releasing` decides whether it is sent."""
     fresh: FreshNames = field(default_factory=FreshNames.drawn)
     slots: StatusSlots | KeptSlot = field(default_factory=StatusSlots)
     """Where a token gets its place in a status list, if its server wants one."""

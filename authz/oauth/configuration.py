@@ -14,6 +14,7 @@ from authz.keys import KeyRing
 from authz.oauth.delegations import Delegations
 from authz.oauth.targets import Targets
 from authz.oauth.trust import Trusts
+from authz.oauth.upstream_credentials import UpstreamCredentials
 from authz.oauth.workload_trust import Workloads
 from authz.policy import Ceiling, client_ceiling
 from authz.policy.agents import Agents
@@ -38,6 +39,8 @@ class TenantConfiguration:
     """Who may exchange whose tokens."""
     targets: Targets
     """The authorization servers that ID-JAGs are issued for."""
+    credentials: UpstreamCredentials
+    """What MCP servers get of the systems behind them."""
     refresh_key: bytes
     """Keys the MAC of refresh tokens."""
     audit_key: bytes
@@ -56,6 +59,17 @@ class TenantConfiguration:
         agent = self.agents.of_client(client_id)
         own = () if agent is None else (Ceiling(*agent.bound_at(resource, now)),)
         return (*own, client_ceiling(bound, resource))
+
+    def may_act(self, resource_id: str) -> str | None:
+        """The one client that may exchange tokens of this server, for the `may_act` claim (RFC 8693 §4.4).
+
+        None if nobody may, or several: the claim names one party.
+        """
+        actors = self.delegations.actors.get(resource_id, frozenset())
+        resource = self.policy.resources.get(resource_id)
+        if resource is not None and resource.client_id and self.credentials.has_any(resource_id):
+            actors = actors | {resource.client_id}
+        return next(iter(actors)) if len(actors) == 1 else None
 
     def __repr__(self) -> str:
         return f"TenantConfiguration({self.tenant.slug!r}, version={self.tenant.version})"

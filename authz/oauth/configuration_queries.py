@@ -18,6 +18,7 @@ from authz.db.models import (
     SigningKey,
     TargetServer,
     TrustedIssuer,
+    UpstreamCredential,
 )
 from authz.db.models import Agent as AgentRow
 from authz.db.models import Delegation as DelegationRow
@@ -186,6 +187,16 @@ QUERIES: Mapping[str, Query] = {
         )
         .where(TargetServer.status == "active")
         .where(AnyOf(TargetServer.tenant_id, _TENANTS))
+    ),
+    "credentials": Query(
+        select(
+            UpstreamCredential.tenant_id,
+            UpstreamCredential.id,
+            UpstreamCredential.resource_id,
+            UpstreamCredential.name,
+            UpstreamCredential.reference,
+            UpstreamCredential.scopes,
+        ).where(AnyOf(UpstreamCredential.tenant_id, _TENANTS))
     ),
     "mappings": Query(
         select(

@@ -13,6 +13,7 @@ from authz.oauth.configuration import TenantConfiguration, derived_key
 from authz.oauth.delegations import Delegation, Delegations
 from authz.oauth.targets import Target, Targets
 from authz.oauth.trust import Trust, Trusts, settings_of
+from authz.oauth.upstream_credentials import UpstreamCredential, UpstreamCredentials
 from authz.oauth.workload_trust import Workloads, WorkloadTrust
 from authz.oauth.workload_trust import settings_of as workload_settings_of
 from authz.policy import requirements, rollout
@@ -133,6 +134,12 @@ def build_all(
                     )
                     for _, target_id, slug_, issuer_, settings in _of(rows["targets"], id_)
                 }
+            ),
+            credentials=UpstreamCredentials.of(
+                UpstreamCredential(own_id, resource_id, label, reference, frozenset(needed))
+                for _, own_id, resource_id, label, reference, needed in _of(
+                    rows["credentials"], id_
+                )
             ),
             refresh_key=derived_key(secret, "refresh"),
             audit_key=derived_key(secret, "audit"),

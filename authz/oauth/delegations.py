@@ -57,14 +57,6 @@ class Delegations:
         """The rule for this exchange."""
         return self.by_place.get((client_id, from_id, to_id))
 
-    def may_act(self, resource_id: str) -> str | None:
-        """The one client that may exchange tokens of this server, for the `may_act` claim (RFC 8693 §4.4).
-
-        None if nobody may, or several: the claim names one party.
-        """
-        actors = self.actors.get(resource_id, frozenset())
-        return next(iter(actors)) if len(actors) == 1 else None
-
 
 def check_carries(given: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """What an operator wrote, in order. Raises Invalid naming the scope."""

@@ -188,6 +188,8 @@ class IssuedToken:
     subject_enabled: bool
     client_kind: str | None
     client_status: str | None
+    client_ceiling: frozenset[str] | None
+    """What an operator bounds its client by; None bounds nothing."""
 
 
 @dataclass(frozen=True)

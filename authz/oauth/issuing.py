@@ -188,7 +188,7 @@ def mint(
             status=status,
             tells_resource=grounds.tells_resource,
             actors=actors,
-            may_act=request.configuration.delegations.may_act(grounds.resource_id),
+            may_act=request.configuration.may_act(grounds.resource_id),
             is_exchanged=grounds.parent is not None,
         ),
         changes=replace(changes or Changes(), tokens=(token,), status_places=places),

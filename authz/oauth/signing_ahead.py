@@ -30,6 +30,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.facts import FactKeys, Facts
 from authz.oauth.issuing import response
 from authz.oauth.lane import Job, Result, Unsigned
+from authz.oauth.releasing import Released
 
 MAY_SIGN = (ACCESS_TOKEN, ID_TOKEN, ID_JAG)
 """What a token request may come to be signed for."""
@@ -76,6 +77,9 @@ async def sign_ahead(job: Job, submit: Callable[[Job], Awaitable[Result]], algor
         # Its own turn says so once more, and records it; and should it not, nothing is spent for what nobody signed.
         return replace(job, decide=partial(_decide_refused, job.decide), is_signed_ahead=True)
     answer, configuration = tried[0].answer, tried[1]
+    if isinstance(answer, Released):
+        # There is nothing of ours in it to sign.
+        return job
     try:
         body = await signed(answer, configuration, algorithm)
     except SignerUnavailable as error:

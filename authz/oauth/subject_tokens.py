@@ -4,8 +4,9 @@ Owns the signature, type and addressee; whether what it stands on still stands i
 token is ever a subject here: an assertion of somebody we trust is redeemed by its own grant (CONF-05).
 
 Decisions:
-- Each type goes with one purpose: an access token for the next access token, an ID token or refresh token for an
-  ID-JAG. The type is what the caller states; what the token says of itself has to agree (IDJAG-29, ATK-36).
+- Each type goes with one purpose: an access token for the next access token or for a credential of the system behind
+  its MCP server, an ID token or refresh token for an ID-JAG. The type is what the caller states; what the token says of
+  itself has to agree (IDJAG-29, ATK-36).
 - An ID token names the grant it came from, so it is worth what that still is, and not more.
 - SAML assertions are not taken (IDJAG-30, -32). Their audience has to be the client that presents them (draft §4.3.3,
   §4.5), and this server issues none. One that was made for a connection of ours has this server as its audience and
@@ -14,7 +15,7 @@ Decisions:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ from authz.oauth.token_types import (
     ID_JAG_TYPE,
     ID_TOKEN_TYPE,
     REFRESH_TOKEN_TYPE,
+    UPSTREAM_CREDENTIAL_TYPE,
 )
 
 REFUSED = "the subject token is not acceptable"
@@ -39,6 +41,7 @@ _ID_TOKEN_TYP = "jwt"  # noqa: S105 -- a media type, in the spelling it is compa
 _FOR = {
     ACCESS_TOKEN_TYPE: frozenset({ACCESS_TOKEN_TYPE}),
     ID_JAG_TYPE: frozenset({ID_TOKEN_TYPE, REFRESH_TOKEN_TYPE}),
+    UPSTREAM_CREDENTIAL_TYPE: frozenset({ACCESS_TOKEN_TYPE}),
 }
 """What is asked for -> what may be given for it."""
 
@@ -87,7 +90,7 @@ def read_subject_token(
             reason="subject_token_type_unsupported",
         )
     if given == ACCESS_TOKEN_TYPE:
-        return _access_token(text, configuration, own, now)
+        return replace(_access_token(text, configuration, own, now), wanted=wanted)
     if given == ID_TOKEN_TYPE:
         return _id_token(text, client, configuration, now)
     return _refresh_token(text)

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 
 from authz.db.models import GroupMember, RoleBinding
 from authz.directory.assurance import Authentication
+from authz.errors import UnauthorizedClient
 from authz.policy import Subject
-from authz.policy.snapshot import HeldRole, Policy
+from authz.policy.snapshot import HeldRole, Policy, Resource
 
 
 def load_subject(
@@ -41,3 +42,11 @@ def in_order(roles: Iterable[HeldRole]) -> tuple[HeldRole, ...]:
 def client_subject(policy: Policy, client_id: str) -> Subject:
     """A client on its own behalf: its roles are part of the policy, because few have any."""
     return Subject(id=client_id, roles=policy.client_roles.get(client_id, ()))
+
+
+def refuse_without_person(resource: Resource) -> None:
+    """For what has nobody behind it. Raises UnauthorizedClient where the MCP server wants somebody (M11)."""
+    if resource.is_user_required:
+        raise UnauthorizedClient(
+            "this MCP server wants a person behind every token", reason="user_required"
+        )

@@ -18,6 +18,7 @@ from authz.oauth.grants import workload as workload_grant
 from authz.oauth.grants.gathering import Gathering
 from authz.oauth.lane import Job
 from authz.oauth.params import Params
+from authz.oauth.releasing import Released
 from authz.oauth.signing_ahead import MAY_SIGN, SignedAhead, sign_ahead, signed
 from authz.oauth.status_slots import KeptSlot, StatusSlots
 from authz.oauth.workload import as_client
@@ -60,7 +61,7 @@ class TokenEndpoint:
         answer = outcome.answer
         body = (
             answer.body
-            if isinstance(answer, SignedAhead)
+            if isinstance(answer, SignedAhead | Released)
             else await signed(answer, configuration, self._channel.settings.keys.algorithm)
         )
         return Answered(

@@ -6,3 +6,5 @@ ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S10
 REFRESH_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:refresh_token"  # noqa: S105
 ID_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105
 ID_JAG_TYPE = "urn:ietf:params:oauth:token-type:id-jag"
+UPSTREAM_CREDENTIAL_TYPE = "urn:authz:token-type:upstream-credential"
+"""Of ours: a credential of another system. No token of this server, and no JWT."""

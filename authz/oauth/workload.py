@@ -23,6 +23,8 @@ from authz.errors import InvalidGrant
 from authz.jose import LEEWAY, JwtError, Profile, time_claim
 from authz.oauth.workload_rules import MAX_SUBJECT_CHARS, WorkloadRule
 from authz.oauth.workload_trust import WorkloadTrust
+from authz.policy import Subject
+from authz.policy.snapshot import HeldRole, Policy
 
 TYPS: frozenset[str | None] = frozenset({None, "jwt", "jose"})
 """What workload platforms write; SPIFFE allows `JOSE`. Anything else is another kind of token (CONF-05)."""
@@ -132,6 +134,20 @@ def as_client(found: Workload, tenant_id: str) -> Client:
         redirect_uris=(),
         grant_types=frozenset(),
         auth_methods=frozenset(),
+    )
+
+
+def subject_of(
+    workload_id: str, rule: WorkloadRule, policy: Policy, *, of: str | None = None
+) -> Subject:
+    """The workload of a rule as policy sees it; `of` is the trust entry, for explanations."""
+    names = frozenset(rule.roles)
+    entry = "" if of is None else f" of {of}"
+    return Subject(
+        id=workload_id,
+        roles=tuple(HeldRole(it.id) for it in policy.roles.values() if it.name in names),
+        scopes=frozenset(rule.scopes),
+        scopes_from=f"rule {rule.name}{entry}",
     )
 
 

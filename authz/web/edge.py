@@ -34,6 +34,7 @@ from authz.oauth.revocation_feed import RevocationFeed
 from authz.oauth.status_lists import StatusLists
 from authz.oauth.token import TokenEndpoint
 from authz.oauth.transmitting.transmitter import Transmitter
+from authz.oauth.upstream_secrets import UpstreamSecrets
 from authz.oauth.userinfo import UserInfo
 from authz.oauth.workload_assertions import WorkloadAssertions
 from authz.revocations.hub import FeedHub
@@ -72,6 +73,7 @@ class Edge:
     limits: Limits
     channel: BackChannel
     token: TokenEndpoint
+    upstream: UpstreamSecrets
     push: PushEndpoint
     introspection: Introspection
     revocation: Revocation
@@ -126,6 +128,7 @@ class Edge:
             await self.revocation_feed.hub.close()
             await self.signals.lane.close()
             await self.channel.lane.close()
+            self.upstream.close()
 
 
 def make_edge(services: Services) -> Edge:
@@ -154,6 +157,7 @@ def make_edge(services: Services) -> Edge:
         Authorities() if issuers is None else Authorities.load(issuers),
     )
     own_tokens = OwnTokens()
+    upstream = UpstreamSecrets(services.secrets)
     hub = FeedHub(services.database, services.clock)
     tools = Tools(services.network, services.documents, services.secrets.resolve)
     signals = SignalDesk(services.database, tools, services.clock)
@@ -170,10 +174,11 @@ def make_edge(services: Services) -> Edge:
         channel=channel,
         token=TokenEndpoint(
             channel,
-            Assertions(services.database, services.documents, services.clock, own_tokens),
+            Assertions(services.database, services.documents, services.clock, own_tokens, upstream),
             WorkloadAssertions(services.documents, services.clock),
             services.clock,
         ),
+        upstream=upstream,
         push=PushEndpoint(channel),
         introspection=Introspection(channel, own_tokens, services.clock),
         revocation=Revocation(channel, own_tokens, services.clock),

@@ -148,7 +148,9 @@ def _change(route: Change, parameters: list[Part], kinds: Kinds) -> Part:
         refusals |= _REPEATED
     made: Part = {
         "parameters": parameters,
-        "security": [{"bearer": [str(operation.permission)]}],
+        "security": [
+            {"bearer": [str(it) for it in (operation.permission, *sorted(operation.besides))]}
+        ],
         "responses": {**_done(route, kinds), **_problems(refusals)},
     }
     if route.body is not None or body["properties"]:

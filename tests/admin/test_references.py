@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from authz.admin import connections, event_streams, signal_streams
+from authz.admin import connections, credentials, event_streams, resources, signal_streams
 from authz.admin.operator import Operator
 from authz.admin.references import check_references
 from authz.admin.signal_streams import NewStream
@@ -28,7 +28,7 @@ def administrator(desk):
         "console:usr_1",
         desk.now,
         desk.services.envelope,
-        ADMIN_ROLES["operator"].permissions,
+        ADMIN_ROLES["owner"].permissions,
         user_id="usr_1",
         home=desk.slug,
         references=(
@@ -93,6 +93,7 @@ def test_the_command_line_names_all(desk):
 def test_the_operations_that_take_references_ask(desk):
     operator = administrator(desk)
     desk.sql(lambda tx: tx.add(connection(desk.tenant_id, "corp", desk.now)))
+    desk.do(resources.add, identifier="https://mcp.example/mcp", name="Logs")
     new = NewStream(
         slug="s", connection="corp", issuer="https://idp.example", jwks_uri="https://idp.example/j",
         audience="a", poll_url="https://evil.example", poll_token="file:authz.key",
@@ -104,6 +105,7 @@ def test_the_operations_that_take_references_ask(desk):
         (signal_streams.add, (new,), {"development": True}),
         (event_streams.push, ("evs_1",), {"url": "https://evil.example", "authorization": "file:authz.key",
                                          "development": True}),
+        (credentials.add, ("https://mcp.example/mcp",), {"name": "saas", "reference": "file:authz.key"}),
     )  # fmt: skip
     for operation, args, named in calls:
         with desk.services.database.write() as tx, pytest.raises(Invalid, match="may refer to"):

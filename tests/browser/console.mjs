@@ -32,11 +32,16 @@ const jobs = {
       await press("Declare");
     }
     const declared = await said();
+    await page.locator("#credential-name").fill("github");
+    await fill("Where the secret is", "env:AUTHZ_SECRET_GITHUB");
+    await fill("For tokens with", "files.read");
+    await press("Let it have it");
+    const credential = await words(page.getByRole("region", { name: "Credentials" }).locator("tbody code"));
     await look("server");
     const scopes = await words(page.getByRole("region", { name: "Scopes" }).locator("tbody th code"));
     await open("MCP servers");
     await look("servers");
-    return { registered, declared, scopes };
+    return { registered, declared, credential, scopes };
   },
 
   async defineARole() {

@@ -52,6 +52,7 @@ def test_an_mcp_server_is_onboarded(job):
     found = job("onboard")
     assert "Declare its scopes next" in found["registered"]
     assert found["scopes"] == ["files.read", "files.write"]
+    assert found["credential"] == ["github", "env:AUTHZ_SECRET_GITHUB", "files.read"]
 
 
 def test_a_role_is_defined(job):

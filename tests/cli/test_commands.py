@@ -554,13 +554,48 @@ def test_references_that_are_in_the_database_are_read_too(cli, monkeypatch):
         given = ("--kind", "oidc", "--preset", "generic", *issuer, "--set", secret)
         cli.run("connections", "add", slug, *given)
     cli.run("connections", "disable", "off")
+    cli.run("resources", "add", "https://saas.example/mcp", "--scope", "a.read")
+    cli.run("credentials", "add", "https://saas.example/mcp", "saas", "env:SAAS_GONE")
     told = [it for it in cli.json("doctor")["checks"] if it["name"] == "Stored secrets"]
     own = [it for it in told if f"tenant {cli.tenant}," in it["said"]]
-    assert [(it["state"], bool(it["do"])) for it in own] == [("look", True)]
+    assert [(it["state"], bool(it["do"])) for it in own] == [("look", True)] * 2
     assert f"tenant {cli.tenant}, connection two: " in own[0]["said"]
+    assert f"tenant {cli.tenant}, credential saas of https://saas.example/mcp: " in own[1]["said"]
     assert "env:IDP_GONE" in own[0]["said"]
     assert "hunter2" not in str(told)
     assert "IDP_OFF" not in str(told)
+
+
+def test_a_server_gets_the_secret_of_a_system_behind_it(cli):
+    """V4: by reference; who gets it, and for which tokens, is said when it is named."""
+    server = "https://saas.example/mcp"
+    cli.run("resources", "add", server, "--scope", "a.read", "--scope", "b.read")
+    assert "No server gets a credential" in cli.run("credentials", "list").out
+    given = ("add", server, "saas", "vault:acme/saas#key", "--scope", "a.read", "--scope", "b.read")
+    told = cli.run("credentials", *given).out
+    assert "saas of https://saas.example/mcp is what vault:acme/saas#key holds" in told
+    assert "Nobody gets it yet: `authz resources client" in told
+    made = cli.json("clients", "add", "Server", "--auth", "client_secret_basic",
+                    "--grant-type", "client_credentials")["id"]  # fmt: skip
+    cli.run("resources", "client", server, made)
+    told = cli.run("credentials", "add", server, "other", "file:/run/secrets/other").out
+    assert f"Its own client {made} gets it for a token for it, by token exchange." in told
+    assert (
+        "has a credential 'other' already"
+        in cli.run("credentials", "add", server, "other", "env:X", code=1).err
+    )
+    assert (
+        "is not a secret reference"
+        in cli.run("credentials", "add", server, "third", "ghp_literal", code=1).err
+    )
+    lines = cli.json("credentials", "list", "--server", server)
+    assert [(it["name"], it["scopes"], it["client_id"]) for it in lines] == [
+        ("other", [], made),
+        ("saas", ["a.read", "b.read"], made),
+    ]
+    assert "any token" in cli.run("credentials", "list").out
+    assert "gets saas no more" in cli.run("credentials", "remove", server, "saas").out
+    assert [it["name"] for it in cli.json("credentials", "list")] == ["other"]
 
 
 def test_retention_and_holds_of_the_trail(cli):

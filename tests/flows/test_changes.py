@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from authz.admin import admins, changes, operations, resources, roles, tenants
+from authz.admin import admins, changes, credentials, operations, resources, roles, tenants
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, add_scope
 from authz.errors import Conflict, Forbidden, Invalid, NeedsApproval, NotFound
@@ -90,6 +90,27 @@ def test_one_asks_and_another_lets_it_happen(guarded):
         ("role.bind", "console:usr_author"),
         ("change.apply", "console:usr_second"),
     ]
+
+
+def test_a_change_that_takes_two_permissions_is_applied_with_both(guarded):
+    """V4: and asked for by nobody who holds one of them."""
+    arguments = {
+        "server": guarded.resource.id,
+        "name": "github",
+        "reference": "env:AUTHZ_SECRET_GITHUB",
+    }
+    wanted = {"operation": "credentials.add", "arguments": arguments}
+    with pytest.raises(Forbidden, match=r"authz\.connections\.write"):
+        proposed(guarded, **wanted)
+    references = {"references": ("env:AUTHZ_SECRET_",)}
+    stolen = {**arguments, "reference": "file:authz.key"}
+    with pytest.raises(Invalid, match="may refer to"):
+        proposed(guarded, acting(guarded, "owner", **references), **{**wanted, "arguments": stolen})
+    asked = proposed(guarded, acting(guarded, "owner", **references), **wanted)
+    assert guarded.ask(credentials.list_) == []
+    done = do_as(guarded, acting(guarded, "approver", "usr_second"), changes.approve, asked.id)
+    assert done.status == "applied"
+    assert [it.name for it in guarded.ask(credentials.list_)] == ["github"]
 
 
 def test_nobody_approves_what_they_asked_for(guarded):

@@ -11,6 +11,7 @@ from authz.admin import (
     admins,
     agents,
     changes,
+    credentials,
     groups,
     resources,
     reviews,
@@ -291,6 +292,39 @@ def test_a_destructive_act_asks_and_says_what_it_affects(harness):
     assert (
         "switched off and its tokens ended" in browser.get(harness.server.base + done.location).text
     )
+
+
+def test_a_server_is_let_have_a_credential_and_has_it_taken_away(harness):
+    """V4: by reference; removing it asks first."""
+    browser = administrator(harness)
+    address = f"{harness.issuer}/console/servers/{harness.resource.id}"
+    assert "No credential" in browser.get(address).text
+    form = {"credential": "github", "reference": "env:AUTHZ_SECRET_GITHUB", "takes": "logs.read"}
+    done = browser.post(f"{address}/credential", form)
+    assert done.status == 303
+    page = browser.get(harness.server.base + done.location)
+    assert "gets it for such tokens from now on" in page.text
+    assert "env:AUTHZ_SECRET_GITHUB" in page.text
+    assert "released to nobody" in page.text, "the server has no client of its own yet"
+    literal = browser.post(f"{address}/credential", {**form, "reference": "ghp_the_secret"})
+    assert "what was given is not a secret reference" in literal.text
+    assert "ghp_the_secret" not in literal.text
+    stolen = browser.post(f"{address}/credential", {**form, "reference": "file:authz.key"})
+    assert "not a secret that administrators may refer to" in stolen.text
+    asked = browser.post(f"{address}/credential-remove", {"credential": "github"})
+    assert asked.status == 200
+    assert "good until the secret is rotated" in asked.text
+    assert [it.name for it in harness.ask(credentials.list_)] == ["github"]
+    sure = {"credential": "github", "sure": "yes"}
+    assert browser.post(f"{address}/credential-remove", sure).status == 303
+    assert harness.ask(credentials.list_) == []
+
+
+def test_who_may_not_name_secrets_is_offered_no_form_for_it(harness):
+    browser = administrator(harness, "policy-author")
+    page = browser.get(f"{harness.issuer}/console/servers/{harness.resource.id}")
+    assert "Declare a scope" in page.text
+    assert "Let it have a credential" not in page.text
 
 
 def test_what_strangers_wrote_is_text(harness):

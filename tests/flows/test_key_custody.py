@@ -29,6 +29,10 @@ from tests.flows.test_token_code import (
     test_a_redemption_leaves_exactly_its_rows,  # noqa: F401
     test_a_valid_replay_ends_what_the_code_made,  # noqa: F401
 )
+from tests.flows.test_upstream_credentials import (
+    chain,  # noqa: F401 -- a fixture of the test
+    test_a_server_gets_its_own_credential,  # noqa: F401
+)
 from tests.support import key_stores
 from tests.support.databases import fresh_url
 from tests.support.devices import allow, ask

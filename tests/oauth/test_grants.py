@@ -121,6 +121,7 @@ ISSUED = IssuedToken(
     subject_enabled=True,
     client_kind="registered",
     client_status="active",
+    client_ceiling=None,
 )
 
 

@@ -52,6 +52,7 @@ TOKEN = IssuedToken(
     subject_enabled=True,
     client_kind="registered",
     client_status="active",
+    client_ceiling=None,
 )
 PERSON = Person("usr_1", TENANT_ID, "dev@example.com", "Dev")
 

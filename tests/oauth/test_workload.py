@@ -227,6 +227,7 @@ def test_a_token_stands_on_its_rule():
         subject_enabled=False,
         client_kind=None,
         client_status=None,
+        client_ceiling=None,
     )
     elsewhere = replace(RULES[0], resources=("https://other.example",))
     narrowed = replace(TRUST, settings=WorkloadSettings(rules=(elsewhere,)))

@@ -13,6 +13,7 @@ from authz.admin import (
     client_trust,
     clients,
     connections,
+    credentials,
     delegations,
     domains,
     groups,
@@ -181,6 +182,9 @@ class Scene:
             to_server=self.urls[1],
             carries={"logs.read": ["logs.read"]},
         )
+        harness.change(
+            credentials.add, self.servers[0], name="saas", reference="env:AUTHZ_SECRET_SAAS"
+        )
         agent = harness.change(
             agents.add,
             slug=f"{mark}-agent",
@@ -193,6 +197,7 @@ class Scene:
             "server": self.servers[0],
             "scope": "logs.read",
             "delegation": rule.id,
+            "credential": "saas",
             "agent": agent.slug,
         }
 
@@ -364,6 +369,7 @@ class Scene:
             "resources.set_status_list": {"wanted": True},
             "resources.set_rollout": {"state": "read_only"},
             "scopes.add": {"name": "logs.write", "risk": "write"},
+            "credentials.add": {"name": mark, "reference": "env:AUTHZ_SECRET_OTHER"},
             "scopes.approve": {"contract": "0" * 64},
             "tenants.set_scope_changes": {"mode": "reviewed"},
             "scopes.edit": {"description": "Read logs"},

@@ -16,6 +16,7 @@ from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.delegations import Delegations
 from authz.oauth.targets import Targets
 from authz.oauth.trust import Trusts
+from authz.oauth.upstream_credentials import UpstreamCredentials
 from authz.oauth.workload_trust import Workloads
 from authz.policy.agents import Agents
 from authz.policy.snapshot import Connection, Policy, Resource, Scope, build
@@ -102,6 +103,7 @@ def configuration(**changes: Any) -> TenantConfiguration:
         agents=Agents(),
         delegations=Delegations(),
         targets=Targets(),
+        credentials=UpstreamCredentials(),
         refresh_key=b"r" * 32,
         audit_key=b"a" * 32,
         dpop_key=b"d" * 32,

@@ -52,6 +52,7 @@ from authz.db.models.tenant import Tenant
 from authz.db.models.token import IssuedToken, TokenFamily
 from authz.db.models.transmission import EventStream
 from authz.db.models.trust import TrustedIssuer
+from authz.db.models.upstream_credential import UpstreamCredential
 from authz.db.models.user import Group, GroupMember, User
 
 __all__ = [
@@ -115,5 +116,6 @@ __all__ = [
     "TokenFamily",
     "ToolOutcome",
     "TrustedIssuer",
+    "UpstreamCredential",
     "User",
 ]

@@ -15,9 +15,8 @@ from authz.oauth import authorization_details
 from authz.oauth.asked import check_scopes, read_resource, read_scopes
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts
-from authz.oauth.grants.shared import refuse_without_person
 from authz.oauth.issuing import Grounds, mint
-from authz.oauth.subjects import client_subject
+from authz.oauth.subjects import client_subject, refuse_without_person
 from authz.policy import decide
 from authz.policy.signals import SSF_ID
 from authz.policy.snapshot import Resource

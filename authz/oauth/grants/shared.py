@@ -7,7 +7,7 @@ from typing import Any
 
 from authz.audit.events import FamilyRevoked, TokenRefused
 from authz.clients.client import Client
-from authz.errors import InvalidTarget, OAuthError, UnauthorizedClient
+from authz.errors import InvalidTarget, OAuthError
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import Approval, Changes, Code, Family
 from authz.oauth.params import Params
@@ -23,6 +23,7 @@ def refused(
     subject: str | None,
     grant: str | None,
     assertion: Mapping[str, str] | None = None,
+    credential: str | None = None,
 ) -> Outcome:
     """The outcome of a refusal whose person is known, so that the trail can be searched by them."""
     event = TokenRefused(
@@ -33,6 +34,7 @@ def refused(
         reason=error.reason,
         grant_id=grant,
         assertion=assertion,
+        credential=credential,
     )
     return Outcome(error, events=(event,))
 
@@ -43,14 +45,6 @@ def resource_of(policy: Policy, resource_id: str) -> Resource:
     if resource is None or not resource.enabled:
         raise InvalidTarget("the resource is not available", reason="resource_gone")
     return resource
-
-
-def refuse_without_person(resource: Resource) -> None:
-    """For grants that have nobody behind them. Raises UnauthorizedClient where the MCP server wants somebody (M11)."""
-    if resource.is_user_required:
-        raise UnauthorizedClient(
-            "this MCP server wants a person behind every token", reason="user_required"
-        )
 
 
 def check_resource(params: Params, resource: Resource) -> None:

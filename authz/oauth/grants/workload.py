@@ -29,12 +29,12 @@ from authz.oauth.asked import check_scopes, read_resource, read_scopes
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts, Replay
 from authz.oauth.grants.jwt_bearer import JWT_BEARER
-from authz.oauth.grants.shared import refuse_without_person
 from authz.oauth.issuing import Grounds, mint
 from authz.oauth.params import Params
+from authz.oauth.subjects import refuse_without_person
 from authz.oauth.workload import REFUSED, Workload
-from authz.policy import Subject, decide
-from authz.policy.snapshot import HeldRole, Policy, Resource
+from authz.policy import decide
+from authz.policy.snapshot import Policy, Resource
 
 MAX_TOKEN_LIFETIME = timedelta(minutes=15)
 """The platform's second thoughts are not heard before the next token."""
@@ -80,7 +80,7 @@ class WorkloadGrant:
             requested = authorization_details.scopes_of(details, resource)
         decision = decide(
             policy,
-            _subject(found, policy),
+            workload.subject_of(found.id, found.rule, policy, of=found.trust.slug),
             resource,
             client=found.id,
             requested=requested,
@@ -142,16 +142,6 @@ def _resource(request: TokenRequest, found: Workload, policy: Policy) -> Resourc
         raise InvalidTarget("the resource is not registered here", reason="workload_resource")
     refuse_without_person(resource)
     return resource
-
-
-def _subject(found: Workload, policy: Policy) -> Subject:
-    names = frozenset(found.rule.roles)
-    return Subject(
-        id=found.id,
-        roles=tuple(HeldRole(it.id) for it in policy.roles.values() if it.name in names),
-        scopes=frozenset(found.rule.scopes),
-        scopes_from=f"rule {found.rule.name} of {found.trust.slug}",
-    )
 
 
 def _told(found: Workload, events: tuple[Event, ...], facts: Facts) -> tuple[Event, ...]:

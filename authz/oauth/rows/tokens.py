@@ -31,6 +31,7 @@ _COLUMNS = (
     TokenFamily.signed_in_at,
     Client.kind,
     Client.status,
+    Client.scope_ceiling,
 )
 """Of a record, and of what it stands on."""
 
@@ -106,9 +107,9 @@ def _learn(facts: Facts, rows: list[Row]) -> None:
 
 
 def _token(row: Row) -> IssuedToken:
-    *columns, status, cut_at, signed_in_at, kind, client_status = row
+    *columns, status, cut_at, signed_in_at, kind, client_status, ceiling = row
     enabled = signed_in_at is not None and may_act(status, cut_at, signed_in_at)
-    return IssuedToken(*(*columns, enabled, kind, client_status))
+    return IssuedToken(*(*columns, enabled, kind, client_status, ceiling))
 
 
 def _row(t: Token) -> Row:

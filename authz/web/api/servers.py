@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from authz.admin import resources, rollouts, scopes
+from authz.admin import credentials, resources, rollouts, scopes
+from authz.admin.credentials import CredentialLine
 from authz.admin.resources import ResourceDetails, ResourceLine
 from authz.admin.rollouts import RolloutLine
 from authz.admin.scopes import ScopeLine
@@ -39,6 +40,15 @@ SCOPE = Thing(
         look.tx, look.tenant_id, look.path["server"], look.path["scope"]
     ),
     ScopeLine,
+)
+CREDENTIAL = Thing(
+    "/servers/{server}/credentials/{credential}",
+    "credential",
+    "One credential of a system behind a server: where its secret is, never what it is",
+    lambda look: credentials.show(
+        look.tx, look.tenant_id, look.path["server"], look.path["credential"]
+    ),
+    CredentialLine,
 )
 _OF_SERVER = {"server": "reference"}
 _OF_SCOPE = {"server": "resource_id", "scope": "name"}
@@ -134,5 +144,38 @@ ROUTES: tuple[Route, ...] = (
         inputs=_OF_SCOPE,
         thing=SCOPE,
         answer="roles",
+    ),
+    Listing(
+        "/credentials",
+        "credentials",
+        "Which server gets which credential of a system behind it",
+        listed(lambda look: credentials.list_(look.tx, look.tenant_id), "server", "name"),
+        CredentialLine,
+    ),
+    Listing(
+        "/servers/{server}/credentials",
+        "credentials",
+        "Those of one server, by name",
+        listed(
+            lambda look: credentials.list_(look.tx, look.tenant_id, look.path["server"]), "name"
+        ),
+        CredentialLine,
+    ),
+    Change(
+        "POST",
+        "/servers/{server}/credentials",
+        "credentials.add",
+        "Let a server have the secret of a system behind it, by reference",
+        inputs={"server": "server"},
+        made=lambda it: (it.name,),
+    ),
+    CREDENTIAL,
+    Change(
+        "DELETE",
+        "/servers/{server}/credentials/{credential}",
+        "credentials.remove",
+        "It gets it no more",
+        inputs={"server": "server", "credential": "name"},
+        thing=CREDENTIAL,
     ),
 )

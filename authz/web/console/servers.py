@@ -1,9 +1,9 @@
 """MCP servers: the list, and one of them with its scopes and tools."""
 
-from authz.admin import resources, rollouts, scope_contracts, scopes
+from authz.admin import credentials, resources, rollouts, scope_contracts, scopes
 from authz.admin.scopes import RISKS, NewScope, ScopeChange
 from authz.policy.administration import Permission
-from authz.web.console import server_rollout, tables
+from authz.web.console import server_credentials, server_rollout, tables
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Server", "Name", "Owner", "Status", "Scopes", "Identity")
@@ -45,6 +45,7 @@ def show_one(visit: Visit) -> Answer:
         {
             "server": found,
             "rollout": visit.read(rollouts.show, found.id, visit.now),
+            "credentials": visit.read(credentials.list_, found.id),
             "risks": RISKS,
             "edited": visit.asked("scope"),
         },
@@ -148,6 +149,7 @@ ONE = Page(
         Act("owner", set_owner),
         Act("identity", set_identity),
         server_rollout.ACT,
+        *server_credentials.ACTS,
     ),
     section="Policy",
     is_listed=False,
@@ -162,5 +164,6 @@ ONE = Page(
         "owner": "The owner is recorded.",
         "rollout": "That is how far it is rolled out from the next token and refresh on.",
         "identity": "That is how tokens for this server are issued from now on.",
+        **server_credentials.DONE,
     },
 )
