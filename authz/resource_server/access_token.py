@@ -4,11 +4,11 @@ Nothing here reads a signature: `verifier` calls this after it has checked one.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from authz.resource_server.errors import InvalidToken, NoExchangeError
 from authz.resource_server.tool_limits import ToolLimits, read_limits
@@ -20,7 +20,15 @@ _LAST_SECOND = 253402300799
 # RFC 6749 section 3.3: single spaces between tokens of printable ASCII without quote and backslash.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
-Exchange = Callable[[str, Iterable[str]], Awaitable[str]]
+
+class Exchange(Protocol):
+    """What the token of one request is good for elsewhere, without the token itself."""
+
+    async def onward(self, resource: str, scopes: Iterable[str]) -> str:
+        """An access token for another MCP server."""
+
+    async def credential(self, name: str) -> str:
+        """A credential of a system behind this server."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class AccessToken:
     """A verified token: who calls, through which client, with which scopes.
 
     The raw token is no part of it, so it can be neither logged nor passed on to another server: `exchange_for` gets one
-    that is for that server.
+    that is for that server, and `credential` the key of a system that takes no tokens of ours.
     """
 
     subject: str
@@ -60,7 +68,17 @@ class AccessToken:
         """
         if self.exchange is None:
             raise NoExchangeError("protect() was not given `onward`")
-        return await self.exchange(resource, scopes)
+        return await self.exchange.onward(resource, scopes)
+
+    async def credential(self, name: str) -> str:
+        """The key of a system behind this server, which the authorization server has a reference to under this name.
+
+        Asked for anew at each call, so that a rotated one is in use at once: use it and let it go. Raises
+        ExchangeRefusedError, or NoExchangeError where `protect` was not told how.
+        """
+        if self.exchange is None:
+            raise NoExchangeError("protect() was not given `onward`")
+        return await self.exchange.credential(name)
 
 
 def read_claims(

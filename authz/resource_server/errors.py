@@ -152,7 +152,7 @@ class RevocationsUnavailable(AccessError):
 
 
 class ExchangeRefusedError(RuntimeError):
-    """The token of this request leads to no token for the other server; `error` is the code of the answer."""
+    """The token of this request leads to no token for the other server, or to no credential; `error` is the code."""
 
     def __init__(self, error: str, because: str) -> None:
         super().__init__(f"{error}: {because}")
@@ -160,7 +160,7 @@ class ExchangeRefusedError(RuntimeError):
 
 
 class NoExchangeError(RuntimeError):
-    """`exchange_for` was called on a server that was protected without `onward`."""
+    """`exchange_for` or `credential` was called on a server that was protected without `onward`."""
 
 
 class NoCurrentTokenError(RuntimeError):

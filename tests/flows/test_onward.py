@@ -14,7 +14,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.mcpserver import MCPServer
 
-from authz.admin import delegations
+from authz.admin import credentials, delegations
 from authz.resource_server import (
     ExchangeRefusedError,
     NoExchangeError,
@@ -39,10 +39,17 @@ def _tool(kind):
         except (ExchangeRefusedError, NoExchangeError) as error:
             return f"{type(error).__name__}: {error}"
 
-    if kind == "sdk":
-        server.add_tool(onward, name="onward")
-    else:
-        server.tool(onward)
+    async def behind(name: str) -> str:
+        try:
+            return await current_token().credential(name)
+        except (ExchangeRefusedError, NoExchangeError) as error:
+            return f"{type(error).__name__}: {error}"
+
+    for tool in (onward, behind):
+        if kind == "sdk":
+            server.add_tool(tool, name=tool.__name__)
+        else:
+            server.tool(tool)
     return server
 
 
@@ -71,7 +78,7 @@ def serving(world, kind, onward):
         _tool(kind),
         issuer=harness.issuer,
         resource=resource,
-        tools={"onward": "logs.read"},
+        tools={"onward": "logs.read", "behind": "logs.read"},
         onward=onward,
     )
     port = int(resource.split(":")[2].split("/")[0])
@@ -89,13 +96,17 @@ def serving(world, kind, onward):
 
 
 def call(world, token, scope=""):
+    return call_tool(world, token, "onward", scope=scope)
+
+
+def call_tool(world, token, tool, **arguments):
     async def ask():
         headers = {"Authorization": f"Bearer {token}"}
         async with (
             httpx2.AsyncClient(headers=headers, trust_env=False, timeout=30) as http,
             Client(streamable_http_client(world[1], http_client=http)) as client,
         ):
-            result = await client.call_tool("onward", {"scope": scope})
+            result = await client.call_tool(tool, arguments)
             return " ".join(part.text for part in result.content)
 
     return asyncio.run(ask())
@@ -133,9 +144,34 @@ def test_what_is_refused_is_told_to_the_tool(world):
         assert token not in refused
 
 
+@pytest.mark.parametrize("kind", ["sdk", "fastmcp"])
+def test_a_tool_gets_the_key_of_what_is_behind_its_server(world, tmp_path, kind):
+    """V4, V5: as it is at this call; refused, and without a name that is not its own."""
+    harness, resource, onward, _ = world
+    file = tmp_path / "github"
+    file.write_text("ghp_first")
+    harness.change(
+        credentials.add,
+        resource,
+        name=f"github-{kind}",
+        reference=f"file:{file}",
+        scopes=["logs.read"],
+    )
+    harness.change(credentials.add, TICKETS, name=f"jira-{kind}", reference=f"file:{file}")
+    with serving(world, kind, onward):
+        token = token_of(world)
+        assert call_tool(world, token, "behind", name=f"github-{kind}") == "ghp_first"
+        file.write_text("ghp_second")
+        assert call_tool(world, token, "behind", name=f"github-{kind}") == "ghp_second"
+        refused = call_tool(world, token, "behind", name=f"jira-{kind}")
+        assert refused.startswith("ExchangeRefusedError: invalid_target: ")
+        assert token not in refused
+
+
 def test_without_a_way_on_there_is_none(world):
     with serving(world, "sdk", None):
         assert call(world, token_of(world)).startswith("NoExchangeError: ")
+        assert call_tool(world, token_of(world), "behind", name="x").startswith("NoExchangeError")
 
 
 def test_a_key_that_cannot_be_read_is_no_end(world, tmp_path):
