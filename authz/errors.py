@@ -25,11 +25,27 @@ assertion share one description, so that a prober learns nothing (IDJAG-82). Dyn
 it refuses, made safe to print: its clients have to show it to somebody who can change it (MCP-AS-91).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
 class AuthzError(Exception):
-    """An operator's error; its text is shown as it is."""
+    """An operator's error; its text is shown as it is. `field` names the argument it is about, where it is one."""
+
+    def __init__(self, sentence: str = "", *, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+@contextmanager
+def about(field: str) -> Iterator[None]:
+    """What is refused in here is about this argument, whatever it is called further down."""
+    try:
+        yield
+    except AuthzError as error:
+        error.field = field
+        raise
 
 
 class ConfigurationError(AuthzError):

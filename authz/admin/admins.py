@@ -18,7 +18,7 @@ from authz.admin.operator import Operator
 from authz.db.lists import among
 from authz.db.models import AdminBinding, Client, Group, GroupMember, User
 from authz.directory import groups, users
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import ADMIN_ROLES, AdminRole, Permission
 
 KINDS = ("user", "group", "client")
@@ -52,8 +52,11 @@ def grant(
     operator.must(Permission.ADMINS_WRITE)
     wanted = find_role(role)
     if until is not None and until <= operator.now:
-        raise Invalid(f"{until.isoformat()} is in the past; a binding ends in the future")
-    holder_id, name = _holder(tx, tenant_id, kind, holder)
+        raise Invalid(
+            f"{until.isoformat()} is in the past; a binding ends in the future", field="until"
+        )
+    with about("holder"):
+        holder_id, name = _holder(tx, tenant_id, kind, holder)
     row = _find(tx, tenant_id, wanted, kind, holder_id)
     if row is None:
         row = AdminBinding(
@@ -122,7 +125,9 @@ def find_role(name: str) -> AdminRole:
     """By its short name. Raises NotFound naming those there are."""
     role = ADMIN_ROLES.get(name.removeprefix("admin/"))
     if role is None:
-        raise NotFound(f"there is no admin role {name!r}; there are {', '.join(ADMIN_ROLES)}")
+        raise NotFound(
+            f"there is no admin role {name!r}; there are {', '.join(ADMIN_ROLES)}", field="role"
+        )
     return role
 
 
@@ -200,7 +205,9 @@ def _holder(tx: Session, tenant_id: str, kind: str, holder: str) -> tuple[str, s
     if kind == "client":
         client = tx.get(Client, (tenant_id, holder))
         if client is None:
-            raise NotFound(f"there is no client {holder!r}; `authz clients list` shows them")
+            raise NotFound(
+                f"there is no client {holder!r}; `authz clients list` shows them", field="holder"
+            )
         return client.id, client.id
     raise Invalid(f"{kind!r} is not one of {', '.join(KINDS)}")
 

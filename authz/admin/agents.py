@@ -23,7 +23,7 @@ from authz.db.models import (
     User,
 )
 from authz.directory import users
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.oauth.workload_trust import is_workload
 from authz.policy.administration import Permission
 from authz.policy.scopes import is_scope_name
@@ -82,18 +82,21 @@ def add(
     operator.must(Permission.CLIENTS_WRITE)
     if not is_slug(slug):
         raise Invalid(
-            f"{slug!r} is not a name for an agent: lower-case letters, digits and inner hyphens, at most 63"
+            f"{slug!r} is not a name for an agent: lower-case letters, digits and inner hyphens, at most 63",
+            field="slug",
         )
     _purpose(purpose)
     taken = tx.scalars(
         select(Agent.id).where(Agent.tenant_id == tenant_id, Agent.slug == slug)
     ).first()
     if taken is not None:
-        raise Conflict(f"there is an agent {slug!r} already")
-    person = users.load(tx, tenant_id, owner)
+        raise Conflict(f"there is an agent {slug!r} already", field="slug")
+    with about("owner"):
+        person = users.load(tx, tenant_id, owner)
     if person.status != "active":
         raise Invalid(
-            f"{person.login} is {person.status}; somebody active has to answer for an agent"
+            f"{person.login} is {person.status}; somebody active has to answer for an agent",
+            field="owner",
         )
     _check_room(tx, operator, person)
     row = Agent(
@@ -103,7 +106,7 @@ def add(
         purpose=purpose,
         owner_id=person.id,
         status=ACTIVE,
-        resources=[resources.load(tx, tenant_id, it).id for it in servers],
+        resources=_servers(tx, tenant_id, servers),
         scope_ceiling=_ceiling(scopes),
         expires_at=_end(expires_at, operator.now),
         dormant_after_days=_days(dormant_after_days),
@@ -113,7 +116,8 @@ def add(
     )
     tx.add(row)
     tx.flush()
-    given = [_give(tx, row, it) for it in clients_]
+    with about("clients"):
+        given = [_give(tx, row, it) for it in clients_]
     values = {
         "owner": person.id,
         "clients": given,
@@ -131,7 +135,8 @@ def give_client(
     """A client becomes the agent's: from now on what it holds is bounded, and says who acts."""
     operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, slug)
-    given = _give(tx, row, client_id)
+    with about("client_id"):
+        given = _give(tx, row, client_id)
     operator.changed(tx, tenant_id, "agent.client", row.id, {"given": given}, client=given)
     return _line(tx, row, operator.now)
 
@@ -146,7 +151,7 @@ def take_client(
         client_id = _find(tx, tenant_id, client_id)
     held = tx.get(AgentClient, (tenant_id, client_id))
     if held is None or held.agent_id != row.id:
-        raise NotFound(f"{client_id!r} is no client of the agent {slug}")
+        raise NotFound(f"{client_id!r} is no client of the agent {slug}", field="client_id")
     tx.delete(held)
     tx.flush()
     ended = revoke_families(
@@ -179,12 +184,13 @@ def change(
     if purpose is not None:
         row.purpose = _purpose(purpose)
     if owner is not None:
-        person = users.load(tx, tenant_id, owner)
+        with about("owner"):
+            person = users.load(tx, tenant_id, owner)
         if person.id != row.owner_id:
             _check_room(tx, operator, person)
         row.owner_id = person.id
     if servers is not None:
-        row.resources = [resources.load(tx, tenant_id, it).id for it in servers]
+        row.resources = _servers(tx, tenant_id, servers)
     if scopes is not None or any_scope:
         row.scope_ceiling = None if any_scope else _ceiling(scopes)
     if expires_at is not None or no_end:
@@ -322,7 +328,8 @@ def _check_room(tx: Session, operator: Operator, owner: User) -> None:
     if count >= most:
         raise Conflict(
             f"{owner.login} answers for {count} agents, and limits.agents_per_owner is {most}; "
-            "kill one, or name somebody else"
+            "kill one, or name somebody else",
+            field="owner",
         )
 
 
@@ -365,28 +372,39 @@ def _clients(tx: Session, row: Agent) -> list[str]:
     )
 
 
+def _servers(tx: Session, tenant_id: str, servers: Sequence[str]) -> list[str]:
+    with about("servers"):
+        return [resources.load(tx, tenant_id, it).id for it in servers]
+
+
 def _purpose(text: str) -> str:
     if not text or len(text) > _MAX_PURPOSE_CHARS or not text.isprintable():
-        raise Invalid(f"the purpose of an agent has 1 to {_MAX_PURPOSE_CHARS} printable characters")
+        raise Invalid(
+            f"the purpose of an agent has 1 to {_MAX_PURPOSE_CHARS} printable characters",
+            field="purpose",
+        )
     return text
 
 
 def _ceiling(scopes: frozenset[str] | None) -> list[str] | None:
     for scope in sorted(scopes or ()):
         if not is_scope_name(scope):
-            raise Invalid(f"{scope!r} is not the name of a scope")
+            raise Invalid(f"{scope!r} is not the name of a scope", field="scopes")
     return None if scopes is None else sorted(scopes)
 
 
 def _end(expires_at: datetime | None, now: datetime) -> datetime | None:
     if expires_at is not None and expires_at <= now:
-        raise Invalid(f"the end {expires_at.isoformat()} is past")
+        raise Invalid(f"the end {expires_at.isoformat()} is past", field="expires_at")
     return expires_at
 
 
 def _days(count: int) -> int:
     if not 1 <= count <= _MAX_DORMANT_DAYS:
-        raise Invalid(f"an agent sleeps after 1 to {_MAX_DORMANT_DAYS} days without use")
+        raise Invalid(
+            f"an agent sleeps after 1 to {_MAX_DORMANT_DAYS} days without use",
+            field="dormant_after_days",
+        )
     return count
 
 

@@ -27,6 +27,7 @@ from pydantic import (
     WithJsonSchema,
     create_model,
 )
+from pydantic_core import ErrorDetails
 
 from authz.errors import Invalid
 from authz.net import strict_json
@@ -129,13 +130,17 @@ class Reader:
         try:
             read = self.model.model_validate_json(json.dumps(given))
         except ValidationError as error:
-            raise Invalid(self._sentence(error)) from None
+            found = self._first(error)
+            raise Invalid(self._sentence(found), field=str(found["loc"][0])) from None
         return {name: getattr(read, name) for name in self.members}
 
-    def _sentence(self, error: ValidationError) -> str:
+    @staticmethod
+    def _first(error: ValidationError) -> ErrorDetails:
         found = error.errors(include_url=False, include_context=False)
         # A misspelt member comes first: it is why another one is missing.
-        first = next((it for it in found if it["type"] == "extra_forbidden"), found[0])
+        return next((it for it in found if it["type"] == "extra_forbidden"), found[0])
+
+    def _sentence(self, first: ErrorDetails) -> str:
         place = ".".join(str(it) for it in first["loc"])
         known = ", ".join(_alias(it) for it in self.members) or "nothing"
         if first["type"] == "extra_forbidden":

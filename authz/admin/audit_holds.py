@@ -18,7 +18,7 @@ from authz.admin.operator import Operator
 from authz.db.leases import wait_for
 from authz.db.models import AuditHold, Tenant
 from authz.directory import users
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
 
 LEAST_DAYS, MOST_DAYS = 7, 36_500
@@ -83,15 +83,19 @@ def place(
     """Keep what the trail tells of a person (login or id), or all of it. Raises Invalid, NotFound."""
     operator.must(Permission.ADMINS_WRITE)
     if not reason.strip() or len(reason) > _MOST_CHARS:
-        raise Invalid(f"a hold takes a reason, of at most {_MOST_CHARS} characters")
+        raise Invalid(f"a hold takes a reason, of at most {_MOST_CHARS} characters", field="reason")
     if until is not None and until <= operator.now:
-        raise Invalid(f"a hold until {until.isoformat()} is over already; name a moment to come")
-    about = None if person is None else users.load(tx, tenant_id, person)
+        raise Invalid(
+            f"a hold until {until.isoformat()} is over already; name a moment to come",
+            field="until",
+        )
+    with about("person"):
+        whom = None if person is None else users.load(tx, tenant_id, person)
     lock(tx, tenant_id, operator.now)
     row = AuditHold(
         id=entropy.new_id("hold"),
         tenant_id=tenant_id,
-        subject=None if about is None else about.id,
+        subject=None if whom is None else whom.id,
         reason=reason,
         placed_by=operator.name,
         placed_at=operator.now,
@@ -100,7 +104,7 @@ def place(
     tx.add(row)
     values = {"reason": reason, "until": None if until is None else until.isoformat()}
     operator.changed(tx, tenant_id, "audit.hold", row.id, values, subject=row.subject)
-    return _line(row, None if about is None else about.login, operator.now)
+    return _line(row, None if whom is None else whom.login, operator.now)
 
 
 def release(tx: Session, operator: Operator, tenant_id: str, hold_id: str) -> HoldLine:
@@ -120,7 +124,9 @@ def set_retention(tx: Session, operator: Operator, tenant_id: str, *, days: int 
     """How many days events are kept; None: for ever. Raises Invalid."""
     operator.must(Permission.ADMINS_WRITE)
     if days is not None and not LEAST_DAYS <= days <= MOST_DAYS:
-        raise Invalid(f"events are kept for {LEAST_DAYS} to {MOST_DAYS} days, or for ever")
+        raise Invalid(
+            f"events are kept for {LEAST_DAYS} to {MOST_DAYS} days, or for ever", field="days"
+        )
     row = tx.get_one(Tenant, tenant_id)
     row.audit_days = days
     operator.changed(tx, tenant_id, "audit.retention", row.slug, {"days": days})

@@ -86,7 +86,7 @@ def _holder(tx: Session, tenant_id: str, kind: str, holder: str) -> tuple[str, s
     if kind == "client":
         client = clients.load(tx, tenant_id, holder)
         return client.id, client.id
-    raise Invalid(f"{kind!r} is not one of user, group, client")
+    raise Invalid(f"{kind!r} is not one of user, group, client", field="kind")
 
 
 def _line(row: RoleBinding, role: str, holder: str) -> HolderLine:

@@ -31,7 +31,7 @@ from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.db import Database
 from authz.db.models import ChangeRequest, User
-from authz.errors import AuthzError, Conflict, Forbidden, Invalid, NotFound
+from authz.errors import AuthzError, Conflict, Forbidden, Invalid, NotFound, about
 from authz.policy.administration import Permission
 
 OPEN, SCHEDULED, APPLIED = "open", "scheduled", "applied"
@@ -90,9 +90,12 @@ def propose(
         raise Invalid(f"{operation} is no change of policy; it is done at once, by who may")
     said = _reason(reason)
     if activate_at is not None and activate_at <= operator.now:
-        raise Invalid(f"{activate_at.isoformat()} is in the past; leave it out for now")
+        raise Invalid(
+            f"{activate_at.isoformat()} is in the past; leave it out for now", field="activate_at"
+        )
     alone = replace(operator, needs_second=False)
-    made = change_trials.made(tx, alone, tenant_id, operation, arguments, trial)
+    with about("arguments"):
+        made = change_trials.made(tx, alone, tenant_id, operation, arguments, trial)
     row = ChangeRequest(
         id=entropy.new_id("chg"),
         tenant_id=tenant_id,
@@ -397,16 +400,22 @@ def _locked(tx: Session, tenant_id: str, change_id: str) -> ChangeRequest:
 def _reason(text: str) -> str:
     said = text.strip()
     if not said:
-        raise Invalid("say why: whoever approves it and whoever reads it later needs the reason")
-    return _note(said)
+        raise Invalid(
+            "say why: whoever approves it and whoever reads it later needs the reason",
+            field="reason",
+        )
+    with about("reason"):
+        return _note(said)
 
 
 def _note(text: str) -> str:
     said = text.strip()
     if len(said) > MAX_REASON_CHARS:
-        raise Invalid(f"the text has {len(said)} characters, more than {MAX_REASON_CHARS}")
+        raise Invalid(
+            f"the text has {len(said)} characters, more than {MAX_REASON_CHARS}", field="note"
+        )
     if "\x00" in said:
-        raise Invalid("the text has a NUL character")
+        raise Invalid("the text has a NUL character", field="note")
     return said
 
 

@@ -73,7 +73,9 @@ FLAGS: Mapping[str, str] = {
 def checked_metadata(registration: Registration) -> dict[str, Any]:
     """The members to store. Raises Invalid for the first thing that is wrong."""
     if not 1 <= len(registration.name) <= MAX_NAME_CHARS or not registration.name.isprintable():
-        raise Invalid(f"the name of a client has 1 to {MAX_NAME_CHARS} printable characters")
+        raise Invalid(
+            f"the name of a client has 1 to {MAX_NAME_CHARS} printable characters", field="name"
+        )
     _check_method(registration)
     _check_bindings(registration)
     _check_grants(registration)
@@ -81,7 +83,7 @@ def checked_metadata(registration: Registration) -> dict[str, Any]:
         try:
             check_redirect_uri(uri, private_schemes=registration.private_schemes)
         except UrlError as error:
-            raise Invalid(str(error)) from None
+            raise Invalid(str(error), field="redirect_uris") from None
     metadata: dict[str, Any] = {
         "client_name": registration.name,
         "redirect_uris": list(registration.redirect_uris),
@@ -108,15 +110,19 @@ def check_pattern(text: str) -> str:
         try:
             return check_client_id_url(text)
         except UrlError as error:
-            raise Invalid(str(error)) from None
+            raise Invalid(str(error), field="pattern") from None
     _, colon, port = text.partition(":")
     if not is_pattern(text) or (colon and not (port.isascii() and port.isdecimal())):
         raise Invalid(
             f"{text!r} is not a pattern; write a URL (https://app.example/client.json), a host "
-            "(app.example) or a domain with all its hosts (*.app.example), in lower case"
+            "(app.example) or a domain with all its hosts (*.app.example), in lower case",
+            field="pattern",
         )
     if text.startswith("*.") and "." not in text[2:]:
-        raise Invalid(f"{text!r} would cover a whole top-level domain; name more of the domain")
+        raise Invalid(
+            f"{text!r} would cover a whole top-level domain; name more of the domain",
+            field="pattern",
+        )
     return text
 
 
@@ -124,13 +130,19 @@ def _check_method(registration: Registration) -> None:
     method = registration.auth_method
     if method not in AUTH_METHODS:
         raise Invalid(
-            f"the authentication method {method!r} is not one of {', '.join(AUTH_METHODS)}"
+            f"the authentication method {method!r} is not one of {', '.join(AUTH_METHODS)}",
+            field="auth_method",
         )
     has_keys = [registration.jwks is not None, registration.jwks_uri is not None]
     if method in _KEY_METHODS and sum(has_keys) != 1:
-        raise Invalid(f"{method} needs the client's public keys: a jwks or a jwks_uri, one")
+        raise Invalid(
+            f"{method} needs the client's public keys: a jwks or a jwks_uri, one", field="jwks_uri"
+        )
     if method not in _KEY_METHODS and any(has_keys):
-        raise Invalid(f"keys are for {' and '.join(_KEY_METHODS)}; the method is {method}")
+        raise Invalid(
+            f"keys are for {' and '.join(_KEY_METHODS)}; the method is {method}",
+            field="auth_method",
+        )
     _check_certificate_name(registration)
 
 
@@ -138,24 +150,32 @@ def _check_certificate_name(registration: Registration) -> None:
     rule = registration.certificate_name
     if (registration.auth_method == TLS_METHODS[0]) != (rule is not None):
         raise Invalid(
-            f"the one name in its certificate goes with {TLS_METHODS[0]}, and only with it"
+            f"the one name in its certificate goes with {TLS_METHODS[0]}, and only with it",
+            field="certificate_name",
         )
     if rule is None:
         return
     name, value = rule
     if name not in NAMES:
-        raise Invalid(f"the name of a certificate {name!r} is not one of {', '.join(NAMES)}")
+        raise Invalid(
+            f"the name of a certificate {name!r} is not one of {', '.join(NAMES)}",
+            field="certificate_name",
+        )
     try:
         check_name(name, value)
     except ValueError as error:
-        raise Invalid(f"{name} {value!r} cannot be compared: {error}") from None
+        raise Invalid(
+            f"{name} {value!r} cannot be compared: {error}", field="certificate_name"
+        ) from None
 
 
 def _check_bindings(registration: Registration) -> None:
     if registration.dpop_bound and registration.certificate_bound:
         raise Invalid("a token is bound to one thing: to a DPoP key, or to a certificate")
     if registration.token_endpoint_audience and registration.auth_method != "private_key_jwt":
-        raise Invalid("the token endpoint as audience is for private_key_jwt")
+        raise Invalid(
+            "the token endpoint as audience is for private_key_jwt", field="token_endpoint_audience"
+        )
     if registration.fapi:
         _check_fapi(registration)
 
@@ -163,27 +183,48 @@ def _check_bindings(registration: Registration) -> None:
 def _check_fapi(registration: Registration) -> None:
     """FAPI 2.0 Security Profile §5.3.2: what can be said of a client before it asks for anything."""
     if registration.auth_method not in FAPI_METHODS:
-        raise Invalid(f"a FAPI client authenticates with one of {', '.join(sorted(FAPI_METHODS))}")
+        raise Invalid(
+            f"a FAPI client authenticates with one of {', '.join(sorted(FAPI_METHODS))}",
+            field="auth_method",
+        )
     if registration.token_endpoint_audience:
-        raise Invalid("the assertions of a FAPI client name the issuer, never the token endpoint")
+        raise Invalid(
+            "the assertions of a FAPI client name the issuer, never the token endpoint",
+            field="token_endpoint_audience",
+        )
     for uri in registration.redirect_uris:
         if not uri.startswith("https://") and not is_loopback_redirect(uri):
-            raise Invalid(f"a FAPI client returns to https or to loopback, not to {uri!r}")
+            raise Invalid(
+                f"a FAPI client returns to https or to loopback, not to {uri!r}",
+                field="redirect_uris",
+            )
 
 
 def _check_grants(registration: Registration) -> None:
     if not registration.grant_types:
-        raise Invalid("a client needs at least one grant type")
+        raise Invalid("a client needs at least one grant type", field="grant_types")
     for grant_type in registration.grant_types:
         if grant_type not in GRANT_TYPES:
-            raise Invalid(f"the grant type {grant_type!r} is not one of {', '.join(GRANT_TYPES)}")
+            raise Invalid(
+                f"the grant type {grant_type!r} is not one of {', '.join(GRANT_TYPES)}",
+                field="grant_types",
+            )
     by_browser = "authorization_code" in registration.grant_types
     if by_browser and not registration.redirect_uris:
-        raise Invalid("a client with authorization_code needs at least one redirect URI")
+        raise Invalid(
+            "a client with authorization_code needs at least one redirect URI",
+            field="redirect_uris",
+        )
     if not by_browser and registration.redirect_uris:
-        raise Invalid("redirect URIs are for authorization_code, which this client may not use")
+        raise Invalid(
+            "redirect URIs are for authorization_code, which this client may not use",
+            field="redirect_uris",
+        )
     if registration.auth_method == "none" and "client_credentials" in registration.grant_types:
-        raise Invalid("client_credentials is for clients that authenticate; the method is none")
+        raise Invalid(
+            "client_credentials is for clients that authenticate; the method is none",
+            field="grant_types",
+        )
 
 
 def _checked_jwks(registration: Registration) -> dict[str, Any]:
@@ -194,10 +235,13 @@ def _checked_jwks(registration: Registration) -> dict[str, Any]:
     except JwtError as error:
         raise Invalid(
             f"the jwks cannot be used [{error.reason}]: a JSON object whose `keys` are 1 to 20 public "
-            f"keys for {', '.join(algorithms)}"
+            f"keys for {', '.join(algorithms)}",
+            field="jwks",
         ) from None
     if registration.auth_method == TLS_METHODS[1] and not any(key.get("x5c") for key in keys):
-        raise Invalid(f"none of the keys has an x5c: {TLS_METHODS[1]} compares certificates")
+        raise Invalid(
+            f"none of the keys has an x5c: {TLS_METHODS[1]} compares certificates", field="jwks"
+        )
     return jwks
 
 
@@ -205,8 +249,10 @@ def _checked_url(name: str, text: str, *, development: bool) -> str:
     try:
         parts = read_url(name, text)
     except UrlError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(str(error), field=name) from None
     near = development and parts.scheme == "http" and parts.host in LOOPBACK_HOSTS
     if parts.fragment is not None or not (parts.scheme == "https" or near):
-        raise Invalid(f"{name} {text!r} is not an https URL without a fragment; use one")
+        raise Invalid(
+            f"{name} {text!r} is not an https URL without a fragment; use one", field=name
+        )
     return text

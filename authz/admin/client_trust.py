@@ -42,7 +42,7 @@ def set_rule(
     """Allow or deny what the pattern covers; a rule for the same pattern is replaced. Deny wins over allow."""
     operator.must(Permission.CLIENTS_WRITE)
     if verdict not in ("allow", "deny"):
-        raise Invalid(f"verdict {verdict!r} is not allow or deny")
+        raise Invalid(f"verdict {verdict!r} is not allow or deny", field="verdict")
     before = trust_policy(tx, tenant_id)
     rule = _upsert(tx, operator, tenant_id, check_pattern(pattern), verdict)
     cut_off_fallen(tx, operator, tenant_id, before)

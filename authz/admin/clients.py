@@ -17,7 +17,7 @@ from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor
 from authz.admin.revocation import cut_off_clients, revoke_families
 from authz.audit.events import Event
 from authz.db.models import AgentClient, Client, Consent, Delegation
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
 from authz.policy.scopes import is_scope_name
 
@@ -73,7 +73,9 @@ def add(
     guard_ceiling(operator, scope_ceiling)
     chosen = entropy.new_id("cli") if client_id is None else _check_id(client_id)
     if tx.get(Client, (tenant_id, chosen)) is not None:
-        raise Conflict(f"there is a client {chosen!r} already")
+        raise Conflict(f"there is a client {chosen!r} already", field="client_id")
+    with about("scope_ceiling"):
+        ceiling = _check_ceiling(scope_ceiling)
     secret = entropy.new_token("cls") if registration.auth_method in SECRET_METHODS else None
     row = Client(
         tenant_id=tenant_id,
@@ -83,7 +85,7 @@ def add(
         name=registration.name,
         metadata_=checked_metadata(registration),
         secrets=[] if secret is None else [_stored(secret, None)],
-        scope_ceiling=_check_ceiling(scope_ceiling),
+        scope_ceiling=ceiling,
         fetched_at=None,
         fresh_until=None,
         created_at=operator.now,
@@ -341,7 +343,8 @@ def _check_id(text: str) -> str:
         raise Invalid(
             f"{text!r} cannot be a client identifier: letters, digits and ._~- (127 at most), beginning "
             f"with a letter or digit and not with {', '.join(RESERVED_PREFIXES)}; "
-            "a URL is for clients that publish a metadata document (`authz clients allow URL`)"
+            "a URL is for clients that publish a metadata document (`authz clients allow URL`)",
+            field="client_id",
         )
     return text
 
@@ -349,7 +352,7 @@ def _check_id(text: str) -> str:
 def _check_ceiling(scopes: frozenset[str] | None) -> frozenset[str] | None:
     for scope in sorted(scopes or ()):
         if not is_scope_name(scope):
-            raise Invalid(f"{scope!r} is not the name of a scope")
+            raise Invalid(f"{scope!r} is not the name of a scope", field="scopes")
     return scopes
 
 

@@ -21,7 +21,10 @@ def check_connections(tx: Session, tenant_id: str, required: Requirement | None)
     known = set(tx.scalars(select(Connection.slug).where(Connection.tenant_id == tenant_id)))
     for slug in sorted(required.connection - known - {LOCAL}):
         there_are = ", ".join([LOCAL, *sorted(known)])
-        raise NotFound(f"there is no connection {slug!r} to require; there are: {there_are}")
+        raise NotFound(
+            f"there is no connection {slug!r} to require; there are: {there_are}",
+            field="connection",
+        )
 
 
 def stored(required: Requirement | None) -> dict[str, Any] | None:

@@ -75,11 +75,12 @@ def add(
     if not is_slug(slug) or slug == LOCAL:
         raise Invalid(
             f"{slug!r} is not a name for a connection: lower-case letters, digits and inner hyphens, at most 63, "
-            "and neither `default` nor `local`"
+            "and neither `default` nor `local`",
+            field="slug",
         )
     checked = _checked(connectors, kind, preset, settings)
     if _find(tx, tenant_id, slug) is not None:
-        raise Conflict(f"there is a connection {slug!r} already")
+        raise Conflict(f"there is a connection {slug!r} already", field="slug")
     _check_name(name)
     row = Connection(
         id=entropy.new_id("con"),
@@ -163,7 +164,7 @@ def set_status(
     """Switch it off or on. Off: nobody signs in through it, and nothing that came from it is good any more."""
     operator.must(Permission.CONNECTIONS_WRITE)
     if status not in (ACTIVE, "disabled"):
-        raise Invalid(f"status {status!r} is not active or disabled")
+        raise Invalid(f"status {status!r} is not active or disabled", field="status")
     row = load(tx, tenant_id, slug)
     row.status, row.updated_at = status, operator.now
     tx.flush()
@@ -240,14 +241,17 @@ def _checked(
 ) -> Mapping[str, Any]:
     if kind not in CONNECTORS:
         raise Invalid(
-            f"{kind!r} is no kind of identity provider; known are {', '.join(CONNECTORS)}"
+            f"{kind!r} is no kind of identity provider; known are {', '.join(CONNECTORS)}",
+            field="kind",
         )
     return connectors.of(kind).check(settings, preset)
 
 
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise Invalid(f"the name of a connection has 1 to {MAX_NAME_CHARS} printable characters")
+        raise Invalid(
+            f"the name of a connection has 1 to {MAX_NAME_CHARS} printable characters", field="name"
+        )
 
 
 def _line(tx: Session, row: Connection) -> ConnectionLine:

@@ -11,7 +11,7 @@ from authz.admin import clients, resources
 from authz.admin.operator import Operator
 from authz.admin.scopes import scopes_of
 from authz.db.models import Delegation, Resource
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.oauth.delegations import MAX_DEPTH, check_carries, check_depth
 from authz.oauth.grants.token_exchange import TOKEN_EXCHANGE
 from authz.policy.administration import Permission
@@ -43,23 +43,24 @@ def add(
 ) -> DelegationLine:
     """Let a client exchange tokens. Raises NotFound, Invalid naming the value, Conflict."""
     operator.must(Permission.TRUST_WRITE)
-    client = clients.load(tx, tenant_id, client_id)
+    with about("client_id"):
+        client = clients.load(tx, tenant_id, client_id)
     if client.metadata_.get("token_endpoint_auth_method", "none") == "none":
         raise Invalid(
-            f"the client {client_id!r} does not authenticate; whoever knows a token could exchange it"
+            f"the client {client_id!r} does not authenticate; whoever knows a token could exchange it",
+            field="client_id",
         )
     if client.kind == "registered" and TOKEN_EXCHANGE not in client.metadata_.get(
         "grant_types", ()
     ):
         raise Invalid(
-            f"the client {client_id!r} is not registered for token exchange; add it with --grant {TOKEN_EXCHANGE}"
+            f"the client {client_id!r} is not registered for token exchange; add it with --grant {TOKEN_EXCHANGE}",
+            field="client_id",
         )
-    source, target = (resources.load(tx, tenant_id, it) for it in (from_server, to_server))
-    for one in (source, target):
-        if one.server_id is not None:
-            raise Invalid(
-                f"no tokens for {one.identifier} are issued here; ID-JAGs are, under `authz targets`"
-            )
+    with about("from_server"):
+        source = _server(tx, tenant_id, from_server)
+    with about("to_server"):
+        target = _server(tx, tenant_id, to_server)
     checked = check_carries(carries)
     _check_declared(tx, checked, source, target)
     row = Delegation(
@@ -123,6 +124,15 @@ def list_(tx: Session, tenant_id: str) -> list[DelegationLine]:
     return sorted(lines, key=lambda it: (it.client_id, it.from_server, it.to_server))
 
 
+def _server(tx: Session, tenant_id: str, reference: str) -> Resource:
+    row = resources.load(tx, tenant_id, reference)
+    if row.server_id is not None:
+        raise Invalid(
+            f"no tokens for {row.identifier} are issued here; ID-JAGs are, under `authz targets`"
+        )
+    return row
+
+
 def _load(tx: Session, tenant_id: str, delegation_id: str) -> Delegation:
     row = tx.get(Delegation, delegation_id)
     if row is None or row.tenant_id != tenant_id:
@@ -138,11 +148,12 @@ def _check_declared(
     here, there = ({scope.name for scope in scopes_of(tx, it.id)} for it in (source, target))
     for scope, by in carries.items():
         if scope not in there:
-            raise Invalid(f"{target.identifier} declares no scope {scope!r}")
+            raise Invalid(f"{target.identifier} declares no scope {scope!r}", field="carries")
         for name in by:
             if name not in here:
                 raise Invalid(
-                    f"{source.identifier} declares no scope {name!r}; write {scope}=SCOPE to say what carries it"
+                    f"{source.identifier} declares no scope {name!r}; write {scope}=SCOPE to say what carries it",
+                    field="carries",
                 )
 
 

@@ -12,7 +12,7 @@ from authz import entropy
 from authz.admin import connections
 from authz.admin.operator import Operator
 from authz.db.models import Connection, Domain
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
@@ -39,10 +39,12 @@ def add(
     """Claim a domain for a connection. Until it is verified it leads nowhere and vouches for nothing."""
     operator.must(Permission.CONNECTIONS_WRITE)
     spelled = check_name(name)
-    row = connections.load(tx, tenant_id, connection)
+    with about("connection"):
+        row = connections.load(tx, tenant_id, connection)
     if tx.get(Domain, (tenant_id, spelled)) is not None:
         raise Conflict(
-            f"the domain {spelled} belongs to a connection already; remove it there first"
+            f"the domain {spelled} belongs to a connection already; remove it there first",
+            field="name",
         )
     domain = Domain(
         tenant_id=tenant_id,
@@ -127,7 +129,7 @@ def check_name(text: str) -> str:
         except UnicodeError:
             name = ""
     if _NAME.fullmatch(name) is None:
-        raise Invalid(f"{text[:80]!r} is not a domain; write it like corp.example")
+        raise Invalid(f"{text[:80]!r} is not a domain; write it like corp.example", field="name")
     return name
 
 

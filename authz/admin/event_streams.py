@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from authz.admin.operator import Operator
 from authz.admin.references import check_references
 from authz.db.models import EventStream
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.oauth.transmitting import streams
 from authz.policy.administration import Permission
 from authz.secretstores import STORES
@@ -66,12 +66,16 @@ def push(
 ) -> EventStreamLine:
     """Send its events there from now on, with the secret behind a reference as bearer token (RFC 8935)."""
     operator.must(Permission.CONNECTIONS_WRITE)
-    check_references(operator, authorization)
+    with about("authorization"):
+        check_references(operator, authorization)
     _check_url(url, development=development)
     scheme, _, rest = authorization.partition(":")
     if scheme not in STORES or not rest:
         known = ", ".join(f"{name}:" for name in STORES)
-        raise Invalid(f"the token to push with is a secret reference; use one of {known}")
+        raise Invalid(
+            f"the token to push with is a secret reference; use one of {known}",
+            field="authorization",
+        )
     row = _load(tx, tenant_id, stream_id)
     row.push_url, row.push_authorization, row.last_failure = url, authorization, None
     streams.set_status(row, "enabled", None, operator.now)
@@ -123,12 +127,14 @@ def _check_url(text: str, *, development: bool) -> None:
     try:
         parts = read_url("the address to push to", text)
     except UrlError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(str(error), field="url") from None
     local = development and parts.host in LOOPBACK_HOSTS
     if parts.scheme != "https" and not (local and parts.scheme == "http"):
-        raise Invalid(f"the address to push to, {text!a}, is not https")
+        raise Invalid(f"the address to push to, {text!a}, is not https", field="url")
     if parts.fragment is not None:
-        raise Invalid(f"the address to push to, {text!a}, has a fragment; leave it out")
+        raise Invalid(
+            f"the address to push to, {text!a}, has a fragment; leave it out", field="url"
+        )
 
 
 def _line(row: EventStream) -> EventStreamLine:

@@ -22,7 +22,7 @@ from authz.db.models import (
 )
 from authz.db.models.user import LOCAL
 from authz.directory import groups, users
-from authz.errors import Conflict, NotFound
+from authz.errors import Conflict, NotFound, about
 from authz.policy.administration import Permission
 
 
@@ -68,7 +68,7 @@ def add(tx: Session, operator: Operator, tenant_id: str, *, name: str) -> GroupL
     operator.must(Permission.PEOPLE_WRITE)
     spelled = groups.check_name(name)
     if groups.find(tx, tenant_id, spelled) is not None:
-        raise Conflict(f"there is a group {spelled!r} already")
+        raise Conflict(f"there is a group {spelled!r} already", field="name")
     row = Group(
         id=entropy.new_id("grp"), tenant_id=tenant_id, name=spelled, created_at=operator.now
     )
@@ -111,10 +111,13 @@ def add_member(
     What a connection or a provisioning client says of the group stays beside it.
     """
     operator.must(Permission.PEOPLE_WRITE)
-    row, person = groups.load(tx, tenant_id, group), users.load(tx, tenant_id, user)
+    with about("group"):
+        row = groups.load(tx, tenant_id, group)
+    with about("user"):
+        person = users.load(tx, tenant_id, user)
     guard(tx, operator, tenant_id, "group", row.id)
     if tx.get(GroupMember, (row.id, person.id, LOCAL)) is not None:
-        raise Conflict(f"{person.login} is in the group {row.name!r} already")
+        raise Conflict(f"{person.login} is in the group {row.name!r} already", field="user")
     tx.add(GroupMember(group_id=row.id, user_id=person.id, tenant_id=tenant_id))
     tx.flush()
     values = {"user": person.id}

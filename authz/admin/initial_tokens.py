@@ -51,11 +51,13 @@ def add(
     """A new token for `uses` registrations within `lifetime`; None is no limit."""
     operator.must(Permission.CLIENTS_WRITE)
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise Invalid(f"the name of a token has 1 to {MAX_NAME_CHARS} printable characters")
+        raise Invalid(
+            f"the name of a token has 1 to {MAX_NAME_CHARS} printable characters", field="name"
+        )
     if uses is not None and not 1 <= uses < 2**31:
-        raise Invalid(f"a token is for at least one registration, not {uses}")
+        raise Invalid(f"a token is for at least one registration, not {uses}", field="uses")
     if lifetime is not None and lifetime <= timedelta(0):
-        raise Invalid("the lifetime of a token is longer than nothing")
+        raise Invalid("the lifetime of a token is longer than nothing", field="lifetime")
     token = entropy.new_token("iat")
     row = InitialAccessToken(
         id=entropy.new_id("itk"),

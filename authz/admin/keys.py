@@ -44,10 +44,12 @@ def generate_one(
     algorithm, BackendError when the backend does not do it.
     """
     if purpose not in PURPOSES:
-        raise Invalid(f"there are no keys for {purpose!r}; use one of {', '.join(PURPOSES)}")
+        raise Invalid(
+            f"there are no keys for {purpose!r}; use one of {', '.join(PURPOSES)}", field="purpose"
+        )
     if algorithm not in PURPOSES[purpose]:
         fitting = ", ".join(PURPOSES[purpose])
-        raise Invalid(f"{purpose} keys are {fitting}, not {algorithm!r}")
+        raise Invalid(f"{purpose} keys are {fitting}, not {algorithm!r}", field="algorithm")
     if custody is None:
         return NewKey(purpose, algorithm, generate(algorithm))
     if reference is not None:
@@ -273,7 +275,10 @@ def _store(
     kid, public_jwk = describe(new.key, new.algorithm)
     # It was made elsewhere, and may be anybody's: a key signs for one purpose of one tenant (CONF-13).
     if tx.get(SigningKey, kid) is not None:
-        raise Invalid(f"the key {kid} is in use here already; make another one in the key store")
+        raise Invalid(
+            f"the key {kid} is in use here already; make another one in the key store",
+            field="reference",
+        )
     row = SigningKey(
         id=kid,
         tenant_id=tenant_id,

@@ -20,7 +20,7 @@ from authz.admin.operator import Operator
 from authz.db.lists import among, insert_all
 from authz.db.models import Connection, Group, GroupMapping, GroupMember, Role, RoleBinding
 from authz.directory import groups
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
 from authz.tenants import SLUG_PATTERN
 
@@ -78,10 +78,11 @@ def add_all(
     operator.must(Permission.POLICY_WRITE)
     for it in wanted:
         _check(it)
-    rows = {
-        it: connections.load(tx, tenant_id, it)
-        for it in dict.fromkeys(w.connection for w in wanted)
-    }
+    with about("connection"):
+        rows = {
+            it: connections.load(tx, tenant_id, it)
+            for it in dict.fromkeys(w.connection for w in wanted)
+        }
     targets = _targets(tx, operator, tenant_id, wanted, rows)
     guard_groups(tx, operator, tenant_id, {id_ for id_, _ in targets})
     there = _by_place(tx, tenant_id, {id_ for id_, _ in targets})
@@ -92,7 +93,9 @@ def add_all(
         row = rows[it.connection]
         place = (row.id, it.claim, it.value, group_id)
         if place in there and it.role is None:
-            raise Conflict(f"{it.claim}={it.value} of {row.slug} leads to {name} already")
+            raise Conflict(
+                f"{it.claim}={it.value} of {row.slug} leads to {name} already", field="value"
+            )
         if place not in there:
             there[place] = entropy.new_id("map")
             fresh.append(
@@ -111,7 +114,8 @@ def add_all(
         events.append(operator.event("mapping.add", there[place], values))
     held = [(it.role, id_) for it, (id_, _) in zip(wanted, targets, strict=True) if it.role]
     if held:
-        group_roles.bind(tx, operator, tenant_id, held)
+        with about("role"):
+            group_roles.bind(tx, operator, tenant_id, held)
     insert_all(tx, GroupMapping, fresh)
     operator.changed_all(tx, tenant_id, events)
     return ids
@@ -193,7 +197,9 @@ def _check(wanted: NewMapping) -> None:
         raise Invalid("a mapping leads to a group or to a role, to one of them")
     for what, text in (("claim", wanted.claim), ("value", wanted.value)):
         if not 1 <= len(text) <= MAX_CHARS or not text.isprintable():
-            raise Invalid(f"the {what} of a mapping has 1 to {MAX_CHARS} printable characters")
+            raise Invalid(
+                f"the {what} of a mapping has 1 to {MAX_CHARS} printable characters", field=what
+            )
 
 
 def _targets(
@@ -219,7 +225,9 @@ def _targets(
         if name in found:
             continue
         if it.role is None:
-            raise NotFound(f"there is no group {name!r}; `authz groups list` shows them")
+            raise NotFound(
+                f"there is no group {name!r}; `authz groups list` shows them", field="group"
+            )
         found[name] = (entropy.new_id("grp"), name)
         fresh.append(
             {

@@ -10,12 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from authz.admin.operator import Operator
-from authz.errors import Invalid
+from authz.errors import Invalid, about
 from authz.secretstores import STORES
 
 
 def check_references(operator: Operator, value: Any, *, known: Any = None) -> None:
     """Raises Invalid for a reference in `value`, at any depth, that is not theirs to name; those in `known` stay."""
+    if isinstance(value, Mapping):
+        for member, part in value.items():
+            with about(member):
+                check_references(operator, part, known=known)
+        return
     if operator.home is None:
         return
     stays = frozenset(references_in(known))

@@ -13,7 +13,7 @@ from authz.admin.conditions import check_connections
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeLine, check_scope, scopes_of, store_scope
 from authz.db.models import Client, IssuedToken, Resource, Scope, TargetServer
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
 from authz.revocations.entries import RESOURCE, switch_off
 from authz.urls import UrlError, canonical_resource, read_url
@@ -81,22 +81,25 @@ def add(
     With `issued_by`, the slug of another authorization server, no token for it is issued here: only ID-JAGs are.
     """
     operator.must(Permission.POLICY_WRITE)
-    server = None if issued_by is None else load_target(tx, tenant_id, issued_by)
+    with about("issued_by"):
+        server = None if issued_by is None else load_target(tx, tenant_id, issued_by)
     if server is not None and is_default:
         raise Invalid("the default is a server that tokens are issued for here")
-    canonical = _canonical(identifier)
+    with about("identifier"):
+        canonical = _canonical(identifier)
     taken = tx.scalars(
         select(Resource.identifier).where(
             Resource.tenant_id == tenant_id, Resource.canonical == canonical
         )
     ).one_or_none()
     if taken is not None:
-        raise Conflict(f"the server {taken!r} is registered already")
-    for scope in scopes:
-        check_scope(scope)
-        check_connections(tx, tenant_id, scope.requires)
+        raise Conflict(f"the server {taken!r} is registered already", field="identifier")
+    with about("scopes"):
+        for scope in scopes:
+            check_scope(scope)
+            check_connections(tx, tenant_id, scope.requires)
     if len({scope.name for scope in scopes}) != len(scopes):
-        raise Invalid("a scope is named twice")
+        raise Invalid("a scope is named twice", field="scopes")
     row = Resource(
         id=entropy.new_id("res"),
         tenant_id=tenant_id,
@@ -135,7 +138,9 @@ def set_identity(
     row = load(tx, tenant_id, reference)
     operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     if identity not in IDENTITIES:
-        raise Invalid(f"identity {identity!r} is not one of {', '.join(IDENTITIES)}")
+        raise Invalid(
+            f"identity {identity!r} is not one of {', '.join(IDENTITIES)}", field="identity"
+        )
     row.identity = identity
     tx.flush()
     operator.changed(tx, tenant_id, "resource.identity", row.id, {"identity": identity})
@@ -187,10 +192,11 @@ def set_status(
     row = load(tx, tenant_id, reference)
     operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     if status not in ("active", "disabled"):
-        raise Invalid(f"status {status!r} is not active or disabled")
+        raise Invalid(f"status {status!r} is not active or disabled", field="status")
     if status == "active" and not row.owner:
         raise Conflict(
-            f"nobody is recorded to own {row.identifier}; `authz resources owner` comes first"
+            f"nobody is recorded to own {row.identifier}; `authz resources owner` comes first",
+            field="status",
         )
     row.status = status
     tx.flush()
@@ -225,11 +231,15 @@ def set_client(
     if client_id is not None:
         client = tx.get(Client, (tenant_id, client_id))
         if client is None:
-            raise NotFound(f"there is no client {client_id!r}; `authz clients list` shows them")
+            raise NotFound(
+                f"there is no client {client_id!r}; `authz clients list` shows them",
+                field="client_id",
+            )
         if client.metadata_.get("token_endpoint_auth_method", "none") == "none":
             raise Invalid(
                 f"the client {client_id!r} does not authenticate, so its answers would be anybody's; "
-                "use one with a secret or keys"
+                "use one with a secret or keys",
+                field="client_id",
             )
     row.client_id = client_id
     tx.flush()
@@ -321,7 +331,9 @@ def _canonical(text: str) -> str:
 
 def _text(what: str, text: str) -> str:
     if len(text) > MAX_TEXT_CHARS or not text.isprintable():
-        raise Invalid(f"the {what} of a server has {MAX_TEXT_CHARS} printable characters at most")
+        raise Invalid(
+            f"the {what} of a server has {MAX_TEXT_CHARS} printable characters at most", field=what
+        )
     return text
 
 

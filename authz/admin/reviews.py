@@ -77,7 +77,9 @@ def start(
     """Begin a campaign about all roles, or about what reaches one MCP server (by id)."""
     operator.must(Permission.POLICY_APPROVE)
     if due_at <= operator.now:
-        raise Invalid(f"{due_at.isoformat()} is in the past; a review is due in the future")
+        raise Invalid(
+            f"{due_at.isoformat()} is in the past; a review is due in the future", field="due_at"
+        )
     row = Review(
         id=entropy.new_id("rev"),
         tenant_id=tenant_id,
@@ -186,7 +188,9 @@ def _items(
         ).all()
     )
     if server is not None and server not in urls:
-        raise NotFound(f"there is no MCP server {server!r}; `authz resources list` shows them")
+        raise NotFound(
+            f"there is no MCP server {server!r}; `authz resources list` shows them", field="server"
+        )
     names = dict(tx.execute(select(Role.id, Role.name).where(Role.tenant_id == tenant_id)).all())
     common = {"tenant_id": tenant_id, "review_id": review_id, "decision": OPEN, "note": ""}
     found: list[dict[str, object]] = []
@@ -293,7 +297,7 @@ def _locked(tx: Session, tenant_id: str, item_id: str) -> ReviewItem:
 def _text(what: str, text: str) -> str:
     said = text.strip()
     if not 1 <= len(said) <= MAX_TEXT_CHARS or not said.isprintable():
-        raise Invalid(f"the {what} has 1 to {MAX_TEXT_CHARS} printable characters")
+        raise Invalid(f"the {what} has 1 to {MAX_TEXT_CHARS} printable characters", field=what)
     return said
 
 

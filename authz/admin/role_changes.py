@@ -21,7 +21,7 @@ from authz.db.models import (
     Tenant,
     TrustedIssuer,
 )
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.oauth.workload_trust import WORKLOAD
 from authz.oauth.workload_trust import settings_of as workload_settings
 from authz.policy.administration import ADMIN_PREFIX, Permission
@@ -80,7 +80,8 @@ def add(
     )
     tx.add(row)
     tx.flush()
-    _include(tx, row, includes)
+    with about("includes"):
+        _include(tx, row, includes)
     _hold(tx, row, ANY_RESOURCE, _scopes(scopes))
     values = {"name": row.name, "includes": sorted(includes), "scopes": sorted(scopes)}
     operator.changed(tx, tenant_id, "role.add", row.id, values)
@@ -103,7 +104,8 @@ def change(
     row = load(tx, tenant_id, role)
     values: dict[str, object] = {"role": row.name}
     if name is not None and name != row.name:
-        _check_unnamed(tx, row)
+        with about("name"):
+            _check_unnamed(tx, row)
         row.name = _free_name(tx, tenant_id, name)
         values["name"] = row.name
     if description is not None and description != row.description:
@@ -112,7 +114,8 @@ def change(
     if includes is not None:
         before = set(_included(tx, row))
         tx.execute(delete(RoleParent).where(RoleParent.role_id == row.id))
-        _include(tx, row, includes)
+        with about("includes"):
+            _include(tx, row, includes)
         values["gained"], values["lost"] = sorted(includes - before), sorted(before - includes)
     tx.flush()
     operator.changed(tx, tenant_id, "role.change", row.id, values)
@@ -178,17 +181,23 @@ def _lock(tx: Session, tenant_id: str) -> None:
 
 def _free_name(tx: Session, tenant_id: str, name: str) -> str:
     if not is_role_name(name):
-        raise Invalid(f"{name[:80]!r} cannot name a role: letters, digits and ._:/@-, 128 at most")
+        raise Invalid(
+            f"{name[:80]!r} cannot name a role: letters, digits and ._:/@-, 128 at most",
+            field="name",
+        )
     taken = select(Role.id).where(Role.tenant_id == tenant_id, Role.name == name)
     if tx.scalars(taken).first() is not None:
-        raise Conflict(f"there is a role {name!r} already")
+        raise Conflict(f"there is a role {name!r} already", field="name")
     return name
 
 
 def _description(text: str) -> str:
     described = text.strip()
     if len(described) > MAX_DESCRIPTION or not described.isprintable():
-        raise Invalid(f"a description is one line of {MAX_DESCRIPTION} characters at most")
+        raise Invalid(
+            f"a description is one line of {MAX_DESCRIPTION} characters at most",
+            field="description",
+        )
     return described
 
 
@@ -211,10 +220,12 @@ def _check_unnamed(tx: Session, row: Role) -> None:
 def _scopes(scopes: Iterable[str]) -> frozenset[str]:
     wanted = frozenset(scopes)
     if len(wanted) > _MAX_SCOPES:
-        raise Invalid(f"a role holds {_MAX_SCOPES} scopes at one place, at most")
+        raise Invalid(f"a role holds {_MAX_SCOPES} scopes at one place, at most", field="scopes")
     for scope in sorted(wanted):
         if not is_scope_name(scope) or scope.startswith(ADMIN_PREFIX):
-            raise Invalid(f"{scope[:80]!r} is not the name of a scope of an MCP server")
+            raise Invalid(
+                f"{scope[:80]!r} is not the name of a scope of an MCP server", field="scopes"
+            )
     return wanted
 
 
@@ -227,7 +238,8 @@ def _server(tx: Session, tenant_id: str, reference: str) -> Resource:
     ).first()
     if row is None:
         raise NotFound(
-            f"there is no MCP server {reference[:200]!r}; `authz resources list` shows them"
+            f"there is no MCP server {reference[:200]!r}; `authz resources list` shows them",
+            field="server",
         )
     return row
 
@@ -271,9 +283,13 @@ def _include(tx: Session, row: Role, names: frozenset[str]) -> None:
     try:
         cycle = cycle_in(parents)
     except RecursionError:
-        raise Invalid("roles include each other hundreds deep; include fewer levels") from None
+        raise Invalid(
+            "roles include each other hundreds deep; include fewer levels", field="includes"
+        ) from None
     if cycle:
-        raise Invalid(f"roles include each other in a circle: {' -> '.join(cycle)}")
+        raise Invalid(
+            f"roles include each other in a circle: {' -> '.join(cycle)}", field="includes"
+        )
 
 
 def _included(tx: Session, row: Role) -> list[str]:

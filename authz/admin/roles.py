@@ -22,7 +22,7 @@ from authz.db.models import (
     User,
 )
 from authz.directory import groups, users
-from authz.errors import Invalid, NotFound
+from authz.errors import Invalid, NotFound, about
 from authz.policy.administration import Permission
 from authz.policy.requirements import Requirement
 from authz.policy.roles_file import BindingEntry, RoleEntry, RolesFile
@@ -85,9 +85,12 @@ def bind(
     """Give a role to a user, group or client; an existing binding gets the new end."""
     operator.must(Permission.POLICY_WRITE)
     if until is not None and until <= operator.now:
-        raise Invalid(f"{until.isoformat()} is in the past; a binding ends in the future")
+        raise Invalid(
+            f"{until.isoformat()} is in the past; a binding ends in the future", field="until"
+        )
     role_row = load(tx, tenant_id, role)
-    subject_id, name = _subject(tx, tenant_id, kind, holder)
+    with about("holder"):
+        subject_id, name = _subject(tx, tenant_id, kind, holder)
     row = _find_binding(tx, role_row.id, kind, subject_id)
     if row is None:
         row = RoleBinding(
@@ -269,4 +272,4 @@ def _subject(tx: Session, tenant_id: str, kind: str, holder: str) -> tuple[str, 
     if kind == "group":
         group = groups.load(tx, tenant_id, holder)
         return group.id, group.name
-    raise Invalid(f"{kind!r} is not one of {', '.join(it for it, *_ in HOLDERS)}")
+    raise Invalid(f"{kind!r} is not one of {', '.join(it for it, *_ in HOLDERS)}", field="kind")

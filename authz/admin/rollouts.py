@@ -17,7 +17,7 @@ from authz.admin import resources
 from authz.admin.operator import Operator
 from authz.db.models import Group, IssuedToken, Resource, ToolOutcome
 from authz.directory import groups as directory
-from authz.errors import Conflict
+from authz.errors import Conflict, about
 from authz.policy.administration import Permission
 from authz.policy.rollout import Rollout, check, of_json
 from authz.revocations.entries import RESOURCE, switch_off
@@ -73,7 +73,8 @@ def set_rollout(
     """
     row = resources.load(tx, tenant_id, reference)
     operator.must(Permission.POLICY_WRITE, resource_id=row.id)
-    found = [directory.load(tx, tenant_id, it) for it in groups]
+    with about("groups"):
+        found = [directory.load(tx, tenant_id, it) for it in groups]
     wanted = check(Rollout(state, frozenset(it.id for it in found), percent))
     before = of_json(row.rollout)
     if wanted.rank > before.rank and not row.owner:

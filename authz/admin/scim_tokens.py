@@ -10,7 +10,7 @@ from authz import entropy
 from authz.admin import connections
 from authz.admin.operator import Operator
 from authz.db.models import Connection, ScimToken
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
 from authz.scim.tokens import PREFIX
 
@@ -54,10 +54,13 @@ def add(
     """A new token, for the people of a connection or for everybody; a lifetime of None is for ever."""
     operator.must(Permission.CONNECTIONS_WRITE)
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise Invalid(f"the name of a token has 1 to {MAX_NAME_CHARS} printable characters")
+        raise Invalid(
+            f"the name of a token has 1 to {MAX_NAME_CHARS} printable characters", field="name"
+        )
     if lifetime is not None and lifetime <= timedelta(0):
-        raise Invalid("the lifetime of a token is longer than nothing")
-    bound = None if connection is None else connections.load(tx, tenant_id, connection)
+        raise Invalid("the lifetime of a token is longer than nothing", field="lifetime")
+    with about("connection"):
+        bound = None if connection is None else connections.load(tx, tenant_id, connection)
     token = entropy.new_token(PREFIX)
     row = ScimToken(
         id=entropy.new_id("stk"),

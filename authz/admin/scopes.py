@@ -71,20 +71,27 @@ def check_scope(scope: NewScope) -> None:
     if not is_scope_name(scope.name):
         raise Invalid(
             f"{scope.name!r} cannot name a scope of a server: letters, digits and ._:/- (128 at most), no "
-            "wildcard, and none of the names OAuth and OpenID Connect use themselves"
+            "wildcard, and none of the names OAuth and OpenID Connect use themselves",
+            field="name",
         )
     if scope.name.startswith(ADMIN_PREFIX):
-        raise Invalid(f"{scope.name!r} begins like the scopes of administration, {ADMIN_PREFIX}")
+        raise Invalid(
+            f"{scope.name!r} begins like the scopes of administration, {ADMIN_PREFIX}", field="name"
+        )
     if scope.risk not in RISKS:
-        raise Invalid(f"risk {scope.risk!r} of {scope.name} is not one of {', '.join(RISKS)}")
+        raise Invalid(
+            f"risk {scope.risk!r} of {scope.name} is not one of {', '.join(RISKS)}", field="risk"
+        )
     if len(scope.description) > MAX_DESCRIPTION_CHARS or not scope.description.isprintable():
         raise Invalid(
-            f"the description of {scope.name} has {MAX_DESCRIPTION_CHARS} printable characters at most"
+            f"the description of {scope.name} has {MAX_DESCRIPTION_CHARS} printable characters at most",
+            field="description",
         )
     for tool in scope.tools:
         if not 1 <= len(tool) <= MAX_TOOL_CHARS or not tool.isprintable():
             raise Invalid(
-                f"{tool!r} of {scope.name} is not a tool: 1 to {MAX_TOOL_CHARS} characters"
+                f"{tool!r} of {scope.name} is not a tool: 1 to {MAX_TOOL_CHARS} characters",
+                field="tools",
             )
 
 
@@ -117,7 +124,8 @@ def add_scope(
     check_connections(tx, tenant_id, scope.requires)
     if tx.get(Scope, (resource_id, scope.name)) is not None:
         raise Conflict(
-            f"the server declares {scope.name!r} already; `authz resources scope edit` changes it"
+            f"the server declares {scope.name!r} already; `authz resources scope edit` changes it",
+            field="name",
         )
     row = store_scope(tx, operator, tenant_id, resource_id, scope)
     tx.flush()

@@ -11,7 +11,7 @@ from authz.admin import connections
 from authz.admin.operator import Operator
 from authz.admin.references import check_references
 from authz.db.models import Connection, SignalStream
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.federation.streams import ACTIVE, POLL, PUSH
 from authz.policy.administration import Permission
 from authz.secretstores import STORES
@@ -69,11 +69,13 @@ def add(
 ) -> Made:
     """A new stream. Raises Invalid, Conflict, NotFound."""
     operator.must(Permission.CONNECTIONS_WRITE)
-    check_references(operator, new.poll_token)
-    connection = connections.load(tx, tenant_id, new.connection)
+    with about("poll_token"):
+        check_references(operator, new.poll_token)
+    with about("connection"):
+        connection = connections.load(tx, tenant_id, new.connection)
     _check(new, development=development)
     if _find(tx, tenant_id, new.slug) is not None:
-        raise Conflict(f"there is a stream {new.slug!r} already")
+        raise Conflict(f"there is a stream {new.slug!r} already", field="slug")
     token = entropy.new_token("sgt") if new.poll_url is None else None
     row = SignalStream(
         id=entropy.new_id("sgs"),
@@ -124,7 +126,7 @@ def set_status(
     """Switch it off or on. What a transmitter says meanwhile is refused, so that it says it again."""
     operator.must(Permission.CONNECTIONS_WRITE)
     if status not in (ACTIVE, "disabled"):
-        raise Invalid(f"status {status!r} is not active or disabled")
+        raise Invalid(f"status {status!r} is not active or disabled", field="status")
     row, connection = _load(tx, tenant_id, slug)
     row.status = status
     tx.flush()
@@ -175,35 +177,39 @@ def _load(tx: Session, tenant_id: str, slug: str) -> tuple[SignalStream, str]:
 def _check(new: NewStream, *, development: bool) -> None:
     if not is_slug(new.slug):
         raise Invalid(
-            f"{new.slug!r} is not a name for a stream: lower-case letters, digits and inner hyphens, at most 63"
+            f"{new.slug!r} is not a name for a stream: lower-case letters, digits and inner hyphens, at most 63",
+            field="slug",
         )
     for name, text in (("issuer", new.issuer), ("audience", new.audience)):
         if not 1 <= len(text) <= _MAX_CHARS or not text.isprintable() or not text.isascii():
-            raise Invalid(f"{name} has 1 to {_MAX_CHARS} printable ASCII characters")
+            raise Invalid(f"{name} has 1 to {_MAX_CHARS} printable ASCII characters", field=name)
     _check_url("jwks_uri", new.jwks_uri, development=development)
     if new.poll_url is None:
         if new.poll_token is not None:
             raise Invalid(
-                "a token reference goes with a poll URL; a transmitter that pushes gets its token here"
+                "a token reference goes with a poll URL; a transmitter that pushes gets its token here",
+                field="poll_token",
             )
         return
     _check_url("poll_url", new.poll_url, development=development)
     scheme, _, rest = (new.poll_token or "").partition(":")
     if scheme not in STORES or not rest:
         known = ", ".join(f"{name}:" for name in STORES)
-        raise Invalid(f"the token to poll with is a secret reference; use one of {known}")
+        raise Invalid(
+            f"the token to poll with is a secret reference; use one of {known}", field="poll_token"
+        )
 
 
 def _check_url(name: str, text: str, *, development: bool) -> None:
     try:
         parts = read_url(name, text)
     except UrlError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(str(error), field=name) from None
     local = development and parts.host in LOOPBACK_HOSTS
     if parts.scheme != "https" and not (local and parts.scheme == "http"):
-        raise Invalid(f"{name} {text!a} is not https")
+        raise Invalid(f"{name} {text!a} is not https", field=name)
     if parts.fragment is not None:
-        raise Invalid(f"{name} {text!a} has a fragment; leave it out")
+        raise Invalid(f"{name} {text!a} has a fragment; leave it out", field=name)
 
 
 def _line(row: SignalStream, connection: str) -> StreamLine:

@@ -13,7 +13,7 @@ from authz.admin import connections, domains, keys, tenants, users
 from authz.admin.arguments import Members
 from authz.admin.operator import Operator
 from authz.db import Database
-from authz.errors import Conflict, Invalid
+from authz.errors import Conflict, Invalid, about
 from authz.federation.registry import CONNECTORS, Connectors
 from authz.jose import LEEWAY
 from authz.keys import PURPOSES, Custody
@@ -62,7 +62,8 @@ def _metadata(around: Surroundings, given: Values) -> Values:
     document = given["metadata"]
     if document is None or given["kind"] not in CONNECTORS:
         return supplied
-    found = around.connectors.of(given["kind"]).imported(document.encode(), around.now)
+    with about("metadata"):
+        found = around.connectors.of(given["kind"]).imported(document.encode(), around.now)
     return {**supplied, "settings": {**found, **given["settings"]}}
 
 

@@ -13,7 +13,7 @@ from authz.admin import clients
 from authz.admin.operator import Operator
 from authz.admin.resources import load_target
 from authz.db.models import Resource, TargetServer
-from authz.errors import Conflict, Invalid
+from authz.errors import Conflict, Invalid, about
 from authz.oauth.targets import TargetSettings, check_issuer, check_settings
 from authz.policy.administration import Permission
 from authz.tenants import is_slug
@@ -48,12 +48,15 @@ def add(
     if not is_slug(slug):
         raise Invalid(
             f"{slug!r} is not a name for an authorization server: lower-case letters, digits and inner hyphens, "
-            "at most 63"
+            "at most 63",
+            field="slug",
         )
     check_issuer(issuer)
     if issuer == own_issuer:
         # What it may lead to here is policy without a detour (IDJAG-43).
-        raise Invalid(f"{issuer} is this server; tokens for its MCP servers need no ID-JAG")
+        raise Invalid(
+            f"{issuer} is this server; tokens for its MCP servers need no ID-JAG", field="issuer"
+        )
     taken = tx.scalars(
         select(TargetServer.slug).where(
             TargetServer.tenant_id == tenant_id,
@@ -62,7 +65,8 @@ def add(
     ).first()
     if taken is not None:
         raise Conflict(
-            f"there is an authorization server {taken!r} with this name or issuer already"
+            f"there is an authorization server {taken!r} with this name or issuer already",
+            field="slug" if taken == slug else "issuer",
         )
     row = TargetServer(
         id=entropy.new_id("tgt"),
@@ -105,8 +109,11 @@ def map_client(
     if there is None:
         mapped.pop(client_id, None)
     else:
+        with about("client_id"):
+            clients.load(tx, tenant_id, client_id)
         mapped[client_id] = there
-    return change(tx, operator, tenant_id, slug, {"clients": mapped})
+    with about("there"):
+        return change(tx, operator, tenant_id, slug, {"clients": mapped})
 
 
 def set_status(
@@ -115,7 +122,7 @@ def set_status(
     """Issue for it again, or no longer; what was issued is good for its minutes."""
     operator.must(Permission.TRUST_WRITE)
     if status not in ("active", "disabled"):
-        raise Invalid(f"status {status!r} is not active or disabled")
+        raise Invalid(f"status {status!r} is not active or disabled", field="status")
     row = load_target(tx, tenant_id, slug)
     row.status, row.updated_at = status, operator.now
     tx.flush()
@@ -153,8 +160,9 @@ def show(tx: Session, tenant_id: str, slug: str) -> TargetLine:
 
 def _checked(tx: Session, tenant_id: str, settings: Mapping[str, Any]) -> TargetSettings:
     checked = check_settings(settings)
-    for client_id in checked.clients:
-        clients.load(tx, tenant_id, client_id)
+    with about("clients"):
+        for client_id in checked.clients:
+            clients.load(tx, tenant_id, client_id)
     return checked
 
 

@@ -59,12 +59,15 @@ def create(
     operator.must(Permission.TENANTS_WRITE)
     if slug != DEFAULT_SLUG and not is_slug(slug):
         raise Invalid(
-            f"{slug!r} is not a slug: lower-case letters, digits and inner hyphens, at most 63"
+            f"{slug!r} is not a slug: lower-case letters, digits and inner hyphens, at most 63",
+            field="slug",
         )
     if client_trust not in MODES:
-        raise Invalid(f"client trust {client_trust!r} is not one of {', '.join(MODES)}")
+        raise Invalid(
+            f"client trust {client_trust!r} is not one of {', '.join(MODES)}", field="client_trust"
+        )
     if tx.scalars(select(Tenant.id).where(Tenant.slug == slug)).one_or_none() is not None:
-        raise Conflict(f"the tenant {slug!r} exists already")
+        raise Conflict(f"the tenant {slug!r} exists already", field="slug")
     tenant_id = entropy.new_id("ten")
     _check_name(name)
     row = Tenant(
@@ -109,7 +112,7 @@ def set_status(tx: Session, operator: Operator, *, slug: str, status: str) -> No
     """Switch a whole tenant off or on; a disabled issuer answers 404 everywhere."""
     operator.must(Permission.TENANTS_WRITE)
     if status not in ("active", "disabled"):
-        raise Invalid(f"status {status!r} is not active or disabled")
+        raise Invalid(f"status {status!r} is not active or disabled", field="status")
     row = load_tenant(tx, slug)
     row.status = status
     tx.flush()
@@ -132,7 +135,7 @@ def set_client_trust(tx: Session, operator: Operator, *, slug: str, mode: str) -
     """What a metadata document needs to be used here: `open`, `allow_list` or `deny_list`."""
     operator.must(_settings_of(operator, slug))
     if mode not in MODES:
-        raise Invalid(f"client trust {mode!r} is not one of {', '.join(MODES)}")
+        raise Invalid(f"client trust {mode!r} is not one of {', '.join(MODES)}", field="mode")
     row = load_tenant(tx, slug)
     before = trust_policy(tx, row.id)
     row.client_trust = mode
@@ -148,7 +151,9 @@ def set_registration(tx: Session, operator: Operator, *, slug: str, mode: str) -
     """
     operator.must(_settings_of(operator, slug))
     if mode not in REGISTRATION_MODES:
-        raise Invalid(f"registration {mode!r} is not one of {', '.join(REGISTRATION_MODES)}")
+        raise Invalid(
+            f"registration {mode!r} is not one of {', '.join(REGISTRATION_MODES)}", field="mode"
+        )
     row = load_tenant(tx, slug)
     row.registration = mode
     operator.changed(tx, row.id, "tenant.registration", slug, {"mode": mode})
@@ -170,7 +175,9 @@ def _line(row: Tenant, base: str) -> TenantLine:
 
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise Invalid(f"the name of a tenant has 1 to {MAX_NAME_CHARS} printable characters")
+        raise Invalid(
+            f"the name of a tenant has 1 to {MAX_NAME_CHARS} printable characters", field="name"
+        )
 
 
 def set_change_control(tx: Session, operator: Operator, *, slug: str, mode: str) -> None:
@@ -180,7 +187,9 @@ def set_change_control(tx: Session, operator: Operator, *, slug: str, mode: str)
     """
     operator.must(Permission.ADMINS_WRITE)
     if mode not in CHANGE_CONTROL_MODES:
-        raise Invalid(f"change control {mode!r} is not one of {', '.join(CHANGE_CONTROL_MODES)}")
+        raise Invalid(
+            f"change control {mode!r} is not one of {', '.join(CHANGE_CONTROL_MODES)}", field="mode"
+        )
     if operator.home not in (None, slug):
         operator.must(Permission.TENANTS_WRITE)
     row = load_tenant(tx, slug)
@@ -195,7 +204,9 @@ def set_scope_changes(tx: Session, operator: Operator, *, slug: str, mode: str) 
     """
     operator.must(Permission.ADMINS_WRITE)
     if mode not in SCOPE_CHANGES_MODES:
-        raise Invalid(f"scope changes {mode!r} is not one of {', '.join(SCOPE_CHANGES_MODES)}")
+        raise Invalid(
+            f"scope changes {mode!r} is not one of {', '.join(SCOPE_CHANGES_MODES)}", field="mode"
+        )
     if operator.home not in (None, slug):
         operator.must(Permission.TENANTS_WRITE)
     row = load_tenant(tx, slug)

@@ -16,7 +16,7 @@ from authz.admin import connections, resources
 from authz.admin.operator import Operator
 from authz.admin.workload_access import access_of, cut_off_fallen
 from authz.db.models import Connection, TrustedIssuer
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.oauth.assertion_subjects import check_names
 from authz.oauth.trust import ID_JAG, TrustSettings, check_settings, check_url, settings_of
 from authz.oauth.workload_trust import WORKLOAD, warnings_of
@@ -64,11 +64,12 @@ def add(
     check_slug(tx, tenant_id, slug)
     checked = _checked(tx, tenant_id, settings)
     _check_issuer(tx, tenant_id, issuer, checked)
-    row = (
-        _own_connection(tx, operator, tenant_id, slug, provisions=provisions)
-        if connection is None
-        else connections.load(tx, tenant_id, connection)
-    )
+    with about("slug" if connection is None else "connection"):
+        row = (
+            _own_connection(tx, operator, tenant_id, slug, provisions=provisions)
+            if connection is None
+            else connections.load(tx, tenant_id, connection)
+        )
     check_names(checked.subject, checked.saml_issuer, row.kind, row.settings)
     entry = TrustedIssuer(
         id=entropy.new_id("tru"),
@@ -113,7 +114,7 @@ def set_status(
     """Believe it again, or no longer. Tokens of workloads end; what was redeemed for people lives on for minutes."""
     operator.must(Permission.TRUST_WRITE)
     if status not in ("active", "disabled"):
-        raise Invalid(f"status {status!r} is not active or disabled")
+        raise Invalid(f"status {status!r} is not active or disabled", field="status")
     entry, connection = load(tx, tenant_id, slug)
     before = access_of(entry)
     entry.status, entry.updated_at = status, operator.now
@@ -154,7 +155,8 @@ def show(tx: Session, tenant_id: str, slug: str) -> TrustLine:
 
 def _checked(tx: Session, tenant_id: str, settings: Mapping[str, Any]) -> TrustSettings:
     checked = check_settings(settings)
-    found = [resources.load(tx, tenant_id, it).identifier for it in checked.resources]
+    with about("resources"):
+        found = [resources.load(tx, tenant_id, it).identifier for it in checked.resources]
     return replace(checked, resources=tuple(found))
 
 
@@ -162,7 +164,8 @@ def check_slug(tx: Session, tenant_id: str, slug: str) -> None:
     """Raises Invalid for what is no name, Conflict for one that is taken."""
     if not is_slug(slug):
         raise Invalid(
-            f"{slug!r} is not a name for a trusted issuer: lower-case letters, digits and inner hyphens, at most 63"
+            f"{slug!r} is not a name for a trusted issuer: lower-case letters, digits and inner hyphens, at most 63",
+            field="slug",
         )
     taken = tx.scalars(
         select(TrustedIssuer.id).where(
@@ -170,7 +173,7 @@ def check_slug(tx: Session, tenant_id: str, slug: str) -> None:
         )
     ).first()
     if taken is not None:
-        raise Conflict(f"there is a trusted issuer {slug!r} already")
+        raise Conflict(f"there is a trusted issuer {slug!r} already", field="slug")
 
 
 def _check_issuer(tx: Session, tenant_id: str, issuer: str, checked: TrustSettings) -> None:
@@ -182,12 +185,14 @@ def _check_issuer(tx: Session, tenant_id: str, issuer: str, checked: TrustSettin
     ):
         if other.kind != ID_JAG:
             raise Conflict(
-                f"{other.slug} trusts {issuer} about workloads; an issuer is trusted about those or about people"
+                f"{other.slug} trusts {issuer} about workloads; an issuer is trusted about those or about people",
+                field="issuer",
             )
         theirs = settings_of(other.settings).tenants
         if not theirs or not checked.tenants or not set(theirs).isdisjoint(checked.tenants):
             raise Conflict(
-                f"{other.slug} speaks for {issuer} already; two entries for one issuer need different `tenants`"
+                f"{other.slug} speaks for {issuer} already; two entries for one issuer need different `tenants`",
+                field="issuer",
             )
 
 
@@ -214,7 +219,8 @@ def _own_connection(
     ).first()
     if taken is not None:
         raise Conflict(
-            f"there is a connection {slug!r} already; name it with --connection to use it"
+            f"there is a connection {slug!r} already; name it with --connection to use it",
+            field="slug",
         )
     tx.add(made)
     tx.flush()

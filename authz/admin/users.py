@@ -59,11 +59,13 @@ def hash_new_password(password: str) -> str:
     Raises Invalid for a password that is too short or too long.
     """
     if len(password) < MIN_PASSWORD_CHARS:
-        raise Invalid(f"the password is too short: {MIN_PASSWORD_CHARS} characters or more")
+        raise Invalid(
+            f"the password is too short: {MIN_PASSWORD_CHARS} characters or more", field="password"
+        )
     try:
         return passwords.hash_password(password)
     except ValueError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(str(error), field="password") from None
 
 
 def add(
@@ -79,9 +81,9 @@ def add(
     operator.must(Permission.PEOPLE_WRITE)
     spelled = users.check_login(login)
     if len(name) > MAX_NAME_CHARS or not name.isprintable():
-        raise Invalid(f"the name has {MAX_NAME_CHARS} printable characters at most")
+        raise Invalid(f"the name has {MAX_NAME_CHARS} printable characters at most", field="name")
     if users.find_by_login(tx, tenant_id, spelled) is not None:
-        raise Conflict(f"there is a user {spelled!r} already")
+        raise Conflict(f"there is a user {spelled!r} already", field="login")
     row = User(
         id=entropy.new_id("usr"),
         tenant_id=tenant_id,

@@ -13,7 +13,7 @@ from authz.admin.operator import Operator
 from authz.admin.trust import TrustLine, check_slug, line_of, load
 from authz.admin.workload_access import access_of, cut_off_fallen
 from authz.db.models import TrustedIssuer
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.oauth.workload_presets import PRESETS
 from authz.oauth.workload_rules import WorkloadRule
 from authz.oauth.workload_trust import (
@@ -68,14 +68,14 @@ def with_preset(
     given = dict(settings)
     if preset is not None:
         if preset not in PRESETS:
-            raise Invalid(f"preset {preset!r} is not one of {', '.join(PRESETS)}")
+            raise Invalid(f"preset {preset!r} is not one of {', '.join(PRESETS)}", field="preset")
         issuer = issuer or PRESETS[preset].issuer
         taken = dict(PRESETS[preset].settings)
         if "jwks" in given:
             taken.pop("jwks_uri", None)
         given = {**taken, **given, "preset": preset}
     if issuer is None:
-        raise Invalid("an issuer of workloads has an issuer; name it with --issuer")
+        raise Invalid("an issuer of workloads has an issuer; name it with --issuer", field="issuer")
     return issuer, given
 
 
@@ -140,9 +140,11 @@ def _checked(
 
 def _known(tx: Session, tenant_id: str, rule: WorkloadRule) -> WorkloadRule:
     """With the servers as they are spelled here. Raises NotFound."""
-    for name in rule.roles:
-        roles.load(tx, tenant_id, name)
-    found = [resources.load(tx, tenant_id, it).identifier for it in rule.resources]
+    with about("roles"):
+        for name in rule.roles:
+            roles.load(tx, tenant_id, name)
+    with about("resources"):
+        found = [resources.load(tx, tenant_id, it).identifier for it in rule.resources]
     return replace(rule, resources=tuple(dict.fromkeys(found)))
 
 
@@ -153,7 +155,10 @@ def _check_free(tx: Session, tenant_id: str, issuer: str) -> None:
         )
     ).first()
     if other is not None:
-        raise Conflict(f"{other} speaks for {issuer} already; add a rule to it: authz trust allow")
+        raise Conflict(
+            f"{other} speaks for {issuer} already; add a rule to it: authz trust allow",
+            field="issuer",
+        )
 
 
 def _load(tx: Session, tenant_id: str, slug: str) -> TrustedIssuer:

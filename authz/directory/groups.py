@@ -19,7 +19,8 @@ def check_name(text: str) -> str:
     if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable() or name.startswith(_ID):
         raise Invalid(
             f"{text[:80]!r} is not a name for a group: 1 to {MAX_NAME_CHARS} printable characters, "
-            f"not beginning with {_ID}"
+            f"not beginning with {_ID}",
+            field="name",
         )
     return name
 

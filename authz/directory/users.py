@@ -32,10 +32,14 @@ def check_login(text: str) -> str:
     login = normal_login(text)
     if not 1 <= len(login) <= MAX_LOGIN_CHARS:
         raise Invalid(
-            f"the login {text[:80]!r} has {len(login)} characters; 1 to {MAX_LOGIN_CHARS} are possible"
+            f"the login {text[:80]!r} has {len(login)} characters; 1 to {MAX_LOGIN_CHARS} are possible",
+            field="login",
         )
     if not login.isprintable() or " " in login:
-        raise Invalid(f"the login {text!r} has a space or an unprintable character; leave it out")
+        raise Invalid(
+            f"the login {text!r} has a space or an unprintable character; leave it out",
+            field="login",
+        )
     return login
 
 

@@ -61,7 +61,9 @@ class OidcSettings(BaseModel):
 def preset_of(name: str) -> Preset:
     """The product. Raises Invalid."""
     if name not in PRESETS:
-        raise Invalid(f"the preset {name!a} does not exist; use one of {', '.join(PRESETS)}")
+        raise Invalid(
+            f"the preset {name!a} does not exist; use one of {', '.join(PRESETS)}", field="preset"
+        )
     return PRESETS[name]
 
 
@@ -105,7 +107,10 @@ def _read(values: Mapping[str, Any]) -> OidcSettings:
         return OidcSettings.model_validate(dict(values))
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
-        raise Invalid(_sentence(problem["loc"], problem["type"], problem["msg"])) from None
+        raise Invalid(
+            _sentence(problem["loc"], problem["type"], problem["msg"]),
+            field="".join(map(str, problem["loc"][:1])),
+        ) from None
 
 
 def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
@@ -124,12 +129,14 @@ def _check_url(name: str, text: str, *, development: bool) -> None:
     try:
         parts = read_url(name, text)
     except UrlError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(str(error), field=name) from None
     local = development and parts.host in LOOPBACK_HOSTS
     if parts.scheme != "https" and not (local and parts.scheme == "http"):
-        raise Invalid(f"{name} {text!a} is not https")
+        raise Invalid(f"{name} {text!a} is not https", field=name)
     if parts.query is not None or parts.fragment is not None or parts.host != parts.host.lower():
-        raise Invalid(f"{name} {text!a} has a query, a fragment or capitals in its host")
+        raise Invalid(
+            f"{name} {text!a} has a query, a fragment or capitals in its host", field=name
+        )
 
 
 def _check_issuer(found: OidcSettings, preset: Preset) -> None:
@@ -140,7 +147,8 @@ def _check_issuer(found: OidcSettings, preset: Preset) -> None:
         # `common` and `organizations` speak for every customer there is.
         hint = "; the id of your directory has to stand in it, neither a name nor `common`"
     raise Invalid(
-        f"issuer {found.issuer!a} is not one of {preset.product}: it looks like {preset.issuer_example}{hint}"
+        f"issuer {found.issuer!a} is not one of {preset.product}: it looks like {preset.issuer_example}{hint}",
+        field="issuer",
     )
 
 
@@ -149,32 +157,41 @@ def _check_secrets(found: OidcSettings) -> None:
     for name in _SECRETS:
         value = getattr(found, name)
         if name == needed and value is None:
-            raise Invalid(f"{name} is missing: client_auth is {found.client_auth}")
+            raise Invalid(f"{name} is missing: client_auth is {found.client_auth}", field=name)
         if name != needed and value is not None:
-            raise Invalid(f"{name} does not go with client_auth {found.client_auth}")
+            raise Invalid(f"{name} does not go with client_auth {found.client_auth}", field=name)
     if needed != "private_key":
         for name in ("key_id", "assertion_algorithm"):
             if getattr(found, name) is not None:
-                raise Invalid(f"{name} goes with client_auth private_key_jwt only")
+                raise Invalid(f"{name} goes with client_auth private_key_jwt only", field=name)
 
 
 def _check_scopes(found: OidcSettings) -> None:
     if "openid" not in found.scopes:
-        raise Invalid("scopes: openid is missing, and without it nobody is signed in")
+        raise Invalid(
+            "scopes: openid is missing, and without it nobody is signed in", field="scopes"
+        )
     if "offline_access" in found.scopes:
-        raise Invalid("scopes: offline_access is for refresh tokens, and none is kept here")
+        raise Invalid(
+            "scopes: offline_access is for refresh tokens, and none is kept here", field="scopes"
+        )
 
 
 def _check_claims(found: OidcSettings, preset: Preset) -> None:
     if preset.has_tenant_in_issuer and found.subject_claim != preset.subject_claim:
-        raise Invalid(f"subject_claim: people of {preset.product} are known by their object id")
+        raise Invalid(
+            f"subject_claim: people of {preset.product} are known by their object id",
+            field="subject_claim",
+        )
     if found.subject_claim in _NO_SUBJECTS or found.subject_claim == found.email_claim:
         raise Invalid(
-            f"subject_claim: {found.subject_claim} can change or be given to somebody else; use sub"
+            f"subject_claim: {found.subject_claim} can change or be given to somebody else; use sub",
+            field="subject_claim",
         )
     if found.groups_claim in preset.reserved_claims:
         raise Invalid(
-            f"groups_claim: {preset.product} drops {found.groups_claim}; use a name such as {preset.groups_claim}"
+            f"groups_claim: {preset.product} drops {found.groups_claim}; use a name such as {preset.groups_claim}",
+            field="groups_claim",
         )
 
 
@@ -182,24 +199,27 @@ def _check_graph(found: OidcSettings, preset: Preset, *, development: bool) -> N
     if found.graph_url is None:
         return
     if not preset.has_graph:
-        raise Invalid(f"graph_url does not go with {preset.product}")
+        raise Invalid(f"graph_url does not go with {preset.product}", field="graph_url")
     _check_url("graph_url", found.graph_url, development=development)
     if found.graph_url.endswith("/"):
-        raise Invalid(f"graph_url {found.graph_url!a} ends with a slash; remove it")
+        raise Invalid(
+            f"graph_url {found.graph_url!a} ends with a slash; remove it", field="graph_url"
+        )
 
 
 def _tenant(found: OidcSettings, preset: Preset) -> str | None:
     if preset.has_tenant_in_issuer:
         tenant = found.issuer.split("/")[3]
         if found.tenant not in (None, tenant):
-            raise Invalid("tenant is not the directory of the issuer; leave it out")
+            raise Invalid("tenant is not the directory of the issuer; leave it out", field="tenant")
         return tenant
     if preset.needs_tenant and found.tenant is None:
         raise Invalid(
-            f"tenant is missing: {preset.product} signs in everybody; write the {preset.tenant_claim} of your people"
+            f"tenant is missing: {preset.product} signs in everybody; write the {preset.tenant_claim} of your people",
+            field="tenant",
         )
     if found.tenant is not None and preset.tenant_claim == "hd":
         if not re.fullmatch(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", found.tenant):
-            raise Invalid("tenant is not a domain")
+            raise Invalid("tenant is not a domain", field="tenant")
         return found.tenant.lower()
     return found.tenant

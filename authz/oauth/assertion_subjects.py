@@ -70,17 +70,22 @@ def check_names(
     names = names_of(subject, saml_issuer, kind, settings)
     if names is None:
         if saml_issuer is not None:
-            raise Invalid(f"saml_issuer goes with subject {SAML_NAME_ID}")
+            raise Invalid(f"saml_issuer goes with subject {SAML_NAME_ID}", field="saml_issuer")
     elif kind == _SAML and saml_issuer is not None:
-        raise Invalid("the SAML connection says whose names they are: leave saml_issuer out")
+        raise Invalid(
+            "the SAML connection says whose names they are: leave saml_issuer out",
+            field="saml_issuer",
+        )
     elif kind == _SAML and names.issuer is None:
         raise Invalid(
             "the connection knows people by an attribute, which no assertion has; "
-            f"set subject to {SUB} if `sub` is its value"
+            f"set subject to {SUB} if `sub` is its value",
+            field="subject",
         )
     elif names.issuer is None:
         raise Invalid(
-            f"subject {SAML_NAME_ID} needs saml_issuer, the entity id whose names they are"
+            f"subject {SAML_NAME_ID} needs saml_issuer, the entity id whose names they are",
+            field="saml_issuer",
         )
 
 

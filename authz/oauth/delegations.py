@@ -61,15 +61,21 @@ class Delegations:
 def check_carries(given: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """What an operator wrote, in order. Raises Invalid naming the scope."""
     if not 1 <= len(given) <= _MAX_SCOPES:
-        raise Invalid(f"a delegation carries 1 to {_MAX_SCOPES} scopes; name them with --scope")
+        raise Invalid(
+            f"a delegation carries 1 to {_MAX_SCOPES} scopes; name them with --scope",
+            field="carries",
+        )
     made = {}
     for scope, by in sorted(given.items()):
         names = sorted(set(by))
         for name in (scope, *names):
             if not is_scope_name(name):
-                raise Invalid(f"{name!r} is not the name of a scope")
+                raise Invalid(f"{name!r} is not the name of a scope", field="carries")
         if not names:
-            raise Invalid(f"{scope} is carried by nothing; write {scope}=SCOPE, or {scope} alone")
+            raise Invalid(
+                f"{scope} is carried by nothing; write {scope}=SCOPE, or {scope} alone",
+                field="carries",
+            )
         made[scope] = names
     return made
 
@@ -77,7 +83,7 @@ def check_carries(given: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
 def check_depth(depth: int) -> int:
     """The longest chain of actors a rule allows. Raises Invalid."""
     if not 1 <= depth <= MAX_DEPTH:
-        raise Invalid(f"max depth {depth} is not 1 to {MAX_DEPTH}")
+        raise Invalid(f"max depth {depth} is not 1 to {MAX_DEPTH}", field="max_depth")
     return depth
 
 

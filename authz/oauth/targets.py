@@ -105,16 +105,23 @@ def check_settings(given: Mapping[str, Any]) -> TargetSettings:
         )
     clients = given.get("clients", {})
     if not isinstance(clients, Mapping) or len(clients) > _MAX_CLIENTS:
-        raise Invalid(f"clients is an object of at most {_MAX_CLIENTS}: id here -> id there")
+        raise Invalid(
+            f"clients is an object of at most {_MAX_CLIENTS}: id here -> id there", field="clients"
+        )
     for ours, theirs in clients.items():
         if not all(isinstance(it, str) and 1 <= len(it) <= 2048 for it in (ours, theirs)):
-            raise Invalid(f"clients: {ours!r} -> {theirs!r} is not a pair of identifiers")
+            raise Invalid(
+                f"clients: {ours!r} -> {theirs!r} is not a pair of identifiers", field="clients"
+            )
     for name in ("allow_cimd_clients", "resource_required", "tells_email"):
         if not isinstance(given.get(name, False), bool):
-            raise Invalid(f"{name} is true or false")
+            raise Invalid(f"{name} is true or false", field=name)
     seconds = given.get("lifetime_seconds", 300)
     if type(seconds) is not int or not 30 <= seconds <= MAX_LIFETIME.total_seconds():
-        raise Invalid(f"lifetime_seconds is 30 to {int(MAX_LIFETIME.total_seconds())}")
+        raise Invalid(
+            f"lifetime_seconds is 30 to {int(MAX_LIFETIME.total_seconds())}",
+            field="lifetime_seconds",
+        )
     ceiling = given.get("scope_ceiling")
     if ceiling is not None:
         _check_ceiling(ceiling)
@@ -128,11 +135,11 @@ def check_issuer(issuer: str) -> None:
 
 def _check_ceiling(ceiling: object) -> None:
     if not isinstance(ceiling, (list, tuple)):
-        raise Invalid("scope_ceiling is a list of scopes")
+        raise Invalid("scope_ceiling is a list of scopes", field="scope_ceiling")
     for scope in ceiling:
         try:
             is_one = isinstance(scope, str) and len(parse_scope(scope)) == 1
         except ValueError:
             is_one = False
         if not is_one:
-            raise Invalid(f"{scope!r} in scope_ceiling is not a scope")
+            raise Invalid(f"{scope!r} in scope_ceiling is not a scope", field="scope_ceiling")

@@ -144,10 +144,12 @@ def check_settings(given: Mapping[str, Any]) -> TrustSettings:
     for name in ("algorithms", "tenants", "clients", "resources", "scope_ceiling"):
         value = given.get(name)
         if value is not None and not is_list_of_text(value):
-            raise Invalid(f"{name} of a trusted issuer is a list of text, at most {_MAX_ENTRIES}")
+            raise Invalid(
+                f"{name} of a trusted issuer is a list of text, at most {_MAX_ENTRIES}", field=name
+            )
     for name in ("allow_public_cimd_clients", "strict_subset"):
         if not isinstance(given.get(name, False), bool):
-            raise Invalid(f"{name} of a trusted issuer is true or false")
+            raise Invalid(f"{name} of a trusted issuer is true or false", field=name)
     settings = settings_of(given)
     check_keys(settings)
     _check_bounds(settings)
@@ -160,26 +162,31 @@ def check_url(name: str, text: str) -> None:
     try:
         parts = read_url(name, text)
     except UrlError as error:
-        raise Invalid(str(error)) from None
+        raise Invalid(str(error), field=name) from None
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.host in LOOPBACK_HOSTS):
-        raise Invalid(f"{name} {text!r} is not an https URL; use one")
+        raise Invalid(f"{name} {text!r} is not an https URL; use one", field=name)
 
 
 def check_keys(settings: KeySource) -> None:
     """Pinned or published, and such as we verify with. Raises Invalid."""
     if (settings.jwks is None) == (settings.jwks_uri is None):
-        raise Invalid("a trusted issuer has pinned keys (jwks) or a jwks_uri, one of them")
+        raise Invalid(
+            "a trusted issuer has pinned keys (jwks) or a jwks_uri, one of them", field="jwks_uri"
+        )
     if not settings.algorithms or not set(settings.algorithms) <= set(ASYMMETRIC):
-        raise Invalid(f"algorithms of a trusted issuer are some of {', '.join(ASYMMETRIC)}")
+        raise Invalid(
+            f"algorithms of a trusted issuer are some of {', '.join(ASYMMETRIC)}",
+            field="algorithms",
+        )
     if settings.jwks is not None:
         try:
             import_jwks(settings.jwks, algorithms=settings.algorithms)
         except JwtError as error:
             raise Invalid(
-                f"jwks of a trusted issuer is no set of public keys: {error.reason}"
+                f"jwks of a trusted issuer is no set of public keys: {error.reason}", field="jwks"
             ) from None
     elif not isinstance(settings.jwks_uri, str):
-        raise Invalid("jwks_uri of a trusted issuer is an https URL")
+        raise Invalid("jwks_uri of a trusted issuer is an https URL", field="jwks_uri")
     else:
         check_url("jwks_uri", settings.jwks_uri)
 
@@ -188,31 +195,40 @@ def check_lifetime(seconds: object) -> None:
     """Raises Invalid."""
     if type(seconds) is not int or not 1 <= seconds <= MAX_LIFETIME.total_seconds():
         raise Invalid(
-            f"max_lifetime_seconds of a trusted issuer is 1 to {int(MAX_LIFETIME.total_seconds())}"
+            f"max_lifetime_seconds of a trusted issuer is 1 to {int(MAX_LIFETIME.total_seconds())}",
+            field="max_lifetime_seconds",
         )
 
 
 def _check_bounds(settings: TrustSettings) -> None:
     check_lifetime(settings.max_lifetime_seconds)
     if settings.assertion_reuse not in REUSE:
-        raise Invalid(f"assertion_reuse of a trusted issuer is one of {', '.join(REUSE)}")
+        raise Invalid(
+            f"assertion_reuse of a trusted issuer is one of {', '.join(REUSE)}",
+            field="assertion_reuse",
+        )
     if settings.allow_public_cimd_clients and settings.assertion_reuse != "deny":
         # Nothing proves who presents it, so a copy must be worth nothing (CONF-06).
-        raise Invalid("allow_public_cimd_clients goes with single use: assertion_reuse deny")
+        raise Invalid(
+            "allow_public_cimd_clients goes with single use: assertion_reuse deny",
+            field="allow_public_cimd_clients",
+        )
     for scope in settings.scope_ceiling or ():
         try:
             is_one = len(parse_scope(scope)) == 1
         except ValueError:
             is_one = False
         if not is_one:
-            raise Invalid(f"{scope!r} in scope_ceiling is not a scope")
+            raise Invalid(f"{scope!r} in scope_ceiling is not a scope", field="scope_ceiling")
 
 
 def _check_subject(settings: TrustSettings) -> None:
     if settings.subject not in (None, *SUBJECTS):
-        raise Invalid(f"subject of a trusted issuer is one of {', '.join(SUBJECTS)}")
+        raise Invalid(
+            f"subject of a trusted issuer is one of {', '.join(SUBJECTS)}", field="subject"
+        )
     if settings.saml_issuer is not None and not _is_text(settings.saml_issuer):
-        raise Invalid("saml_issuer of a trusted issuer is an entity id")
+        raise Invalid("saml_issuer of a trusted issuer is an entity id", field="saml_issuer")
 
 
 def is_list_of_text(value: object) -> bool:

@@ -54,7 +54,8 @@ def _check_github(_: str, rules: Sequence[WorkloadRule]) -> None:
         ):
             raise Invalid(
                 f"the rule {rule.name!r} goes by names that somebody else can take over later; "
-                "add the claim repository_id, or repository_owner_id"
+                "add the claim repository_id, or repository_owner_id",
+                field="claims",
             )
 
 
@@ -84,7 +85,8 @@ def _check_kubernetes(_: str, rules: Sequence[WorkloadRule]) -> None:
             len(segments(rule.subject)) != 4
         ):
             raise Invalid(
-                f"subject of the rule {rule.name!r} is not system:serviceaccount:NAMESPACE:NAME"
+                f"subject of the rule {rule.name!r} is not system:serviceaccount:NAMESPACE:NAME",
+                field="subject",
             )
 
 
@@ -99,7 +101,10 @@ def _check_spiffe(issuer: str, rules: Sequence[WorkloadRule]) -> None:
         domains.add(own[1])
     for rule in rules:
         if not re.match(_SPIFFE.pattern + "/.", rule.subject):
-            raise Invalid(f"subject of the rule {rule.name!r} is not spiffe://TRUST-DOMAIN/PATH")
+            raise Invalid(
+                f"subject of the rule {rule.name!r} is not spiffe://TRUST-DOMAIN/PATH",
+                field="subject",
+            )
     if len(domains) > 1:
         raise Invalid(
             f"the rules are about the trust domains {', '.join(sorted(domains))}; "

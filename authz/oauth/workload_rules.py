@@ -93,7 +93,9 @@ def segments(subject: str) -> list[str]:
 def read_rules(given: object) -> tuple[WorkloadRule, ...]:
     """The rules of a trust entry. Raises Invalid naming the rule and the member."""
     if not isinstance(given, (list, tuple)) or len(given) > MAX_RULES:
-        raise Invalid(f"rules of a trusted issuer is a list of objects, at most {MAX_RULES}")
+        raise Invalid(
+            f"rules of a trusted issuer is a list of objects, at most {MAX_RULES}", field="rules"
+        )
     rules = tuple(read_rule(it) for it in given)
     names = [rule.name for rule in rules]
     if len(set(names)) != len(names):
@@ -117,7 +119,8 @@ def read_rule(given: object) -> WorkloadRule:
     name = given.get("name")
     if not isinstance(name, str) or not is_slug(name):
         raise Invalid(
-            f"{name!r} is not a name for a workload: lower-case letters, digits and inner hyphens, at most 63"
+            f"{name!r} is not a name for a workload: lower-case letters, digits and inner hyphens, at most 63",
+            field="name",
         )
     unknown = sorted(given.keys() - _MEMBERS, key=str)
     if unknown:
@@ -126,23 +129,26 @@ def read_rule(given: object) -> WorkloadRule:
         )
     subject = given.get("subject")
     if not isinstance(subject, str) or not _is_text(subject, MAX_SUBJECT_CHARS):
-        raise Invalid(f"subject of the rule {name!r} is the `sub` of its tokens")
+        raise Invalid(f"subject of the rule {name!r} is the `sub` of its tokens", field="subject")
     if any(ANY_SEGMENT in it and it != ANY_SEGMENT for it in segments(subject)):
         raise Invalid(
-            f"subject {subject!r} of the rule {name!r} has a * inside a segment; it is a whole one, between : or /"
+            f"subject {subject!r} of the rule {name!r} has a * inside a segment; it is a whole one, between : or /",
+            field="subject",
         )
     if all(it == ANY_SEGMENT for it in segments(subject)):
-        raise Invalid(f"subject {subject!r} of the rule {name!r} names nobody")
+        raise Invalid(f"subject {subject!r} of the rule {name!r} names nobody", field="subject")
     claims = given.get("claims", {})
     roles, scopes = (_texts(given, member, name) for member in ("roles", "scopes"))
     if bool(roles) == bool(scopes):
-        raise Invalid(f"the rule {name!r} gives roles or scopes, one of them")
+        raise Invalid(f"the rule {name!r} gives roles or scopes, one of them", field="roles")
     for scope in scopes:
         if not is_scope_name(scope):
-            raise Invalid(f"{scope!r} in the rule {name!r} is not a scope of an MCP server")
+            raise Invalid(
+                f"{scope!r} in the rule {name!r} is not a scope of an MCP server", field="scopes"
+            )
     resources = _texts(given, "resources", name)
     if not resources:
-        raise Invalid(f"the rule {name!r} names no MCP server; add resources")
+        raise Invalid(f"the rule {name!r} names no MCP server; add resources", field="resources")
     return WorkloadRule(
         name=name,
         subject=subject,
@@ -156,13 +162,15 @@ def read_rule(given: object) -> WorkloadRule:
 
 def _conditions(claims: object, rule: str) -> tuple[Condition, ...]:
     if not isinstance(claims, Mapping):
-        raise Invalid(f"claims of the rule {rule!r} is an object")
+        raise Invalid(f"claims of the rule {rule!r} is an object", field="claims")
     clash = sorted(_JUDGED_ELSEWHERE & claims.keys())
     if clash:
-        raise Invalid(f"claims of the rule {rule!r} cannot say anything of {clash[0]!r}")
+        raise Invalid(
+            f"claims of the rule {rule!r} cannot say anything of {clash[0]!r}", field="claims"
+        )
     found = tuple(sorted(_walk(claims, (), rule), key=lambda it: it[0]))
     if len(found) > _MAX_VALUES:
-        raise Invalid(f"the rule {rule!r} has more than {_MAX_VALUES} claims")
+        raise Invalid(f"the rule {rule!r} has more than {_MAX_VALUES} claims", field="claims")
     return found
 
 
@@ -171,7 +179,7 @@ def _walk(claims: Mapping[str, Any], path: tuple[str, ...], rule: str) -> Iterat
         way = (*path, name)
         shown = ".".join(map(str, way))
         if not isinstance(name, str) or not _is_text(name, 256) or len(way) > _MAX_DEPTH:
-            raise Invalid(f"{shown} in the rule {rule!r} is not a name of a claim")
+            raise Invalid(f"{shown} in the rule {rule!r} is not a name of a claim", field="claims")
         if isinstance(wanted, Mapping) and wanted:
             yield from _walk(wanted, way, rule)
             continue
@@ -181,7 +189,10 @@ def _walk(claims: Mapping[str, Any], path: tuple[str, ...], rule: str) -> Iterat
             or not 1 <= len(values) <= _MAX_VALUES
             or not all(isinstance(it, str) and _is_text(it, 512) for it in values)
         ):
-            raise Invalid(f"{shown} of the rule {rule!r} is a text, a list of texts, or an object")
+            raise Invalid(
+                f"{shown} of the rule {rule!r} is a text, a list of texts, or an object",
+                field="claims",
+            )
         yield way, frozenset(values)
 
 
@@ -194,7 +205,8 @@ def _texts(given: Mapping[str, Any], member: str, rule: str) -> tuple[str, ...]:
         or len(set(values)) != len(values)
     ):
         raise Invalid(
-            f"{member} of the rule {rule!r} is a list of text, each once, at most {_MAX_VALUES}"
+            f"{member} of the rule {rule!r} is a list of text, each once, at most {_MAX_VALUES}",
+            field=member,
         )
     return tuple(values)
 

@@ -138,14 +138,17 @@ def check_settings(given: Mapping[str, Any], issuer: str) -> WorkloadSettings:
         )
     for name in ("algorithms", "audiences"):
         if name in given and not is_list_of_text(given[name]):
-            raise Invalid(f"{name} of a trusted issuer is a list of text")
+            raise Invalid(f"{name} of a trusted issuer is a list of text", field=name)
     settings = settings_of(given)
     if settings.preset is not None and settings.preset not in PRESETS:
-        raise Invalid(f"preset of a trusted issuer is one of {', '.join(PRESETS)}")
+        raise Invalid(f"preset of a trusted issuer is one of {', '.join(PRESETS)}", field="preset")
     check_keys(settings)
     check_lifetime(settings.max_lifetime_seconds)
     if settings.assertion_reuse not in REUSE:
-        raise Invalid(f"assertion_reuse of a trusted issuer is one of {', '.join(REUSE)}")
+        raise Invalid(
+            f"assertion_reuse of a trusted issuer is one of {', '.join(REUSE)}",
+            field="assertion_reuse",
+        )
     if settings.preset is not None:
         PRESETS[settings.preset].check(issuer, settings.rules)
     return settings
@@ -157,7 +160,7 @@ def check_issuer(issuer: str) -> None:
         check_url("issuer", issuer)
         return
     if not _TRUST_DOMAIN.fullmatch(issuer):
-        raise Invalid(f"issuer {issuer!r} is not spiffe://TRUST-DOMAIN")
+        raise Invalid(f"issuer {issuer!r} is not spiffe://TRUST-DOMAIN", field="issuer")
 
 
 def warnings_of(settings: WorkloadSettings) -> tuple[str, ...]:

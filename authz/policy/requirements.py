@@ -164,12 +164,12 @@ def _values(
     given = value[name]
     items = [given] if isinstance(given, str) else given
     if not isinstance(items, Sequence) or not 1 <= len(items) <= _MAX_VALUES:
-        raise Invalid(f"`{name}` in `requires` holds 1 to {_MAX_VALUES} values")
+        raise Invalid(f"`{name}` in `requires` holds 1 to {_MAX_VALUES} values", field=name)
     for item in items:
         if not isinstance(item, str) or pattern.fullmatch(item) is None:
-            raise Invalid(f"{item!r} in `requires` is not {expected}")
+            raise Invalid(f"{item!r} in `requires` is not {expected}", field=name)
     if len(set(items)) < len(items):
-        raise Invalid(f"`{name}` in `requires` holds a value twice")
+        raise Invalid(f"`{name}` in `requires` holds a value twice", field=name)
     return frozenset(items)
 
 
@@ -179,6 +179,7 @@ def _max_age(value: Mapping[str, Any]) -> int | None:
     age = value["max_age"]
     if type(age) is not int or not MIN_MAX_AGE <= age <= MAX_MAX_AGE:
         raise Invalid(
-            f"`max_age` in `requires` is {age!r}; {MIN_MAX_AGE} to {MAX_MAX_AGE} seconds are possible"
+            f"`max_age` in `requires` is {age!r}; {MIN_MAX_AGE} to {MAX_MAX_AGE} seconds are possible",
+            field="max_age",
         )
     return age

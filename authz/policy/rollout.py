@@ -51,13 +51,18 @@ FULL: Final = Rollout()
 def check(rollout: Rollout) -> Rollout:
     """Raises Invalid for one that says nothing or two things."""
     if rollout.state not in STATES:
-        raise Invalid(f"rollout {rollout.state!r} is not one of {', '.join(STATES)}")
+        raise Invalid(f"rollout {rollout.state!r} is not one of {', '.join(STATES)}", field="state")
     if not 0 <= rollout.percent <= 100:
-        raise Invalid(f"{rollout.percent} is not a percentage")
+        raise Invalid(f"{rollout.percent} is not a percentage", field="percent")
     if rollout.state == CANARY and not rollout.groups and not rollout.percent:
-        raise Invalid("a canary names groups or a percentage of people; without, it is read_only")
+        raise Invalid(
+            "a canary names groups or a percentage of people; without, it is read_only",
+            field="groups",
+        )
     if rollout.state != CANARY and (rollout.groups or rollout.percent):
-        raise Invalid(f"groups and a percentage belong to {CANARY}, not to {rollout.state}")
+        raise Invalid(
+            f"groups and a percentage belong to {CANARY}, not to {rollout.state}", field="state"
+        )
     return rollout
 
 

@@ -45,6 +45,10 @@ SCHEMAS: Part = {
             "detail": _TEXT,
             "code": _TEXT,
             "permission": _TEXT,
+            "pointer": {
+                "type": "string",
+                "description": "The member of the body it is about (RFC 6901 §6).",
+            },
             "current": {},
         },
         "additionalProperties": False,

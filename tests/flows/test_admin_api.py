@@ -522,6 +522,29 @@ def test_what_the_address_says_the_body_does_not(harness, owner):
     assert "`reference` is said by the address" in refused.json["detail"]
 
 
+@pytest.mark.parametrize(
+    ("way", "body", "status", "pointer"),
+    [
+        ("/groups", {"name": " "}, 400, "#/name"),
+        ("/groups", {"name": 7}, 400, "#/name"),
+        ("/groups", {"name": "x", "surprise": 1}, 400, "#/surprise"),
+        ("/groups", {}, 400, None),
+        ("/groups/grp_none/members", {"user": "dev@example.com"}, 404, None),
+        ("/agents", {"slug": "a", "purpose": "b", "owner": "no@x", "servers": []}, 404, "#/owner"),
+        (
+            "/servers",
+            {"identifier": "https://m.example", "name": "M", "scopes": [{"name": "*"}]},
+            400,
+            "#/scopes",
+        ),
+    ],
+)
+def test_a_refusal_points_at_the_member_it_is_about(owner, way, body, status, pointer):
+    """RFC 6901 §6; never at what the address says or what is missing."""
+    answer = owner.post(way, body)
+    assert (answer.status, answer.json.get("pointer")) == (status, pointer), answer.json
+
+
 def test_what_strangers_wrote_is_json_and_nothing_else(harness, owner):
     """Stored XSS: as it was written, in a form that no browser shows as a page."""
     scene = Scene(harness)

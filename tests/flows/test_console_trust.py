@@ -76,7 +76,7 @@ def test_an_issuer_is_trusted_changed_and_forgotten(harness):
         ({"issuer": "ftp://x.example"}, "issuer", "is not an https URL"),
         ({"jwks_uri": "http://x.example/keys"}, "jwks_uri", "“Address of its keys”"),
         ({"jwks_uri": "", "jwks": EVIL}, "jwks", "This is not a key set"),
-        ({"jwks_uri": ""}, "jwks", "“Or its keys, pinned”"),
+        ({"jwks_uri": ""}, "jwks_uri", "“Or its keys, pinned”"),
         ({"max_lifetime_seconds": "ten"}, "max_lifetime_seconds", "is a whole number"),
         ({"max_lifetime_seconds": "86400"}, "max_lifetime_seconds", "is 1 to 3600"),
         ({"algorithms": "HS256"}, "algorithms", "algorithms of a trusted issuer are some of"),

@@ -13,6 +13,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from authz.errors import Invalid
 from authz.federation.saml.certificates import as_pem, read_certificate
@@ -121,18 +122,12 @@ def check(settings: Mapping[str, Any], preset: str) -> Mapping[str, Any]:
         "methods_attribute": known.methods,
         "mfa_context": known.mfa_context,
     }
-    try:
-        return SamlSettings.model_validate({**defaults, **settings}).model_dump(mode="json")
-    except ValidationError as error:
-        raise Invalid(_sentence(error)) from None
+    return _validated({**defaults, **settings}).model_dump(mode="json")
 
 
 def read(settings: Mapping[str, Any]) -> SamlSettings:
     """The settings as they were stored. Raises Invalid if another version of this server stored them."""
-    try:
-        return SamlSettings.model_validate(settings)
-    except ValidationError as error:
-        raise Invalid(_sentence(error)) from None
+    return _validated(settings)
 
 
 def find_preset(name: str) -> SamlPreset:
@@ -142,8 +137,16 @@ def find_preset(name: str) -> SamlPreset:
     return PRESETS[name]
 
 
-def _sentence(error: ValidationError) -> str:
-    problem = error.errors(include_input=False, include_url=False)[0]
+def _validated(settings: Mapping[str, Any]) -> SamlSettings:
+    try:
+        return SamlSettings.model_validate(settings)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        field = "".join(map(str, problem["loc"][:1]))
+        raise Invalid(_sentence(problem), field=field) from None
+
+
+def _sentence(problem: ErrorDetails) -> str:
     # Without the value: what stands where a reference belongs may be the secret itself.
     said = {
         "extra_forbidden": "is not a setting of SAML connections",

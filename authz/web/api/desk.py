@@ -17,7 +17,7 @@ from authz.admin.idempotency import Claim
 from authz.admin.paging import DEFAULT_LIMIT, MAX_LIMIT
 from authz.admin.supplies import Surroundings
 from authz.db.leases import wait_for
-from authz.errors import Invalid, InvalidToken
+from authz.errors import AuthzError, Invalid, InvalidToken
 from authz.oauth.administering import Admitted
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.own_bearer import REFUSED
@@ -61,7 +61,12 @@ class Desk:
     def answer(self, route: Route, admitted: Admitted, sent: Sent) -> Response:
         """Do it. Raises AuthzError, OAuthError, Refused."""
         if isinstance(route, Change):
-            return self._changed(route, admitted, sent)
+            try:
+                return self._changed(route, admitted, sent)
+            except AuthzError as error:
+                # What the address says is no member, and neither is what is missing.
+                error.field = error.field if error.field in sent.body else ""
+                raise
         with self._services.database.read() as tx:
             look = self._look(tx, admitted, sent)
             look.operator.must_see(route.permission)

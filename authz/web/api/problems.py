@@ -99,6 +99,8 @@ def problem(error: Exception, metadata_url: str | None) -> tuple[Response, str]:
 
 def _of_operation(error: AuthzError, status: int, code: str, metadata_url: str | None) -> Response:
     headers, more = {}, {}
+    if error.field:
+        more["pointer"] = f"#/{error.field}"
     if isinstance(error, Forbidden):
         more["permission"] = str(error.permission)
         told = f', error="{code}", scope="{error.permission}"'

@@ -3,7 +3,7 @@
 from authz.admin import agents, simulate
 from authz.admin.agents import AgentLine
 from authz.policy.administration import Permission
-from authz.web.console.agents import days
+from authz.web.console.agents import ARGUMENTS, days
 from authz.web.console.fields import end, listed, spelled
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 from authz.web.console.words import counted
@@ -111,8 +111,8 @@ PAGE = Page(
     Permission.READ,
     show,
     (
-        Act("change", change),
-        Act("give-client", give_client),
+        Act("change", change, ARGUMENTS),
+        Act("give-client", give_client, {"client_id": "client"}),
         Act("take-client", take_client),
         Act("wake", wake),
         Act("kill", kill),

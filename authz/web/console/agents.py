@@ -1,10 +1,11 @@
 """Agents: the fleet, and one more."""
 
 from authz.admin import agents, simulate
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.web.console import tables
 from authz.web.console.fields import end, listed
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Visit
 
 HEADINGS = ("Agent", "For", "Answers for it", "Status", "Live grants", "Last used", "Until")
 STATUSES = ("active", "dormant", "killed")
@@ -53,18 +54,19 @@ def add(visit: Visit) -> Answer:
 
 
 def days(visit: Visit) -> int:
-    """Of the field `dormant_after`. Raises FieldError."""
+    """Of the field `dormant_after`. Raises Invalid."""
     text = visit.given("dormant_after")
     if not text.isdecimal() or len(text) > 5:
-        raise FieldError("dormant_after", "Give a whole number of days")
+        raise Invalid("Give a whole number of days", field="dormant_after")
     return int(text)
 
 
+ARGUMENTS = {"expires_at": "until", "dormant_after_days": "dormant_after"}
 PAGE = Page(
     "agents",
     "Agents",
     Permission.READ,
     show,
-    (Act("add", add),),
+    (Act("add", add, ARGUMENTS),),
     section="Clients",
 )

@@ -4,11 +4,11 @@ from typing import Any
 
 from authz.admin import audit, audit_holds, audit_sinks
 from authz.admin.audit_holds import LEAST_DAYS, MOST_DAYS
-from authz.errors import NotFound
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.tenants import DEFAULT_SLUG
 from authz.web.console import fields
-from authz.web.console.visit import Act, Answer, Done, FieldError, Sure, Visit, told
+from authz.web.console.visit import Act, Answer, Done, Sure, Visit
 
 _MOST_DIGITS = 6
 
@@ -31,10 +31,7 @@ def place(visit: Visit) -> Answer:
     """POST …/hold: of a person, or of the whole tenant."""
     reason = visit.needed("why", "The reason")
     person, until = visit.given("whom") or None, fields.end(visit, "hold_until")
-    try:
-        visit.change(audit_holds.place, reason=reason, person=person, until=until)
-    except NotFound as error:
-        raise FieldError("whom", told(error)) from None
+    visit.change(audit_holds.place, reason=reason, person=person, until=until)
     return Done(visit.url("audit"), "held")
 
 
@@ -62,7 +59,7 @@ def set_retention(visit: Visit) -> Answer:
     visit.operator.must(Permission.ADMINS_WRITE)
     text = visit.given("days")
     if text and not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise FieldError("days", "Give a whole number of days, or nothing for ever")
+        raise Invalid("Give a whole number of days, or nothing for ever", field="days")
     days, before = int(text) if text else None, visit.read(audit_holds.retention).days
     is_shorter = days is not None and LEAST_DAYS <= days < (before or MOST_DAYS + 1)
     if is_shorter and not visit.is_sure:
@@ -76,7 +73,8 @@ def set_retention(visit: Visit) -> Answer:
     return Done(visit.url("audit"), "kept")
 
 
-ACTS = (Act("hold", place), Act("release", release), Act("retention", set_retention))
+_HOLD = {"reason": "why", "person": "whom", "until": "hold_until"}
+ACTS = (Act("hold", place, _HOLD), Act("release", release), Act("retention", set_retention))
 DONE = {
     "held": "It is kept until the hold is released.",
     "released": "The hold is released.",

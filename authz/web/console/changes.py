@@ -6,9 +6,10 @@ from typing import Any
 
 from authz.admin import changes
 from authz.admin.changes import OPEN, SCHEDULED, STATUSES
+from authz.errors import Invalid
 from authz.net import strict_json
 from authz.policy.administration import Permission
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Visit
 
 HEADINGS = ("Change", "Reason", "Asked by", "Asked at", "Status", "Begins")
 
@@ -34,6 +35,13 @@ def show(visit: Visit) -> Answer:
     after = visit.asked("after") or None
     found = visit.read(changes.page, statuses=wanted, matching=q, after=after)
     return Screen("changes.html", {"changes": found, "headings": HEADINGS, "statuses": STATUSES})
+
+
+def show_proposal(visit: Visit) -> Answer:
+    """The form again: what is asked for went through the browser."""
+    arguments = visit.given("arguments")
+    context = {"arguments": _arguments(arguments), "as_json": arguments}
+    return Screen("propose.html", {"operation": visit.given("operation"), **context})
 
 
 def propose(visit: Visit) -> Answer:
@@ -97,7 +105,7 @@ def _arguments(text: str) -> Mapping[str, Any]:
     try:
         return strict_json.read_object(text.encode())
     except strict_json.NotStrict as error:
-        raise FieldError("arguments", f"the change {error}") from None
+        raise Invalid(f"the change {error}", field="arguments") from None
 
 
 def _moment(text: str) -> datetime | None:
@@ -107,7 +115,7 @@ def _moment(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
-        raise FieldError("activate_at", f"{text!r} is no time; write 2026-12-31T08:00") from None
+        raise Invalid(f"{text!r} is no time; write 2026-12-31T08:00", field="activate_at") from None
 
 
 _DONE = {
@@ -119,7 +127,12 @@ _DONE = {
     "withdrawn": "The change is withdrawn.",
 }
 PAGE = Page(
-    "changes", "Changes", Permission.READ, show, (Act("propose", propose),), section="Policy"
+    "changes",
+    "Changes",
+    Permission.READ,
+    show,
+    (Act("propose", propose, again=show_proposal),),
+    section="Policy",
 )
 ONE = Page(
     "changes/{id}",

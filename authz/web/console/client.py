@@ -9,9 +9,9 @@ from authz import entropy
 from authz.admin import client_trust, client_view, clients
 from authz.admin.client_view import View
 from authz.db.types import canonical_json
-from authz.errors import Conflict
+from authz.errors import Conflict, Invalid
 from authz.policy.administration import Permission
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 from authz.web.console.words import GRANT_NAMES, KIND_NAMES, METHOD_NAMES, counted
 
 _HOURS = ("0", "1", "24", "168")
@@ -111,7 +111,7 @@ def set_ceiling(visit: Visit) -> Answer:
     client_id, text = visit.asked("id"), visit.given("ceiling")
     wanted = None if visit.given("bound") != "yes" else frozenset(text.split())
     if wanted is not None and not wanted:
-        raise FieldError("ceiling", "Name at least one scope, or take the bound away")
+        raise Invalid("Name at least one scope, or take the bound away", field="ceiling")
 
     def now(tx: Session) -> dict[str, str]:
         return {"ceiling": _ceiling(clients.load(tx, visit.tenant_id, client_id).scope_ceiling)}
@@ -128,7 +128,7 @@ def rotate(visit: Visit) -> Answer:
         raise Conflict("the secrets of this client changed meanwhile; nothing was rotated")
     hours = visit.given("overlap")
     if hours not in _HOURS:
-        raise FieldError("overlap", "Choose how long the secrets before it stay good")
+        raise Invalid("Choose how long the secrets before it stay good", field="overlap")
     overlap = timedelta(hours=int(hours))
     made = visit.change(clients.rotate_secret, client_id, overlap=overlap)
     return Screen(
@@ -183,7 +183,7 @@ PAGE = Page(
         Act("block", block),
         Act("unblock", unblock),
         Act("remove", remove),
-        Act("ceiling", set_ceiling),
+        Act("ceiling", set_ceiling, {"scopes": "ceiling"}),
         Act("rotate", rotate),
     ),
     section="Clients",

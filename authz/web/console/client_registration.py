@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 from authz.admin import initial_tokens
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.tenants import REGISTRATION_MODES
 from authz.web.console import tables
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Name", "Registrations left", "Made", "Ends", "State")
 STATES = ("active", "spent", "expired", "revoked")
@@ -41,9 +42,9 @@ def add(visit: Visit) -> Answer:
     """POST …/add: the token is shown this once."""
     uses, days = visit.given("uses"), visit.given("days")
     if uses and not (uses.isascii() and uses.isdecimal() and len(uses) < 10):
-        raise FieldError("uses", "Write how many as a number, or leave it empty")
+        raise Invalid("Write how many as a number, or leave it empty", field="uses")
     if days not in _DAYS:
-        raise FieldError("days", "Choose how long it is good")
+        raise Invalid("Choose how long it is good", field="days")
     made = visit.change(
         initial_tokens.add,
         name=visit.needed("name", "The name"),
@@ -77,7 +78,7 @@ def set_mode(visit: Visit) -> Answer:
     """POST …/mode."""
     mode = visit.given("mode")
     if mode not in REGISTRATION_MODES:
-        raise FieldError("mode", "Choose who may register a client")
+        raise Invalid("Choose who may register a client", field="mode")
     visit.perform("tenants.set_registration", slug=visit.configuration.tenant.slug, mode=mode)
     return Done(visit.url("client-registration"), "mode")
 

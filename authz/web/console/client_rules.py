@@ -3,9 +3,10 @@
 from authz.admin import client_trust, client_view
 from authz.admin.client_metadata import check_pattern
 from authz.clients.trust import MODES
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.web.console import tables
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import counted
 
 HEADINGS = ("Covers", "Verdict", "Since")
@@ -54,7 +55,7 @@ def set_mode(visit: Visit) -> Answer:
     """POST …/mode."""
     mode = visit.given("mode")
     if mode not in MODES:
-        raise FieldError("mode", "Choose which clients may be used")
+        raise Invalid("Choose which clients may be used", field="mode")
     asked = _sure(visit, "Let fewer clients in?", "Change it", mode=mode)
     if asked is not None:
         return asked

@@ -3,8 +3,9 @@
 from authz.admin import client_trust, client_view
 from authz.admin.client_metadata import DEFAULT_GRANT_TYPES, GRANT_TYPES
 from authz.clients.authentication import AUTH_METHODS
+from authz.errors import Invalid
 from authz.policy.administration import Permission
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Visit
 from authz.web.console.words import GRANT_NAMES, KIND_NAMES
 
 HEADINGS = ("Client", "Identifier", "Kind", "Status", "Live grants", "Known since")
@@ -75,7 +76,7 @@ def add(visit: Visit) -> Answer:
 def _method(visit: Visit) -> str:
     method = visit.given("auth_method")
     if method not in AUTH_METHODS:
-        raise FieldError("auth_method", "Choose how the client proves who it is")
+        raise Invalid("Choose how the client proves who it is", field="auth_method")
     return method
 
 
@@ -84,7 +85,7 @@ PAGE = Page(
     "Clients",
     Permission.READ,
     show,
-    (Act("add", add),),
+    (Act("add", add, {"scope_ceiling": "ceiling"}),),
     section="Clients",
     done={"removed": "The client is removed."},
 )

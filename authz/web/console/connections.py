@@ -1,21 +1,16 @@
 """Identity providers: the list, one more by its preset, and one with its settings."""
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from authz.admin import connections
 from authz.admin.connections import ConnectionDetails
-from authz.errors import Invalid, NotFound
+from authz.errors import NotFound
 from authz.federation import presets, saml_presets
 from authz.federation.registry import CONNECTORS
 from authz.policy.administration import Permission
 from authz.web.console import settings_form
 from authz.web.console.tables import Form, FormField, Listing, Row, listed
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 from authz.web.console.words import counted
 
 FIRST = frozenset(
@@ -110,17 +105,16 @@ def add(visit: Visit) -> Answer:
     metadata = visit.given("metadata")
     slug = visit.needed("slug", "The short name")
     name = visit.needed("name", "The name")
-    with _beside(model):
-        made = visit.perform(
-            "connections.add",
-            slug=slug,
-            kind=kind,
-            preset=preset,
-            name=name,
-            settings={member: value for member, value in found.items() if value is not None},
-            **{flag: visit.given(flag) == "yes" for flag, _ in _FLAGS},
-            **({"metadata": metadata} if metadata else {}),
-        )
+    made = visit.perform(
+        "connections.add",
+        slug=slug,
+        kind=kind,
+        preset=preset,
+        name=name,
+        settings={member: value for member, value in found.items() if value is not None},
+        **{flag: visit.given(flag) == "yes" for flag, _ in _FLAGS},
+        **({"metadata": metadata} if metadata else {}),
+    )
     return Done(visit.url(f"connections/{made.slug}"), "added")
 
 
@@ -166,16 +160,15 @@ def change_settings(visit: Visit) -> Answer:
         return {name: settings_form.shown(stored.get(name)) for name in typed}
 
     labels = {it.name: it.label for it in settings_form.fields_of(model, {}) if it.name in typed}
-    with _beside(model):
-        visit.edit(
-            labels,
-            now,
-            connections.change,
-            visit.edge.connectors,
-            found.slug,
-            settings=typed,
-            issuer=visit.configuration.tenant.issuer,
-        )
+    visit.edit(
+        labels,
+        now,
+        connections.change,
+        visit.edge.connectors,
+        found.slug,
+        settings=typed,
+        issuer=visit.configuration.tenant.issuer,
+    )
     return Done(visit.url(f"connections/{found.slug}"), "changed")
 
 
@@ -229,20 +222,6 @@ def remove(visit: Visit) -> Answer:
 
 
 _YES_NO = (("no", "no"), ("yes", "yes"))
-
-
-@contextmanager
-def _beside(model: type[BaseModel]) -> Iterator[None]:
-    """An error about a member is said beside its field."""
-    try:
-        yield
-    except FieldError:
-        raise
-    except Invalid as error:
-        name = re.split(r"[ :.]", str(error), maxsplit=1)[0]
-        if name not in model.model_fields:
-            raise
-        raise FieldError(name, str(error)) from None
 
 
 def _typed(visit: Visit) -> dict[str, str]:

@@ -6,20 +6,20 @@ from typing import Any
 from authz.errors import Invalid
 from authz.policy import requirements
 from authz.policy.requirements import Requirement
-from authz.web.console.visit import FieldError, Visit
+from authz.web.console.visit import Visit
 
 _DAY = timedelta(days=1)
 
 
 def end(visit: Visit, name: str = "until") -> datetime | None:
-    """A day, to its end in UTC; None for an empty field, which is no end. Raises FieldError."""
+    """A day, to its end in UTC; None for an empty field, which is no end. Raises Invalid."""
     text = visit.given(name)
     if not text:
         return None
     try:
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
-        raise FieldError(name, "This is not a day; write it as 2026-12-31") from None
+        raise Invalid("This is not a day; write it as 2026-12-31", field=name) from None
     return day + _DAY
 
 
@@ -34,7 +34,7 @@ def spelled(names: object) -> str:
 
 
 def requirement(visit: Visit) -> Requirement:
-    """From the fields `acr`, `max_age` (in minutes) and `connection`; empty ones demand nothing. Raises FieldError."""
+    """From the fields `acr`, `max_age` (in minutes) and `connection`; empty ones demand nothing. Raises Invalid."""
     given: dict[str, Any] = {}
     for name in ("acr", "connection"):
         if values := visit.given(name).split():
@@ -42,12 +42,9 @@ def requirement(visit: Visit) -> Requirement:
     minutes = visit.given("max_age")
     if minutes:
         if not minutes.isdecimal() or len(minutes) > 6:
-            raise FieldError("max_age", "Give a whole number of minutes")
+            raise Invalid("Give a whole number of minutes", field="max_age")
         given["max_age"] = int(minutes) * 60
-    try:
-        return requirements.parse(given) if given else Requirement()
-    except Invalid as error:
-        raise FieldError(next(iter(given)), str(error)) from None
+    return requirements.parse(given) if given else Requirement()
 
 
 def requirement_fields(required: Requirement | None) -> dict[str, str]:

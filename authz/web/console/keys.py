@@ -3,12 +3,12 @@
 from datetime import datetime, timedelta
 
 from authz.admin import keys
-from authz.errors import Conflict
+from authz.errors import Conflict, Invalid
 from authz.jose import LEEWAY
 from authz.keys import PURPOSES
 from authz.policy.administration import Permission
 from authz.web.console import tables
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import lasting
 
 HEADINGS = ("For", "Algorithm", "State", "Signs from", "Until", "Published until", "Where", "Key")
@@ -60,7 +60,7 @@ def rotate(visit: Visit) -> Answer:
     """POST …/rotate: a successor, published ahead of its first signature or signing at once."""
     purpose, _, algorithm = visit.given("kind").partition(" ")
     if algorithm not in PURPOSES.get(purpose, ()):
-        raise FieldError("kind", "Choose which key is to be replaced")
+        raise Invalid("Choose which key is to be replaced", field="kind")
     when = visit.given("when")
     emergency, at_once = when == "emergency", when in ("now", "emergency")
     # Sent twice, by a reload or by two people at once, it would rotate twice.

@@ -37,7 +37,7 @@ def add(visit: Visit) -> Answer:
     """POST …/add: to a group, or to a role."""
     group, role = visit.given("group"), visit.given("role")
     if bool(group) == bool(role):
-        raise Invalid("Choose a role or name a group: one of them")
+        raise Invalid("Choose a role or name a group: one of them", field="group")
     visit.change(
         mappings.add,
         connection=visit.needed("connection", "The connection"),

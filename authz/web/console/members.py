@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from authz.db.types import canonical_json
-from authz.errors import AuthzError, Conflict, Invalid, NotFound
+from authz.errors import AuthzError, Invalid
 from authz.net import strict_json
 from authz.web.console.tables import FormField
-from authz.web.console.visit import FieldError, Visit
+from authz.web.console.visit import Visit
 
 YES_NO = (("no", "no"), ("yes", "yes"))
 _BOUND = (("no", "no bound"), ("yes", "at most those below"))
 _ONE_A_LINE = "One a line."
 _SHAPES = {"text": "text", "number": "text", "flag": "choice", "choice": "choice", "picks": "boxes"}
 """Of the field; of any other kind it is several lines."""
-_WHOSE = re.compile(r"trusted issuer|issuer of workloads")
-"""Of whom an error speaks; not the member of that name."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def told(members: Sequence[Member], settings: Mapping[str, Any]) -> list[tuple[s
 
 
 def read(members: Sequence[Member], visit: Visit) -> dict[str, Any]:
-    """As the operations take them; what is left at its default is None. Raises FieldError."""
+    """As the operations take them; what is left at its default is None. Raises Invalid."""
     found = {}
     for it in members:
         value = _read(it, visit)
@@ -90,31 +88,21 @@ def read(members: Sequence[Member], visit: Visit) -> dict[str, Any]:
 
 @contextmanager
 def beside(members: Sequence[Member], **others: str) -> Iterator[None]:
-    """An error that names a member is said at its field; `others` are labels of fields that are no members."""
+    """An error speaks of members by the labels of their fields; `others` are those of fields that are no members."""
     labels = {**{it.name: it.label for it in members}, **others}
     try:
         yield
-    except FieldError:
+    except AuthzError as error:
+        error.args = (_labelled(str(error), labels),)
         raise
-    except (Invalid, Conflict, NotFound) as error:
-        named = _named(error, labels)
-        if named is None:
-            raise
-        raise FieldError(*named) from None
 
 
-def _named(error: AuthzError, labels: Mapping[str, str]) -> tuple[str, str] | None:
-    sentence = str(error).partition("; `authz ")[0]
-    # What somebody typed stands in quotes, and names no member.
-    bare = _WHOSE.sub("", re.sub(r"'[^']*'", "", sentence))
-    name = next((it for it in re.findall(r"[a-z_]+", bare) if it in labels), None)
-    if name is None:
-        return None
+def _labelled(sentence: str, labels: Mapping[str, str]) -> str:
     for spelled, label in labels.items():
         # Words of English are understood as they are.
         if "_" in spelled or spelled == "jwks":
             sentence = re.sub(rf"\b{spelled}\b", f"“{label}”", sentence)
-    return name, sentence
+    return sentence
 
 
 def _fields(member: Member, value: Any, is_kept: bool) -> Iterator[FormField]:
@@ -188,7 +176,7 @@ def _read(member: Member, visit: Visit) -> Any:
         return tuple(it.strip() for it in text.splitlines() if it.strip())
     if not text:
         if member.required:
-            raise FieldError(member.name, f"“{member.label}” is empty; fill it in")
+            raise Invalid(f"“{member.label}” is empty; fill it in", field=member.name)
         return {} if member.kind == "claims" else member.default
     if member.kind == "number":
         return _number(member, text)
@@ -199,7 +187,7 @@ def _read(member: Member, visit: Visit) -> Any:
 
 def _number(member: Member, text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > 9:
-        raise FieldError(member.name, f"“{member.label}” is a whole number")
+        raise Invalid(f"“{member.label}” is a whole number", field=member.name)
     return int(text)
 
 
@@ -208,7 +196,7 @@ def _keys(member: Member, text: str) -> dict[str, Any]:
         return strict_json.read_object(text.encode())
     except strict_json.NotStrict:
         sentence = "This is not a key set; paste the whole document that the issuer publishes at its jwks_uri"
-        raise FieldError(member.name, sentence) from None
+        raise Invalid(sentence, field=member.name) from None
 
 
 def claim_lines(claims: Mapping[str, Any], way: tuple[str, ...] = ()) -> Iterator[str]:
@@ -223,19 +211,19 @@ def claim_lines(claims: Mapping[str, Any], way: tuple[str, ...] = ()) -> Iterato
 
 
 def read_claims(field: str, text: str) -> dict[str, Any]:
-    """The same back. Raises FieldError."""
+    """The same back. Raises Invalid."""
     found: dict[str, Any] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         names, mark, value = (it.strip() for it in line.partition("="))
         *way, last = (it.strip() for it in names.split(" > "))
         if not mark or not value or not all((*way, last)):
-            raise FieldError(field, f"Write it as CLAIM = VALUE, not {line!r}")
+            raise Invalid(f"Write it as CLAIM = VALUE, not {line!r}", field=field)
         place = found
         for name in way:
             place = place.setdefault(name, {})
             if not isinstance(place, dict):
-                raise FieldError(field, f"{name!r} has a value of its own in another line")
+                raise Invalid(f"{name!r} has a value of its own in another line", field=field)
         if isinstance(place.get(last), dict):
-            raise FieldError(field, f"{last!r} has claims of its own in another line")
+            raise Invalid(f"{last!r} has claims of its own in another line", field=field)
         place.setdefault(last, []).append(value)
     return found

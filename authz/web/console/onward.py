@@ -1,10 +1,11 @@
 """Tokens that MCP servers exchange for tokens of others, on behalf of the same person."""
 
 from authz.admin import delegations, resources
+from authz.errors import Invalid
 from authz.oauth.delegations import MAX_DEPTH
 from authz.policy.administration import Permission
 from authz.web.console.tables import Form, FormField, Listing, Row, RowAct, listed
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Sure, Visit
 
 _DEPTHS = [str(it) for it in range(1, MAX_DEPTH + 1)]
 
@@ -56,7 +57,7 @@ def add_delegation(visit: Visit) -> Answer:
     """POST …/add."""
     depth = visit.given("max_depth")
     if depth not in _DEPTHS:
-        raise FieldError("max_depth", "Choose how often in a row")
+        raise Invalid("Choose how often in a row", field="max_depth")
     visit.change(
         delegations.add,
         client_id=visit.needed("client_id", "The client"),
@@ -86,7 +87,7 @@ def _carries(visit: Visit) -> dict[str, list[str]]:
     for line in visit.needed("carries", "What is carried over").splitlines():
         there, mark, here = line.partition("=")
         if not mark or not there.strip() or not here.split():
-            raise FieldError("carries", f"Write it as SCOPE = SCOPE, not {line.strip()!r}")
+            raise Invalid(f"Write it as SCOPE = SCOPE, not {line.strip()!r}", field="carries")
         found[there.strip()] = here.split()
     return found
 

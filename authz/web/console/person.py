@@ -2,9 +2,10 @@
 
 from authz.admin import grants, groups, person, sessions, simulate, users
 from authz.admin.person import PersonView
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.web.console.groups import leaving
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 from authz.web.console.words import counted
 
 
@@ -46,7 +47,7 @@ def set_password(visit: Visit) -> Answer:
     """POST …/password: and out of every browser."""
     password = visit.form.get("password", [""])[0]
     if not password:
-        raise FieldError("password", "The password is empty; fill it in")
+        raise Invalid("The password is empty; fill it in", field="password")
     visit.perform("users.set_password", reference=_found(visit).line.id, password=password)
     return _done(visit, "password")
 
@@ -100,7 +101,7 @@ PAGE = Page(
     Permission.READ,
     show,
     (
-        Act("join", join),
+        Act("join", join, {"user": "group"}),
         Act("leave", leave),
         Act("password", set_password),
         Act("break-glass", break_glass),

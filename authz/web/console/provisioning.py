@@ -4,9 +4,10 @@ from datetime import timedelta
 
 from authz.admin import connections, domains, scim_tokens, signal_streams
 from authz.admin.signal_streams import NewStream
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.web.console.tables import Form, FormField, Listing, Row, RowAct, listed
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 
 _DAYS = (("90", "90 days"), ("365", "a year"), ("30", "30 days"), ("0", "ever"))
 _ACTIVE = (("active", "Active"), ("disabled", "Switched off"))
@@ -138,7 +139,7 @@ def add_token(visit: Visit) -> Answer:
     """POST …/add: shown this once."""
     days = visit.given("days")
     if days not in dict(_DAYS):
-        raise FieldError("days", "Choose how long it is good")
+        raise Invalid("Choose how long it is good", field="days")
     made = visit.change(
         scim_tokens.add,
         name=visit.needed("name", "The name"),

@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 from authz.admin import resources, reviews
 from authz.admin.reviews import EXPIRED, GONE, KEPT, OPEN, REMOVED
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.web.console import tables
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Review", "Due", "Open", "Kept", "Removed")
 STATES = ("open", "closed")
@@ -100,7 +101,7 @@ def _day(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).replace(hour=23, minute=59, second=59, tzinfo=UTC)
     except ValueError:
-        raise FieldError("due_at", f"{text!r} is no day; write 2026-12-31") from None
+        raise Invalid(f"{text!r} is no day; write 2026-12-31", field="due_at") from None
 
 
 PAGE = Page(

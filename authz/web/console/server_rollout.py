@@ -3,8 +3,9 @@
 from sqlalchemy.orm import Session
 
 from authz.admin import rollouts
+from authz.errors import Invalid
 from authz.policy.rollout import CANARY, STATES
-from authz.web.console.visit import Act, Answer, Done, FieldError, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Sure, Visit
 
 _LABELS = {"state": "State", "groups": "Groups that are in", "percent": "Percent of all others"}
 _MOST_DIGITS = 3
@@ -16,9 +17,9 @@ def step(visit: Visit) -> Answer:
     percent, cut_now = visit.given("percent") or "0", visit.given("cut_now") == "yes"
     back = visit.url(f"servers/{server_id}")
     if state not in STATES:
-        raise FieldError("state", "Choose how far it is rolled out")
+        raise Invalid("Choose how far it is rolled out", field="state")
     if not (percent.isascii() and percent.isdecimal() and len(percent) <= _MOST_DIGITS):
-        raise FieldError("percent", "Give a whole number from 0 to 100")
+        raise Invalid("Give a whole number from 0 to 100", field="percent")
     before = visit.read(rollouts.show, server_id, visit.now)
     if not visit.is_sure and (cut_now or STATES.index(state) < STATES.index(before.state)):
         affected = [

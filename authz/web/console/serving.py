@@ -30,11 +30,11 @@ from authz.tenants import DEFAULT_SLUG
 from authz.web.addresses import peer_address
 from authz.web.console import pages
 from authz.web.console.visit import (
+    Act,
     Answer,
     Clashed,
     Done,
     Download,
-    FieldError,
     Foreseen,
     Page,
     Proposed,
@@ -76,13 +76,12 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         address = f"{prefix}/console/{page.path}".rstrip("/")
         found.append(Route(address, _showing(edge, page), methods=["GET"]))
         found += [
-            Route(f"{address}/{act.name}", _acting(edge, page, act.run), methods=["POST"])
+            Route(f"{address}/{act.name}", _acting(edge, page, act), methods=["POST"])
             for act in page.acts
         ]
     return found
 
 
-Handler = Callable[[Visit], Answer]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -92,14 +91,14 @@ def _showing(edge: Edge, page: Page) -> Endpoint:
             edge.limits.admit("console", address=peer_address(edge, request))
         except TooManyRequests as error:
             return too_many(edge, error)
-        call = _Call(edge, page, page.show, _place(request))
+        call = _Call(edge, page, Act("", page.show), _place(request))
         return await run_in_threadpool(call.answer, _arrived(edge, request), {})
 
     return show
 
 
-def _acting(edge: Edge, page: Page, run: Handler) -> Endpoint:
-    async def act(request: Request) -> Response:
+def _acting(edge: Edge, page: Page, act: Act) -> Endpoint:
+    async def run(request: Request) -> Response:
         if not is_own_form(request, edge.services.settings.server.issuer):
             return _foreign(edge)
         try:
@@ -119,10 +118,10 @@ def _acting(edge: Edge, page: Page, run: Handler) -> Endpoint:
                 reason=error.reason,
                 status=error.status,
             )
-        call = _Call(edge, page, run, _place(request))
+        call = _Call(edge, page, act, _place(request))
         return await run_in_threadpool(call.answer, _arrived(edge, request), fields)
 
-    return act
+    return run
 
 
 async def _most(edge: Edge, request: Request) -> int:
@@ -177,7 +176,7 @@ class _Call:
 
     edge: Edge
     page: Page
-    handler: Handler
+    act: Act
     place: str
 
     def answer(self, arrived: _Arrived, form: dict[str, list[str]]) -> Response:
@@ -214,7 +213,7 @@ class _Call:
         )
         try:
             visit.operator.must_see(self.page.permission)
-            return self._rendered(visit, self.handler(visit))
+            return self._rendered(visit, self.act.run(visit))
         except Foreseen as foreseen:
             fields = [(k, v) for k, values in visit.form.items() for v in values if k != "effect"]
             context = {
@@ -268,6 +267,7 @@ class _Call:
             "logout": f"{tenant.path}/logout",
             "problem": None,
             "wrong": {},
+            "posted": self.act.name,
             "now": visit.now,
         }
         response = self.edge.pages.render(f"console/{template}", status, **{**own, **context})
@@ -282,13 +282,15 @@ class _Call:
             fields = [(k, v) for k, values in visit.form.items() for v in values]
             clashed = {"clashes": error.clashes, "fields": fields}
             return self._page(visit, "merge.html", "Changed meanwhile", clashed, status)
-        if visit.form and not isinstance(error, Forbidden | NotFound):
+        # Of what is not there a form cannot be shown, unless it is only named in one.
+        is_gone = isinstance(error, NotFound) and not error.field
+        if visit.form and not is_gone and not isinstance(error, Forbidden):
             try:
-                again = self.page.show(visit)
+                again = (self.act.again or self.page.show)(visit)
             except AuthzError:
                 again = None
             if isinstance(again, Screen):
-                name = error.name if isinstance(error, FieldError) else ""
+                name = self.act.fields.get(error.field, error.field)
                 context = {
                     **again.context,
                     "problem": told(error),

@@ -5,10 +5,11 @@ from sqlalchemy.orm import Session
 from authz.admin import installation, tenants
 from authz.admin.operator import Operator, load_tenant
 from authz.db import migrate
+from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.tenants import CHANGE_CONTROL_MODES, DEFAULT_SLUG, SCOPE_CHANGES_MODES
 from authz.web.console import tables
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sheet, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Tenant", "Name", "Issuer", "Status", "Clients let in", "Self-registration")
 
@@ -41,7 +42,7 @@ def set_change_control(visit: Visit) -> Answer:
     """POST …/change-control: whether changes of policy take a second person."""
     mode = visit.given("mode")
     if mode not in CHANGE_CONTROL_MODES:
-        raise FieldError("mode", "Choose how many people a change takes")
+        raise Invalid("Choose how many people a change takes", field="mode")
     slug = visit.configuration.tenant.slug
     visit.perform("tenants.set_change_control", slug=slug, mode=mode)
     return Done(visit.url("settings"), "change-control")
@@ -51,7 +52,7 @@ def set_scope_changes(visit: Visit) -> Answer:
     """POST …/scope-changes: whether a tool that is added to a scope waits for a review."""
     mode = visit.given("mode")
     if mode not in SCOPE_CHANGES_MODES:
-        raise FieldError("mode", "Choose whether they wait")
+        raise Invalid("Choose whether they wait", field="mode")
     slug = visit.configuration.tenant.slug
     visit.perform("tenants.set_scope_changes", slug=slug, mode=mode)
     return Done(visit.url("settings"), "scope-changes")
@@ -92,7 +93,7 @@ def set_status(visit: Visit) -> Answer:
     """POST …/status."""
     slug, status = visit.given("slug"), visit.given("status")
     if slug == DEFAULT_SLUG:
-        raise FieldError("slug", "This tenant administers the others; it stays on")
+        raise Invalid("This tenant administers the others; it stays on", field="slug")
     if status == "disabled" and not visit.is_sure:
         affected = [
             f"Nobody reaches the issuer of {slug} any more: it answers as if it were not there.",

@@ -97,8 +97,7 @@ def map_client(visit: Visit) -> Answer:
     """POST …/client: what it is called there."""
     slug, client_id = visit.path["id"], visit.needed("client_id", "The client here")
     there = visit.needed("there", "The client there")
-    with members.beside([], client="Client here"):
-        visit.change(targets.map_client, slug, client_id, there)
+    visit.change(targets.map_client, slug, client_id, there)
     return Done(visit.url(f"{_PAGE}/{slug}"), "mapped")
 
 

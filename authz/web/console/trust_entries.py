@@ -8,12 +8,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from authz.admin import resources
+from authz.errors import Invalid
 from authz.tenants import is_slug
 from authz.web.console import members, trust_members
 from authz.web.console.accepted import Accepted
 from authz.web.console.members import Member
 from authz.web.console.tables import Form, FormField
-from authz.web.console.visit import Act, Answer, Done, FieldError, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Sure, Visit
 
 STATUSES = (("active", "Active"), ("disabled", "Switched off"))
 SLUG = FormField(
@@ -28,12 +29,13 @@ DONE = {
 
 
 def needed_slug(visit: Visit) -> str:
-    """The short name of a new entry. Raises FieldError."""
+    """The short name of a new entry. Raises Invalid."""
     slug = visit.needed("slug", "The short name")
     if not is_slug(slug):
-        raise FieldError(
-            "slug", "Lower-case letters, digits and inner hyphens, at most 63 of them, such as partner-idp"
-        )  # fmt: skip
+        raise Invalid(
+            "Lower-case letters, digits and inner hyphens, at most 63, such as partner-idp",
+            field="slug",
+        )
     return slug
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from authz.admin import roles, trust, workload_trust
 from authz.admin.trust import TrustLine
-from authz.errors import NotFound
+from authz.errors import Invalid, NotFound
 from authz.oauth.workload_presets import PRESETS
 from authz.oauth.workload_rules import read_rule
 from authz.oauth.workload_trust import WORKLOAD
@@ -23,7 +23,7 @@ from authz.web.console.trust_entries import (
     previews,
     said,
 )
-from authz.web.console.visit import Act, Answer, Done, FieldError, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 
 _PAGE = "workload-trust"
 _ISSUER = "Issuer"
@@ -80,7 +80,9 @@ def add(visit: Visit) -> Answer:
     preset, issuer = visit.given("preset") or None, visit.given("issuer") or None
     known = None if preset is None else PRESETS.get(preset)
     if issuer is None and (known is None or known.issuer is None):
-        raise FieldError("issuer", "This platform has an issuer for each installation; fill it in")
+        raise Invalid(
+            "This platform has an issuer for each installation; fill it in", field="issuer"
+        )
     given: dict[str, Any] = {
         "slug": slug,
         "issuer": issuer,
@@ -173,7 +175,7 @@ def _survives(rule: Mapping[str, Any]) -> bool:
     text = "\n".join(members.claim_lines(rule.get("claims", {})))
     try:
         again = read_rule({**rule, "claims": members.read_claims("claims", text)})
-    except FieldError:
+    except Invalid:
         return False
     return again.conditions == read_rule(rule).conditions
 

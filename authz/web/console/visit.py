@@ -69,7 +69,7 @@ class Visit:
         """A field that has to be filled in. Raises Invalid."""
         value = self.given(name)
         if not value:
-            raise FieldError(name, f"{label} is empty; fill it in")
+            raise Invalid(f"{label} is empty; fill it in", field=name)
         return value
 
     def kept(self, names: Sequence[str]) -> dict[str, str]:
@@ -229,14 +229,6 @@ class Proposed(Exception):
         self.arguments = arguments
 
 
-class FieldError(Invalid):
-    """What is wrong with one field of a form; it is said beside it."""
-
-    def __init__(self, name: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.name = name
-
-
 @dataclass(frozen=True)
 class Screen:
     """A page to render: a template below `console/` and what it needs."""
@@ -300,6 +292,10 @@ class Act:
 
     name: str
     run: Callable[[Visit], Answer]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Argument of the operation -> field of the form, where that is called otherwise."""
+    again: Callable[[Visit], Answer] | None = None
+    """Shows the form with what is wrong in it, where that is not on the page."""
 
 
 @dataclass(frozen=True)
