@@ -204,10 +204,11 @@ def members(
     reference: str,
     *,
     matching: str = "",
+    is_local: bool | None = None,
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[MemberLine]:
-    """Its people by login, a part at a time."""
+    """Its people by login, a part at a time; those whom somebody put there here, or those whom nobody did."""
     check_limit(limit)
     row = groups.load(tx, tenant_id, reference)
     query = (
@@ -221,6 +222,8 @@ def members(
     if matching:
         wanted = users.normal_login(matching)
         query = query.where(User.login.contains(wanted, autoescape=True))
+    if is_local is not None:
+        query = query.having(_is_local() == int(is_local))
     lines = [MemberLine(it.id, it.login, bool(it[2])) for it in tx.execute(query)]
     return sliced(lines, limit, [cursor_of(it.login) for it in lines])
 

@@ -146,12 +146,14 @@ def holders(
     tenant_id: str,
     role_id: str,
     *,
+    q: str = "",
+    kind: str = "",
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[Holder]:
-    """Who holds a role: clients, groups, then people, in a fixed order."""
+    """Who holds a role, whose name has `q`: clients, groups, then people, in a fixed order."""
     check_limit(limit)
-    rows = tx.execute(
+    query = (
         select(RoleBinding, User.login, Group.name, Client.name)
         .outerjoin(User, User.id == RoleBinding.subject_id)
         .outerjoin(Group, Group.id == RoleBinding.subject_id)
@@ -166,12 +168,17 @@ def holders(
         )
         .order_by(RoleBinding.subject_kind, RoleBinding.subject_id)
         .limit(limit + 1)
-    ).all()
+    )
+    if kind:
+        query = query.where(RoleBinding.subject_kind == kind)
+    if q:
+        names = (User.login, Group.name, Client.name, Client.id)
+        query = query.where(or_(*(it.icontains(q, autoescape=True) for it in names)))
     lines = [
         Holder(
             it.subject_kind, it.subject_id, login or group or client or it.subject_id, it.expires_at
         )
-        for it, login, group, client in rows
+        for it, login, group, client in tx.execute(query)
     ]
     return sliced(lines, limit, [cursor_of(it.kind, it.id) for it in lines])
 

@@ -95,14 +95,14 @@ const jobs = {
   },
 
   async keepTheTrail() {
-    await owner.open("Audit trail");
+    await owner.open("Legal holds");
     await owner.fill("Why", "Case 17, asked by the lawyers");
     await owner.fill("Of whom", given.person);
     await owner.press("Place it");
     const said = await owner.said();
-    const hold = await owner.words(owner.page.getByRole("region", { name: "All holds" }).locator("tbody tr").first().locator("th, td"));
-    await owner.look("holds", "#holds");
-    await owner.press(`Release the hold of ${given.person}`);
+    const hold = await owner.words(owner.page.getByRole("region", { name: "Legal holds" }).locator("tbody tr").first().locator("th, td"));
+    await owner.look("holds");
+    await owner.press(`Release ${given.person}`);
     return { said, hold, affects: await affected(owner) };
   },
 

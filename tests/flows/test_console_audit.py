@@ -194,23 +194,23 @@ def held(harness):
 def test_a_hold_is_placed_and_released_after_a_question(harness):
     """Issue 7: what a hold keeps, who placed it, why and until when; the way back says what it removes."""
     browser = administrator(harness)
-    assert "No legal hold" in at(browser, "audit").text
-    form = {"why": EVIL, "whom": "sre@example.com", "hold_until": "2999-12-31"}
-    assert at(browser, "audit/hold", **form).status == 303
+    assert "No legal hold" in at(browser, "legal-holds").text
+    form = {"reason": EVIL, "person": "sre@example.com", "until": "2999-12-31"}
+    assert at(browser, "legal-holds/place", **form).status == 303
     (line,) = held(harness)
     assert (line.login, line.reason, line.until.year) == ("sre@example.com", EVIL, 3000)
-    page = at(browser, "audit").text
+    page = at(browser, "legal-holds").text
     assert "<script>alert" not in page
-    row = page.partition('id="holds"')[2].partition("</table>")[0]
+    row = page.partition("<tbody>")[2].partition("</tbody>")[0]
     assert "sre@example.com" in row
     assert "dev@example.com" in row
     at(browser, "audit/retention", days="400", sure="yes")
-    asked = at(browser, "audit/release", hold=line.id).text
+    asked = at(browser, "legal-holds/release", hold=line.id).text
     assert "about sre@example.com that are older than 400 days are removed" in asked
     assert held(harness)[0].is_active
-    assert at(browser, "audit/release", hold=line.id, sure="yes").status == 303
+    assert at(browser, "legal-holds/release", hold=line.id, sure="yes").status == 303
     assert not held(harness)[0].is_active
-    assert at(browser, "audit/release", hold=line.id, sure="yes").status == 409
+    assert at(browser, "legal-holds/release", hold=line.id, sure="yes").status == 409
 
 
 def test_events_are_kept_for_less_after_a_question_and_for_longer_at_once(harness):
@@ -229,14 +229,14 @@ def test_events_are_kept_for_less_after_a_question_and_for_longer_at_once(harnes
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ({"why": "case 7", "whom": "nobody@example.com"}, "nobody@example.com"),
-        ({"why": "case 7", "hold_until": "soon"}, "This is not a day"),
-        ({"why": "", "whom": "x"}, "The reason is empty"),
-        ({"why": "case 7", "hold_until": "2001-01-01"}, "is over already"),
+        ({"reason": "case 7", "person": "nobody@example.com"}, "nobody@example.com"),
+        ({"reason": "case 7", "until": "soon"}, "This is not a day"),
+        ({"reason": "", "person": "x"}, "The reason is empty"),
+        ({"reason": "case 7", "until": "2001-01-01"}, "is over already"),
     ],
 )
 def test_a_hold_that_makes_no_sense_is_not_placed(harness, form, said):
-    page = at(administrator(harness), "audit/hold", **form)
+    page = at(administrator(harness), "legal-holds/place", **form)
     assert page.status == (404 if "nobody" in said else 400)
     assert said in page.text
     assert held(harness) == []
@@ -247,13 +247,13 @@ def test_who_did_it_or_only_reads_does_not_decide_what_is_kept(harness, role):
     """V3: retention removes the evidence of what an operator did; an auditor changes nothing."""
     line = harness.change(audit_holds.place, reason="case 7")
     browser = administrator(harness, role)
-    assert "Place it" not in at(browser, "audit").text
+    assert "Place it" not in at(browser, "legal-holds").text
     for act, form in (
-        ("hold", {"why": "x"}),
-        ("release", {"hold": line.id}),
-        ("retention", {"days": "7"}),
+        ("legal-holds/place", {"reason": "x"}),
+        ("legal-holds/release", {"hold": line.id}),
+        ("audit/retention", {"days": "7"}),
     ):
-        assert at(browser, f"audit/{act}", **form, sure="yes").status == 403
+        assert at(browser, act, **form, sure="yes").status == 403
     assert [it.is_active for it in held(harness)] == [True]
     assert harness.ask(audit_holds.retention).days is None
 
@@ -261,13 +261,13 @@ def test_who_did_it_or_only_reads_does_not_decide_what_is_kept(harness, role):
 def test_a_hold_is_released_by_who_signed_in_lately_at_this_tenant(harness, other_harness):
     line = other_harness.change(audit_holds.place, reason="case 7")
     browser = administrator(harness)
-    assert at(browser, "audit/release", hold=line.id, sure="yes").status == 404
+    assert at(browser, "legal-holds/release", hold=line.id, sure="yes").status == 404
     harness.clock.advance(minutes=16)
-    assert at(browser, "audit/hold", why="case 8").is_login
+    assert at(browser, "legal-holds/place", reason="case 8").is_login
     assert held(harness) == []
     assert held(other_harness)[0].is_active
     # Where the installation tells its trail is nothing of a tenant's.
-    assert "Who else is told" not in at(browser, "audit").text
+    assert "Sinks are of the installation" in at(browser, "audit-sinks").text
 
 
 def test_who_else_is_told_stands_at_the_base_alone_without_where(tmp_path):
@@ -281,10 +281,15 @@ def test_who_else_is_told_stands_at_the_base_alone_without_where(tmp_path):
         with server.database.write() as tx:
             failed = {"failures": 3, "last_failure": "answered 500", "started_at": base.clock()}
             tx.add(AuditSink(name="on-call", delivered_at=None, retry_at=None, **failed))
-        page = at(administrator(base, "auditor"), "audit").text
-        row = page.partition("Who else is told")[2].partition("<tbody>")[2]
+        browser = administrator(base, "auditor")
+        page = at(browser, "audit-sinks").text
+        row = page.partition("<tbody>")[2]
         assert "on-call" in row
         assert "failing" in row
         assert "answered 500" in row
         assert "hooks.example" not in page
+        assert "on-call" not in at(browser, "audit-sinks?status=delivering").text
+        [_, line] = at(browser, "audit-sinks?status=failing&format=csv").text.splitlines()
+        assert "on-call,failing" in line
+        assert "hooks.example" not in line
         base.close()

@@ -16,7 +16,7 @@ BELL = "x\x07"
 TOO_MUCH = "x" * 10_000
 WRONG = {
     "changes/{id}/refuse note": TOO_MUCH,
-    "audit/hold why": TOO_MUCH,
+    "legal-holds/place reason": TOO_MUCH,
     "targets/{id}/client there": TOO_MUCH,
 }
 """Of fields that take any line."""
@@ -40,7 +40,7 @@ RIGHT = {
     "clients/add jwks_uri": {"auth_method": "private_key_jwt"},
     "clients/one/ceiling": {"bound": "yes"},
     "agents/add": {"slug": "new", "purpose": "Looks", "owner": "dev@example.com"},
-    "audit/hold": {"why": "inquiry"},
+    "legal-holds/place": {"reason": "inquiry"},
     "connect/add": {"slug": "new", "name": "New", **_ISSUER},
     "connections/{id}/settings": _ISSUER,
     "signal-streams/add": {"slug": "new", "audience": "authz", **_KEYS},

@@ -4,10 +4,25 @@ import re
 from datetime import timedelta
 from functools import partial
 
-from authz.admin import changes, client_trust, groups, reviews, role_changes, versions
+from authz.admin import (
+    audit_holds,
+    changes,
+    client_trust,
+    groups,
+    reviews,
+    role_changes,
+    roles,
+    scopes,
+    targets,
+    versions,
+    workload_trust,
+)
+from authz.admin.scopes import NewScope
+from authz.db.models import GroupMember
 from authz.web.console import pages
 from tests.support.connections import connection
 from tests.support.console import administrator, at
+from tests.support.harness import RESOURCE
 
 NO_LISTS = {
     *("", "matrix", "simulator", "explain", "cut-off", "offboarding", "story", "readiness"),
@@ -17,9 +32,9 @@ NO_LISTS = {
 LISTS = [it.path for it in pages.PAGES if it.is_listed and it.path not in NO_LISTS]
 
 
-def names(page):
-    """Of the rows of a list, without what is beside a name."""
-    body = page.text.partition("<tbody>")[2].partition("</tbody>")[0]
+def names(page, below=""):
+    """Of the rows of a list, without what is beside a name; of the first one below something."""
+    body = page.text[page.text.index(below) :].partition("<tbody>")[2].partition("</tbody>")[0]
     cells = re.findall(r'<th scope="row">(.*?)</th>', body, re.S)
     return [re.sub(r"<[^>]+>", " ", it).split()[0] for it in cells]
 
@@ -116,3 +131,97 @@ def test_what_a_review_is_about_is_filtered_by_the_answer(harness):
     assert item.label in at(browser, f"reviews/{review}?show=decided").text
     assert item.label not in at(browser, f"reviews/{review}?show=removed").text
     assert item.label not in at(browser, f"reviews/{review}").text
+
+
+def test_who_holds_a_role_is_searched_filtered_paged_and_exported(harness):
+    role = harness.ask(roles.load, "sre").id
+    for number in range(55):
+        harness.add_user(f"p{number:02}@example.com")
+    with harness.server.database.write() as tx:
+        operator = harness.server.operator()
+        for number in range(55):
+            given = {"role": "sre", "kind": "user", "holder": f"p{number:02}@example.com"}
+            roles.bind(tx, operator, harness.tenant_id, **given)
+    team = harness.change(groups.add, name="p-team")
+    harness.change(roles.bind, role="sre", kind="group", holder=team.id)
+    browser = administrator(harness)
+    page = f"roles/{role}"
+
+    def held(address):
+        return names(at(browser, address), 'id="holders"')
+
+    [onward] = re.findall(r'rel="next" href="[^"]*console/([^"]+)"', at(browser, page).text)
+    first, second = held(page), held(onward.replace("&amp;", "&"))
+    assert (len(first), first[0]) == (50, "p-team")
+    assert not set(first) & set(second)
+    assert held(f"{page}?q=P07") == ["p07@example.com"]
+    assert held(f"{page}?kind=group") == ["p-team"]
+    assert "Nobody matches" in at(browser, f"{page}?kind=client").text
+    assert at(browser, f"{page}?q=P07&format=csv").text.splitlines()[1:] == [
+        "user,p07@example.com,"
+    ]
+
+
+def test_members_of_a_group_are_filtered_by_why_they_are_in_it(harness):
+    team = harness.change(groups.add, name="team")
+    harness.change(groups.add_member, group=team.id, user="dev@example.com")
+    with harness.server.database.write() as tx:
+        told = {"user_id": harness.users["sre"], "tenant_id": harness.tenant_id, "source": "okta"}
+        tx.add(GroupMember(group_id=team.id, **told))
+    browser, page = administrator(harness), f"groups/{team.id}"
+    assert names(at(browser, f"{page}?because=here")) == ["dev@example.com"]
+    assert names(at(browser, f"{page}?because=elsewhere")) == ["sre@example.com"]
+    assert "Nobody matches" in at(browser, f"{page}?because=here&q=sre").text
+    exported = at(browser, f"{page}?because=elsewhere&format=csv").text.splitlines()
+    assert exported[1:] == ["sre@example.com,False"]
+
+
+def test_legal_holds_are_searched_filtered_paged_and_exported(harness):
+    held = [harness.change(audit_holds.place, reason=f"case {n}") for n in range(51)]
+    harness.change(audit_holds.release, held[7].id)
+    browser = administrator(harness)
+    assert len(names(at(browser, "legal-holds"))) == 50
+    assert len(names(at(browser, "legal-holds?after=50"))) == 1
+    assert "case 12" in at(browser, "legal-holds?q=CASE+12").text
+    released = at(browser, "legal-holds?status=released&format=csv").text.splitlines()
+    assert len(released) == 2
+    assert "case 7" in released[1]
+
+
+def test_scopes_of_a_server_are_searched_filtered_paged_and_exported(harness):
+    for number in range(55):
+        scope = NewScope(name=f"x.{number:02}", risk="read", tools=(f"tool_{number:02}",))
+        harness.change(scopes.add_scope, harness.resource.id, scope)
+    browser, page = administrator(harness), f"servers/{harness.resource.id}"
+    assert len(names(at(browser, page))) == 50
+    assert names(at(browser, f"{page}?q=TOOL_07")) == ["x.07"]
+    assert "x.07" not in names(at(browser, f"{page}?risk=write"))
+    assert "No scope matches" in at(browser, f"{page}?q=x.07&risk=write").text
+    assert at(browser, f"{page}?q=x.07&format=csv").text.splitlines()[1:] == [
+        "x.07,,read,False,tool_07"
+    ]
+
+
+def test_rules_for_workloads_are_searched_filtered_and_exported(harness):
+    keys = {"jwks_uri": "https://platform.example/keys"}
+    harness.change(workload_trust.add, slug="w", issuer="https://platform.example", settings=keys)
+    for name, given in (("reader", {"scopes": ["logs.read"]}), ("helper", {"roles": ["sre"]})):
+        rule = {"name": name, "subject": f"service:{name}", "resources": [RESOURCE], **given}
+        harness.change(workload_trust.allow, "w", rule)
+    browser = administrator(harness)
+    assert names(at(browser, "workload-trust/w?q=SERVICE:read")) == ["reader"]
+    assert names(at(browser, "workload-trust/w?gives=roles")) == ["helper"]
+    assert "No rule matches" in at(browser, "workload-trust/w?q=nobody").text
+    exported = at(browser, "workload-trust/w?gives=scopes&format=csv").text.splitlines()
+    assert exported[1:] == [f"reader,service:reader,{RESOURCE},,logs.read"]
+
+
+def test_clients_of_a_target_are_searched_filtered_and_exported(harness):
+    made = {"slug": "v", "issuer": "https://v.example", "own_issuer": harness.issuer}
+    harness.change(targets.add, **made, settings={})
+    harness.change(targets.map_client, "v", harness.client_id, "theirs")
+    browser = administrator(harness)
+    assert "theirs" in at(browser, "targets/v?q=THEIR").text.partition("<tbody>")[2]
+    assert "No client matches" in at(browser, "targets/v?called=the-same").text
+    exported = at(browser, "targets/v?called=otherwise&format=csv").text.splitlines()
+    assert exported[1:] == [f"{harness.client_id},theirs"]

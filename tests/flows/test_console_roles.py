@@ -1,5 +1,7 @@
 """Roles and the matrix in the console (issue 6, job: define a role)."""
 
+import re
+
 import pytest
 
 from authz.admin import role_changes, roles, tenants
@@ -279,3 +281,35 @@ def test_a_change_of_the_matrix_is_asked_for_where_two_people_are_demanded(harne
     )
     assert proposed.status == 303
     assert entry(harness, "developer").at == {}
+
+
+def told(page):
+    """The arguments of a change, as a page says them."""
+    said = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.text, re.S)
+    return {name: " ".join(re.sub(r"<[^>]+>", " ", text).split()) for name, text in said}
+
+
+def test_what_is_asked_for_is_said_in_words(harness):
+    """What was not given has a meaning of its own, or is left as it is and not said."""
+    with harness.server.database.write() as tx:
+        operator = harness.server.operator()
+        tenants.set_change_control(tx, operator, slug=harness.slug, mode="two_person")
+    browser = administrator(harness, "policy-author")
+    one = f"roles/{role(harness, 'developer').id}"
+    bound = at(browser, f"{one}/bind", kind="user", holder="sre@example.com")
+    assert told(bound) == {
+        "role": "developer",
+        "kind": "user",
+        "holder": "sre@example.com",
+        "until": "no end",
+    }
+    held = told(at(browser, f"{one}/scopes", scopes="logs.read logs.write"))
+    assert held["scopes"] == "logs.read logs.write"
+    added = told(at(browser, "roles/add", name="new"))
+    assert added == {"name": "new", "description": "empty", "includes": "none", "scopes": "none"}
+    matrix = browser.post(
+        f"{harness.issuer}/console/matrix/save", ticked(harness, developer=["logs.read"])
+    )
+    assert '"developer"' in matrix.text.replace("&#34;", '"')
+    server = {"identifier": "https://new.example/mcp", "name": "", "owner": ""}
+    assert told(at(browser, "servers/add", **server))["owner"] == "empty"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from authz.admin import audit, audit_event, trace
+from authz.admin import audit, audit_event, audit_holds, trace
 from authz.admin.audit import Page as Found
 from authz.admin.audit import shortly_before
 from authz.admin.trace_events import Entry
@@ -90,7 +90,7 @@ def _screen(
             "days": LOOK_BACK.days if _is_bounded(visit) else None,
             "size": visit.read(audit_event.size),
             "verified": verified,
-            **audit_keeping.shown(visit),
+            "retention": visit.read(audit_holds.retention),
         },
         400 if wrong else 200,
     )
@@ -187,7 +187,7 @@ PAGE = Page(
     "Audit trail",
     Permission.AUDIT_READ,
     show,
-    (Act("verify", verify), *audit_keeping.ACTS),
+    (Act("verify", verify), audit_keeping.ACT),
     section="Access",
     done=audit_keeping.DONE,
 )

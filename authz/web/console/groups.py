@@ -1,5 +1,7 @@
 """Groups: the list, one more, and a group with its people and roles."""
 
+from typing import Any
+
 from authz.admin import groups
 from authz.directory import users
 from authz.policy.administration import Permission
@@ -7,6 +9,7 @@ from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure
 
 HEADINGS = ("Group", "People")
 _PEOPLE = {"yes": True, "no": False}
+_BECAUSE = {"here": True, "elsewhere": False}
 
 
 def show(visit: Visit) -> Answer:
@@ -34,11 +37,14 @@ def add(visit: Visit) -> Answer:
 def show_one(visit: Visit) -> Answer:
     """GET /console/groups/ID."""
     group_id = visit.path["id"]
-    q = visit.asked("q")
+    asked: dict[str, Any] = {
+        "matching": visit.asked("q"),
+        "is_local": _BECAUSE.get(visit.asked("because")),
+    }
     if visit.asked("format") == "csv":
         found = visit.gather(
             lambda tx, after, limit: groups.members(
-                tx, visit.tenant_id, group_id, matching=q, after=after, limit=limit
+                tx, visit.tenant_id, group_id, **asked, after=after, limit=limit
             )
         )
         return Sheet(
@@ -49,7 +55,7 @@ def show_one(visit: Visit) -> Answer:
         "group.html",
         {
             "group": visit.read(groups.head, group_id),
-            "members": visit.read(groups.members, group_id, matching=q, after=after),
+            "members": visit.read(groups.members, group_id, **asked, after=after),
         },
     )
 

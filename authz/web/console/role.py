@@ -17,10 +17,11 @@ _TAKES = {"acr": "acr", "max_age": "Minutes since the sign-in", "connection": "C
 def show(visit: Visit) -> Answer:
     """GET /console/roles/ID."""
     found = _found(visit)
+    asked = {"q": visit.asked("q"), "kind": visit.asked("kind")}
     if visit.asked("format") == "csv":
         holders = visit.gather(
             lambda tx, after, limit: role_view.holders(
-                tx, visit.tenant_id, found.id, after=after, limit=limit
+                tx, visit.tenant_id, found.id, **asked, after=after, limit=limit
             )
         )
         return Sheet("holders", HOLDERS, [(it.kind, it.name, it.until) for it in holders])
@@ -29,7 +30,9 @@ def show(visit: Visit) -> Answer:
         "role.html",
         {
             "role": found,
-            "holders": visit.read(role_view.holders, found.id, after=visit.asked("after") or None),
+            "holders": visit.read(
+                role_view.holders, found.id, **asked, after=visit.asked("after") or None
+            ),
             "takes": requirement_fields(found.requires),
             "connections": [LOCAL, *slugs],
             "servers": simulate.servers(visit.configuration),

@@ -1,12 +1,13 @@
 """MCP servers: the list, and one of them with its scopes and tools."""
 
 from authz.admin import credentials, resources, rollouts, scope_contracts, scopes
-from authz.admin.scopes import RISKS, NewScope, ScopeChange
+from authz.admin.scopes import RISKS, NewScope, ScopeChange, ScopeLine
 from authz.policy.administration import Permission
 from authz.web.console import server_credentials, server_rollout, tables
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Server", "Name", "Owner", "Status", "Scopes", "Identity")
+SCOPES = ("Scope", "What it lets do", "Risk", "Default", "Tools")
 
 
 def show(visit: Visit) -> Answer:
@@ -40,16 +41,25 @@ def add(visit: Visit) -> Answer:
 def show_one(visit: Visit) -> Answer:
     """GET /console/servers/ID."""
     found = visit.read(resources.show, visit.path["id"], issuer=visit.configuration.tenant.issuer)
+    shown = tables.chosen(visit, found.scopes, _words, risk=lambda it: it.risk)
+    if visit.asked("format") == "csv":
+        rows = [(it.name, it.description, it.risk, it.is_default, it.tools) for it in shown]
+        return Sheet("scopes", SCOPES, rows)
     return Screen(
         "server.html",
         {
             "server": found,
+            "scopes": tables.page_of(visit, shown),
             "rollout": visit.read(rollouts.show, found.id, visit.now),
             "credentials": visit.read(credentials.list_, found.id),
             "risks": RISKS,
             "edited": visit.asked("scope"),
         },
     )
+
+
+def _words(scope: ScopeLine) -> str:
+    return " ".join((scope.name, scope.description, *scope.tools))
 
 
 def declare(visit: Visit) -> Answer:

@@ -1,6 +1,6 @@
 """Pages that are a list and forms below it: said as data, shown by one template."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ class FormField:
     name: str
     label: str
     kind: str = "text"
-    """`text`, `secret` (a reference, not shown again when it was wrong), `area`, `choice` or `boxes`."""
+    """`text`, `date`, `secret` (a reference, not shown again when it was wrong), `area`, `choice` or `boxes`."""
     hint: str = ""
     value: str = ""
     choices: Sequence[tuple[str, str]] = ()
@@ -89,6 +89,19 @@ def page_of(visit: Visit, rows: Sequence[T]) -> Slice[T]:
     begin = number_behind(after) if after else 0
     end = begin + DEFAULT_LIMIT
     return Slice(rows[begin:end], str(end) if end < len(rows) else None)
+
+
+def chosen(
+    visit: Visit, rows: Sequence[T], words: Callable[[T], str], **by: Callable[[T], str]
+) -> list[T]:
+    """Those that the address asks for: `q` in their words, and of each filter the value."""
+    wanted = visit.asked("q").lower()
+    return [
+        row
+        for row in rows
+        if wanted in words(row).lower()
+        and all(visit.asked(name) in ("", value(row)) for name, value in by.items())
+    ]
 
 
 def listed(visit: Visit, listing: Listing, context: Mapping[str, Any] | None = None) -> Answer:

@@ -89,7 +89,7 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         "entry": found,
         "page": _PAGE,
         "all": "ID-JAG issuers",
-        "rules": [],
+        "has_rules": False,
         "forms": [_ISSUERS.settings_form(visit, found)] if can_write else [],
         "settings": members.told(_members(visit), found.settings),
         "is_preview": False,

@@ -10,7 +10,7 @@ from authz.oauth.workload_presets import PRESETS
 from authz.oauth.workload_rules import read_rule
 from authz.oauth.workload_trust import WORKLOAD
 from authz.policy.administration import Permission
-from authz.web.console import accepted, members, trust_members
+from authz.web.console import accepted, members, tables, trust_members
 from authz.web.console.members import Member
 from authz.web.console.tables import Form, FormField, Listing, Row, listed
 from authz.web.console.trust_entries import (
@@ -23,10 +23,17 @@ from authz.web.console.trust_entries import (
     previews,
     said,
 )
-from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 _PAGE = "workload-trust"
 _ISSUER = "Issuer"
+_RULES = {
+    "name": "Rule",
+    "subject": "Subject",
+    "resources": "MCP servers",
+    "roles": "Roles",
+    "scopes": "Scopes",
+}
 _WONDERS = "What would it accept?"
 
 
@@ -100,6 +107,11 @@ def add(visit: Visit) -> Answer:
 def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
     """GET …/SLUG; with `?rule=NAME` the form has that rule in it."""
     found = _load(visit)
+    rules = found.settings.get("rules", [])
+    chosen = tables.chosen(visit, rules, _words, gives=_gives)
+    if visit.asked("format") == "csv":
+        rows = [[it.get(name) for name in _RULES] for it in chosen]
+        return Sheet("rules", list(_RULES.values()), rows)
     asked = trust_members.of_workloads()
     one: str = f"{_PAGE}/{found.slug}"
     forms: list[Form] = []
@@ -109,7 +121,8 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         "entry": found,
         "page": _PAGE,
         "all": "Workloads",
-        "rules": found.settings.get("rules", []),
+        "rules": tables.page_of(visit, chosen),
+        "has_rules": bool(rules),
         "is_editable": _survives,
         "claims_of": lambda rule: list(members.claim_lines(rule.get("claims", {}))),
         "forms": forms,
@@ -118,6 +131,16 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         "preview": _PLATFORMS.accepted(visit, found),
     }
     return Screen("trusted.html", {**shown, **(context or {})})
+
+
+def _words(rule: Mapping[str, Any]) -> str:
+    said = (rule.get(name, ()) for name in ("resources", "roles", "scopes"))
+    claims = members.claim_lines(rule.get("claims", {}))
+    return " ".join((rule["name"], rule["subject"], *claims, *(it for part in said for it in part)))
+
+
+def _gives(rule: Mapping[str, Any]) -> str:
+    return "roles" if rule.get("roles") else "scopes"
 
 
 def allow(visit: Visit) -> Answer:
