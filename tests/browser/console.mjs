@@ -44,6 +44,18 @@ const jobs = {
     return { registered, declared, credential, scopes };
   },
 
+  async makeAMistake() {
+    await open("MCP servers");
+    await fill("Address", given.server);
+    await press("Register");
+    const field = page.locator(":focus");
+    const invalid = await field.getAttribute("aria-invalid");
+    const told = (await field.getAttribute("aria-describedby")).split(" ").map((it) => `#${it}`);
+    const met = { invalid, value: await field.inputValue(), beside: await words(page.locator(told.join(", "))) };
+    await look("mistake", "section.card");
+    return met;
+  },
+
   async defineARole() {
     await open("Roles");
     await fill("Name", "reader");

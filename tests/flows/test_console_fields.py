@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz.admin import clients
+from authz.admin import clients, roles, tenants
 from authz.admin.client_metadata import Registration
 from authz.oauth.grants.token_exchange import TOKEN_EXCHANGE
 from authz.policy.administration import Permission
@@ -100,6 +100,24 @@ def test_every_field_one_writes_into_says_what_is_wrong_with_it(harness):
             [told] = [it for it in marked.attributes["aria-describedby"].split() if "-wrong" in it]
             assert f'<p class="field-wrong" id="{told}">' in answer.text, one
             assert answer.text.count('class="field-wrong"') == 1, one
+
+
+def test_what_would_be_refused_anyhow_is_not_asked_for(harness):
+    with harness.server.database.write() as tx:
+        operator = harness.server.operator()
+        tenants.set_change_control(tx, operator, slug=harness.slug, mode="two_person")
+    browser = administrator(harness)
+    role = harness.ask(roles.load, "developer").id
+    for act, fields, name in (
+        ("roles/add", {"name": "sre"}, "name"),
+        (f"roles/{role}/bind", {"kind": "user", "holder": "nobody@example.com"}, "holder"),
+        (f"roles/{role}/describe", {"name": "developer", "includes": "developer"}, "includes"),
+    ):
+        answer = at(browser, act, **fields)
+        assert answer.status in (400, 404, 409), act
+        assert [it.name for it in invalid_in(answer.text)] == [name]
+    assert "Ask for this change" in at(browser, "roles/add", name="new").text
+    assert "new" not in [it.name for it in harness.ask(roles.list_)]
 
 
 @pytest.mark.parametrize(

@@ -126,10 +126,11 @@ class Visit:
             effects.rehearse(tx, operator, self.tenant_id, operation, args, named, base=base)
         )
 
-    @staticmethod
     def _proposed(
-        operation: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]
+        self, operation: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]
     ) -> "Proposed":
+        """Raises what the operation refuses: that is mended here, not asked for."""
+        self.try_out(operation, *args, **named)
         return Proposed(*operations.name_and_arguments(operation, args, named))
 
     def try_out(self, operation: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
@@ -168,27 +169,27 @@ class Visit:
         **named: Any,
     ) -> Any:
         """As `change`, if the fields of `labels` still are what the form showed as `was_FIELD`. Raises Clashed."""
-        with self.edge.services.database.write() as tx:
-            found = now(tx)
-            clashes = [
-                Clash(
-                    name,
-                    label,
-                    self.given(f"was_{name}"),
-                    found[name],
-                    "\n".join(self.all_given(name)),
-                )
-                for name, label in labels.items()
-                if f"was_{name}" in self.form
-                and lines_of(self.given(f"was_{name}")) != lines_of(found[name])
-            ]
-            if clashes:
-                raise Clashed(clashes)
-            self._foresee(tx, operation, args, named)
-            try:
+        try:
+            with self.edge.services.database.write() as tx:
+                found = now(tx)
+                clashes = [
+                    Clash(
+                        name,
+                        label,
+                        self.given(f"was_{name}"),
+                        found[name],
+                        "\n".join(self.all_given(name)),
+                    )
+                    for name, label in labels.items()
+                    if f"was_{name}" in self.form
+                    and lines_of(self.given(f"was_{name}")) != lines_of(found[name])
+                ]
+                if clashes:
+                    raise Clashed(clashes)
+                self._foresee(tx, operation, args, named)
                 return operation(tx, self.operator, self.tenant_id, *args, **named)
-            except NeedsApproval:
-                raise self._proposed(operation, args, named) from None
+        except NeedsApproval:
+            raise self._proposed(operation, args, named) from None
 
     def gather(self, load: Callable[[Session, str | None, int], Slice[Any]]) -> list[Any]:
         """All of a paged list, for a download: up to `MOST_EXPORTED` rows."""
