@@ -20,7 +20,7 @@ from authz.admin.operator import Operator
 from authz.admin.references import check_references
 from authz.admin.scopes import scopes_of
 from authz.db.models import Resource, UpstreamCredential
-from authz.errors import Conflict, Invalid, NotFound
+from authz.errors import Conflict, Invalid, NotFound, about
 from authz.oauth.upstream_credentials import check_name, check_reference, check_scopes
 from authz.policy.administration import Permission
 
@@ -54,9 +54,12 @@ def add(
     row = resources.load(tx, tenant_id, server)
     operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     operator.must(Permission.CONNECTIONS_WRITE)
-    check_name(name)
-    check_references(operator, check_reference(reference))
-    needed = check_scopes(scopes)
+    with about("name"):
+        check_name(name)
+    with about("reference"):
+        check_references(operator, check_reference(reference))
+    with about("scopes"):
+        needed = check_scopes(scopes)
     if row.server_id is not None:
         raise Invalid(
             f"no tokens for {row.identifier} are issued here, so there is none to release a credential for"
@@ -64,7 +67,7 @@ def add(
     declared = {it.name for it in scopes_of(tx, row.id)}
     for scope in needed:
         if scope not in declared:
-            raise Invalid(f"{row.identifier} declares no scope {scope!r}")
+            raise Invalid(f"{row.identifier} declares no scope {scope!r}", field="scopes")
     taken = tx.scalars(
         select(UpstreamCredential.id).where(
             UpstreamCredential.tenant_id == tenant_id,
@@ -74,7 +77,8 @@ def add(
     ).first()
     if taken is not None:
         raise Conflict(
-            f"{row.identifier} has a credential {name!r} already ({taken}); remove that one first"
+            f"{row.identifier} has a credential {name!r} already ({taken}); remove that one first",
+            field="name",
         )
     made = UpstreamCredential(
         id=entropy.new_id("ucr"),

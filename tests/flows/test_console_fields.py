@@ -30,6 +30,11 @@ RIGHT = {
     "servers/add": {"identifier": "https://new.example/mcp"},
     "servers/{id}/declare": {"name": "logs.new"},
     "servers/{id}/rollout": {"state": "canary", "sure": "yes"},
+    "servers/{id}/credential": {
+        "credential": "github",
+        "reference": "env:AUTHZ_SECRET_GITHUB",
+        "takes": "logs.read",
+    },
     "roles/add": {"name": "new"},
     "roles/{id}/bind": {"kind": "user", "holder": "dev@example.com"},
     "mappings/add": {"claim": "groups", "value": "team", "role": "sre"},

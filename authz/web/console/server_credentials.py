@@ -31,7 +31,10 @@ def remove(visit: Visit) -> Answer:
     return Done(back, "credential-removed")
 
 
-ACTS = (Act("credential", add), Act("credential-remove", remove))
+ACTS = (
+    Act("credential", add, {"name": "credential", "scopes": "takes"}),
+    Act("credential-remove", remove),
+)
 DONE = {
     "credential": "The server’s own client gets it for such tokens from now on.",
     "credential-removed": "The server gets it no more.",
