@@ -130,42 +130,148 @@ def test_another_tenants_things_are_not_found(harness, other_harness):
     assert state(other_harness) == before
 
 
-# What a body names besides the address, by operation: another tenant's of these is not found either.
-MEANT = {
-    "audit_holds.place": ("person",),
-    "groups.add_member": ("user",),
-    "agents.add": ("owner",),
-    "agents.give_client": ("client_id",),
-    "delegations.add": ("client_id", "from_server"),
-    "resources.set_client": ("client_id",),
-    "roles.bind": ("holder",),
-    "mappings.add": ("connection", "group"),
-    "domains.add": ("connection",),
-    "signal_streams.add": ("connection",),
-    "admins.grant": ("holder",),
-    "workload_trust.allow": ("resources",),
-    "trust.change": ("resources",),
+# fmt: off
+PLAIN = frozenset({
+    "activate_at", "algorithm", "allowed", "any_scope", "at", "at_once", "audience", "auth_method",
+    "authorization", "carries", "certificate_bound", "certificate_name", "claim", "client_trust",
+    "client_uri", "contract", "cut_now", "days", "description", "disable", "document_digest",
+    "dormant_after_days", "dpop_bound", "due_at", "emergency", "expires_at", "fapi", "grant_types",
+    "identifier", "identity", "is_default", "is_listed", "issuer", "jwks", "jwks_uri", "kind", "lifetime",
+    "links_by_email", "login", "mandatory", "max_depth", "metadata", "mode", "name", "no_end", "note",
+    "operation", "overlap", "password", "pattern", "percent", "poll_token", "poll_url", "preset",
+    "provisions", "purpose", "push_only", "reason", "redirect_uris", "reference", "risk", "scope_ceiling",
+    "scopes", "seen", "slug", "state", "status", "there", "token_endpoint", "token_endpoint_audience",
+    "tools", "until", "url", "uses", "value", "verdict", "wanted",
+})
+"""Members of bodies that name nothing that is there."""
+# fmt: on
+FREE = {
+    ("clients.add", "client_id"),  # of a new one
+    ("resources.add", "owner"),  # any text
+    ("resources.set_owner", "owner"),
+    ("admins.grant", "role"),  # one of a fixed list
+    ("connections.add", "settings"),
+    ("connections.change", "settings"),
+}
+"""Those that name something elsewhere, but not here."""
+
+
+BY_ID = {("reviews.start", "server")}
+
+
+def _people(member):
+    return [lambda _, it: {member: it.user_id}, lambda _, it: {member: f"{it.mark}@corp.example"}]
+
+
+def _servers(member):
+    return [lambda _, it: {member: it.servers[0]}, lambda _, it: {member: it.urls[0]}]
+
+
+# How a body says each kind of thing: patches of the right one, of what is one's own and of what is theirs.
+NAMING = {
+    "user": _people("user"),
+    "person": _people("person"),
+    "owner": _people("owner"),
+    "holder": [
+        *_people("holder"),
+        lambda _, it: {"kind": "group", "holder": it.path["group"]},
+        lambda _, it: {"kind": "group", "holder": f"{it.mark}-team"},
+        lambda _, it: {"kind": "client", "holder": it.client},
+    ],
+    "group": [lambda _, it: {"group": it.path["group"]}],
+    "groups": [lambda _, it: {"state": "canary", "groups": [it.path["group"]]}],
+    "role": [lambda _, it: {"role": it.path["role"], "group": None}],
+    "roles": [lambda _, it: {"roles": {it.path["role"]: ["logs.read"]}}],
+    "includes": [lambda own, it: {"name": f"{own.mark}-more", "includes": [it.path["role"]]}],
+    "client_id": [lambda _, it: {"client_id": it.client}],
+    "clients": [lambda _, it: {"clients": [it.registered("more", "client_secret_basic")]}],
+    "connection": [lambda _, it: {"connection": it.path["connection"]}],
+    "server": _servers("server"),
+    "servers": [lambda _, it: {"servers": [it.urls[0]]}, lambda _, it: {"servers": it.servers}],
+    "from_server": _servers("from_server"),
+    "to_server": _servers("to_server"),
+    "issued_by": [lambda _, it: {"issued_by": it.path["target"]}],
+    "requires": [lambda _, it: {"requires": {"connection": [it.path["connection"]]}}],
+    "required": [lambda _, it: {"connection": [it.path["connection"]]}],
+    "arguments": [
+        lambda _, it: {"arguments": {"role": it.path["role"], "required": {"max_age": 600}}}
+    ],
+    "rule": [
+        lambda _, it: {"resources": [it.urls[0]]},
+        lambda _, it: {"scopes": [], "roles": [it.path["role"]]},
+    ],
+    "file": [
+        lambda own, it: {"roles": {own.path["role"]: {"at": {it.urls[0]: ["logs.read"]}}}},
+        lambda own, it: _bound(own, users=[f"{it.mark}@corp.example"]),
+        lambda own, it: _bound(own, groups=[f"{it.mark}-team"]),
+        lambda own, it: _bound(own, clients=[it.client]),
+    ],
+    "trust.settings": [lambda _, it: {"resources": [it.urls[0]]}],
+    "workload_trust.settings": [lambda _, it: {"rules": [it.rule("router")]}],
+    "targets.settings": [lambda _, it: {"clients": {it.client: "theirs"}}],
 }
 
 
-@pytest.mark.parametrize("operation", sorted(MEANT))
-def test_what_a_body_names_is_ones_own_as_well(harness, other_harness, operation):
+def _bound(own, **holders):
+    return {"bindings": [{"role": own.path["role"], **holders}]}
+
+
+def naming():
+    """Of each change: every member of its body that names something, and how."""
+    for route in OWN:
+        if not isinstance(route, Change):
+            continue
+        for member in load(route.operation).reader.members:
+            name = member.rstrip("_")
+            if name in {*route.inputs.values(), *PLAIN} or (route.operation, name) in FREE:
+                continue
+            key = f"{route.operation.partition('.')[0]}.{name}" if name == "settings" else name
+            by_id = (route.operation, name) in BY_ID
+            yield route, name, NAMING[key][:1] if by_id else NAMING[key]
+
+
+def patched(route, member, right, patch):
+    """The right body, which says one thing otherwise."""
+    if member == "settings" and route.body is None:
+        return {**right, member: {**right[member], **patch}}
+    return {**(right or {}), **patch}
+
+
+def test_every_member_of_a_body_names_something_or_is_known_not_to():
+    assert len(list(naming())) > 40
+    assert not PLAIN & NAMING.keys()
+
+
+def test_nothing_of_another_tenant_is_found_by_what_a_body_says(harness, other_harness):
+    """IDOR: the right request for one's own thing, which names another tenant's somewhere in its body."""
     own, victim = Scene(harness), Scene(other_harness)
     owner = api.client(harness, "owner")
-    [route] = [it for it in OWN if isinstance(it, Change) and it.operation == operation]
-    right = own.body(route)
-    theirs = {
-        **victim.body(route),
-        "user": victim.user_id,
-        "holder": victim.user_id,
-        "person": victim.user_id,
-    }
-    for member in MEANT[operation]:
-        before = state(harness), state(other_harness)
-        wanted = {**right, member: theirs[member]}
-        answer = owner.ask(method_of(route), own.way(route), wanted, if_match="*")
-        assert answer.status == 404, (member, answer.response.text)
-        assert (state(harness), state(other_harness)) == before
+    for route, member, patches in naming():
+        for number, patch in enumerate(patches):
+            theirs = patch(own, victim)
+            before = state(harness), state(other_harness)
+            body = patched(route, member, own.body(route), theirs)
+            answer = owner.ask(method_of(route), own.way(route), body, if_match="*")
+            said = (told(route), member, number, answer.response.text)
+            assert answer.status == 404, said
+            assert (state(harness), state(other_harness)) == before, said
+
+
+def test_the_same_of_ones_own_is_found(harness):
+    """What the test before this one sends is refused for whose it is, and for nothing else."""
+    own = Scene(harness)
+    owner = api.client(harness, "owner")
+    for route, member, patches in naming():
+        for number, patch in enumerate(patches):
+            body = patched(route, member, own.body(route), patch(own, own))
+            if route.operation != "roles.import":  # takes the other roles away
+                answer = owner.ask(method_of(route), own.way(route), body, if_match="*")
+                assert answer.status in (200, 201, 204, 409), (
+                    told(route),
+                    member,
+                    number,
+                    answer.response.text,
+                )
 
 
 def state(harness):

@@ -48,6 +48,8 @@ RIGHT = {
     "legal-holds/place": {"reason": "inquiry"},
     "connect/add": {"slug": "new", "name": "New", **_ISSUER},
     "connections/{id}/settings": _ISSUER,
+    "domains/add": {"name": "new.example"},
+    "scim-tokens/add": {"name": "New"},
     "signal-streams/add": {"slug": "new", "audience": "authz", **_KEYS},
     "id-jag-trust/add": {"slug": "new", "scope_ceiling_bound": "yes", **_KEYS},
     "id-jag-trust/{id}/settings": {"scope_ceiling_bound": "yes"},
@@ -66,7 +68,7 @@ RIGHT = {
 """What has to stand in the other fields, so that nothing but the one is wrong."""
 
 
-def _exchanging(harness):
+def exchanging(harness):
     """A client that may exchange tokens."""
     registration = Registration(
         name="Exchanging",
@@ -89,7 +91,7 @@ def forms(harness, browser):
 
 @pytest.mark.only("sqlite")  # the same operations on every database
 def test_every_field_one_writes_into_says_what_is_wrong_with_it(harness):
-    _exchanging(harness)
+    exchanging(harness)
     browser = administrator(harness)
     base = harness.issuer.partition("/t/")[0]
     for place, form in forms(harness, browser):
