@@ -60,6 +60,18 @@ def test_each_scope_can_be_refused_by_itself(harness):
     assert browser.start(scope="logs.read").code
 
 
+def test_reading_alone_is_one_answer(harness):
+    """Of what is ticked, what changes nothing; the rest is asked for another time."""
+    scope = "logs.read incidents.trigger openid"
+    browser, page = asked(harness, harness.browser("sre@example.com"), scope=scope)
+    url = f"{harness.issuer}/consent"
+    answer = browser.post(url, fields(page, "read", ("logs.read", "incidents.trigger", "openid")))
+    redeemed = harness.redeem(answer.code)
+    assert redeemed.scopes == {"logs.read"}
+    assert "id_token" in redeemed.json
+    assert browser.start(scope="logs.read incidents.trigger").is_consent
+
+
 def test_no_form_can_grant_more_than_was_asked_or_the_role_holds(harness):
     """MCP-AS-74, MCP-AS-76, ATK-55: scopes are taken from policy, the form can only take away."""
     browser, page = asked(harness, scope="logs.read")

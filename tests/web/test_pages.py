@@ -259,7 +259,13 @@ def test_consent_says_what_the_role_does_not_allow_and_what_stays(show):
 def test_enter_on_the_consent_page_denies(show):
     # A browser presses the first submit button of the form when Enter is pressed in a checkbox.
     buttons = [e["attrs"]["value"] for e in show("consent").all("button", name="decision")]
-    assert buttons == ["deny", "allow"]
+    assert buttons == ["deny", "read", "allow"]
+
+
+def test_reading_alone_is_offered_where_there_is_more(show):
+    few = [it for it in preview.FORTY_SCOPES if it.risk == "read"]
+    page = show("consent", scopes=few)
+    assert [e["attrs"]["value"] for e in page.all("button", name="decision")] == ["deny", "allow"]
 
 
 def test_the_client_learns_nothing_from_a_followed_link(show):

@@ -29,7 +29,7 @@ from authz.web.cookies import drop_session, read_session
 from authz.web.csrf import is_own_form
 from authz.web.edge import Edge
 from authz.web.forms import params_of, read_form, read_query
-from authz.web.oauth.consent_page import consent_page
+from authz.web.oauth.consent_page import READING, consent_page, reading
 from authz.web.oauth.reading import NeedsSignIn, SentBack, read_request
 from authz.web.oauth.silent import answer_silently
 from authz.web.oauth.stops import (
@@ -174,7 +174,9 @@ class _Flow:
             is_held = hold(tx, signed_in.digest)
             if not is_held or not take_pending(tx, pending_id, signed_in, self.now):
                 return answered_already(self.edge, configuration)
-            if decision == "allow":
+            if decision in ("allow", READING):
+                if decision == READING:
+                    chosen = reading(asking.request.resource, chosen)
                 try:
                     lifetime = self.services.settings.tokens.code
                     made = engine.allow(

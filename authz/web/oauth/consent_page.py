@@ -15,6 +15,8 @@ from authz.policy.snapshot import Resource, Scope
 from authz.urls import is_loopback_redirect, redirect_host
 from authz.web.edge import Edge
 
+READING = "read"
+"""The answer that allows of what is ticked only what changes nothing."""
 _RISKS = ("read", "write", "destructive", RISK)
 _OPENID = {name: place for place, name in enumerate(SCOPES)}
 
@@ -112,6 +114,12 @@ def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
         removed=shown_removals(step.decision),
         offline=asking.request.offline_access or client.may_use("refresh_token"),
     )
+
+
+def reading(resource: Resource, chosen: frozenset[str]) -> frozenset[str]:
+    """Of these, what only reads, or tells who somebody is."""
+    asked = chosen & (resource.scopes.keys() | SCOPES.keys())
+    return frozenset(it for it in asked if _scope(resource, it).risk in ("read", RISK))
 
 
 def _scope(resource: Resource, name: str) -> Scope:
