@@ -3,8 +3,8 @@
 Owns events, strands, heads, checkpoints and their verification. Never decides anything and never holds a secret.
 
 Decisions:
-- A tenant's chain has strands. The plain lane writes the strand `main`, serialised by its head row; every process of
-  the token lane writes a strand of its own, so no row is shared by two processes where it would cost throughput. So
+- A tenant's chain has strands. The plain lane writes the strand `main`, serialised by its head row; every worker
+  of a token lane writes a strand of its own, so no row is shared by two batches where it would cost throughput. So
   does provisioning, which writes several (`Strands`): its transactions are many, and each holds a head to its end.
 - Signed checkpoints tie the heads of all strands together, and the opening of a strand is an event in `main`.
 - What is searched by is copied into columns when an event is appended, and `verification` compares the copies. Only the

@@ -227,7 +227,7 @@ class OutcomesReported(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StrandOpened(Event):
-    """A writer process began a strand of its own; recorded in the main strand, so it cannot vanish whole."""
+    """A writer began a strand of its own; recorded in the main strand, so it cannot vanish whole."""
 
     kind = "audit.strand_opened"
     strand: str

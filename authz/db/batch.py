@@ -8,6 +8,9 @@ and on SQLite, where a thread executes it; the program cannot tell.
 Decisions:
 - A batch waits for nobody: it takes what is there when the previous commit returns. Under load batches grow by
   themselves, alone a request is not delayed.
+- Where a lane has a second worker, another batch begins while the first waits for the database, as soon as as many
+  wait as are under way: so the process has work meanwhile, and batches stay large. To the database the two are what
+  two processes are. Refreshes a second by 64 connections: 2,367 instead of 1,787, 31 a batch in both cases.
 - A statement that fails re-runs its batch one job at a time, so a bad request never fails its neighbours.
 - Serialization failures and deadlocks (40001, 40P01) re-run the batch, so the same code is right on
   PostgreSQL-compatible distributed databases.
@@ -87,6 +90,11 @@ class LaneStatistics:
     round_trips: int = 0
     reruns: int = 0
 
+    def add(self, other: "LaneStatistics") -> None:
+        """Count what those of one batch say."""
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
+
 
 PhaseProgram = Generator[Phase, list[list[Row]], list[Any]]
 
@@ -104,19 +112,28 @@ class Runner(Protocol[P_contra]):
         """Give the connection back."""
 
 
-@dataclass
-class Lane(Generic[J, R]):
-    """The queue in front of a runner. One per process and kind of work."""
+@dataclass(frozen=True)
+class Worker(Generic[J]):
+    """One batch at a time."""
 
     runner: Runner[Any]
     program: Callable[[Sequence[J]], Any]
     """What the runner runs, made from the jobs of a batch; it answers one result per job."""
+
+
+@dataclass
+class Lane(Generic[J, R]):
+    """The queue in front of its workers. One per process and kind of work."""
+
+    workers: Sequence[Worker[J]]
     max_batch: int = MAX_BATCH
     statistics: LaneStatistics = field(default_factory=LaneStatistics)
     _waiting: list[tuple[J, asyncio.Future[R], Any]] = field(default_factory=list)
     """With the span of the request, if that is traced."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _task: asyncio.Task[None] | None = None
+    _under_way: int = 0
+    """How many are with a worker."""
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _closing: bool = False
 
     @property
@@ -126,15 +143,15 @@ class Lane(Generic[J, R]):
 
     async def start(self) -> None:
         """Begin to take jobs, on the running loop."""
-        self._task = asyncio.create_task(self._work(), name="token-lane")
+        self._tasks = [asyncio.create_task(self._work(it), name="lane") for it in self.workers]
 
     async def close(self) -> None:
         """Finish what waits, then stop."""
         self._closing = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
-        await self.runner.close()
+        await asyncio.gather(*self._tasks)
+        for worker in self.workers:
+            await worker.runner.close()
 
     async def submit(self, job: J) -> R:
         """The job's result, once its transaction is durable. Raises LaneFull, or what the database raised."""
@@ -146,28 +163,40 @@ class Lane(Generic[J, R]):
         # The caller may go away and take the future along; the job stays in the queue, so its outcome is recorded.
         return await future
 
-    async def _work(self) -> None:
+    async def _work(self, worker: Worker[J]) -> None:
         while True:
-            if not self._waiting:
-                if self._closing:
+            # Nobody waits for more to come: with nothing under way, one is enough.
+            if not self._waiting or len(self._waiting) < self._under_way:
+                if self._closing and not self._waiting:
                     return
                 self._wake.clear()
                 await self._wake.wait()
                 continue
             taken, self._waiting = self._waiting[: self.max_batch], self._waiting[self.max_batch :]
+            self._under_way += len(taken)
             with tracing.joined("database batch", [span for _, _, span in taken]) as span:
-                it = self.statistics
-                statements, round_trips = it.statements, it.round_trips
-                await self._decide([job for job, _, _ in taken], [future for _, future, _ in taken])
+                it = LaneStatistics()
+                await self._decide(
+                    worker, [job for job, _, _ in taken], [future for _, future, _ in taken], it
+                )
                 span.set(
                     authz__jobs=len(taken),
-                    authz__statements=it.statements - statements,
-                    authz__round_trips=it.round_trips - round_trips,
+                    authz__statements=it.statements,
+                    authz__round_trips=it.round_trips,
                 )
+            self.statistics.add(it)
+            self._under_way -= len(taken)
+            self._wake.set()  # another worker may have waited for this
 
-    async def _decide(self, jobs: list[J], futures: list[asyncio.Future[R]]) -> None:
+    async def _decide(
+        self,
+        worker: Worker[J],
+        jobs: list[J],
+        futures: list[asyncio.Future[R]],
+        statistics: LaneStatistics,
+    ) -> None:
         try:
-            results = await self._run(jobs)
+            results = await self._run(worker, jobs, statistics)
         except Exception as error:  # noqa: BLE001 -- any failure must reach the callers, never kill the lane
             if len(jobs) == 1 or isinstance(error, FateUnknown) or is_lost(error):
                 log.warning("lane.job_failed", error=type(error).__name__, jobs=len(jobs))
@@ -176,30 +205,30 @@ class Lane(Generic[J, R]):
                         future.set_exception(error)
                         future.exception()
                 return
-            self.statistics.reruns += 1
+            statistics.reruns += 1
             for job, future in zip(jobs, futures, strict=True):
-                await self._decide([job], [future])
+                await self._decide(worker, [job], [future], statistics)
             return
         for future, result in zip(futures, results, strict=True):
             if not future.done():
                 future.set_result(result)
 
-    async def _run(self, jobs: list[J]) -> list[R]:
+    async def _run(self, worker: Worker[J], jobs: list[J], statistics: LaneStatistics) -> list[R]:
         until = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         attempt = 0
         while True:
             attempt += 1
-            self.statistics.batches += 1
-            self.statistics.jobs += len(jobs)
+            statistics.batches += 1
+            statistics.jobs += len(jobs)
             try:
-                return await self.runner.run(self.program(jobs), self.statistics)
+                return await worker.runner.run(worker.program(jobs), statistics)
             except Exception as error:
                 is_over = attempt >= _ATTEMPTS
                 if is_lost(error):
                     is_over = asyncio.get_running_loop().time() > until
-                if is_over or not self.runner.is_retryable(error):
+                if is_over or not worker.runner.is_retryable(error):
                     raise
-                self.statistics.reruns += 1
+                statistics.reruns += 1
                 await asyncio.sleep(_pause(attempt))
 
 
@@ -219,7 +248,7 @@ def _pause(attempt: int) -> float:
 
 
 class PostgresqlRunner:
-    """A task on the event loop with one connection of its own."""
+    """A task on the event loop with a connection of its own."""
 
     def __init__(
         self, dsn: str, password: Password | None = None, *, has_pooler: bool = False

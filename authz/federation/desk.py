@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.clock import Clock
 from authz.db import Database
-from authz.db.batch import Lane
+from authz.db.batch import Lane, Worker
 from authz.db.models import Connection
 from authz.db.plain_batch import PlainRunner
 from authz.federation import logout_tokens, set_verification, streams
@@ -59,7 +59,7 @@ class SignalDesk:
         self._clock = clock
         self._streams: dict[tuple[str, str], Stream] = {}
         self.lane: Lane[Notice, Outcome] = Lane(
-            PlainRunner(database, name="signals"), self._batch, max_batch=MAX_BATCH
+            [Worker(PlainRunner(database, name="signals"), self._batch)], max_batch=MAX_BATCH
         )
 
     async def log_out(

@@ -95,7 +95,7 @@ Result = tuple[Outcome, TenantConfiguration] | Exception
 
 
 class TokenProgram:
-    """One per process: holds the heads of this process's audit strands."""
+    """One per worker of a lane: holds the heads of the audit strands that it alone writes."""
 
     def __init__(self, configurations: Configurations, clock: Clock) -> None:
         self._configurations = configurations

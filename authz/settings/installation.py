@@ -68,7 +68,7 @@ class Database(Section):
     password: SecretReference | None = None
     """Instead of one in the URL. Asked for at every new connection, and anew when it is refused."""
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
-    """Connections of one process for pages, the API and jobs; token requests have one of their own."""
+    """Connections of one process for pages, the API and jobs; token requests have two of their own."""
     pooler: bool = False
     """A pooler in transaction mode (PgBouncer) stands in between: nothing of a session is relied upon."""
 

@@ -12,7 +12,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from authz.clients.certificates import Authorities
 from authz.clients.metadata import Rules
 from authz.db import migrate
-from authz.db.batch import Lane, open_runner
+from authz.db.batch import Lane, Worker, open_runner
 from authz.directory.local_login import LocalLogin
 from authz.federation.connector import Tools
 from authz.federation.desk import SignalDesk
@@ -131,6 +131,10 @@ class Edge:
             self.upstream.close()
 
 
+def _program(services: Services) -> TokenProgram:
+    return TokenProgram(services.configurations, services.clock)
+
+
 def make_edge(services: Services) -> Edge:
     """Build the engines from the services."""
     settings = services.settings
@@ -146,14 +150,15 @@ def make_edge(services: Services) -> Edge:
         max_document_bytes=settings.clients.document_max_bytes,
     )
     issuers = settings.server.client_certificate_authorities
-    program = TokenProgram(services.configurations, services.clock)
+    # SQLite has one writer: a second batch would only wait for its lock.
+    workers = 1 if services.database.is_sqlite else 2
     channel = BackChannel(
         settings,
         services.database,
         services.configurations,
         clients,
         services.clock,
-        Lane(open_runner(services.database), program),
+        Lane([Worker(open_runner(services.database), _program(services)) for _ in range(workers)]),
         Authorities() if issuers is None else Authorities.load(issuers),
     )
     own_tokens = OwnTokens()

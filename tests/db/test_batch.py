@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from authz.db import batch
-from authz.db.batch import Lane, LaneFull, Phase, open_runner
+from authz.db.batch import Lane, LaneFull, Phase, Worker, open_runner
 from authz.db.models import Lease
 from authz.db.statements import AnyOf, Insert, Query, Update
 from tests.support.databases import connected
@@ -41,7 +41,7 @@ def changing(jobs):
 
 @asynccontextmanager
 async def lane_of(database, program=adding, *, started=True):
-    lane = Lane(open_runner(database), program)
+    lane = Lane([Worker(open_runner(database), program)])
     if started:
         await lane.start()
     yield lane
@@ -106,6 +106,75 @@ def test_more_than_a_batch_takes_goes_into_the_next(database):
             await lane.start()
             await asyncio.gather(*tasks)
             assert lane.statistics.batches == 2
+
+    asyncio.run(main())
+
+
+class Held:
+    """A runner that waits for the database until it is let go."""
+
+    def __init__(self):
+        self.batches, self._open = [], asyncio.Event()
+
+    async def run(self, program, statistics):
+        self.batches.append(program)
+        await self._open.wait()
+        return list(program)
+
+    def let_go(self):
+        self._open.set()
+
+    def is_retryable(self, error):
+        return False
+
+    async def close(self):
+        pass
+
+
+def test_a_second_batch_begins_when_as_many_wait_as_are_under_way():
+    """Earlier, batches would be small; later, the process would wait for the database with work at hand."""
+
+    async def main():
+        first, second = Held(), Held()
+        lane = Lane([Worker(first, list), Worker(second, list)])
+        tasks = await queued(lane, ["a", "b", "c"])
+        await lane.start()
+        await asyncio.sleep(0.01)
+        assert (first.batches, second.batches) == ([["a", "b", "c"]], [])
+        tasks += [asyncio.create_task(lane.submit(job)) for job in "de"]
+        await asyncio.sleep(0.01)
+        assert second.batches == []
+        tasks += [asyncio.create_task(lane.submit("f"))]
+        await asyncio.sleep(0.01)
+        assert second.batches == [["d", "e", "f"]]
+        second.let_go()
+        assert [await it for it in tasks[3:]] == ["d", "e", "f"]
+        assert not any(it.done() for it in tasks[:3])
+        first.let_go()
+        assert [await it for it in tasks[:3]] == ["a", "b", "c"]
+        assert (lane.statistics.batches, lane.statistics.jobs) == (2, 6)
+        await lane.close()
+
+    asyncio.run(main())
+
+
+def test_what_waits_when_a_lane_closes_is_done_by_whoever_is_free_first():
+    """The second worker has nothing to begin yet; it must not leave, and not keep the lane from closing."""
+
+    async def main():
+        first, second = Held(), Held()
+        lane = Lane([Worker(first, list), Worker(second, list)])
+        tasks = await queued(lane, ["a", "b"])
+        await lane.start()
+        await asyncio.sleep(0.01)
+        tasks += [asyncio.create_task(lane.submit("c"))]
+        await asyncio.sleep(0.01)
+        closing = asyncio.create_task(lane.close())
+        await asyncio.sleep(0.01)
+        first.let_go()
+        second.let_go()
+        await closing
+        assert [it.result() for it in tasks] == ["a", "b", "c"]
 
     asyncio.run(main())
 
@@ -202,7 +271,7 @@ def test_a_cancelled_job_is_done_all_the_same(database):
 
 def test_close_drains_what_waits_and_takes_no_more(database):
     async def main():
-        lane = Lane(open_runner(database), adding)
+        lane = Lane([Worker(open_runner(database), adding)])
         tasks = await queued(lane, [(f"n{i}", "x") for i in range(300)])
         await lane.start()
         await lane.close()

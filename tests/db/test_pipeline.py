@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from sqlalchemy import select
 
-from authz.db.batch import Lane, Phase, open_runner
+from authz.db.batch import Lane, Phase, Worker, open_runner
 from authz.db.models import Lease, TokenFamily
 from authz.db.statements import AnyOf, Insert, Query
 
@@ -47,7 +47,7 @@ def run(database, calls):
         return [rows]
 
     async def main():
-        lane = Lane(open_runner(database), program)
+        lane = Lane([Worker(open_runner(database), program)])
         await lane.start()
         try:
             return await lane.submit(calls)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from authz.db.availability import is_conflict
-from authz.db.batch import Lane
+from authz.db.batch import Lane, Worker
 from authz.db.models import Lease
 from authz.db.plain_batch import PlainRunner
 
@@ -32,7 +32,7 @@ def adding(names):
 
 @asynccontextmanager
 async def lane_of(database, program=adding, **settings):
-    lane = Lane(PlainRunner(database, name="test"), program, **settings)
+    lane = Lane([Worker(PlainRunner(database, name="test"), program)], **settings)
     yield lane
     await lane.close()
 

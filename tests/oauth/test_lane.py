@@ -13,7 +13,7 @@ from sqlalchemy import update
 
 from authz.admin import audit as trail
 from authz.admin import clients, mappings, resources
-from authz.db.batch import FateUnknown, Lane, Phase, PostgresqlRunner
+from authz.db.batch import FateUnknown, Lane, Phase, PostgresqlRunner, Worker
 from authz.db.models import AuthorizationCode, Tenant, TokenFamily
 from authz.errors import InvalidGrant, TemporarilyUnavailable
 from authz.oauth.authorization import FreshNames
@@ -322,8 +322,9 @@ def test_a_configuration_that_never_rests_is_a_503(harness):
 
     async def main():
         async with endpoint_of(harness, started=False) as endpoint:
-            lane = endpoint.lane
-            endpoint.lane = Lane(MovingRunner(lane.runner, harness), lane.program)
+            first = endpoint.lane.workers[0]
+            runner = MovingRunner(first.runner, harness)
+            endpoint.lane = Lane([Worker(runner, first.program)])
             await endpoint.lane.start()
             with pytest.raises(TemporarilyUnavailable) as refused:
                 await endpoint.handle(harness.slug, redemption(harness, code))
@@ -434,10 +435,8 @@ async def cut_endpoint(harness):
     proxy = CuttingProxy(url.host, url.port)
     dsn = url.set(drivername="postgresql", host="127.0.0.1", port=proxy.port)
     async with endpoint_of(harness, started=False) as endpoint:
-        lane = endpoint.lane
-        endpoint.lane = Lane(
-            PostgresqlRunner(dsn.render_as_string(hide_password=False)), lane.program
-        )
+        runner = PostgresqlRunner(dsn.render_as_string(hide_password=False))
+        endpoint.lane = Lane([Worker(runner, endpoint.lane.workers[0].program)])
         await endpoint.lane.start()
         yield endpoint, proxy
     proxy.close()
@@ -485,7 +484,7 @@ def test_a_commit_that_cannot_be_found_is_a_503_and_ends_no_session(harness, kin
 
     async def main():
         async with cut_endpoint(harness) as (endpoint, proxy):
-            endpoint.lane.program._recognise = unrecognised
+            endpoint.lane.workers[0].program._recognise = unrecognised
             proxy.armed.set()
             with pytest.raises(TemporarilyUnavailable) as refused:
                 await endpoint.handle(harness.slug, params)

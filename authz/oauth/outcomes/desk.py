@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from authz.clients.client import Client
 from authz.clock import Clock
 from authz.db import Database
-from authz.db.batch import Lane, LaneFull
+from authz.db.batch import Lane, LaneFull, Worker
 from authz.db.plain_batch import PlainRunner
 from authz.errors import InvalidClient, TemporarilyUnavailable, UnauthorizedClient
 from authz.jose import Key
@@ -34,7 +34,8 @@ class OutcomeDesk:
         self._channel = channel
         self._clock = clock
         self.lane: Lane[Report, Receipt] = Lane(
-            PlainRunner(database, name="outcomes"), self._together, max_batch=MAX_TOGETHER
+            [Worker(PlainRunner(database, name="outcomes"), self._together)],
+            max_batch=MAX_TOGETHER,
         )
 
     async def handle(self, call: Call) -> Receipt:
