@@ -19,7 +19,16 @@ ROOT = Path(__file__).parents[1]
 # A module may import the layers below its own, never its own or one above.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset(
-        {"errors", "clock", "entropy", "urls", "transactions", "progress", "resource_server"}
+        {
+            "errors",
+            "clock",
+            "entropy",
+            "urls",
+            "transactions",
+            "progress",
+            "resource_server",
+            "values",
+        }
     ),
     frozenset(
         {

@@ -8,19 +8,19 @@ MAC under a key that is not in the database: who can write rows but has no key c
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 
 from authz import entropy
 from authz.audit.events import VERSION, Event
 from authz.db.types import canonical_json
+from authz.values import value
 
 GENESIS = "0" * 64
 MAIN_STRAND = "main"
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Head:
     """The last event of a strand."""
 
@@ -28,7 +28,7 @@ class Head:
     hash: str = GENESIS
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Link:
     """One event in its place."""
 
@@ -113,7 +113,7 @@ def head_mac(key: bytes, tenant_id: str, strand: str, head: Head) -> str:
     return entropy.mac(key, "audit-head", tenant_id, strand, str(head.position), head.hash)
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Gap:
     """Events of a strand that retention removed."""
 

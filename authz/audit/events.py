@@ -7,9 +7,11 @@ Each field has its meaning beside it; docs/events.md and docs/events.schema.json
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from functools import cache
 from typing import Any, ClassVar
+
+from authz.values import value
 
 VERSION = 1
 """Of the shape of a body (S9). New kinds and new fields come without another one; what is left out, renamed or means
@@ -32,7 +34,7 @@ ENVELOPE: Mapping[str, str] = {
 """What every body holds, in words."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Event:
     """Common fields. `subject` is whom it is about, `actor` who did it when that is somebody else."""
 
@@ -61,7 +63,7 @@ def _own_fields(kind: type[Event]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.name not in common)
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class TokenIssued(Event):
     """An access token left this server. Exactly one per `jti`."""
 
@@ -96,7 +98,7 @@ class TokenIssued(Event):
     """The `jti` of the token this one was exchanged for; their `grant_id` is one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class IdJagIssued(Event):
     """An assertion about a person left this server, for another authorization server (IDJAG-46)."""
 
@@ -119,7 +121,7 @@ class IdJagIssued(Event):
     """The authorization it was exchanged from."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class TokenRefused(Event):
     """The token endpoint refused an authenticated or identified client."""
 
@@ -140,7 +142,7 @@ class TokenRefused(Event):
     """The credential of another system that was asked for, by its name, where any MCP server here has one called so."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class CredentialReleased(Event):
     """An MCP server got the credential of a system behind it, for a token it was called with (V4)."""
 
@@ -167,7 +169,7 @@ class CredentialReleased(Event):
     """Under which version of the configuration it was decided."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class AssertionReused(Event):
     """A client presented an assertion again, where the trust entry lets it (CONF-01)."""
 
@@ -176,7 +178,7 @@ class AssertionReused(Event):
     """The trust entry that allows it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class TokenRevoked(Event):
     """One access token ended before its time."""
 
@@ -187,7 +189,7 @@ class TokenRevoked(Event):
     """Why."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class FamilyRevoked(Event):
     """A token family ended before its time."""
 
@@ -198,7 +200,7 @@ class FamilyRevoked(Event):
     """Why."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class OutcomesReported(Event):
     """An MCP server told what became of calls; `digest` is that of its signed batch, which is kept beside the trail."""
 
@@ -225,7 +227,7 @@ class OutcomesReported(Event):
     """How many the server had to forget before it could tell."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class StrandOpened(Event):
     """A writer began a strand of its own; recorded in the main strand, so it cannot vanish whole."""
 
@@ -234,7 +236,7 @@ class StrandOpened(Event):
     """Its name."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class EventsRemoved(Event):
     """Retention removed events that were old enough; what is left of them is named by a signed checkpoint."""
 
@@ -247,7 +249,7 @@ class EventsRemoved(Event):
     """The number of the checkpoint that names them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class AlertRaised(Event):
     """A rule of the configuration counted too many of something; one alert for a burst (M9)."""
 
@@ -274,7 +276,7 @@ class AlertRaised(Event):
     """The MCP server of the last."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class LoginSucceeded(Event):
     """A person signed in."""
 
@@ -287,7 +289,7 @@ class LoginSucceeded(Event):
     """How strongly they signed in, in this server's words."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class SignInRefused(Event):
     """Somebody came back from an identity provider with an answer that was not believed, or is nobody here.
 
@@ -303,7 +305,7 @@ class SignInRefused(Event):
     """Why: see the error catalogue."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class BreakGlassUsed(Event):
     """Somebody used the emergency account of a domain that has to sign in through its connection."""
 
@@ -312,7 +314,7 @@ class BreakGlassUsed(Event):
     """Which one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class UserProvisioned(Event):
     """An account was made because an identity provider vouched for somebody new."""
 
@@ -321,7 +323,7 @@ class UserProvisioned(Event):
     """Whose provider vouched."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class IdentityLinked(Event):
     """From now on (connection, subject) means this person."""
 
@@ -332,7 +334,7 @@ class IdentityLinked(Event):
     """`provisioned`, `email`, `operator` or `scim`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class GroupsMapped(Event):
     """What an identity provider says of a person put them into these groups, or no longer does."""
 
@@ -345,7 +347,7 @@ class GroupsMapped(Event):
     """Names of groups."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Provisioned(Event):
     """A provisioning client changed something: `what` is `kind.verb`, `target` the id of the user or group."""
 
@@ -360,7 +362,7 @@ class Provisioned(Event):
     """Names of attributes, never what is in them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class AccessEnded(Event):
     """Every credential of a person ended, or every one of some sessions: the offboarding clock of this event."""
 
@@ -385,7 +387,7 @@ class AccessEnded(Event):
     """The sender's own name of the signal (`jti`)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class StreamNoted(Event):
     """A stream of security events said something of itself."""
 
@@ -398,7 +400,7 @@ class StreamNoted(Event):
     """The `jti` of what it said."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class LoginFailed(Event):
     """A known account refused a sign-in. Unknown names go to metrics and logs only (architecture D4)."""
 
@@ -411,14 +413,14 @@ class LoginFailed(Event):
     """The identity provider they came through."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class SessionEnded(Event):
     """A person signed out."""
 
     kind = "session.ended"
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ConsentGranted(Event):
     """A person allowed a client."""
 
@@ -435,7 +437,7 @@ class ConsentGranted(Event):
     """Whether they are not asked again for the same."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ConsentRefused(Event):
     """A person refused a client."""
 
@@ -444,7 +446,7 @@ class ConsentRefused(Event):
     """The MCP server."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class DeviceApproved(Event):
     """A person allowed a device to act for them; its tokens are events of their own."""
 
@@ -461,7 +463,7 @@ class DeviceApproved(Event):
     """The address of the device: whoever looks into a case of phishing starts here."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class DeviceDenied(Event):
     """A person sent a device away."""
 
@@ -474,7 +476,7 @@ class DeviceDenied(Event):
     """The address of the device."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class CodeIssued(Event):
     """An authorization code left this server."""
 
@@ -487,7 +489,7 @@ class CodeIssued(Event):
     """`consent` when the person was asked, `remembered` when an earlier consent covered it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class AuthorizationRefused(Event):
     """The authorization endpoint refused a signed-in person's request."""
 
@@ -498,14 +500,14 @@ class AuthorizationRefused(Event):
     """Why, for operators: the error catalogue explains each."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ClientRequested(Event):
     """A person asked for a client the trust policy does not admit."""
 
     kind = "client.requested"
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ClientDocumentChanged(Event):
     """A client's metadata document is not what it was (CIMD-28)."""
 
@@ -514,7 +516,7 @@ class ClientDocumentChanged(Event):
     """Members of the document whose values differ."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ClientRegistered(Event):
     """A client registered itself. Software that got its earlier client again is no event: it could be one a second."""
 
@@ -527,7 +529,7 @@ class ClientRegistered(Event):
     """The id of the initial access token that let it in; null where registration is open."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ClientUpdated(Event):
     """A client changed what it had registered."""
 
@@ -536,7 +538,7 @@ class ClientUpdated(Event):
     """Members whose values differ."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class ClientRemoved(Event):
     """A client that had registered itself is forgotten."""
 
@@ -547,7 +549,7 @@ class ClientRemoved(Event):
     """How many authorizations ended with it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class SecretRead(Event):
     """This server read the secret behind a reference, in the version its store calls so. Never the value (V7)."""
 
@@ -558,7 +560,7 @@ class SecretRead(Event):
     """What the store calls it; of a file, when it was written; null of a variable."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@value(frozen=True, kw_only=True)
 class Changed(Event):
     """An operator changed something: `what` is `area.verb`, `target` the thing's identifier."""
 

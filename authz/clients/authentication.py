@@ -7,7 +7,6 @@ share one public sentence.
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import unquote_plus
 
@@ -24,6 +23,7 @@ from authz.jose import (
     read_unverified,
     verify_jwt,
 )
+from authz.values import value
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_ASSERTION_LIFETIME = timedelta(minutes=10)
@@ -47,7 +47,7 @@ PARAMETERS = frozenset({"client_secret", "client_assertion", "client_assertion_t
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,2048}")
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Credentials:
     """What the request carried; at most one of `secrets` and `assertion`."""
 
@@ -60,7 +60,7 @@ class Credentials:
         return f"Credentials({self.client_id!r})"
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Proof:
     """A client is who it says. `replay` is set for an assertion, which may be used once."""
 

@@ -1,7 +1,8 @@
 """How people sign in, by the names clients ask for it with (`acr`, OpenID Connect Core §2)."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from authz.values import value
 
 PASSWORD = "urn:authz:acr:password"  # noqa: S105 -- a name
 """A password of the local directory."""
@@ -16,7 +17,7 @@ UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 that minds, and never told to anybody."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Authentication:
     """How and when a person signed in; it does not change on the way from their session to a token."""
 

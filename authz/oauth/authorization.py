@@ -1,7 +1,7 @@
 """The value every grant ends in, and the request every grant starts from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Protocol, Self
 
@@ -17,9 +17,10 @@ from authz.oauth.subject_tokens import SubjectToken
 from authz.oauth.upstream_secrets import UpstreamSecret
 from authz.oauth.workload import Workload
 from authz.settings import Tokens
+from authz.values import value
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class IdTokenRequest:
     """What an ID token has to say beyond who signed in, and how (OpenID Connect Core §2)."""
 
@@ -29,7 +30,7 @@ class IdTokenRequest:
     """Claims about the person that they agreed to tell, where no userinfo endpoint can be asked for them."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Authorization:
     """Who may do what, for which client, at which resource: what one token response says."""
 
@@ -68,7 +69,7 @@ class Authorization:
         return f"Authorization(jti={self.jti!r}, grant_id={self.grant_id!r})"
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class FreshNames:
     """Randomness a decision may use, drawn before it, so that the decision itself is pure."""
 
@@ -82,7 +83,7 @@ class FreshNames:
         return cls(*entropy.new_ids("at", "grt", "s"))
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class TokenRequest:
     """A token request whose client is authenticated and whose parameters are the declared ones."""
 
@@ -105,7 +106,7 @@ class TokenRequest:
     """Where a token gets its place in a status list, if its server wants one."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Outcome:
     """What a decision says: the answer, what changes, what is recorded. A refusal is an outcome too.
 

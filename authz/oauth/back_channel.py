@@ -6,7 +6,7 @@ the batch, and preparing again when an operator changed something meanwhile. An 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from authz.clients.authentication import (
@@ -50,6 +50,7 @@ from authz.oauth.params import Params
 from authz.settings import Settings
 from authz.telemetry.traceparent import TraceParent
 from authz.tenants import issuer_of
+from authz.values import value
 
 _PREPARATIONS = 4
 """How often a request is prepared again because an operator changed something meanwhile."""
@@ -59,7 +60,7 @@ class UnknownTenant(Exception):
     """No such issuer here: the edge answers 404."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Call:
     """A client's request as it arrived, without HTTP."""
 
@@ -80,7 +81,7 @@ class Call:
         return f"Call({self.path!r})"
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Caller:
     """An authenticated client, and what its request proved besides."""
 

@@ -17,9 +17,10 @@ from authz.directory.sessions import SignedIn
 from authz.errors import OAuthError
 from authz.policy import Subject
 from authz.policy.snapshot import HeldRole
+from authz.values import value
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Code:
     """An authorization code."""
 
@@ -59,7 +60,7 @@ class Code:
         return Authentication(self.auth_time, self.acr, self.connection_id)
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Approval:
     """A person's yes to a device."""
 
@@ -79,7 +80,7 @@ class Approval:
         return Authentication(self.auth_time, self.acr, self.connection_id)
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Device:
     """A device's request (RFC 8628)."""
 
@@ -104,7 +105,7 @@ class Device:
     consent_stands: bool = False
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Family:
     """A token family."""
 
@@ -142,7 +143,7 @@ class Family:
         return Authentication(self.auth_time, self.acr, self.connection_id)
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Token:
     """The record of an access token to be."""
 
@@ -158,7 +159,7 @@ class Token:
     expires_at: datetime
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class StatusPlace:
     """A token's place in a status list, to be."""
 
@@ -169,7 +170,7 @@ class StatusPlace:
     expires_at: datetime
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class IssuedToken:
     """An access token of the past, and whether everything it stands on still stands."""
 
@@ -192,7 +193,7 @@ class IssuedToken:
     """What an operator bounds its client by; None bounds nothing."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Pushed:
     """An authorization request that its client pushed (RFC 9126)."""
 
@@ -205,7 +206,7 @@ class Pushed:
     expires_at: datetime
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class BrowserSession:
     """A browser's session of this tenant, live or not, and its person."""
 
@@ -216,7 +217,7 @@ class BrowserSession:
     subject_enabled: bool
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Person:
     """What this server may tell of a person."""
 
@@ -226,7 +227,7 @@ class Person:
     name: str
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class LinkedIdentity:
     """Whose account somebody has at an identity provider."""
 
@@ -238,7 +239,7 @@ class LinkedIdentity:
     cut_at: datetime | None
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class StoredConsent:
     """What a person allowed a client at a resource."""
 
@@ -251,7 +252,7 @@ class StoredConsent:
     revoked_at: datetime | None
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Replay:
     """Something that may be presented once: `key` digests tenant, kind, issuer and `jti`."""
 
@@ -263,7 +264,7 @@ class Replay:
     """Whether it is used up also when what it was presented for is refused."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class FactKeys:
     """What a request needs to know."""
 
@@ -288,7 +289,7 @@ class FactKeys:
     grants_at: datetime | None = None
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Changes:
     """What a decision changes."""
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,9 +24,10 @@ from authz.oauth.status_slots import StatusSlot, uri_of
 from authz.oauth.token_types import ACCESS_TOKEN_TYPE, TOKEN_TYP
 from authz.policy import Decision, contracts
 from authz.tenants import REVIEWED
+from authz.values import value
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Grounds:
     """What a token stands on: who, through which client, at which resource, until when at most."""
 

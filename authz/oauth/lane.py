@@ -25,11 +25,12 @@ from authz.oauth.configuration_queries import QUERIES, VERSIONS
 from authz.oauth.configurations import Configurations
 from authz.oauth.facts import FactKeys, Facts, Replay
 from authz.oauth.rows import read_calls, read_facts, replays, write_calls
+from authz.values import value
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Job:
     """A prepared request: what it needs to know, and the pure function that decides it."""
 

@@ -12,18 +12,18 @@ Decisions:
 - A token that was never issued (bad MAC) does not touch the family: only a genuine old token is evidence of theft.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
 from authz import entropy
 from authz.oauth.facts import Family
+from authz.values import value
 
 _PREFIX = "azr_"
 _MAX_GENERATION = 10**9
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Presented:
     """A refresh token taken apart; nothing is known about it yet."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from authz import entropy
+from authz.values import value
 
 PATH = "/status"
 SIZE = 2**15
@@ -22,7 +23,7 @@ def uri_of(issuer: str, list_id: str) -> str:
     return f"{issuer}{PATH}/{list_id}"
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class StatusSlot:
     """A token's place."""
 

@@ -1,7 +1,7 @@
 """The /token pipeline. It owns every phase; a grant fills in what is particular to it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,9 +24,10 @@ from authz.oauth.status_slots import KeptSlot, StatusSlots
 from authz.oauth.workload import as_client
 from authz.oauth.workload_assertions import WorkloadAssertions
 from authz.telemetry.traceparent import TraceParent
+from authz.values import value
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Answered:
     """A successful answer, with what logs and metrics want to know."""
 

@@ -15,7 +15,6 @@ Decisions:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from authz.policy.reasons import OF_AUTHENTICATION, RANKS, SENTENCES, Reason
 from authz.policy.requirements import Requirement, as_json, both, unmet
 from authz.policy.rollout import READ
 from authz.policy.snapshot import ANY_RESOURCE, HeldRole, Policy, Resource
+from authz.values import value
 
 __all__ = [
     "EVERYONE",
@@ -42,7 +42,7 @@ EVERYONE = "everyone"
 """The source of a scope that every enabled person holds."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Subject:
     """A person as policy sees them."""
 
@@ -59,7 +59,7 @@ class Subject:
     """Where those come from."""
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Ceiling:
     """An upper bound from somewhere else than the roles; `scopes=None` bounds nothing."""
 
@@ -77,7 +77,7 @@ def client_ceiling(scopes: frozenset[str] | None, resource: Resource) -> Ceiling
     return Ceiling(Reason.CLIENT_CEILING, None if resource.is_builtin else scopes)
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Conditions:
     """What was required of a sign-in, and what it was."""
 
@@ -102,7 +102,7 @@ class Conditions:
         return {"required": required, "signed_in": signed_in}
 
 
-@dataclass(frozen=True)
+@value(frozen=True)
 class Decision:
     """What was granted and why, and what was removed and why."""
 

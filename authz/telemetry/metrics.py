@@ -232,6 +232,12 @@ def http_requests(endpoint: str, status: int) -> Counter:
     return HTTP_REQUESTS.labels(endpoint, status)
 
 
+@cache
+def token_requests(grant_type: str, outcome: str) -> Counter:
+    """The counter of these answers of the token endpoint, looked up once."""
+    return TOKEN_REQUESTS.labels(grant_type, outcome)
+
+
 def count_denial(endpoint: str, reason: str) -> None:
     """Count a refusal."""
     DENIALS.labels(endpoint, _reasons.of(reason)).inc()

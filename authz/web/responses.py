@@ -13,6 +13,8 @@ CORS = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "WWW-Authenticate, DPoP-Nonce, Retry-After",
 }
+# `json.dumps` would make an encoder for every call.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _JSON_HEADERS = [
     (name.encode(), value.encode())
@@ -27,7 +29,7 @@ def json_answer(
 
     `headers` are further ones, named in small letters.
     """
-    return _Json(json.dumps(body, separators=(",", ":")).encode(), status, headers or {})
+    return _Json(_ENCODER.encode(body).encode(), status, headers or {})
 
 
 class _Json(Response):

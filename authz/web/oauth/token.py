@@ -10,7 +10,7 @@ from authz.errors import OAuthError
 from authz.oauth.back_channel import Call
 from authz.oauth.grants import GRANTS
 from authz.telemetry.labels import OTHER
-from authz.telemetry.metrics import TOKEN_REQUESTS, TOKEN_SECONDS
+from authz.telemetry.metrics import TOKEN_SECONDS, token_requests
 from authz.web.edge import Edge
 from authz.web.oauth.back_channel import form_routes
 from authz.web.responses import json_answer
@@ -24,9 +24,9 @@ def routes(edge: Edge, prefix: str) -> list[Route]:
         try:
             answered = await edge.token.handle(call)
         except OAuthError as error:
-            TOKEN_REQUESTS.labels(_grant_of(call), error.code).inc()
+            token_requests(_grant_of(call), error.code).inc()
             raise
-        TOKEN_REQUESTS.labels(answered.grant_type, "issued").inc()
+        token_requests(answered.grant_type, "issued").inc()
         TOKEN_SECONDS.observe(perf_counter() - began)
         headers = {} if answered.dpop_nonce is None else {"dpop-nonce": answered.dpop_nonce}
         return json_answer(answered.body, headers=headers)
