@@ -68,16 +68,10 @@ def add(
     for scope in needed:
         if scope not in declared:
             raise Invalid(f"{row.identifier} declares no scope {scope!r}", field="scopes")
-    taken = tx.scalars(
-        select(UpstreamCredential.id).where(
-            UpstreamCredential.tenant_id == tenant_id,
-            UpstreamCredential.resource_id == row.id,
-            UpstreamCredential.name == name,
-        )
-    ).first()
+    taken = _find(tx, row, name)
     if taken is not None:
         raise Conflict(
-            f"{row.identifier} has a credential {name!r} already ({taken}); remove that one first",
+            f"{row.identifier} has a credential {name!r} already ({taken.id}); remove that one first",
             field="name",
         )
     made = UpstreamCredential(
@@ -135,14 +129,18 @@ def list_(tx: Session, tenant_id: str, server: str | None = None) -> list[Creden
     return sorted(lines, key=lambda it: (it.server, it.name))
 
 
-def _load(tx: Session, row: Resource, name: str) -> UpstreamCredential:
-    found = tx.scalars(
+def _find(tx: Session, row: Resource, name: str) -> UpstreamCredential | None:
+    return tx.scalars(
         select(UpstreamCredential).where(
             UpstreamCredential.tenant_id == row.tenant_id,
             UpstreamCredential.resource_id == row.id,
             UpstreamCredential.name == name,
         )
     ).one_or_none()
+
+
+def _load(tx: Session, row: Resource, name: str) -> UpstreamCredential:
+    found = _find(tx, row, name)
     if found is None:
         raise NotFound(
             f"{row.identifier} has no credential {name!r}; `authz credentials list` shows them"

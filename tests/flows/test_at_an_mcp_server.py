@@ -2,11 +2,11 @@
 
 import pytest
 
-from authz.admin import roles
 from authz.oauth import dpop
 from authz.resource_server.dpop import ALGORITHMS
 from tests.support.dpop_keys import DpopKey
-from tests.support.harness import REDIRECT, RESOURCE, VERIFIER
+from tests.support.harness import REDIRECT, VERIFIER
+from tests.support.machines import by_itself
 from tests.support.mcp_server import Server
 
 OTHER = "https://other.example/mcp"
@@ -89,19 +89,7 @@ def test_a_refresh_is_no_new_sign_in(harness):
 
 def test_a_client_on_its_own_has_not_signed_in(harness):
     """SUA-02, MCP-AS-75: no auth_time, so no tool that asks for one."""
-    made = harness.add_client(
-        auth_method="client_secret_post", grant_types=("client_credentials",), redirect_uris=()
-    )
-    harness.change(roles.bind, role="developer", kind="client", holder=made.client.id)
-    answer = harness.token(
-        {
-            "grant_type": "client_credentials",
-            "client_id": made.client.id,
-            "client_secret": made.secret,
-            "resource": RESOURCE,
-            "scope": "logs.read",
-        }
-    )
+    _, answer = by_itself(harness, "developer", scope="logs.read")
     assert answer.ok, answer.reason
     server = Server(harness)
     assert server.call(answer.access_token).status_code == 200

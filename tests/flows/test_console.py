@@ -303,7 +303,7 @@ def test_a_server_is_let_have_a_credential_and_has_it_taken_away(harness):
     done = browser.post(f"{address}/credential", form)
     assert done.status == 303
     page = browser.get(harness.server.base + done.location)
-    assert "gets it for such tokens from now on" in page.text
+    assert "its own client gets it, for such tokens, and nobody else" in page.text
     assert "env:AUTHZ_SECRET_GITHUB" in page.text
     assert "released to nobody" in page.text, "the server has no client of its own yet"
     literal = browser.post(f"{address}/credential", {**form, "reference": "ghp_the_secret"})

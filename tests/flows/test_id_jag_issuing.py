@@ -28,6 +28,7 @@ from tests.support.exchanges import ACCESS_TOKEN, ID_JAG, ID_TOKEN, REFRESH_TOKE
 from tests.support.harness import REDIRECT, RESOURCE, Harness
 from tests.support.id_jags import JWT_BEARER, TYP, present
 from tests.support.leaving import Provider
+from tests.support.machines import by_itself
 
 THERE = "https://auth.vendor.example"
 DOCS = "https://docs.vendor.example/mcp"
@@ -236,18 +237,7 @@ def test_no_access_token_of_ours_is_for_their_server(harness, bridge):
     """IDJAG-47: every other way to a token does not know the resource."""
     page = harness.browser().start(resource=DOCS, client_id=bridge.client.client.id)
     assert page.sent["error"] == "invalid_target"
-    machine = harness.add_client(
-        auth_method="client_secret_post", grant_types=("client_credentials",), redirect_uris=()
-    )
-    harness.change(roles.bind, role="editor", kind="client", holder=machine.client.id)
-    answer = harness.token(
-        {
-            "grant_type": "client_credentials",
-            "client_id": machine.client.id,
-            "client_secret": machine.secret,
-            "resource": DOCS,
-        }
-    )
+    _, answer = by_itself(harness, "editor", DOCS)
     assert (answer.error, answer.reason) == ("invalid_target", "resource_unknown")
     with pytest.raises(Conflict):
         harness.change(resources.set_default, DOCS)

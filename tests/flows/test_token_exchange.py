@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz.admin import agents, clients, delegations, resources, roles, scopes, users
+from authz.admin import agents, clients, delegations, resources, scopes, users
 from authz.admin.scopes import ScopeChange
 from authz.audit.events import TokenIssued
 from authz.errors import Conflict, Invalid
@@ -19,6 +19,7 @@ from tests.support.exchanges import (
 from tests.support.feed import FeedReader
 from tests.support.harness import RESOURCE
 from tests.support.id_jags import AssertingIdp
+from tests.support.machines import by_itself
 
 PUBLIC = "the subject token is not acceptable"
 
@@ -268,18 +269,7 @@ def test_the_end_of_the_grant_is_the_end_of_every_hop(harness, open_chain):
 
 def test_a_client_has_nobody_behind_it(harness, open_chain):
     """What a client does for itself, the next server's client does for itself too."""
-    made = harness.add_client(
-        auth_method="client_secret_post", grant_types=("client_credentials",), redirect_uris=()
-    )
-    harness.change(roles.bind, role="sre", kind="client", holder=made.client.id)
-    own = harness.token(
-        {
-            "grant_type": "client_credentials",
-            "client_id": made.client.id,
-            "client_secret": made.secret,
-            "resource": RESOURCE,
-        }
-    )
+    _, own = by_itself(harness)
     assert own.ok, own.reason
     _dead(harness, open_chain, own.access_token, "subject_token_without_person")
 

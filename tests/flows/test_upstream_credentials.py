@@ -19,6 +19,7 @@ from tests.support.databases import fresh_url
 from tests.support.dpop_keys import DpopKey
 from tests.support.exchanges import ACCESS_TOKEN, TICKETS, TOKEN_EXCHANGE, Chain
 from tests.support.harness import LOG, RESOURCE, running
+from tests.support.machines import by_itself
 from tests.support.releases import UPSTREAM, bind, release, secret_file
 from tests.support.secret_stores import StoreServer
 
@@ -384,26 +385,9 @@ def test_a_token_that_came_by_exchange_names_its_actors(harness, bound):
 # -- without a person -----------------------------------------------------------------------------------------
 
 
-def by_itself(harness):
-    """A client with a role of its own, and its token."""
-    made = harness.add_client(
-        auth_method="client_secret_post", grant_types=("client_credentials",), redirect_uris=()
-    )
-    harness.change(roles.bind, role="sre", kind="client", holder=made.client.id)
-    own = harness.token(
-        {
-            "grant_type": "client_credentials",
-            "client_id": made.client.id,
-            "client_secret": made.secret,
-            "resource": RESOURCE,
-            "scope": "logs.read",
-        }
-    )
-    return made, own.access_token
-
-
 def test_a_client_that_acts_for_itself_calls_a_server_that_gets_its_credential(harness, bound):
-    made, token = by_itself(harness)
+    made, own = by_itself(harness, scope="logs.read")
+    token = own.access_token
     assert release(bound, bound.ops, token).access_token == VALUE
     [event] = harness.events("credential.released")
     assert (event["subject"], event["detail"]["holder"]) == (made.client.id, made.client.id)
@@ -415,9 +399,9 @@ def test_a_client_that_acts_for_itself_calls_a_server_that_gets_its_credential(h
 
 def test_a_server_that_wants_people_gets_nothing_for_a_program(harness, bound):
     """M11, as of now."""
-    _, token = by_itself(harness)
+    _, own = by_itself(harness, scope="logs.read")
     harness.change(resources.set_identity, RESOURCE, "user_required")
-    answer = release(bound, bound.ops, token)
+    answer = release(bound, bound.ops, own.access_token)
     assert refused(harness, answer) == ("unauthorized_client", "user_required")
 
 

@@ -36,6 +36,6 @@ ACTS = (
     Act("credential-remove", remove),
 )
 DONE = {
-    "credential": "The server’s own client gets it for such tokens from now on.",
+    "credential": "The credential is kept for this server: its own client gets it, for such tokens, and nobody else.",
     "credential-removed": "The server gets it no more.",
 }
