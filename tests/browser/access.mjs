@@ -16,14 +16,14 @@ await run({
     await admin.signIn("console", given.owner);
     await admin.open("Requests");
     await admin.look("requests");
-    await admin.page.getByRole("button", { name: `Approve ${given.wanted}` }).click();
+    await admin.follow(admin.page.getByRole("button", { name: `Approve ${given.wanted}` }));
     const said = await admin.said();
     await admin.open("Trust rules");
     const rules = await admin.words(admin.page.getByRole("region", { name: "Trust rules" }).locator("tbody th"));
     await admin.look("trust-rules");
     await admin.open("Clients");
     await admin.look("clients");
-    await admin.page.getByRole("link", { name: "Test client" }).click();
+    await admin.follow(admin.page.getByRole("link", { name: "Test client" }));
     await admin.look("client");
     await admin.open("Self-registration");
     await admin.look("self-registration");
@@ -35,7 +35,7 @@ await run({
     await person.signIn("account", given.person);
     const before = await person.words(person.page.locator(".connection h3"));
     await person.look("account");
-    await person.page.getByRole("button", { name: "Disconnect Other client from Operations" }).click();
+    await person.follow(person.page.getByRole("button", { name: "Disconnect Other client from Operations" }));
     const asked = await person.heading();
     const loses = await person.words(person.page.locator(".mays li"));
     await person.look("disconnect");
@@ -72,7 +72,7 @@ await run({
     await admin.fill("Person", given.owner);
     await admin.page.getByText("user.end_access").first().waitFor();
     await admin.look("audit");
-    await admin.page.locator("tbody tr", { hasText: "user.end_access" }).first().getByRole("link").last().click();
+    await admin.follow(admin.page.locator("tbody tr", { hasText: "user.end_access" }).first().getByRole("link").last());
     const kind = await admin.heading();
     await admin.look("event");
     await admin.open("Story");

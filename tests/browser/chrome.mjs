@@ -32,6 +32,13 @@ export async function launch(given) {
   return { browser, judge };
 }
 
+// Until the page that this leads to is there as a whole. A click alone waits until that page begins: what does not wait
+// for what it looks for (a count, the words of all rows) would find half of it, or the page before.
+export async function arrive(page, act) {
+  await page.waitForLoadState("load");
+  await Promise.all([page.waitForEvent("load"), act()]);
+}
+
 // Without the fine lines behind a page, which are most of an image's size. Our policy lets no style in that is a text,
 // so it is a sheet.
 export const plain = (page) =>

@@ -9,7 +9,7 @@ import { start } from "./desk.mjs";
 
 const given = JSON.parse(process.argv[2]);
 const { desk, run } = await start(given);
-const { page, signIn, look, open, fill, press, said, words } = await desk();
+const { page, follow, signIn, look, open, fill, press, said, words } = await desk();
 
 const jobs = {
   async onboard() {
@@ -115,7 +115,7 @@ const jobs = {
     await press("Look up refusals");
     await look("why", "main .columns");
     const refusal = await words(page.getByRole("region", { name: "Refusals" }).locator("tbody th"));
-    await page.getByRole("link", { name: "Simulate" }).first().click();
+    await follow(page.getByRole("link", { name: "Simulate" }).first());
     const person = await page.getByLabel("Person").inputValue();
     await page.getByLabel("MCP server").selectOption({ label: given.server });
     await page.getByRole("heading", { name: "No token" }).waitFor();
@@ -126,7 +126,7 @@ const jobs = {
   async lookAtPeople() {
     await open("People");
     await look("people");
-    await page.getByRole("link", { name: given.person }).click();
+    await follow(page.getByRole("link", { name: given.person }));
     await look("person");
     const may = await words(page.getByRole("region", { name: "Table of what they may do" }).locator("tbody tr"));
     await open("Administrators");

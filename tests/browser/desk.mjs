@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 
-import { launch, plain, sideways } from "./chrome.mjs";
+import { arrive, launch, plain, sideways } from "./chrome.mjs";
 
 const WIDE = { width: 940, height: 640 };
 const NARROW = { width: 380, height: 740 };
@@ -30,6 +30,7 @@ export async function start(given) {
       if (new URL(request.url()).origin !== own) faults.push(`asks elsewhere: ${request.url()}`);
     });
     const heading = () => page.getByRole("heading", { level: 1 });
+    const follow = (locator) => arrive(page, () => locator.click());
 
     // Under this name, from this part of the page on.
     async function photograph(name, from) {
@@ -46,14 +47,14 @@ export async function start(given) {
 
     return {
       page,
+      follow,
       async signIn(path, login, at = given.issuer) {
         await page.goto(`${at}/${path}`);
         await page.locator("#login").fill(login);
         // Where there is an identity provider, a password is one way of several.
-        if (!(await page.locator("#password").count())) await page.locator("button[name=with][value=password]").click();
+        if (!(await page.locator("#password").count())) await follow(page.locator("button[name=with][value=password]"));
         await page.locator("#password").fill(given.password);
-        await page.getByRole("button", { name: "Sign in", exact: true }).click();
-        await heading().waitFor();
+        await follow(page.getByRole("button", { name: "Sign in", exact: true }));
       },
       async look(name, from = "main") {
         if (given.screenshots) await photograph(name, from);
@@ -69,11 +70,10 @@ export async function start(given) {
         const menu = page.locator("details.menu");
         if (!(await menu.evaluate((it) => it.open))) await menu.locator("summary").click();
         const links = page.getByRole("navigation", { name: "Console" });
-        await links.getByRole("link", { name: title, exact: true }).click();
-        await heading().waitFor();
+        await follow(links.getByRole("link", { name: title, exact: true }));
       },
       fill: (label, value) => page.getByLabel(label, { exact: true }).fill(value),
-      press: (name) => page.getByRole("button", { name, exact: true }).click(),
+      press: (name) => follow(page.getByRole("button", { name, exact: true })),
       said: async () => (await page.getByRole("status").first().textContent()).trim(),
       heading: async () => (await heading().textContent()).replace(/\s+/g, " ").trim(),
       words: (locator) =>

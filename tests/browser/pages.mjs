@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { join } from "node:path";
 
-import { launch, plain, sideways } from "./chrome.mjs";
+import { arrive, launch, plain, sideways } from "./chrome.mjs";
 
 const given = JSON.parse(process.argv[2]);
 const DESKTOP = { width: 1180, height: 820 };
@@ -67,10 +67,12 @@ async function open(options = {}) {
   return { context, page, faults };
 }
 
+const press = (page, name) => arrive(page, () => page.getByRole("button", { name }).click());
+
 async function signIn(page, password = given.password) {
   await page.getByLabel("User name or email").fill(given.login);
   await page.getByLabel("Password").fill(password);
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await press(page, "Sign in");
 }
 
 // As people do it: the words are the larger target.
@@ -158,7 +160,7 @@ const scenarios = {
     };
     await shoot(page, "consent");
     await untick(page);
-    await page.getByRole("button", { name: "Allow" }).click();
+    await press(page, "Allow");
     const answer = await answered(page);
     const tokens = await redeem(answer);
     return { faults, ...facts, sent: Object.fromEntries(answer.searchParams), granted: tokens.scope };
@@ -168,7 +170,7 @@ const scenarios = {
     const { page, faults } = await open();
     await page.goto(authorizeUrl({ prompt: "consent" }));
     await signIn(page);
-    await page.getByRole("button", { name: "Deny" }).click();
+    await press(page, "Deny");
     const answer = await answered(page);
     return { faults, sent: Object.fromEntries(answer.searchParams) };
   },
@@ -186,7 +188,7 @@ const scenarios = {
     const { page, faults } = await open();
     await page.goto(authorizeUrl({ prompt: "consent" }));
     await signIn(page);
-    await page.getByRole("button", { name: "Use another account" }).click();
+    await press(page, "Use another account");
     return { faults, heading: await page.getByRole("heading", { level: 1 }).textContent() };
   },
 
@@ -195,7 +197,7 @@ const scenarios = {
     await page.goto(authorizeUrl({ prompt: "consent" }));
     await signIn(page);
     await untick(page);
-    await page.getByRole("button", { name: "Allow" }).click();
+    await press(page, "Allow");
     const tokens = await redeem(await answered(page));
     return { faults, granted: tokens.scope };
   },
@@ -207,7 +209,7 @@ const scenarios = {
     await signIn(page);
     const filledIn = await page.getByLabel("The code that your device shows").inputValue();
     const before = await poll(device);
-    await page.getByRole("button", { name: "Continue" }).click();
+    await press(page, "Continue");
     const facts = {
       heading: await page.getByRole("heading", { level: 1 }).textContent(),
       warning: await page.getByText("Did somebody send you this code or this link?").isVisible(),
@@ -217,7 +219,7 @@ const scenarios = {
     };
     await shoot(page, "device");
     await page.locator(".scope label").last().click();
-    await page.getByRole("button", { name: "Allow" }).click();
+    await press(page, "Allow");
     const told = await page.getByRole("heading", { level: 1 }).textContent();
     const tokens = await poll(device);
     return { faults, device, filledIn, before: before.error, ...facts, told, granted: tokens.scope };
@@ -230,8 +232,8 @@ const scenarios = {
     await signIn(page);
     const focused = await page.evaluate(() => document.activeElement?.id);
     await page.keyboard.type(device.user_code.replace("-", " ").toLowerCase());
-    await page.keyboard.press("Enter");
-    await page.locator('input[name="scope"]').first().press("Enter");
+    await arrive(page, () => page.keyboard.press("Enter"));
+    await arrive(page, () => page.locator('input[name="scope"]').first().press("Enter"));
     const told = await page.getByRole("heading", { level: 1 }).textContent();
     return { faults, focused, told, polled: (await poll(device)).error };
   },
@@ -255,13 +257,13 @@ const scenarios = {
       await page.goto(device.verification_uri);
       await look("device");
       await page.getByLabel("The code that your device shows").fill("BBBB-BBBB");
-      await page.getByRole("button", { name: "Continue" }).click();
+      await press(page, "Continue");
       await look("device refused");
       await page.getByLabel("The code that your device shows").fill(device.user_code);
-      await page.getByRole("button", { name: "Continue" }).click();
+      await press(page, "Continue");
       await page.locator("details").evaluateAll((all) => all.forEach((one) => (one.open = true)));
       await look("device confirm");
-      await page.getByRole("button", { name: "Allow" }).click();
+      await press(page, "Allow");
       await look("device allowed");
       await page.goto(authorizeUrl({ client_id: "nobody" }));
       await look("error");

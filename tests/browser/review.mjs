@@ -15,7 +15,7 @@ const affected = (who) => who.words(who.page.locator(".bullets li"));
 async function set(label, value) {
   const form = owner.page.locator("form", { has: owner.page.getByLabel(label, { exact: true }) });
   await form.locator("select").selectOption(value);
-  await form.getByRole("button", { name: "Set", exact: true }).click();
+  await owner.follow(form.getByRole("button", { name: "Set", exact: true }));
   return owner.said();
 }
 
@@ -23,7 +23,7 @@ const jobs = {
   async mergeTwoEdits() {
     await owner.signIn("console", given.owner);
     await owner.open("Roles");
-    await owner.page.getByRole("link", { name: "developer", exact: true }).click();
+    await owner.follow(owner.page.getByRole("link", { name: "developer", exact: true }));
     const place = owner.page.url();
     const elsewhere = await owner.page.context().newPage();
     await elsewhere.goto(place);
@@ -44,14 +44,14 @@ const jobs = {
     await owner.open("Settings");
     const mode = await set("A tool that is added to a scope counts", "reviewed");
     await owner.open("MCP servers");
-    await owner.page.getByRole("link", { name: given.server, exact: true }).click();
-    await owner.page.getByRole("link", { name: "Change logs.read", exact: true }).click();
+    await owner.follow(owner.page.getByRole("link", { name: given.server, exact: true }));
+    await owner.follow(owner.page.getByRole("link", { name: "Change logs.read", exact: true }));
     await owner.fill("Tools", "read_logs tail_logs purge_logs");
-    await owner.page.locator("#declare ~ form").getByRole("button", { name: "Change", exact: true }).click();
+    await owner.follow(owner.page.locator("#declare ~ form").getByRole("button", { name: "Change", exact: true }));
     await owner.said();
     await second.signIn("console", given.second);
     await second.open("MCP servers");
-    await second.page.getByRole("link", { name: given.server, exact: true }).click();
+    await second.follow(second.page.getByRole("link", { name: given.server, exact: true }));
     const waits = await second.words(second.page.getByRole("region", { name: "Scopes" }).locator("tr", { hasText: "purge_logs" }).locator(".badge-warn"));
     await second.look("tools-to-approve");
     await second.press("Approve the tools of logs.read");
@@ -63,7 +63,7 @@ const jobs = {
     const mode = await set("A change of policy takes", "two_person");
     await owner.look("change-settings", "section:has(#control-card)");
     await owner.open("Roles");
-    await owner.page.getByRole("link", { name: "sre", exact: true }).click();
+    await owner.follow(owner.page.getByRole("link", { name: "sre", exact: true }));
     await owner.page.getByLabel("Kind", { exact: true }).selectOption("user");
     await owner.fill("Who", given.person);
     await owner.press("Give it");
@@ -74,7 +74,7 @@ const jobs = {
     const own = await owner.page.getByRole("button", { name: "Approve", exact: true }).count();
     await second.open("Changes");
     await second.look("changes");
-    await second.page.getByRole("region", { name: "Changes" }).getByRole("link").first().click();
+    await second.follow(second.page.getByRole("region", { name: "Changes" }).getByRole("link").first());
     const gains = await second.words(second.page.getByRole("region", { name: "Effect" }).locator("tbody tr"));
     await second.look("change");
     await second.fill("Note", "Agreed");
@@ -85,7 +85,7 @@ const jobs = {
   async goBackToAVersion() {
     await owner.open("Versions");
     await owner.look("versions");
-    await owner.page.getByRole("region", { name: "Versions of policy" }).getByRole("link").first().click();
+    await owner.follow(owner.page.getByRole("region", { name: "Versions of policy" }).getByRole("link").first());
     await owner.look("version");
     const changed = await owner.words(owner.page.locator("pre.code"));
     await owner.press("Make it so again");
@@ -108,10 +108,10 @@ const jobs = {
 
   async answerAReview() {
     await owner.open("Access reviews");
-    await owner.page.getByRole("link", { name: "Fourth quarter" }).click();
+    await owner.follow(owner.page.getByRole("link", { name: "Fourth quarter" }));
     const open = await owner.page.getByRole("button", { name: /^Keep/ }).count();
     await owner.look("review");
-    await owner.page.getByRole("button", { name: /^Keep/ }).first().click();
+    await owner.follow(owner.page.getByRole("button", { name: /^Keep/ }).first());
     return { open, said: await owner.said(), left: await owner.page.getByRole("button", { name: /^Keep/ }).count() };
   },
 
@@ -122,7 +122,7 @@ const jobs = {
       ["Targets", "vendor", "target"],
     ]) {
       await owner.open(title);
-      await owner.page.getByRole("region").getByRole("link", { name: link, exact: true }).click();
+      await owner.follow(owner.page.getByRole("region").getByRole("link", { name: link, exact: true }));
       await owner.look(name);
     }
     const root = await desk();
