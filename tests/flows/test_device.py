@@ -509,12 +509,65 @@ def test_a_destructive_scope_never_leaves_through_it(harness):
     assert issued["detail"]["removed"]["incidents.trigger"] == "device_ceiling"
 
 
+def test_reading_alone_is_one_answer(harness):
+    """Of what is ticked, what changes nothing: in the tokens, after a refresh, and in the trail."""
+    device = ask(harness, scope=EVERYTHING)
+    browser = harness.browser("sre@example.com")
+    page = type_code(browser, device.user_code)
+    assert page.offered == ["logs.read", "logs.debug.write"]
+    assert "Only let it read" in page.text
+    told = answer(browser, page, decision="read")
+    assert "The device is allowed" in told.text
+    answered = device.poll()
+    assert answered.scopes == {"logs.read"}
+    refreshed = harness.refresh(answered.refresh_token, client_id=device.client_id)
+    assert refreshed.scopes == {"logs.read"}
+    [approved] = harness.events("device.approved")
+    assert approved["detail"]["scopes"] == ["logs.read"]
+    assert approved["detail"]["withheld"] == ["logs.debug.write"]
+
+
+def test_reading_alone_takes_nothing_that_was_unticked(harness):
+    """ATK-55: it only ever takes away; of a choice without reading nothing is left."""
+    device = ask(harness, scope=EVERYTHING)
+    browser = harness.browser("sre@example.com")
+    page = type_code(browser, device.user_code)
+    told = answer(browser, page, scopes=["logs.debug.write", "incidents.trigger"], decision="read")
+    assert "The device was refused" in told.text
+    assert device.poll().error == "access_denied"
+    assert harness.events("device.denied")[0]["detail"]["reason"] == "consent_withheld"
+
+
+def test_reading_alone_is_judged_by_what_a_scope_is_at_the_answer(harness):
+    """What only read when the page was shown is not given once it changes something."""
+    device = ask(harness, scope="logs.read analytics.query logs.debug.write")
+    browser = harness.browser("sre@example.com")
+    harness.change(
+        scopes.edit_scope, harness.resource.id, "logs.debug.write", scopes.ScopeChange(risk="read")
+    )
+    page = type_code(browser, device.user_code)
+    harness.change(
+        scopes.edit_scope, harness.resource.id, "logs.debug.write", scopes.ScopeChange(risk="write")
+    )
+    answer(browser, page, decision="read")
+    assert device.poll().scopes == {"logs.read"}
+
+
+@pytest.mark.parametrize("scope", ["logs.read", "logs.debug.write", "logs.debug.write made.up"])
+def test_reading_alone_is_not_offered_where_it_would_make_no_difference(harness, scope):
+    device = ask(harness, scope=scope)
+    page = type_code(harness.browser("sre@example.com"), device.user_code)
+    assert 'value="allow"' in page.text
+    assert 'value="read"' not in page.text
+
+
 def test_who_has_no_role_for_it_can_only_refuse(harness):
     device = ask(harness, scope="logs.debug.write")
     browser = harness.browser()
     page = type_code(browser, device.user_code)
     assert page.offered == []
     assert 'value="allow"' not in page.text
+    assert 'value="read"' not in page.text
     assert "no role of this person holds it" in page.text
     answer(browser, page)
     assert device.poll().error == "access_denied"
@@ -659,7 +712,7 @@ def test_the_ids_of_the_two_kinds_of_forms_are_not_exchanged(harness, device):
     assert browser.decide(consent_page).code
 
 
-@pytest.mark.parametrize("decision", [[], ["maybe"], ["allow", "deny"]])
+@pytest.mark.parametrize("decision", [[], ["maybe"], ["allow", "deny"], ["read", "allow"]])
 def test_an_answer_is_yes_or_no(harness, device, decision):
     browser = harness.browser()
     page = type_code(browser, device.user_code)

@@ -71,12 +71,17 @@ def type_code(browser: Browser, user_code: str) -> Page:
 
 
 def answer(
-    browser: Browser, page: Page, *, allow: bool = True, scopes: list[str] | None = None
+    browser: Browser,
+    page: Page,
+    *,
+    allow: bool = True,
+    scopes: list[str] | None = None,
+    decision: str | None = None,
 ) -> Page:
-    """Answer the page that asks."""
+    """Answer the page that asks; `decision` presses another button than these two."""
     fields = [("confirm_id", page.field("confirm_id"))]
     fields += [("scope", scope) for scope in (page.offered if scopes is None else scopes)]
-    fields.append(("decision", "allow" if allow else "deny"))
+    fields.append(("decision", decision or ("allow" if allow else "deny")))
     return browser.post(f"{browser.harness.issuer}/device/confirm", fields)
 
 

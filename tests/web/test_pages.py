@@ -256,15 +256,17 @@ def test_consent_says_what_the_role_does_not_allow_and_what_stays(show):
     assert "while you are away" not in show("consent", offline=False).words
 
 
-def test_enter_on_the_consent_page_denies(show):
+@pytest.mark.parametrize("page", ["consent", "device-confirm"])
+def test_enter_on_a_page_that_asks_denies(show, page):
     # A browser presses the first submit button of the form when Enter is pressed in a checkbox.
-    buttons = [e["attrs"]["value"] for e in show("consent").all("button", name="decision")]
+    buttons = [e["attrs"]["value"] for e in show(page).all("button", name="decision")]
     assert buttons == ["deny", "read", "allow"]
 
 
-def test_reading_alone_is_offered_where_there_is_more(show):
+@pytest.mark.parametrize("page", ["consent", "device-confirm"])
+def test_reading_alone_is_offered_where_there_is_more(show, page):
     few = [it for it in preview.FORTY_SCOPES if it.risk == "read"]
-    page = show("consent", scopes=few)
+    page = show(page, scopes=few)
     assert [e["attrs"]["value"] for e in page.all("button", name="decision")] == ["deny", "allow"]
 
 

@@ -30,6 +30,7 @@ from authz.web.edge import Edge
 from authz.web.forms import read_form, read_query
 from authz.web.login.continuation import DEVICE
 from authz.web.login.pages import login_page
+from authz.web.oauth.consent_page import READING, reading
 from authz.web.oauth.device_views import answered_page, confirm_page, enter_page
 from authz.web.oauth.stops import answered_already, foreign_form, no_tenant, unreadable
 from authz.web.problems import too_many
@@ -159,14 +160,16 @@ class _Visit:
             return no_tenant(self.edge)
         signed_in = self._signed_in(configuration)
         decision = [value for name, value in fields if name == "decision"]
-        if signed_in is None or decision not in (["allow"], ["deny"]):
+        if signed_in is None or decision not in (["allow"], [READING], ["deny"]):
             return self._gone(configuration)
         chosen = frozenset(value for name, value in fields if name == "scope")
         with self.database.write() as tx:
             device = self._take(tx, configuration, signed_in, _only(fields, "confirm_id"))
             if device is None:
                 return self._gone(configuration)
-            if decision == ["allow"]:
+            if decision == [READING]:
+                chosen = reading(device.resource, chosen)
+            if decision != ["deny"]:
                 answer = engine.allow(tx, configuration, signed_in, device, chosen, self.now)
             else:
                 answer = engine.deny(tx, configuration, signed_in, device, self.now)
