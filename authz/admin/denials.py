@@ -15,6 +15,7 @@ from authz.audit.events import AuthorizationRefused, TokenRefused
 from authz.db.lists import among
 from authz.db.models import AuditEvent, Client, IssuedToken, Resource, TokenFamily, ToolOutcome
 from authz.directory import users
+from authz.errors import about
 
 LOOKS_BACK = timedelta(days=30)
 MAX_ROWS = 50
@@ -66,7 +67,8 @@ def denials(
     client: str | None = None,
 ) -> list[Denial]:
     """The newest of the last days, of a person (login or id), of a client, or of both together. Raises NotFound."""
-    user_id = None if person is None else users.load(tx, tenant_id, person).id
+    with about("person"):
+        user_id = None if person is None else users.load(tx, tenant_id, person).id
     since = now - LOOKS_BACK
     found = sorted(
         [

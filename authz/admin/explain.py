@@ -67,7 +67,8 @@ def explain(tx: Session, tenant_id: str, jti: str, now: datetime) -> Explanation
     if token is None or token.tenant_id != tenant_id:
         raise NotFound(
             f"no access token with the jti {jti!r} is on record here: it was issued by another tenant, or "
-            "its record is past retention (the audit trail still has it)"
+            "its record is past retention (the audit trail still has it)",
+            field="jti",
         )
     decision = json.loads(token.decision)
     family = tx.get(TokenFamily, token.family_id)

@@ -27,7 +27,7 @@ from authz.clients.trust import Verdict
 from authz.db.models import Client as ClientRow
 from authz.db.models import User
 from authz.directory import users
-from authz.errors import Invalid, NotFound
+from authz.errors import Invalid, NotFound, about
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.subjects import client_subject, load_subject
 from authz.policy.requirements import LOCAL, is_acr
@@ -106,15 +106,18 @@ def simulate(
     tx: Session, configuration: TenantConfiguration, question: Question, now: datetime
 ) -> Simulation:
     """Raises NotFound, Invalid."""
-    resource = find_server(configuration, question.server)
-    client = _client(tx, configuration, question)
+    with about("server"):
+        resource = find_server(configuration, question.server)
+    with about("client"):
+        client = _client(tx, configuration, question)
     requested = _requested(question, resource)
     if question.user is None:
         way, sign_in, told, login = Way.ITSELF, None, None, None
         subject = client_subject(configuration.policy, client.id)
     else:
         way = Way.DEVICE if question.by_device else Way.BROWSER
-        person = users.load(tx, configuration.tenant.id, question.user)
+        with about("user"):
+            person = users.load(tx, configuration.tenant.id, question.user)
         login = person.login
         sign_in, told = _sign_in(tx, configuration, person, question, now)
         subject = load_subject(
@@ -189,10 +192,12 @@ def _requested(question: Question, resource: Resource) -> frozenset[str] | None:
     if question.scopes is None:
         return frozenset(resource.scopes)
     if not 1 <= len(question.scopes) <= _MAX_SCOPES:
-        raise Invalid(f"1 to {_MAX_SCOPES} scopes can be asked for")
+        raise Invalid(f"1 to {_MAX_SCOPES} scopes can be asked for", field="scopes")
     for scope in sorted(question.scopes):
         if not is_scope_name(scope):
-            raise Invalid(f"{scope[:80]!r} is not the name of a scope of an MCP server")
+            raise Invalid(
+                f"{scope[:80]!r} is not the name of a scope of an MCP server", field="scopes"
+            )
     return question.scopes
 
 
@@ -250,12 +255,16 @@ def _sign_in(
 ) -> tuple[SignIn, str]:
     """As asked, and for what was not asked as their latest session; and the same in words."""
     if question.age is not None and not timedelta() <= question.age <= _MAX_AGE:
-        raise Invalid("a sign-in is 0 seconds to ten years old")
+        raise Invalid("a sign-in is 0 seconds to ten years old", field="age")
     if question.acr is not None and not is_acr(question.acr):
-        raise Invalid(f"{question.acr[:80]!r} cannot be an acr: 1 to 128 visible ASCII characters")
+        raise Invalid(
+            f"{question.acr[:80]!r} cannot be an acr: 1 to 128 visible ASCII characters",
+            field="acr",
+        )
     base, origin = latest(tx, person, now)
     if question.connection is not None:
-        connection_id = _connection(configuration, question.connection)
+        with about("connection"):
+            connection_id = _connection(configuration, question.connection)
         if connection_id != base.connection_id:
             base, origin = usual(connection_id, now), "as if they had just signed in"
     auth_time = base.auth_time if question.age is None else now - question.age

@@ -69,14 +69,14 @@ await run({
     await admin.open("Audit trail");
     // No button is pressed: the list follows what is typed.
     await admin.page.getByLabel("What", { exact: true }).selectOption("admin.changed");
-    await admin.fill("Person", given.owner);
+    await admin.fill("Person, about or by", given.owner);
     await admin.page.getByText("user.end_access").first().waitFor();
     await admin.look("audit");
     await admin.follow(admin.page.locator("tbody tr", { hasText: "user.end_access" }).first().getByRole("link").last());
     const kind = await admin.heading();
     await admin.look("event");
     await admin.open("Story");
-    await admin.fill("Of", given.person);
+    await admin.fill("Of a login, grt_…, at_…, or a trace", given.person);
     await admin.press("Tell it");
     const told = await admin.words(admin.page.getByRole("region", { name: "Story" }).locator("tbody th"));
     await admin.look("story");

@@ -101,12 +101,19 @@ const jobs = {
   async predictAToken() {
     await open("Simulator");
     await page.getByLabel("MCP server").selectOption({ label: given.server });
-    // No button is pressed: the answer follows what is typed.
+    // No button is pressed: the answer follows what is typed, and so does what is wrong with it.
+    await fill("Person", "nobody@example.com");
+    await page.locator("#user[aria-invalid=true]").waitFor();
+    const beside = await words(page.locator("#user-wrong"));
+    const describedBy = await page.locator("#user").getAttribute("aria-describedby");
+    const wrong = { beside, describedBy, stays: await page.locator("#user").evaluate((it) => it === document.activeElement) };
+    await look("simulator-mistake", "form.asking");
     await fill("Person", given.person);
     await page.getByRole("heading", { name: "1 of 2 scopes, 2 tools" }).waitFor();
+    wrong.left = await page.locator("[aria-invalid], .field-wrong").count();
     await look("simulator", "form.asking");
     const cells = (name) => words(page.getByRole("region", { name }).locator("tbody").locator("th, td"));
-    return { granted: await cells("Granted"), refused: await cells("Refused") };
+    return { granted: await cells("Granted"), refused: await cells("Refused"), wrong };
   },
 
   async findOutWhy() {

@@ -16,7 +16,7 @@ MAX_IMAGE_BYTES = 70_000
 PAGES = (
     *("overview", "servers", "server", "mistake", "roles", "role", "matrix", "effect", "mappings"),
     "groups",
-    *("simulator", "why", "people", "person", "administrators", "agents"),
+    *("simulator", "simulator-mistake", "why", "people", "person", "administrators", "agents"),
 )
 
 
@@ -86,6 +86,13 @@ def test_a_token_is_predicted_while_one_types(job):
         "no role of this person holds it",
         "No role holds it yet",
     ]
+
+
+def test_what_is_wrong_is_said_beside_its_field_while_one_types(job):
+    wrong = job("predictAToken")["wrong"]
+    assert "there is no user" in wrong["beside"][0]
+    assert wrong["describedBy"].split() == ["user-wrong", "user-hint"]
+    assert (wrong["stays"], wrong["left"]) == (True, 0)
 
 
 def test_why_a_call_was_refused_is_found_out(job):

@@ -1,5 +1,7 @@
 """What a form of the console refuses is said beside the field it is about, whoever refuses it."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from authz.admin import clients, roles, tenants
@@ -68,6 +70,15 @@ RIGHT = {
 """What has to stand in the other fields, so that nothing but the one is wrong."""
 
 
+ASKED = {"simulator": {"user": "dev@example.com"}}
+"""The same of forms that ask and change nothing."""
+SEARCHED = {
+    *("audit actor", "audit client", "audit resource", "audit reason"),
+    *("grants client", "explain client"),
+}
+"""What one asks for and need not be anything here: then nothing is found."""
+
+
 def exchanging(harness):
     """A client that may exchange tokens."""
     registration = Registration(
@@ -100,13 +111,39 @@ def test_every_field_one_writes_into_says_what_is_wrong_with_it(harness):
             right = {**form.values, **RIGHT.get(place, {}), **RIGHT.get(one, {})}
             answer = browser.post(base + form.action, {**right, name: WRONG.get(one, BELL)})
             assert answer.status in (400, 404, 409), one
-            # Marked, told beside it, and where one goes on: there alone.
-            [marked] = invalid_in(answer.text)
-            assert marked.name == name, (one, answer.text)
-            assert "autofocus" in marked.attributes, one
-            [told] = [it for it in marked.attributes["aria-describedby"].split() if "-wrong" in it]
-            assert f'<p class="field-wrong" id="{told}">' in answer.text, one
-            assert answer.text.count('class="field-wrong"') == 1, one
+            said_beside(answer, name, one)
+
+
+def said_beside(answer, name, one):
+    """Marked, told beside it, and where one goes on: there alone."""
+    [marked] = invalid_in(answer.text)
+    assert marked.name == name, (one, answer.text)
+    assert "autofocus" in marked.attributes, one
+    [told] = [it for it in marked.attributes["aria-describedby"].split() if "-wrong" in it]
+    assert f'<p class="field-wrong" id="{told}">' in answer.text, one
+    assert answer.text.count('class="field-wrong"') == 1, one
+
+
+@pytest.mark.only("sqlite")
+def test_every_field_one_asks_with_says_what_is_wrong_with_it(harness):
+    """The simulator, why somebody was refused, the trail: their answer is asked for by an address."""
+    browser = administrator(harness)
+    tried = set()
+    for page, address in addresses(harness):
+        if page.permission == Permission.TENANTS_WRITE:
+            continue
+        for form in forms_of(browser.get(address).text):
+            if form.method == "post":
+                continue
+            for name in form.typed:
+                one = f"{page.path} {name}"
+                if one in SEARCHED:
+                    continue
+                query = urlencode({**ASKED.get(page.path, {}), name: BELL})
+                said_beside(at(browser, f"{page.path}?{query}"), name, one)
+                tried.add(one)
+    assert {"simulator user", "simulator minutes", "explain user", "explain jti"} <= tried
+    assert {"audit since", "grants person", "cut-off person", "story of"} <= tried
 
 
 def test_what_would_be_refused_anyhow_is_not_asked_for(harness):

@@ -8,6 +8,7 @@ import pytest
 
 from authz.admin import clients, denials, groups, roles, users
 from tests.support.console import EVIL, administrator, at
+from tests.support.forms import invalid_in
 from tests.support.harness import SCOPES
 
 EVERYTHING = [it.name for it in SCOPES]
@@ -79,21 +80,28 @@ def test_a_ceiling_and_an_obstacle_are_told(harness):
 
 
 @pytest.mark.parametrize(
-    ("query", "sentence"),
+    ("query", "name", "sentence"),
     [
-        ("user=nobody", "there is no user"),
-        ("user=dev@example.com&client=nothing", "there is no client"),
-        ("user=dev@example.com&minutes=x", "give a whole number"),
-        ("user=dev@example.com&minutes=99999999", "give a whole number"),
-        (f"user={quote(EVIL)}", "there is no user"),
+        ("user=nobody", "user", "there is no user"),
+        ("user=dev@example.com&client=nothing", "client", "there is no client"),
+        ("user=dev@example.com&way=itself", "client", "name the person, or the client"),
+        ("user=dev@example.com&minutes=x", "minutes", "give a whole number"),
+        ("user=dev@example.com&minutes=99999999", "minutes", "give a whole number"),
+        ("user=dev@example.com&minutes=9999999", "minutes", "ten years old"),
+        ("user=dev@example.com&connection=gone", "connection", "there is no connection"),
+        ("user=dev@example.com&server=res_gone", "server", "there is no MCP server"),
+        (f"user={quote(EVIL)}", "user", "there is no user"),
     ],
-    ids=["person", "client", "minutes", "long", "script"],
+    ids=["person", "client", "itself", "minutes", "long", "old", "connection", "server", "script"],
 )
-def test_whoever_is_not_there_yet_is_said_beside(harness, query, sentence):
+def test_who_or_what_is_not_there_yet_is_said_beside_its_field(harness, query, name, sentence):
     browser = administrator(harness)
     page = at(browser, f"simulator?server={harness.resource.id}&{query}")
     assert page.status == 200
-    assert sentence in page.text
+    [wrong] = re.findall(rf'<p class="field-wrong" id="{name}-wrong">(.*?)</p>', page.text)
+    assert sentence in wrong
+    assert [it.name for it in invalid_in(page.text)] == [name]
+    assert "No answer yet" in page.text
     assert "<script>alert" not in page.text
     assert "authz users" not in page.text
 
@@ -122,6 +130,7 @@ def test_a_token_is_explained(harness):
 def test_a_whole_token_is_not_looked_up_and_not_repeated(harness):
     token = harness.redeem(harness.code()).access_token
     page = at(administrator(harness), f"explain?jti={token}")
+    assert [it.name for it in invalid_in(page.text)] == ["jti"]
     assert "this is not a jti" in page.text
     assert token not in page.text
 
@@ -162,7 +171,7 @@ def test_what_is_another_tenants_is_not_explained(harness, other_harness):
         f"user={other_harness.users['dev']}",
     ):
         page = at(browser, f"explain?{query}")
-        assert 'role="alert"' in page.text
+        assert len(list(invalid_in(page.text))) == 1
         assert not rows(page, "It holds")
         assert not rows(page, "Latest tokens")
     assert "Nothing was refused" in at(browser, f"explain?client={other_harness.client_id}").text

@@ -60,13 +60,16 @@ class Desk:
 
     def answer(self, route: Route, admitted: Admitted, sent: Sent) -> Response:
         """Do it. Raises AuthzError, OAuthError, Refused."""
-        if isinstance(route, Change):
-            try:
+        try:
+            if isinstance(route, Change):
                 return self._changed(route, admitted, sent)
-            except AuthzError as error:
-                # What the address says is no member, and neither is what is missing.
-                error.field = error.field if error.field in sent.body else ""
-                raise
+            return self._read(route, admitted, sent)
+        except AuthzError as error:
+            # What the address says is no member, and neither is what is missing.
+            error.field = error.field if error.field in sent.body else ""
+            raise
+
+    def _read(self, route: Thing | Listing, admitted: Admitted, sent: Sent) -> Response:
         with self._services.database.read() as tx:
             look = self._look(tx, admitted, sent)
             look.operator.must_see(route.permission)

@@ -14,7 +14,17 @@ from authz.directory import users
 from authz.errors import Invalid, NotFound
 from authz.policy.administration import Permission
 from authz.web.console import audit_keeping
-from authz.web.console.visit import MOST_EXPORTED, Act, Answer, Download, Page, Screen, Sheet, Visit
+from authz.web.console.visit import (
+    MOST_EXPORTED,
+    Act,
+    Answer,
+    Download,
+    Page,
+    Screen,
+    Sheet,
+    Visit,
+    told,
+)
 
 HEADINGS = ("When", "What", "About", "By", "Client", "MCP server", "Reason", "Place")
 ASKED = ("person", "actor", "client", "resource", "kind", "reason", "since", "until")
@@ -60,16 +70,16 @@ def show_event(visit: Visit) -> Answer:
 def tell(visit: Visit) -> Answer:
     """GET /console/story?of=…: of a grant, a token, a trace or a person."""
     reference = visit.asked("of")
-    story, missing = None, ""
+    story, wrong = None, dict[str, str]()
     if reference:
         try:
             story = visit.read(trace.tell, reference, visit.now)
         except NotFound as error:
-            missing = str(error).partition(";")[0]
+            wrong["of"] = told(error)
     if story is not None and visit.asked("format") == "csv":
         return Sheet("story", HEADINGS, [_row(it, story.names) for it in story.entries])
-    context = {"story": story, "missing": missing, "headings": HEADINGS, "how": _how}
-    return Screen("story.html", context, 404 if missing else 200)
+    context = {"story": story, "wrong": wrong, "headings": HEADINGS, "how": _how}
+    return Screen("story.html", context, 404 if wrong else 200)
 
 
 def _screen(

@@ -6,16 +6,19 @@ from authz.admin import denials
 from authz.admin.explain import explain
 from authz.errors import Invalid, NotFound
 from authz.policy.administration import Permission
-from authz.web.console.visit import Answer, Page, Screen, Sheet, Visit, told
+from authz.web.console.visit import Answer, Page, Screen, Sheet, Visit, beside
 
 _JTI = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FIELDS = {"person": "user"}
+"""Of the form, where an argument is called otherwise."""
 HEADINGS = ("When", "Person", "Client", "MCP server", "Tool", "Reason", "Sentence")
 
 
 def show(visit: Visit) -> Answer:
     """GET /console/explain: a token by its jti, or the refusals of a person or a client."""
     jti, person, client = visit.asked("jti"), visit.asked("user"), visit.asked("client")
-    found, refusals, tokens, wrong = None, None, None, None
+    found, refusals, tokens = None, None, None
+    wrong: dict[str, str] = {}
     try:
         if jti:
             found = visit.read(explain, _checked(jti), visit.now)
@@ -25,8 +28,8 @@ def show(visit: Visit) -> Answer:
             )
             tokens = visit.read(denials.recent_tokens, person) if person else []
     except (Invalid, NotFound) as error:
-        wrong = told(error)
-    if visit.asked("format") == "csv":
+        wrong = beside(error, _FIELDS)
+    if visit.asked("format") == "csv" and not wrong:
         rows = [
             (it.at, it.login, it.client, it.server, it.tool, it.reason, it.sentence)
             for it in refusals or ()
@@ -34,14 +37,21 @@ def show(visit: Visit) -> Answer:
         return Sheet("refusals", HEADINGS, rows)
     return Screen(
         "explain.html",
-        {"found": found, "refusals": refusals, "tokens": tokens, "misunderstood": wrong},
+        {
+            "found": found,
+            "refusals": refusals,
+            "tokens": tokens,
+            "wrong": wrong,
+            # A whole token is a secret, so it is not shown again.
+            "jti": jti if _JTI.fullmatch(jti) else "",
+        },
     )
 
 
 def _checked(jti: str) -> str:
-    """A whole token is nothing that this server looks up, and it is not said again."""
+    """A whole token is nothing that this server looks up."""
     if _JTI.fullmatch(jti) is None:
-        raise Invalid("this is not a jti: it has up to 64 letters, digits, - and _")
+        raise Invalid("this is not a jti: it has up to 64 letters, digits, - and _", field="jti")
     return jti
 
 

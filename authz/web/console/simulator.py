@@ -3,19 +3,22 @@
 from datetime import timedelta
 
 from authz.admin import simulate
-from authz.admin.simulate import ANY_CLIENT, Question
+from authz.admin.simulate import ANY_CLIENT, Question, Simulation
 from authz.errors import Invalid, NotFound
 from authz.policy.administration import Permission
 from authz.policy.requirements import LOCAL
-from authz.web.console.visit import Page, Screen, Visit, told
+from authz.web.console.visit import Page, Screen, Visit, beside
 
 _MAX_MINUTES_CHARS = 7
+_FIELDS = {"age": "minutes"}
+"""Of the form, where a member of the question is called otherwise."""
 
 
 def show(visit: Visit) -> Screen:
-    """GET /console/simulator. Whoever or whatever is not there (yet) is said beside the answer, not instead of it."""
+    """GET /console/simulator. Who or what is not there (yet) is said beside its field, while one types."""
     servers = simulate.servers(visit.configuration)
-    found, wrong = None, None
+    found: Simulation | None = None
+    wrong: dict[str, str] = {}
     server = visit.asked("server") or (servers[0].identifier if servers else "")
     if server and (visit.asked("user") or visit.asked("client")):
         try:
@@ -24,15 +27,16 @@ def show(visit: Visit) -> Screen:
                 lambda tx: simulate.simulate(tx, visit.configuration, question, visit.now)
             )
         except (Invalid, NotFound) as error:
-            wrong = told(error)
+            wrong = beside(error, _FIELDS)
     return Screen(
         "simulator.html",
         {
-            "servers": servers,
+            "choices": [(it.id, it.identifier) for it in servers],
+            "chosen": next((it.id for it in servers if server in (it.id, it.identifier)), ""),
             "connections": [(it, it) for it in (LOCAL, *_slugs(visit))],
             "clients": visit.read(simulate.offered_clients),
             "found": found,
-            "misunderstood": wrong,
+            "wrong": wrong,
         },
     )
 
@@ -41,7 +45,7 @@ def _question(visit: Visit, server: str) -> Question:
     scopes = frozenset(visit.asked("scopes").split())
     minutes = visit.asked("minutes")
     if len(minutes) > _MAX_MINUTES_CHARS or not (minutes or "0").isdecimal():
-        raise Invalid("the sign-in is some minutes old; give a whole number")
+        raise Invalid("the sign-in is some minutes old; give a whole number", field="age")
     user = visit.asked("user")
     return Question(
         server=server,

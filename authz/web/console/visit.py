@@ -322,6 +322,13 @@ def told(error: AuthzError) -> str:
     return str(error).partition("; `authz ")[0]
 
 
+def beside(error: AuthzError, fields: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong, by the field of a form that asks; `fields` are those called otherwise than the argument."""
+    if not error.field:
+        raise error
+    return {fields.get(error.field, error.field): told(error)}
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, list | tuple | set | frozenset):
         value = " ".join(map(str, value))

@@ -1,6 +1,17 @@
 // Makes lists of the console answer while one types. Without it, the button of the same form does the same.
 
 const WAIT = 250;
+const MARKS = ["aria-invalid", "aria-describedby"];
+
+// What is wrong is said beside the field as on a whole page; the field itself stays, for somebody is typing there.
+const mark = (control, found) => {
+  for (const name of MARKS) {
+    if (found.hasAttribute(name)) control.setAttribute(name, found.getAttribute(name));
+    else control.removeAttribute(name);
+  }
+  control.parentElement.querySelector(".field-wrong")?.remove();
+  control.parentElement.append(...found.parentElement.querySelectorAll(".field-wrong"));
+};
 
 for (const form of document.querySelectorAll("form[data-live]")) {
   let timer;
@@ -10,14 +21,14 @@ for (const form of document.querySelectorAll("form[data-live]")) {
     const url = `${form.getAttribute("action")}?${query}`;
     const mine = ++latest;
     const response = await fetch(url, { headers: { accept: "text/html" } });
-    // The session may have ended meanwhile: then the whole page is asked for, and says so.
-    if (!response.ok) return location.assign(url);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     if (mine !== latest) return;
     const found = page.querySelector("[data-live-region]");
     const shown = document.querySelector("[data-live-region]");
+    // The session may have ended meanwhile: then the whole page is asked for, and says so.
     if (!found || !shown) return location.assign(url);
     shown.replaceChildren(...found.childNodes);
+    for (const control of form.querySelectorAll(".field [id][name]")) mark(control, page.getElementById(control.id));
     history.replaceState(null, "", url);
   };
   form.addEventListener("input", () => {
