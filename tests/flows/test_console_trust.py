@@ -90,7 +90,7 @@ def test_what_is_wrong_is_said_beside_its_field(harness, changed, field, sentenc
     form = {"slug": "partner", "issuer": ISSUER, "connection": "", **PEOPLE, **changed}
     answer = at(administrator(harness), "id-jag-trust/add", **form)
     assert answer.status == 400
-    beside = re.search(rf'id="add-{field}-wrong">([^<]*)<', answer.text)
+    beside = re.search(rf'id="add-{field}-wrong"><bdi>([^<]*)<', answer.text)
     assert sentence in beside[1]
     assert "<script>alert" not in answer.text
     assert harness.ask(trust.list_) == []
@@ -187,7 +187,7 @@ def test_what_is_wrong_with_a_rule_is_said_beside_its_field(harness, changed, fi
     one = platform(browser)
     answer = at(browser, f"{one}/allow", **{**RULE_FORM, **changed})
     assert answer.status == 400
-    assert sentence in re.search(rf'id="allow-{field}-wrong">([^<]*)<', answer.text)[1]
+    assert sentence in re.search(rf'id="allow-{field}-wrong"><bdi>([^<]*)<', answer.text)[1]
     assert settings(harness, "cluster").get("rules", []) == []
 
 
