@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz.admin import scope_versions
 from authz.admin.operator import Operator
 from authz.db.models import RoleScope, Scope, Tenant
 from authz.errors import Conflict, Forbidden, NotFound
@@ -93,9 +94,17 @@ def approve(
         )
     tools = list(row.unreviewed["tools"])
     authors = list(row.unreviewed["authors"])
+    before = scope_versions.meaning_of(row)
     row.unreviewed = None
+    asks_again = scope_versions.begin_if_more(tx, row, before)
     tx.flush()
-    values = {"scope": name, "tools": tools, "authors": authors, "contract": contract}
+    values = {
+        "scope": name,
+        "tools": tools,
+        "authors": authors,
+        "contract": contract,
+        "asks_again": asks_again,
+    }
     operator.changed(tx, tenant_id, "scope.approve", resource_id, values)
     return tools
 

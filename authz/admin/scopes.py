@@ -6,18 +6,17 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authz.admin import scope_contracts
+from authz.admin import scope_contracts, scope_versions
 from authz.admin.conditions import check_connections, requirement_of, stored
 from authz.admin.operator import Operator
 from authz.db.models import Resource, Role, RoleScope, Scope
 from authz.errors import Conflict, Invalid, NotFound
 from authz.policy.administration import ADMIN_PREFIX, Permission
-from authz.policy.contracts import digest_of
+from authz.policy.contracts import RISKS, digest_of
 from authz.policy.requirements import Requirement
 from authz.policy.scopes import is_scope_name
 from authz.policy.snapshot import ANY_RESOURCE
 
-RISKS = ("read", "write", "destructive")
 DEFAULT_RISK = "write"
 """Of a scope whose risk nobody declared: the careful guess, because a wrong `read` hides a danger."""
 MAX_DESCRIPTION_CHARS = 500
@@ -128,6 +127,8 @@ def add_scope(
             field="name",
         )
     row = store_scope(tx, operator, tenant_id, resource_id, scope)
+    # Consent to one of this name that was withdrawn is none to this.
+    scope_versions.begin(tx, row)
     tx.flush()
     operator.changed(tx, tenant_id, "scope.add", resource_id, _values(row))
     return _line(row)
@@ -159,13 +160,16 @@ def edit_scope(
     edited = replace(edited, **given)
     check_scope(edited)
     check_connections(tx, tenant_id, change.requires)
+    before = scope_versions.meaning_of(row)
     row.description, row.risk, row.is_default = edited.description, edited.risk, edited.is_default
     tools = list(dict.fromkeys(edited.tools))
     row.unreviewed = scope_contracts.waiting(tx, operator, tenant_id, row, tools)
     row.tools = tools
     row.requires = stored(edited.requires)
+    asks_again = scope_versions.begin_if_more(tx, row, before)
     tx.flush()
-    operator.changed(tx, tenant_id, "scope.edit", resource_id, _values(row))
+    values = {**_values(row), "asks_again": asks_again}
+    operator.changed(tx, tenant_id, "scope.edit", resource_id, values)
     return _line(row)
 
 

@@ -31,9 +31,15 @@ from authz.oauth import authorization_details
 from authz.oauth.asking import Asking, Needed
 from authz.oauth.clients_in_use import store_document
 from authz.oauth.configuration import TenantConfiguration
-from authz.oauth.consents import covers, find_consent, settled_scopes, store_consent
+from authz.oauth.consents import (
+    covers,
+    find_consent,
+    settled_scopes,
+    store_consent,
+    unchanged,
+)
 from authz.oauth.facts import Code
-from authz.oauth.pending import store_pending
+from authz.oauth.pending import Pending, store_pending
 from authz.oauth.pushed import take_pushed
 from authz.oauth.step_up import (
     check_what_came_of_it,
@@ -74,6 +80,8 @@ class AskConsent:
     """Allowed before and not asked again (MCP-AS-72)."""
     already_granted: frozenset[str]
     """Allowed before, and asked again all the same."""
+    changed: frozenset[str]
+    """Of those, what means something else than it did then."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +126,18 @@ def next_step(tx: Session, asking: Asking, *, code_lifetime: timedelta, now: dat
     if "none" in request.prompt:
         raise ConsentRequired("the person has to consent", reason="consent_required")
     settled = settled_scopes(consent, asking) & wanted
-    already = consent.scopes if consent is not None else frozenset()
+    asked = wanted - settled
+    already, changed = frozenset[str](), frozenset[str]()
+    if consent is not None:
+        already = consent.scopes & asked
+        changed = already - unchanged(consent.versions, request.resource, already)
     return AskConsent(
-        store_pending(tx, asking, settled, now),
+        store_pending(tx, asking, asked, settled, now),
         decision,
-        asked=wanted - settled,
+        asked=asked,
         settled=settled,
-        already_granted=(already & wanted) - settled,
+        already_granted=already,
+        changed=changed,
     )
 
 
@@ -146,20 +159,25 @@ def allow(
     asking: Asking,
     chosen: frozenset[str],
     *,
-    settled: frozenset[str],
+    shown: Pending,
     code_lifetime: timedelta,
     now: datetime,
-) -> SendBack:
+) -> SendBack | None:
     """Store the consent and make the code. Raises AccessDenied when nothing is left of the choice.
 
-    `settled` is what the page said it does not ask again; it counts as far as it is still so.
+    What the page said it does not ask again counts as far as it is still so. None when a scope of the answer came to
+    mean something else since the page was made: the answer was for the old words, and the person is asked again.
     """
     decision = decide_for(tx, asking, now)
     if not decision.granted:
         raise _nothing_granted(decision)
     request = asking.request
     wanted = decision.granted | request.openid
-    allowed = wanted & (chosen | (settled & settled_scopes(find_consent(tx, asking), asking)))
+    answered = wanted & (chosen | shown.settled)
+    if unchanged(shown.versions, request.resource, answered) != answered:
+        return None
+    still = settled_scopes(find_consent(tx, asking), asking)
+    allowed = answered & (chosen | still)
     if OPENID not in allowed:
         allowed -= OPENID_SCOPES
     if allowed.isdisjoint(decision.granted):
@@ -174,7 +192,7 @@ def allow(
         tenant_id=asking.configuration.tenant.id,
         user_id=asking.signed_in.user_id,
         client=asking.client,
-        resource_id=asking.request.resource.id,
+        resource=asking.request.resource,
         redirect_uri=asking.request.redirect_uri,
         allowed=allowed,
         withheld=withheld,

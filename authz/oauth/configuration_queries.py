@@ -72,6 +72,7 @@ QUERIES: Mapping[str, Query] = {
             ScopeRow.tools,
             ScopeRow.unreviewed,
             ScopeRow.requires,
+            ScopeRow.version,
         ).where(AnyOf(ScopeRow.tenant_id, _TENANTS))
     ),
     "roles": Query(

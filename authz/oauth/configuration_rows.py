@@ -32,7 +32,7 @@ def build_all(
 ) -> dict[str, TenantConfiguration]:
     """By tenant id; `rows` are the answers to `QUERIES` by their names, `issuer` is the default tenant's."""
     scopes: dict[str, dict[str, Scope]] = {}
-    for resource_id, name, description, risk, is_default, tools, waiting, requires in rows[
+    for resource_id, name, description, risk, is_default, tools, waiting, requires, version in rows[
         "scopes"
     ]:
         scopes.setdefault(resource_id, {})[name] = Scope(
@@ -42,6 +42,7 @@ def build_all(
             bool(is_default),
             in_force(tools, waiting),
             None if requires is None else requirements.parse(requires),
+            version,
         )
     built = {}
     for id_, slug, name, status, version, client_trust, registration, *modes, sealed in rows[

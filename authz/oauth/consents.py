@@ -1,10 +1,13 @@
 """What people allowed, and when they need not be asked again.
 
-Decision: a request with authorization details is always asked about, and the scopes it limits are never remembered:
-the record holds scopes, not limits, so it cannot tell a narrower request from a wider one (RAR-04).
+Decisions:
+- A request with authorization details is always asked about, and the scopes it limits are never remembered: the record
+  holds scopes, not limits, so it cannot tell a narrower request from a wider one (RAR-04).
+- A scope counts in the version that was seen (`admin.scope_versions`): one that came to mean more is asked about again,
+  alone. Until the person answers, what runs under the consent goes on; a scope they then untick is taken back from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +19,7 @@ from authz.db.models import Consent
 from authz.db.racing import add_unless_there
 from authz.oauth.asking import Asking
 from authz.oauth.facts import StoredConsent
+from authz.policy.snapshot import FIRST_VERSION, Resource
 from authz.urls import redirect_uri_matches
 
 
@@ -56,7 +60,15 @@ def settled_scopes(consent: Consent | StoredConsent | None, asking: Asking) -> f
         and consent.client_digest == asking.client.digest
         and any(redirect_uri_matches(uri, request.redirect_uri) for uri in consent.redirect_uris)
     )
-    return consent.scopes - consent.limited if counts else frozenset()
+    if not counts:
+        return frozenset()
+    return unchanged(consent.versions, request.resource, consent.scopes - consent.limited)
+
+
+def unchanged(seen: Mapping[str, int], resource: Resource, scopes: Iterable[str]) -> frozenset[str]:
+    """Those of these that still mean what the person saw: their first version, where nothing is said."""
+    now = resource.versions_of(scopes)
+    return frozenset(it for it in now if seen.get(it, FIRST_VERSION) == now[it])
 
 
 def covers(consent: Consent | StoredConsent | None, asking: Asking, wanted: frozenset[str]) -> bool:
@@ -70,7 +82,7 @@ def store_consent(
     tenant_id: str,
     user_id: str,
     client: Client,
-    resource_id: str,
+    resource: Resource,
     redirect_uri: str | None,
     allowed: frozenset[str],
     withheld: frozenset[str],
@@ -80,14 +92,14 @@ def store_consent(
 ) -> None:
     """Earlier scopes stay, unless they were shown and unticked: that takes them back.
 
-    `limited` are those of `allowed` that authorization details limit.
+    `resource` as the person was shown it. `limited` are those of `allowed` that authorization details limit.
     Without a redirect URI no browser was sent anywhere: it adds to none of the ways back that were seen.
     """
     values: Mapping[str, Any] = {
         "tenant_id": tenant_id,
         "user_id": user_id,
         "client_id": client.id,
-        "resource_id": resource_id,
+        "resource_id": resource.id,
     }
     key = tuple(values.values())
     row = tx.get(Consent, key, with_for_update=True)
@@ -96,6 +108,7 @@ def store_consent(
             **values,
             scopes=allowed,
             limited=limited,
+            versions=resource.versions_of(allowed),
             redirect_uris=[] if redirect_uri is None else [redirect_uri],
             client_digest=client.digest,
             remembered=remembered,
@@ -112,6 +125,8 @@ def store_consent(
     # What was free stays free, and what is now allowed without limits becomes so.
     row.limited = (kept_limited - allowed) | (limited - (kept - kept_limited))
     row.scopes = kept | allowed
+    seen_before = {it: row.versions[it] for it in kept if it in row.versions}
+    row.versions = {**seen_before, **resource.versions_of(allowed)}
     seen = row.redirect_uris if continues else []
     if redirect_uri is not None and not any(redirect_uri_matches(k, redirect_uri) for k in seen):
         seen = [*seen, redirect_uri][-20:]

@@ -4,6 +4,7 @@ The person is asked by the same decision function as anywhere, so the page shows
 will not. An answer is one conditional update of the row: of two answers, or an answer and the clock, one wins.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -21,7 +22,7 @@ from authz.db.models import DeviceCode
 from authz.directory.sessions import SignedIn
 from authz.errors import UnauthorizedClient
 from authz.oauth.configuration import TenantConfiguration
-from authz.oauth.consents import store_consent
+from authz.oauth.consents import store_consent, unchanged
 from authz.oauth.devices import APPROVED, DENIED, PENDING, ceiling, check_client
 from authz.oauth.subjects import load_subject
 from authz.policy import Decision, decide
@@ -124,11 +125,18 @@ def allow(
     signed_in: SignedIn,
     device: WaitingDevice,
     chosen: frozenset[str],
+    *,
+    seen: Mapping[str, int],
     now: datetime,
 ) -> Answer | None:
-    """Store the person's yes; a choice of which nothing is left is a no. None when it came too late."""
+    """Store the person's yes; a choice of which nothing is left is a no.
+
+    None when it came too late, or a scope of it means something else by now than the version that was `seen`.
+    """
     decision = decide_for(tx, configuration, signed_in, device, now)
     allowed, withheld = decision.granted & chosen, decision.granted - chosen
+    if unchanged(seen, device.resource, allowed) != allowed:
+        return None
     if not allowed:
         return deny(tx, configuration, signed_in, device, now, reason="consent_withheld")
     answer = {
@@ -150,7 +158,7 @@ def allow(
         tenant_id=configuration.tenant.id,
         user_id=signed_in.user_id,
         client=device.client,
-        resource_id=device.resource.id,
+        resource=device.resource,
         redirect_uri=None,
         allowed=allowed,
         withheld=withheld,

@@ -7,7 +7,7 @@ become statements is `oauth.rows`.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -246,6 +246,8 @@ class StoredConsent:
     scopes: frozenset[str]
     limited: frozenset[str]
     """Of those, the ones allowed only within authorization details."""
+    versions: Mapping[str, int]
+    """By scope: the version that the person saw."""
     redirect_uris: tuple[str, ...]
     client_digest: str
     remembered: bool

@@ -31,6 +31,8 @@ class Pending:
     query: str
     settled: frozenset[str]
     """What the person was not asked again."""
+    versions: Mapping[str, int]
+    """What the person was shown, asked or not: which version of each scope."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class PendingDevice:
     client_digest: str
     """What the person was shown of the client."""
     device: str
+    versions: Mapping[str, int]
+    """What the person was shown: which version of each scope."""
 
 
 def find_pending(
@@ -51,7 +55,7 @@ def find_pending(
         return None
     kept = row.parameters
     settled = frozenset(kept.get("settled", ()))
-    return Pending(row.client_id, kept["client"], kept["query"], settled)
+    return Pending(row.client_id, kept["client"], kept["query"], settled, _versions(row))
 
 
 def find_pending_device(
@@ -61,7 +65,13 @@ def find_pending_device(
     row = _find(tx, pending_id, signed_in, now)
     if row is None or "device" not in row.parameters:
         return None
-    return PendingDevice(row.parameters["client"], row.parameters["device"])
+    return PendingDevice(row.parameters["client"], row.parameters["device"], _versions(row))
+
+
+def _versions(row: PendingRow) -> Mapping[str, int]:
+    """Pages from before they were counted showed the first ones."""
+    found: Mapping[str, int] = row.parameters.get("versions", {})
+    return found
 
 
 def _find(tx: Session, pending_id: str, signed_in: SignedIn, now: datetime) -> PendingRow | None:
@@ -83,7 +93,13 @@ def take_pending(tx: Session, pending_id: str, signed_in: SignedIn, now: datetim
     return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
 
 
-def store_pending(tx: Session, asking: Asking, settled: frozenset[str], now: datetime) -> str:
+def store_pending(
+    tx: Session,
+    asking: Asking,
+    asked: frozenset[str],
+    settled: frozenset[str],
+    now: datetime,
+) -> str:
     """Keep it; answers the one-time id of the form."""
     return _store(
         tx,
@@ -94,16 +110,23 @@ def store_pending(tx: Session, asking: Asking, settled: frozenset[str], now: dat
             "query": asking.query,
             "client": asking.client.digest,
             "settled": sorted(settled),
+            "versions": asking.request.resource.versions_of(asked | settled),
         },
         now,
     )
 
 
 def store_pending_device(
-    tx: Session, tenant_id: str, signed_in: SignedIn, client: Client, device: str, now: datetime
+    tx: Session,
+    tenant_id: str,
+    signed_in: SignedIn,
+    client: Client,
+    device: str,
+    versions: Mapping[str, int],
+    now: datetime,
 ) -> str:
     """Keep it; answers the one-time id of the form."""
-    parameters = {"device": device, "client": client.digest}
+    parameters = {"device": device, "client": client.digest, "versions": dict(versions)}
     return _store(tx, tenant_id, signed_in, client.id, parameters, now)
 
 

@@ -20,6 +20,10 @@ _MAX_WAYS = 16
 """Into one role from another, by what they require."""
 
 
+FIRST_VERSION = 1
+"""Of the meaning of a scope that never changed."""
+
+
 @dataclass(frozen=True)
 class Scope:
     """One scope of one resource."""
@@ -31,6 +35,8 @@ class Scope:
     tools: tuple[str, ...] = ()
     requires: Requirement | None = None
     """How a person must have signed in to get it, whatever their roles require."""
+    version: int = FIRST_VERSION
+    """Of what it means: consent counts for the one that the person saw."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class Resource:
     """How far it is rolled out, and to whom."""
     is_administration: bool = False
     """The tenant's own administration: admin roles alone hold its scopes (`policy.administration`)."""
+
+    def versions_of(self, scopes: Iterable[str]) -> dict[str, int]:
+        """Which version of these somebody is shown; OpenID's scopes have one."""
+        declared = self.scopes
+        return {it: declared[it].version if it in declared else FIRST_VERSION for it in scopes}
 
 
 Place = tuple[str, str]

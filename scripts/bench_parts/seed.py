@@ -97,6 +97,7 @@ def _add_people(target: Bulk, world: World, people: list[str]) -> None:
             "resource_id": world.resource_id,
             "scopes": frozenset(SCOPES),
             "limited": frozenset(),
+            "versions": {},
             "redirect_uris": [REDIRECT],
             "client_digest": world.client_digest,
             "remembered": True,

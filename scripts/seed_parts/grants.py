@@ -82,7 +82,7 @@ def _write_consents(target: Bulk, tenant_id: str, grants: list[Grant]) -> None:
         Consent.__table__,
         target.dialect,
         (*named, "created_at", "updated_at"),
-        {"tenant_id": tenant_id, "limited": frozenset(), "remembered": True},
+        {"tenant_id": tenant_id, "limited": frozenset(), "versions": {}, "remembered": True},
     )
     # Who allowed the same twice allowed it once.
     kept = {(it.person.id, it.software.id, it.server.id): it for it in grants}

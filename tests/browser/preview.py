@@ -37,6 +37,7 @@ class Scope:
     limits: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)
     is_new: bool = False
     already_granted: bool = False
+    is_changed: bool = False
 
 
 FRAME: dict[str, Any] = {
@@ -407,6 +408,24 @@ SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
             **CONSENT,
             "scopes": [Scope("pages:write", "Write and edit pages", "write", is_new=True)],
             "settled": [(scope.name, scope.description) for scope in SCOPES[:2]],
+        },
+    ),
+    "consent-changed": (
+        "consent/consent.html",
+        {
+            **CONSENT,
+            "scopes": [
+                Scope(
+                    "pages:write",
+                    "Write, edit and publish pages",
+                    "write",
+                    ["create_page", "update_page", "publish_page"],
+                    already_granted=True,
+                    is_changed=True,
+                ),
+            ],
+            "settled": [(scope.name, scope.description) for scope in SCOPES[:2]],
+            "removed": [],
         },
     ),
     "consent-forty": ("consent/consent.html", {**CONSENT, "scopes": FORTY_SCOPES}),

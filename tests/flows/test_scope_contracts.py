@@ -96,6 +96,7 @@ def test_a_tool_is_added_reviewed_and_only_then_minted(reviewing):
         "tools": ["purge_logs"],
         "authors": ["console:usr_author", "usr_author"],
         "contract": digest_of(NEW),
+        "asks_again": True,
     }
 
 

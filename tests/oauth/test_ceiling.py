@@ -301,6 +301,7 @@ class World:
         consent = StoredConsent(
             scopes=EVERYTHING,
             limited=frozenset(),
+            versions={},
             redirect_uris=(REDIRECT,),
             client_digest=self.client.digest,
             remembered=True,

@@ -10,6 +10,7 @@ from authz.oauth.authorization_details import ToolLimit
 from authz.oauth.authorization_request import AuthorizationRequest, ReturnAddress
 from authz.oauth.consents import covers, settled_scopes
 from authz.oauth.facts import StoredConsent
+from authz.policy.snapshot import Scope
 from tests.support.arrange import REDIRECT, challenge
 from tests.support.configured import CLIENT, ISSUER, NOW, RESOURCE, configuration
 from tests.support.signed_in import signed_in
@@ -20,6 +21,7 @@ CONFIDENTIAL = replace(CLIENT, auth_methods=frozenset({"client_secret_basic"}))
 CONSENT = StoredConsent(
     scopes=BOTH,
     limited=frozenset(),
+    versions={},
     redirect_uris=("https://client.example/other", REDIRECT),
     client_digest=CLIENT.digest,
     remembered=True,
@@ -82,6 +84,26 @@ def asking(request=REQUEST, client=CLIENT):
 def test_what_is_settled(consent, asked, settled):
     """ATK-13: a public client on loopback is always asked about."""
     assert settled_scopes(consent, asked) == settled
+
+
+@pytest.mark.parametrize(
+    ("now", "seen", "settled"),
+    [
+        (1, {}, BOTH),
+        (1, {"logs.read": 1, "logs.write": 1}, BOTH),
+        (7, {"logs.write": 7}, BOTH),
+        (7, {}, {"logs.read"}),
+        (7, {"logs.write": 6}, {"logs.read"}),
+        (7, {"logs.write": 8}, {"logs.read"}),
+        (7, {"logs.read": 2, "logs.write": 7}, {"logs.write"}),
+        (7, {"logs.other": 7}, {"logs.read"}),
+    ],
+)
+def test_a_scope_is_settled_in_the_version_that_was_seen(now, seen, settled):
+    """EMA-07: one that nothing is said of was seen in its first; a higher one is of another history."""
+    scopes = {**RESOURCE.scopes, "logs.write": Scope("logs.write", version=now)}
+    request = replace(REQUEST, resource=replace(RESOURCE, scopes=scopes))
+    assert settled_scopes(replace(CONSENT, versions=seen), asking(request)) == settled
 
 
 @pytest.mark.parametrize(

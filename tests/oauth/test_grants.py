@@ -1134,6 +1134,7 @@ SESSION = BrowserSession(SIGNED_IN, TENANT_ID, NOW + timedelta(hours=1), None, T
 CONSENT = StoredConsent(
     scopes=BOTH,
     limited=frozenset(),
+    versions={},
     redirect_uris=(REDIRECT,),
     client_digest=CLIENT.digest,
     remembered=True,

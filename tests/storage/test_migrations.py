@@ -10,8 +10,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, inspect, text
 
 from authz.db import Database, migrate, upgrading
-from authz.db.models import Base
+from authz.db.models import Base, Consent, Scope
 from authz.errors import ConfigurationError, Conflict
+from authz.oauth.consents import unchanged
+from authz.policy import snapshot
 from tests.support.databases import fresh_url
 
 
@@ -128,6 +130,38 @@ def test_events_from_before_can_be_searched(database):
     assert [tuple(row) for row in found] == [
         (number, *changed.get(number, told)) for number in range(1, 5003)
     ]
+
+
+def test_consents_from_before_count_for_what_scopes_mean_now(database):
+    """0029: nobody is asked again by the upgrade."""
+    migrate.upgrade(database, revision="0028")
+    moment = "2026-01-01 00:00:00+00:00"
+    with database.write() as tx:
+        resource = (
+            "INSERT INTO resources (id, tenant_id, identifier, canonical, name, owner, status, is_default, identity, "
+            "status_list, created_at) VALUES ('res_1', 'ten_1', 'https://m', 'https://m', '', '', 'active', :no, "
+            "'service_allowed', :no, :at)"
+        )
+        tx.execute(text(resource), {"no": False, "at": moment})
+        scope = (
+            "INSERT INTO scopes (resource_id, name, tenant_id, description, risk, is_default, tools) "
+            "VALUES ('res_1', 'logs.read', 'ten_1', '', 'read', :no, '[]')"
+        )
+        tx.execute(text(scope), {"no": False})
+        consent = (
+            "INSERT INTO consents (tenant_id, user_id, client_id, resource_id, scopes, limited, redirect_uris, "
+            "client_digest, remembered, created_at, updated_at) VALUES ('ten_1', 'usr_1', 'cli_1', 'res_1', "
+            "'logs.read', '', '[]', '', :yes, :at, :at)"
+        )
+        tx.execute(text(consent), {"yes": True, "at": moment})
+    migrate.upgrade(database)
+    with database.read() as tx:
+        stored = tx.get_one(Consent, ("ten_1", "usr_1", "cli_1", "res_1"))
+        version = tx.get_one(Scope, ("res_1", "logs.read")).version
+        scopes = {"logs.read": snapshot.Scope("logs.read", version=version)}
+        resource = snapshot.Resource("res_1", "https://m", "https://m", "", scopes=scopes)
+        assert (stored.versions, version) == ({}, snapshot.FIRST_VERSION)
+        assert unchanged(stored.versions, resource, stored.scopes) == {"logs.read"}
 
 
 def test_every_constraint_has_a_name(database):

@@ -1,6 +1,7 @@
 import asyncio
 import importlib.util
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -268,6 +269,19 @@ def test_reading_alone_is_offered_where_there_is_more(show, page):
     few = [it for it in preview.FORTY_SCOPES if it.risk == "read"]
     page = show(page, scopes=few)
     assert [e["attrs"]["value"] for e in page.all("button", name="decision")] == ["deny", "allow"]
+
+
+def test_what_changed_since_it_was_allowed_is_named(show):
+    """MCP-AS-72, EMA-07: in words, and beside the scope."""
+    page = show("consent-changed")
+    assert "You allowed pages:write before. What that lets it do has changed since." in page.words
+    assert "Changed since you allowed it" in page.words
+    assert "Allowed before, and not asked again" in page.words
+    assert "has changed since" not in show("consent").words
+    several = [replace(it, is_changed=True) for it in preview.FORTY_SCOPES[:3]]
+    first, second, third = (it.name for it in several)
+    told = f"You allowed {first}, {second} and {third} before. What those let it do has changed"
+    assert told in show("consent", scopes=several).words
 
 
 def test_the_client_learns_nothing_from_a_followed_link(show):

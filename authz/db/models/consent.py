@@ -1,5 +1,7 @@
 """What a user allowed a client at a resource."""
 
+from typing import Any
+
 from sqlalchemy import Boolean, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -18,6 +20,8 @@ class Consent(Base):
     scopes: Mapped[frozenset[str]]
     limited: Mapped[frozenset[str]] = mapped_column(default=frozenset())
     """Of `scopes`, those allowed only within authorization details: asked about again each time (RFC 9396)."""
+    versions: Mapped[dict[str, Any]] = mapped_column(server_default="{}", default=dict)
+    """By scope: the version of its meaning that the person saw; the first where none is named."""
     redirect_uris: Mapped[list[str]]
     """The ones the user saw; another one asks again (MCP-AS-58)."""
     client_digest: Mapped[str] = mapped_column(String(64))

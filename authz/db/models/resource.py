@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz.db.models.base import Base, Id, Moment, TenantId
@@ -61,3 +61,5 @@ class Scope(Base):
     """`tools` that wait for a review, and the `authors` who added them (`admin.scope_contracts`)."""
     requires: Mapped[dict[str, Any] | None]
     """How a person must have signed in to get it: `policy.requirements`."""
+    version: Mapped[int] = mapped_column(BigInteger, server_default="1", default=1)
+    """Of what it means: consent counts for the one that the person saw (`admin.scope_versions`)."""

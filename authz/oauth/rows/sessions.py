@@ -44,6 +44,7 @@ CONSENTS = Query(
         Consent.resource_id,
         Consent.scopes,
         Consent.limited,
+        Consent.versions,
         Consent.redirect_uris,
         Consent.client_digest,
         Consent.remembered,
@@ -94,7 +95,8 @@ def _learn(facts: Facts, rows: list[Row]) -> None:
 
 
 def _learn_consents(facts: Facts, rows: list[Row]) -> None:
-    for user_id, client_id, resource_id, scopes, limited, uris, digest, remembered, ended in rows:
+    for user_id, client_id, resource_id, *what, uris, digest, remembered, ended in rows:
+        scopes, limited, versions = what
         facts.consents[user_id, client_id, resource_id] = StoredConsent(
-            scopes, limited, tuple(uris), digest, bool(remembered), ended
+            scopes, limited, versions, tuple(uris), digest, bool(remembered), ended
         )

@@ -1,8 +1,9 @@
 """MCP servers: the list, and one of them with its scopes and tools."""
 
 from authz.admin import credentials, resources, rollouts, scope_contracts, scopes
-from authz.admin.scopes import RISKS, NewScope, ScopeChange, ScopeLine
+from authz.admin.scopes import NewScope, ScopeChange, ScopeLine
 from authz.policy.administration import Permission
+from authz.policy.contracts import RISKS
 from authz.web.console import server_credentials, server_rollout, tables
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
@@ -167,7 +168,7 @@ ONE = Page(
         "added": "The server is registered. Declare its scopes next.",
         "declared": "The scope is declared. Roles can hold it now.",
         "changed": "The scope is changed.",
-        "reviewed": "The scope opens these tools as well, from the next token on.",
+        "reviewed": "The scope opens these tools as well, from the next token on. Whoever allowed it is asked again.",
         "withdrawn": "The scope is withdrawn.",
         "disabled": "The server is switched off and its tokens ended.",
         "active": "The server is switched on.",

@@ -20,7 +20,7 @@ from authz.oauth.authorization_request import RedirectRefused
 from authz.oauth.authorize import AskConsent, SendBack, SignIn
 from authz.oauth.configuration import TenantConfiguration
 from authz.oauth.params import Params
-from authz.oauth.pending import find_pending, take_pending
+from authz.oauth.pending import Pending, find_pending, take_pending
 from authz.oauth.pushed import PushedRequestRefused
 from authz.telemetry.metrics import AUTHORIZE_REQUESTS
 from authz.tenants import DEFAULT_SLUG
@@ -151,12 +151,11 @@ class _Flow:
             if asking.client.digest != pending.client_digest:
                 # The client became somebody else while the person read: that is another question (CIMD-28).
                 return self._next(asking, pending.query)
+            answered = self._answer(asking, pending_id, decision[0], chosen, pending)
+            # So is a scope that came to mean something else (ATK-58).
+            return answered or self._next(asking, pending.query)
         except _STOPS as stop:
             return stopped(self.edge, configuration, signed_in, pending.query, stop)
-        try:
-            return self._answer(asking, pending_id, decision[0], chosen, settled=pending.settled)
-        except PushedRequestRefused as gone:
-            return refusal_page(self.edge, configuration, gone, client_id=pending.client_id)
 
     def _answer(
         self,
@@ -164,9 +163,9 @@ class _Flow:
         pending_id: str,
         decision: str,
         chosen: frozenset[str],
-        *,
-        settled: frozenset[str],
-    ) -> Response:
+        shown: Pending,
+    ) -> Response | None:
+        """None: it was for something else than is asked now."""
         configuration, signed_in = asking.configuration, asking.signed_in
         error: OAuthError | None = None
         code = None
@@ -180,13 +179,10 @@ class _Flow:
                 try:
                     lifetime = self.services.settings.tokens.code
                     made = engine.allow(
-                        tx,
-                        asking,
-                        chosen,
-                        settled=settled,
-                        code_lifetime=lifetime,
-                        now=self.now,
+                        tx, asking, chosen, shown=shown, code_lifetime=lifetime, now=self.now
                     )
+                    if made is None:
+                        return None
                     code = made.code
                 except PushedRequestRefused:
                     raise  # nothing of this answer counts, and nothing is sent to the client twice

@@ -33,6 +33,8 @@ class ShownScope:
     """Tools that may be called only with certain arguments: each with its conditions in words (RAR-04)."""
     is_new: bool
     already_granted: bool
+    is_changed: bool
+    """It means something else than when it was allowed before."""
 
 
 def shown_scopes(
@@ -41,6 +43,7 @@ def shown_scopes(
     *,
     already_granted: frozenset[str] = frozenset(),
     settled: frozenset[str] = frozenset(),
+    changed: frozenset[str] = frozenset(),
     limits: Sequence[ToolLimit] = (),
 ) -> list[ShownScope]:
     """What the person may tick, in words, the harmless first."""
@@ -57,6 +60,7 @@ def shown_scopes(
                 limits=[(limit.tool, limit.conditions) for limit in own],
                 is_new=bool(already_granted | settled) and name not in already_granted,
                 already_granted=name in already_granted,
+                is_changed=name in changed,
             )
         )
     return sorted(shown, key=lambda it: (_RISKS.index(it.risk), _OPENID.get(it.name, 0), it.name))
@@ -108,6 +112,7 @@ def consent_page(edge: Edge, asking: Asking, step: AskConsent) -> Response:
             step.asked,
             already_granted=step.already_granted,
             settled=step.settled,
+            changed=step.changed,
             limits=standing(asking.request.details, resource, step.decision.granted),
         ),
         settled=[(name, _scope(resource, name).description) for name in sorted(step.settled)],

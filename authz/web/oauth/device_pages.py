@@ -4,6 +4,7 @@ Everything here is blocking and runs in a thread. A link never answers and never
 field, and the person presses the button (DEV-02, ATK-21). Before sign-in nothing is said about a code.
 """
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import structlog
@@ -138,7 +139,13 @@ class _Visit:
             return self._not_good(configuration, signed_in, typed, "user_code_not_pending")
         with self.database.write() as tx:
             confirm_id = store_pending_device(
-                tx, configuration.tenant.id, signed_in, device.client, device.digest, self.now
+                tx,
+                configuration.tenant.id,
+                signed_in,
+                device.client,
+                device.digest,
+                device.resource.versions_of(decision.granted),
+                self.now,
             )
         DEVICE_ANSWERS.labels("shown").inc()
         return confirm_page(
@@ -164,13 +171,16 @@ class _Visit:
             return self._gone(configuration)
         chosen = frozenset(value for name, value in fields if name == "scope")
         with self.database.write() as tx:
-            device = self._take(tx, configuration, signed_in, _only(fields, "confirm_id"))
-            if device is None:
+            taken = self._take(tx, configuration, signed_in, _only(fields, "confirm_id"))
+            if taken is None:
                 return self._gone(configuration)
+            device, seen = taken
             if decision == [READING]:
                 chosen = reading(device.resource, chosen)
             if decision != ["deny"]:
-                answer = engine.allow(tx, configuration, signed_in, device, chosen, self.now)
+                answer = engine.allow(
+                    tx, configuration, signed_in, device, chosen, seen=seen, now=self.now
+                )
             else:
                 answer = engine.deny(tx, configuration, signed_in, device, self.now)
         if answer is None:
@@ -199,8 +209,11 @@ class _Visit:
 
     def _take(
         self, tx: Session, configuration: TenantConfiguration, signed_in: SignedIn, confirm_id: str
-    ) -> WaitingDevice | None:
-        """The device this session was shown, if it still waits and its client is who it was (CIMD-28)."""
+    ) -> tuple[WaitingDevice, Mapping[str, int]] | None:
+        """The device this session was shown, if it still waits and its client is who it was (CIMD-28).
+
+        With it which version of each scope was shown.
+        """
         if not hold(tx, signed_in.digest):
             return None
         pending = find_pending_device(tx, confirm_id, signed_in, self.now)
@@ -209,7 +222,7 @@ class _Visit:
         device = engine.find_by_digest(tx, configuration, pending.device, self.now)
         if device is None or device.client.digest != pending.client_digest:
             return None
-        return device
+        return device, pending.versions
 
     def _signed_in(self, configuration: TenantConfiguration) -> SignedIn | None:
         with self.database.read() as tx:
