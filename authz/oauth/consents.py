@@ -122,11 +122,13 @@ def store_consent(
     continues = row.revoked_at is None and row.client_digest == client.digest
     kept = row.scopes - withheld if continues else frozenset()
     kept_limited = row.limited & kept
+    free = kept - kept_limited
     # What was free stays free, and what is now allowed without limits becomes so.
-    row.limited = (kept_limited - allowed) | (limited - (kept - kept_limited))
+    row.limited = (kept_limited - allowed) | (limited - free)
     row.scopes = kept | allowed
     seen_before = {it: row.versions[it] for it in kept if it in row.versions}
-    row.versions = {**seen_before, **resource.versions_of(allowed)}
+    # Free in the version that was allowed without limits: a yes to a newer one within them is none to all of it.
+    row.versions = {**seen_before, **resource.versions_of(allowed - (limited & free))}
     seen = row.redirect_uris if continues else []
     if redirect_uri is not None and not any(redirect_uri_matches(k, redirect_uri) for k in seen):
         seen = [*seen, redirect_uri][-20:]

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from authz.admin import roles
-from authz.admin.scopes import NewScope
+from authz.admin import resources, roles, scopes
+from authz.admin.scopes import NewScope, ScopeChange
 from tests.support.harness import RESOURCE
 
 AT = "https://ops.example/mcp"
@@ -156,6 +156,23 @@ def test_a_limited_yes_is_no_yes_without_limits(ops):
     # And a limited request after it takes nothing back.
     assert browser.authorize(**asking(LIMIT)).code
     assert browser.start(**free).code
+
+
+def test_a_limited_yes_to_new_words_is_no_yes_to_them_without_limits(ops):
+    """RAR-04, EMA-07: what was free stays free in the version that was, and is asked about in the new one."""
+    browser = ops.browser("sre@example.com")
+    plain = {"resource": AT, "scope": "logs.read incidents.trigger"}
+    assert browser.authorize(**plain).code
+    place = ops.ask(resources.show, AT, issuer=ops.issuer).id
+    change = ScopeChange(description="Trigger and close incidents")
+    ops.change(scopes.edit_scope, place, "incidents.trigger", change)
+    assert browser.authorize(**asking(LIMIT)).code
+    page = browser.start(**plain)
+    assert page.is_consent
+    assert page.offered == ["incidents.trigger"]
+    assert browser.decide(page).code
+    assert browser.authorize(**asking(LIMIT)).code
+    assert browser.start(**plain).code, "what is free stays free"
 
 
 def test_a_refresh_may_narrow(ops):
