@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 UNTICKED = "Open incidents and wake people up"
 CONSENT = "Allow access to Operations?"
 RARE = (
+    "/consent-changed.html",
     "/device-confirm-nothing.html",
     "/approval.html",
     "/approval-filed.html",
