@@ -15,6 +15,7 @@ from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor
 from authz.audit.events import FamilyRevoked
 from authz.db.lists import among
 from authz.db.models import Client, IssuedToken, Resource, TokenFamily, User
+from authz.directory import users
 from authz.errors import NotFound
 from authz.policy.administration import Permission
 from authz.revocations.entries import end_tokens
@@ -89,10 +90,11 @@ def page(
     user_id: str | None = None,
     client_id: str | None = None,
     resource_id: str | None = None,
+    matching: str = "",
     after: str | None = None,
     limit: int = DEFAULT_LIMIT,
 ) -> Slice[GrantLine]:
-    """Live grants, the youngest first."""
+    """Live grants, the youngest first; `matching` is part of the login of whose they are."""
     check_limit(limit)
     # Which ones first, and only then what is told of each: joined before, all live grants would be sorted with it.
     chosen = (
@@ -110,6 +112,11 @@ def page(
         chosen = chosen.where(TokenFamily.client_id == client_id)
     if resource_id is not None:
         chosen = chosen.where(TokenFamily.resource_id == resource_id)
+    if matching:
+        wanted = users.normal_login(matching)
+        chosen = chosen.join(User, User.id == TokenFamily.user_id).where(
+            User.tenant_id == tenant_id, User.login.contains(wanted, autoescape=True)
+        )
     rows = tx.execute(
         select(TokenFamily, User.login, Client.name, Resource.identifier)
         .outerjoin(User, User.id == TokenFamily.user_id)

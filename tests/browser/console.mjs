@@ -135,12 +135,16 @@ const jobs = {
     await look("people");
     await follow(page.getByRole("link", { name: given.person }));
     await look("person");
+    // Of several lists on a page one is searched, and the others stay.
+    await page.locator("#roles-q").fill("no-such-role");
+    await page.getByText("No role matches").waitFor();
+    const asked = new URL(page.url()).searchParams.get("roles-q");
     const may = await words(page.getByRole("region", { name: "Table of what they may do" }).locator("tbody tr"));
     await open("Administrators");
     await look("administrators");
     await open("Agents");
     await look("agents");
-    return { may };
+    return { asked, may };
   },
 };
 

@@ -103,8 +103,9 @@ def test_why_a_call_was_refused_is_found_out(job):
 
 
 def test_what_somebody_may_do_is_on_their_page(job):
-    may = job("lookAtPeople")["may"]
-    assert [it for it in may if SERVER in it and "role reader" in it]
+    found = job("lookAtPeople")
+    assert [it for it in found["may"] if SERVER in it and "role reader" in it]
+    assert found["asked"] == "no-such-role"
 
 
 @pytest.mark.parametrize("view", ["wide", "narrow"])

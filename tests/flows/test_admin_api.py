@@ -401,6 +401,28 @@ def test_pages_are_the_list(harness, owner, limit):
         assert found == whole["items"], way
 
 
+def test_groups_and_roles_of_a_person_have_pages_and_a_search(harness, owner):
+    for name in ("team", "ops", "web"):
+        owner.post("/groups", {"name": name})
+        owner.post(f"/groups/{name}/members", {"user": "dev@example.com"})
+        holder = {"kind": "group", "holder": name}
+        assert owner.post("/roles/sre/holders", holder).status == 201
+    way = "/users/dev@example.com"
+    assert [it["group"] for it in owner.get(f"{way}/groups").json["items"]] == [
+        "ops",
+        "team",
+        "web",
+    ]
+    first = owner.get(f"{way}/roles?limit=2").json
+    second = owner.get(f"{way}/roles?limit=2&cursor={first['next']}").json
+    held = [(it["role"], it["through"]) for it in first["items"] + second["items"]]
+    assert held == [("developer", None), ("sre", "ops"), ("sre", "team"), ("sre", "web")]
+    assert second["next"] is None
+    assert [it["group"] for it in owner.get(f"{way}/groups?q=EA").json["items"]] == ["team"]
+    assert [it["through"] for it in owner.get(f"{way}/roles?q=ops").json["items"]] == ["ops"]
+    assert owner.get("/users/nobody@example.com/roles").status == 404
+
+
 def test_lists_are_narrowed(harness, owner):
     Scene(harness)
     assert [it["login"] for it in owner.get("/users?q=DEV@").json["items"]] == ["dev@example.com"]
@@ -410,6 +432,10 @@ def test_lists_are_narrowed(harness, owner):
     assert grants
     assert {it["login"] for it in grants} == {"dev@example.com"}
     assert owner.get(f"/grants?client={owner.name}").json["items"] == []
+    assert {it["id"] for it in owner.get("/grants?q=DEV@").json["items"]} == {
+        it["id"] for it in grants
+    }
+    assert owner.get("/grants?q=nobody").json["items"] == []
     assert owner.get(f"/grants?server={harness.resource.id}").json["items"]
     assert {it["role"] for it in owner.get("/role-bindings?kind=user").json["items"]}
     local = owner.get("/local-grants?q=dev@").json["items"]

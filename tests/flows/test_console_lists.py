@@ -1,14 +1,20 @@
 """Every list of the console is searched, filtered, paged and exported (issue 6, part 1; L7)."""
 
+import html
 import re
 from datetime import timedelta
 from functools import partial
 
+from sqlalchemy import select
+
 from authz.admin import (
+    agents,
     audit_holds,
     changes,
     client_trust,
+    credentials,
     groups,
+    resources,
     reviews,
     role_changes,
     roles,
@@ -18,10 +24,12 @@ from authz.admin import (
     workload_trust,
 )
 from authz.admin.scopes import NewScope
-from authz.db.models import GroupMember
+from authz.db.models import GroupMember, TokenFamily
+from authz.directory import users
 from authz.web.console import pages
 from tests.support.connections import connection
 from tests.support.console import administrator, at
+from tests.support.forms import forms_of
 from tests.support.harness import RESOURCE
 
 NO_LISTS = {
@@ -186,6 +194,160 @@ def test_legal_holds_are_searched_filtered_paged_and_exported(harness):
     released = at(browser, "legal-holds?status=released&format=csv").text.splitlines()
     assert len(released) == 2
     assert "case 7" in released[1]
+
+
+def rows_of(page, region):
+    """The names in the table of this region."""
+    return names(page, f'aria-label="{region}"') if f'aria-label="{region}"' in page.text else []
+
+
+def onward(page, of):
+    """Where the list of this name goes on, as a link of the page says it."""
+    found = re.findall(rf'rel="next" href="[^"]*console/([^"]+)#{of}"', page.text)
+    return html.unescape(found[0]) if found else None
+
+
+def test_what_a_person_may_do_is_searched_filtered_and_exported(harness):
+    named = {"identifier": "https://wiki.example/mcp", "name": "Wiki", "owner": ""}
+    wiki = NewScope(name="wiki.read", risk="read", tools=("read_page",))
+    harness.change(resources.add, **named, scopes=[wiki])
+    given = {"role": "developer", "scopes": frozenset({"logs.read", "wiki.read"})}
+    harness.change(role_changes.set_scopes, **given)
+    browser, page = administrator(harness), f"people/{harness.users['dev']}"
+    table = "Table of what they may do"
+    assert len(rows_of(at(browser, page), table)) == 2
+    assert rows_of(at(browser, f"{page}?effective-q=WIKI"), table) == [named["identifier"]]
+    assert rows_of(at(browser, f"{page}?effective-most=read&effective-q=wiki.read"), table)
+    assert "No server matches" in at(browser, f"{page}?effective-most=destructive").text
+    exported = at(browser, f"{page}?effective-q=wiki&effective-format=csv").text.splitlines()
+    assert exported[1:] == ["https://wiki.example/mcp,wiki.read,role developer,"]
+
+
+def test_roles_and_groups_of_a_person_are_searched_filtered_paged_and_exported(harness):
+    harness.change(groups.add, name="told")
+    with harness.server.database.write() as tx:
+        made = tx, harness.server.operator(), harness.tenant_id
+        for number in range(55):
+            team, name = groups.add(*made, name=f"t{number:02}"), f"r{number:02}"
+            groups.add_member(*made, group=team.id, user="dev@example.com")
+            role_changes.add(*made, name=name, description="", includes=(), scopes=())
+            roles.bind(*made, role=name, kind="group", holder=team.id)
+        told = {"user_id": harness.users["dev"], "tenant_id": harness.tenant_id, "source": "scim"}
+        for name in ("t07", "told"):
+            tx.add(GroupMember(group_id=groups.head(tx, harness.tenant_id, name).id, **told))
+    browser, page = administrator(harness), f"people/{harness.users['dev']}"
+    first = at(browser, page)
+    assert len(rows_of(first, "Table of groups")) == len(rows_of(first, "Table of roles")) == 50
+    # Each list goes on by itself, and the other stays where it was.
+    second = at(browser, onward(first, "groups"))
+    assert len(rows_of(second, "Table of groups")) == 6
+    assert rows_of(second, "Table of roles") == rows_of(first, "Table of roles")
+    third = at(browser, onward(second, "roles"))
+    assert len(rows_of(third, "Table of roles")) == 6
+    assert rows_of(third, "Table of groups") == rows_of(second, "Table of groups")
+    hidden = {it.name: it.value for it in forms_of(third.text)[1].controls if it.kind == "hidden"}
+    assert hidden.keys() == {"groups-after", "roles-after"}
+    assert rows_of(at(browser, f"{page}?roles-q=R07"), "Table of roles") == ["r07"]
+    assert rows_of(at(browser, f"{page}?roles-q=t07"), "Table of roles") == ["r07"]
+    assert rows_of(at(browser, f"{page}?roles-held=directly"), "Table of roles") == ["developer"]
+    assert "No role matches" in at(browser, f"{page}?roles-held=directly&roles-q=r0").text
+    assert rows_of(at(browser, f"{page}?groups-because=elsewhere"), "Table of groups") == ["told"]
+    assert "No group matches" in at(browser, f"{page}?groups-q=nothing").text
+    exported = at(browser, f"{page}?roles-held=through&roles-format=csv").text.splitlines()
+    assert (len(exported), exported[1]) == (56, "r00,t00,")
+    exported = at(browser, f"{page}?groups-q=t07&groups-format=csv").text.splitlines()
+    assert exported[1:] == ['t07,"put there here, provisioned"']
+    for name in ("effective", "roles", "groups"):
+        assert at(browser, f"{page}?{name}-after=*").status == 400
+
+
+def test_scopes_of_a_role_are_searched_filtered_and_exported(harness):
+    harness.change(role_changes.set_scopes, "sre", scopes=frozenset({"logs.read"}))
+    given = {"server": harness.resource.id, "roles": {"sre": frozenset({"incidents.trigger"})}}
+    harness.change(role_changes.set_matrix, **given)
+    browser, page = administrator(harness), f"roles/{harness.ask(roles.load, 'sre').id}"
+    table = "Table of scopes"
+    assert rows_of(at(browser, page), table) == ["Every", RESOURCE]
+    assert rows_of(at(browser, f"{page}?scopes-q=INCIDENTS"), table) == [RESOURCE]
+    assert rows_of(at(browser, f"{page}?scopes-where=anywhere"), table) == ["Every"]
+    assert "No scope matches" in at(browser, f"{page}?scopes-q=nothing").text
+    exported = at(browser, f"{page}?scopes-where=server&scopes-format=csv").text.splitlines()
+    assert exported[1:] == [f"{RESOURCE},incidents.trigger"]
+    # The list of holders is searched for itself.
+    assert rows_of(at(browser, f"{page}?q=nobody"), table) == ["Every", RESOURCE]
+
+
+def test_credentials_of_a_server_are_searched_filtered_paged_and_exported(harness):
+    with harness.server.database.write() as tx:
+        made = tx, harness.server.operator(), harness.tenant_id, harness.resource.id
+        for number in range(52):
+            named = {"name": f"c{number:02}", "reference": f"vault:authz/c{number:02}#token"}
+            credentials.add(*made, **named, scopes=["logs.read"])
+    given = {"name": "github", "reference": "env:AUTHZ_SECRET_GITHUB", "scopes": []}
+    harness.change(credentials.add, harness.resource.id, **given)
+    browser, page = administrator(harness), f"servers/{harness.resource.id}"
+    first = at(browser, page)
+    assert len(rows_of(first, "Credentials")) == 50
+    assert len(rows_of(at(browser, onward(first, "credentials")), "Credentials")) == 3
+    assert rows_of(at(browser, f"{page}?credentials-q=C07"), "Credentials") == ["c07"]
+    assert rows_of(at(browser, f"{page}?credentials-store=env"), "Credentials") == ["github"]
+    assert "No credential matches" in at(browser, f"{page}?credentials-q=nothing").text
+    exported = at(browser, f"{page}?credentials-store=env&credentials-format=csv").text
+    assert exported.splitlines()[1:] == ["github,env:AUTHZ_SECRET_GITHUB,"]
+
+
+def test_clients_of_an_agent_are_searched_filtered_and_exported(harness):
+    added = {"slug": "bot", "purpose": "Looks", "owner": "sre@example.com"}
+    one = harness.change(agents.add, **added, servers=[RESOURCE]).id
+    named = [
+        harness.add_client(client_id=it, auth_method="client_secret_basic").client.id
+        for it in ("alpha", "beta")
+    ]
+    for client in named:
+        harness.change(agents.give_client, one, client)
+    browser, page = administrator(harness), f"agents/{one}"
+    assert names(at(browser, page)) == named
+    assert names(at(browser, f"{page}?q=BET")) == ["beta"]
+    assert "No client matches" in at(browser, f"{page}?kind=workload").text
+    assert at(browser, f"{page}?kind=client&q=alp&format=csv").text.splitlines()[1:] == [
+        "alpha,client"
+    ]
+
+
+def test_live_grants_of_a_client_are_searched_filtered_paged_and_exported(harness):
+    for number in range(52):
+        harness.add_user(f"p{number:02}@example.com")
+    assert harness.redeem(harness.code()).ok
+    with harness.server.database.write() as tx:
+        [row] = tx.scalars(select(TokenFamily).where(TokenFamily.tenant_id == harness.tenant_id))
+        members = {it.name: getattr(row, it.name) for it in TokenFamily.__table__.columns}
+        for number in range(52):
+            person = users.load(tx, harness.tenant_id, f"p{number:02}@example.com")
+            members |= {"id": f"grt_{harness.slug}_{number:02}", "user_id": person.id}
+            tx.add(TokenFamily(**members))
+    browser, page = administrator(harness), f"clients/one?id={harness.client_id}"
+    first = at(browser, page)
+    assert len(rows_of(first, "Live grants")) == 50
+    [way] = re.findall(r'rel="next" href="[^"]*console/([^"]+)"', first.text)
+    second = at(browser, html.unescape(way))
+    assert len(rows_of(second, "Live grants")) == 3
+    assert rows_of(at(browser, f"{page}&q=P07"), "Live grants") == ["p07@example.com"]
+    assert len(rows_of(at(browser, f"{page}&server={harness.resource.id}"), "Live grants")) == 50
+    assert "No grant matches" in at(browser, f"{page}&server=res_other").text
+    [exported] = at(browser, f"{page}&q=p07&format=csv").text.splitlines()[1:]
+    assert exported.startswith(f"p07@example.com,{RESOURCE},analytics.query logs.read,")
+    # The form searches on the same page.
+    [form] = [it for it in forms_of(first.text) if "q" in it.values]
+    assert form.values["id"] == [harness.client_id]
+
+
+def test_a_glimpse_of_a_list_leads_to_all_of_it(harness):
+    harness.redeem(harness.code())
+    with harness.server.database.write() as tx:
+        tx.add(connection(harness.tenant_id, "okta", harness.clock()))
+    browser = administrator(harness)
+    assert "grants?person=dev%40example.com" in at(browser, "cut-off?person=dev@example.com").text
+    assert "mappings?connection=okta" in at(browser, "connections/okta").text
 
 
 def test_scopes_of_a_server_are_searched_filtered_paged_and_exported(harness):

@@ -1,13 +1,16 @@
 """People, groups and who is in them; signed-in browsers and live grants, and how they are ended."""
 
-from authz.admin import grants, groups, sessions, users
+from collections.abc import Sequence
+
+from authz.admin import grants, groups, person, sessions, users
 from authz.admin.grants import GrantLine
 from authz.admin.groups import GroupHead, GroupLine, MemberLine
-from authz.admin.paging import Slice
+from authz.admin.paging import Slice, holding, part_of
+from authz.admin.person import HeldBinding, Membership
 from authz.admin.sessions import SessionLine
 from authz.admin.users import UserDetails, UserLine
 from authz.directory import users as directory
-from authz.web.api.kit import Change, Listing, Look, Route, Thing, Window
+from authz.web.api.kit import Change, Listing, Look, Route, Thing, Window, listed
 
 
 def _users(look: Look, part: Window) -> Slice[UserLine]:
@@ -45,9 +48,9 @@ def _person(look: Look, part: Window) -> str | None:
 
 
 def _sessions(look: Look, part: Window) -> Slice[SessionLine]:
-    person = _person(look, part)
+    user_id = _person(look, part)
     return sessions.page(
-        look.tx, look.tenant_id, look.now, user_id=person, after=part.after, limit=part.limit
+        look.tx, look.tenant_id, look.now, user_id=user_id, after=part.after, limit=part.limit
     )
 
 
@@ -59,6 +62,22 @@ def _grants(look: Look, part: Window) -> Slice[GrantLine]:
         user_id=_person(look, part),
         client_id=part.find("client"),
         resource_id=part.find("server"),
+        matching=part.matching,
+        after=part.after,
+        limit=part.limit,
+    )
+
+
+def _memberships(look: Look) -> Sequence[Membership]:
+    return person.show(look.tx, look.tenant_id, look.path["user"]).memberships
+
+
+def _held(look: Look, part: Window) -> Slice[HeldBinding]:
+    rows = person.show(look.tx, look.tenant_id, look.path["user"]).roles
+    # Held directly it comes before any group, none of which is without a name.
+    return part_of(
+        holding(rows, part.matching),
+        lambda it: (it.role, it.through or ""),
         after=part.after,
         limit=part.limit,
     )
@@ -125,6 +144,20 @@ ROUTES: tuple[Route, ...] = (
         "End every session, grant, code and token of a person",
         inputs=_OF_USER,
     ),
+    Listing(
+        "/users/{user}/groups",
+        "user_groups",
+        "Which groups a person is in, and who says so",
+        listed(_memberships, "group"),
+        Membership,
+    ),
+    Listing(
+        "/users/{user}/roles",
+        "user_roles",
+        "Which roles a person holds, directly or through a group",
+        _held,
+        HeldBinding,
+    ),
     Listing("/groups", "groups", "Groups, by name", _groups, GroupLine),
     Change("POST", "/groups", "groups.add", "Add a group", made=lambda it: (it.id,)),
     GROUP,
@@ -189,7 +222,6 @@ ROUTES: tuple[Route, ...] = (
             "client": "Through this client",
             "server": "For this MCP server, by id",
         },
-        searches=False,
     ),
     Thing(
         "/grants/{grant}",

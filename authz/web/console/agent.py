@@ -2,9 +2,11 @@
 
 from authz.admin import agents, simulate
 from authz.admin.agents import AgentLine
+from authz.oauth.workload_trust import is_workload
 from authz.policy.administration import Permission
 from authz.web.console.agents import ARGUMENTS, days
 from authz.web.console.fields import end, listed, spelled
+from authz.web.console.tables import Part
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 from authz.web.console.words import counted
 
@@ -18,16 +20,33 @@ _LABELS = {
 def show(visit: Visit) -> Answer:
     """GET /console/agents/ID."""
     found = _found(visit)
+    if sheet := _CLIENTS.sheet(visit, found.clients):
+        return sheet
     servers = simulate.servers(visit.configuration)
     return Screen(
         "agent.html",
         {
             "agent": found,
+            "clients": _CLIENTS.page(visit, found.clients),
+            "is_workload": is_workload,
             "servers": [(it.id, it.identifier) for it in servers],
             "chosen": [it.id for it in servers if it.identifier in found.servers],
             "shown": _shown(found),
         },
     )
+
+
+def _kind(client: str) -> str:
+    return "workload" if is_workload(client) else "client"
+
+
+_CLIENTS: Part[str] = Part(
+    "clients",
+    ("Client", "Kind"),
+    lambda it: (it, _kind(it)),
+    str,
+    {"kind": _kind},
+)
 
 
 def change(visit: Visit) -> Answer:

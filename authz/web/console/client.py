@@ -6,30 +6,51 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from authz import entropy
-from authz.admin import client_trust, client_view, clients
+from authz.admin import client_trust, client_view, clients, grants, simulate
 from authz.admin.client_view import View
 from authz.db.types import canonical_json
 from authz.errors import Conflict, Invalid
 from authz.policy.administration import Permission
-from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import GRANT_NAMES, KIND_NAMES, METHOD_NAMES, counted
 
+HEADINGS = ("Person", "MCP server", "Scopes", "Since", "Last use")
 _HOURS = ("0", "1", "24", "168")
 
 
 def show(visit: Visit) -> Answer:
     """GET /console/clients/one?id=CLIENT: an identifier may be a URL."""
     found = _found(visit)
+    asked: dict[str, Any] = {
+        "client_id": found.details.id,
+        "matching": visit.asked("q"),
+        "resource_id": visit.asked("server") or None,
+    }
+    if visit.asked("format") == "csv":
+        held = visit.gather(
+            lambda tx, after, limit: grants.page(
+                tx, visit.tenant_id, visit.now, **asked, after=after, limit=limit
+            )
+        )
+        rows = [
+            (it.login or it.user_id, it.server, it.scopes, it.created_at, it.last_used_at)
+            for it in held
+        ]
+        return Sheet("grants", HEADINGS, rows)
     return Screen(
         "client.html",
         {
             "client": found,
+            "headings": HEADINGS,
+            "grants": visit.read(
+                grants.page, visit.now, **asked, after=visit.asked("after") or None
+            ),
+            "servers": [(it.id, it.identifier) for it in simulate.servers(visit.configuration)],
             "kind": KIND_NAMES.get(found.details.kind, found.details.kind),
             "grant_names": GRANT_NAMES,
             "proof": METHOD_NAMES.get(found.details.auth_method, ""),
             "version": _version(found),
             "ceiling": _ceiling(found.details.scope_ceiling),
-            "here_id": found.details.id,
         },
     )
 

@@ -72,8 +72,8 @@ def end(visit: Visit) -> Answer:
     return Done(back, "ended")
 
 
-def _filters(visit: Visit, wrong: dict[str, str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {
+def _filters(visit: Visit, wrong: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "user_id": None,
         "client_id": visit.asked("client") or None,
         "resource_id": visit.asked("server") or None,

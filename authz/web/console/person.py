@@ -1,10 +1,13 @@
 """One person: what they may do and why, and everything that is done to an account."""
 
 from authz.admin import grants, groups, person, sessions, simulate, users
-from authz.admin.person import PersonView
+from authz.admin.person import HeldBinding, Membership, PersonView
+from authz.admin.scopes import RISKS
+from authz.admin.simulate import Simulation
 from authz.errors import Invalid
 from authz.policy.administration import Permission
 from authz.web.console.groups import leaving
+from authz.web.console.tables import Part
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 from authz.web.console.words import counted
 
@@ -13,17 +16,68 @@ def show(visit: Visit) -> Answer:
     """GET /console/people/ID."""
     found = _found(visit)
     user_id = found.line.id
+    may: list[Simulation] = visit.look(
+        lambda tx: simulate.subject_at(tx, visit.configuration, user_id, visit.now)
+    )
+    sheet = (
+        _MAY.sheet(visit, may)
+        or _ROLES.sheet(visit, found.roles)
+        or _GROUPS.sheet(visit, found.memberships)
+    )
+    if sheet is not None:
+        return sheet
     return Screen(
         "person.html",
         {
             "person": found,
-            "effective": visit.look(
-                lambda tx: simulate.subject_at(tx, visit.configuration, user_id, visit.now)
-            ),
+            "signed_in": may[0].signed_in if may else None,
+            "may": _MAY.page(visit, may),
+            "roles": _ROLES.page(visit, found.roles),
+            "groups": _GROUPS.page(visit, found.memberships),
             "held": visit.read(grants.extent, visit.now, user_id=user_id).grants,
             "browsers": visit.read(sessions.count, visit.now, user_id),
         },
     )
+
+
+def _sources(at: Simulation) -> list[str]:
+    return list(dict.fromkeys(it.source for it in at.granted))
+
+
+def _most(at: Simulation) -> str:
+    """The riskiest that they may do there."""
+    return max((it.risk for it in at.granted), key=RISKS.index)
+
+
+_MAY: Part[Simulation] = Part(
+    "access",
+    ("MCP server", "Scopes", "Because of", "Not"),
+    lambda it: (
+        it.server,
+        [one.scope for one in it.granted],
+        ", ".join(_sources(it)),
+        [one.scope for one in it.refused],
+    ),
+    lambda it: " ".join((it.server, *(one.scope for one in it.granted), *_sources(it))),
+    {"most": _most},
+    name="effective",
+)
+_ROLES: Part[HeldBinding] = Part(
+    "roles",
+    ("Role", "Through", "Until"),
+    lambda it: (it.role, it.through, it.until),
+    lambda it: f"{it.role} {it.through or ''}",
+    {"held": lambda it: "through" if it.through else "directly"},
+    name="roles",
+)
+_GROUPS: Part[Membership] = Part(
+    "groups",
+    ("Group", "Because"),
+    lambda it: (it.group, ", ".join(it.sources)),
+    lambda it: " ".join((it.group, *it.sources)),
+    {"because": lambda it: "here" if it.is_local else "elsewhere"},
+    name="groups",
+)
 
 
 def join(visit: Visit) -> Answer:

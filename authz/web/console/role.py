@@ -1,17 +1,45 @@
 """One role: what it holds, what it takes, and who holds it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from authz.admin import groups, role_changes, role_view, roles, simulate
 from authz.admin.role_view import RoleDetails
 from authz.directory import users
 from authz.policy.administration import Permission
 from authz.policy.requirements import LOCAL
 from authz.web.console.fields import end, listed, requirement, requirement_fields, spelled
+from authz.web.console.tables import Part
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import counted
 
+_EVERYWHERE = "Every server that declares them"
 HOLDERS = ("Kind", "Holder", "Until")
 _ABOUT = {"name": "Name", "description": "What it is for", "includes": "Includes"}
 _TAKES = {"acr": "acr", "max_age": "Minutes since the sign-in", "connection": "Connection"}
+
+
+@dataclass(frozen=True)
+class _Scopes:
+    """What a role holds in one place."""
+
+    server: str
+    """Its address; empty: wherever they are declared."""
+    scopes: Sequence[str]
+
+    @property
+    def where(self) -> str:
+        return self.server or _EVERYWHERE
+
+
+_SCOPES: Part[_Scopes] = Part(
+    "scopes",
+    ("Where", "Scopes"),
+    lambda it: (it.where, it.scopes),
+    lambda it: " ".join((it.where, *it.scopes)),
+    {"where": lambda it: "server" if it.server else "anywhere"},
+    name="scopes",
+)
 
 
 def show(visit: Visit) -> Answer:
@@ -25,6 +53,12 @@ def show(visit: Visit) -> Answer:
             )
         )
         return Sheet("holders", HOLDERS, [(it.kind, it.name, it.until) for it in holders])
+    own = [
+        *([_Scopes("", found.anywhere)] if found.anywhere else []),
+        *map(_Scopes, found.at, found.at.values()),
+    ]
+    if sheet := _SCOPES.sheet(visit, own):
+        return sheet
     slugs = sorted(it.slug for it in visit.configuration.policy.connections.values())
     return Screen(
         "role.html",
@@ -33,6 +67,8 @@ def show(visit: Visit) -> Answer:
             "holders": visit.read(
                 role_view.holders, found.id, **asked, after=visit.asked("after") or None
             ),
+            "has_scopes": bool(own),
+            "scopes": _SCOPES.page(visit, own),
             "takes": requirement_fields(found.requires),
             "connections": [LOCAL, *slugs],
             "servers": simulate.servers(visit.configuration),

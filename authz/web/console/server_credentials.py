@@ -1,6 +1,10 @@
 """What an MCP server gets of the systems behind it: by reference, the secrets are on no page (V4)."""
 
+from collections.abc import Sequence
+
 from authz.admin import credentials
+from authz.admin.credentials import CredentialLine
+from authz.web.console.tables import Part
 from authz.web.console.visit import Act, Answer, Done, Sure, Visit
 
 
@@ -31,6 +35,23 @@ def remove(visit: Visit) -> Answer:
     return Done(back, "credential-removed")
 
 
+def stores(held: Sequence[CredentialLine]) -> list[tuple[str, str]]:
+    """The kinds of places that their references name, to choose from."""
+    return [(it, it) for it in sorted({_store(one) for one in held})]
+
+
+def _store(held: CredentialLine) -> str:
+    return held.reference.partition(":")[0]
+
+
+PART: Part[CredentialLine] = Part(
+    "credentials",
+    ("Name", "Where the secret is", "For tokens with"),
+    lambda it: (it.name, it.reference, it.scopes),
+    lambda it: " ".join((it.name, it.reference, *it.scopes)),
+    {"store": _store},
+    name="credentials",
+)
 ACTS = (
     Act("credential", add, {"name": "credential", "scopes": "takes"}),
     Act("credential-remove", remove),

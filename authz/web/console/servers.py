@@ -5,10 +5,10 @@ from authz.admin.scopes import NewScope, ScopeChange, ScopeLine
 from authz.policy.administration import Permission
 from authz.policy.contracts import RISKS
 from authz.web.console import server_credentials, server_rollout, tables
+from authz.web.console.tables import Part
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 
 HEADINGS = ("Server", "Name", "Owner", "Status", "Scopes", "Identity")
-SCOPES = ("Scope", "What it lets do", "Risk", "Default", "Tools")
 
 
 def show(visit: Visit) -> Answer:
@@ -42,25 +42,31 @@ def add(visit: Visit) -> Answer:
 def show_one(visit: Visit) -> Answer:
     """GET /console/servers/ID."""
     found = visit.read(resources.show, visit.path["id"], issuer=visit.configuration.tenant.issuer)
-    shown = tables.chosen(visit, found.scopes, _words, risk=lambda it: it.risk)
-    if visit.asked("format") == "csv":
-        rows = [(it.name, it.description, it.risk, it.is_default, it.tools) for it in shown]
-        return Sheet("scopes", SCOPES, rows)
+    held = visit.read(credentials.list_, found.id)
+    if sheet := _SCOPES.sheet(visit, found.scopes) or server_credentials.PART.sheet(visit, held):
+        return sheet
     return Screen(
         "server.html",
         {
             "server": found,
-            "scopes": tables.page_of(visit, shown),
+            "scopes": _SCOPES.page(visit, found.scopes),
             "rollout": visit.read(rollouts.show, found.id, visit.now),
-            "credentials": visit.read(credentials.list_, found.id),
+            "has_credentials": bool(held),
+            "credentials": server_credentials.PART.page(visit, held),
+            "stores": server_credentials.stores(held),
             "risks": RISKS,
             "edited": visit.asked("scope"),
         },
     )
 
 
-def _words(scope: ScopeLine) -> str:
-    return " ".join((scope.name, scope.description, *scope.tools))
+_SCOPES: Part[ScopeLine] = Part(
+    "scopes",
+    ("Scope", "What it lets do", "Risk", "Default", "Tools"),
+    lambda it: (it.name, it.description, it.risk, it.is_default, it.tools),
+    lambda it: " ".join((it.name, it.description, *it.tools)),
+    {"risk": lambda it: it.risk},
+)
 
 
 def declare(visit: Visit) -> Answer:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from authz.admin.paging import DEFAULT_LIMIT, Slice, number_behind
 from authz.web.console.visit import Answer, Screen, Sheet, Visit
@@ -91,17 +91,41 @@ def page_of(visit: Visit, rows: Sequence[T]) -> Slice[T]:
     return Slice(rows[begin:end], str(end) if end < len(rows) else None)
 
 
-def chosen(
-    visit: Visit, rows: Sequence[T], words: Callable[[T], str], **by: Callable[[T], str]
-) -> list[T]:
-    """Those that the address asks for: `q` in their words, and of each filter the value."""
-    wanted = visit.asked("q").lower()
-    return [
-        row
-        for row in rows
-        if wanted in words(row).lower()
-        and all(visit.asked(name) in ("", value(row)) for name, value in by.items())
-    ]
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """A list on the page of one thing, which was read whole with it."""
+
+    file: str
+    """Its name when it is downloaded."""
+    headings: Sequence[str]
+    row: Callable[[T], Sequence[Any]]
+    """Of the file."""
+    words: Callable[[T], str]
+    """What is searched."""
+    by: Mapping[str, Callable[[T], str]]
+    """What it is filtered by."""
+    name: str = ""
+    """Of its parameters, where it is not the only list of the page (`Visit.of`)."""
+
+    def sheet(self, visit: Visit, rows: Sequence[T]) -> Sheet | None:
+        """All that the address asks for, if it asks for a file."""
+        if visit.of(self.name).asked("format") != "csv":
+            return None
+        return Sheet(self.file, self.headings, [self.row(it) for it in self._chosen(visit, rows)])
+
+    def page(self, visit: Visit, rows: Sequence[T]) -> Slice[T]:
+        """The page that the address asks for. Raises Invalid."""
+        return page_of(visit.of(self.name), self._chosen(visit, rows))
+
+    def _chosen(self, visit: Visit, rows: Sequence[T]) -> list[T]:
+        asked = visit.of(self.name)
+        wanted = asked.asked("q").lower()
+        return [
+            row
+            for row in rows
+            if wanted in self.words(row).lower()
+            and all(asked.asked(name) in ("", value(row)) for name, value in self.by.items())
+        ]
 
 
 def listed(visit: Visit, listing: Listing, context: Mapping[str, Any] | None = None) -> Answer:

@@ -5,10 +5,10 @@ from typing import Any
 from authz.admin import targets
 from authz.admin.targets import TargetLine
 from authz.policy.administration import Permission
-from authz.web.console import accepted, members, tables, trust_members
-from authz.web.console.tables import Form, FormField, Listing, Row, listed
+from authz.web.console import accepted, members, trust_members
+from authz.web.console.tables import Form, FormField, Listing, Part, Row, listed
 from authz.web.console.trust_entries import SLUG, STATUSES, Entries, needed_slug, previews, said
-from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 
 _PAGE = "targets"
 _ISSUER = "Issuer"
@@ -68,9 +68,8 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
     """GET /console/targets/SLUG."""
     found: TargetLine = visit.read(targets.show, visit.path["id"])
     mapped = sorted(found.settings.get("clients", {}).items())
-    chosen = tables.chosen(visit, mapped, " ".join, called=_called)
-    if visit.asked("format") == "csv":
-        return Sheet("clients", ("Client here", "Client there"), chosen)
+    if sheet := _CLIENTS.sheet(visit, mapped):
+        return sheet
     one, forms = f"{_PAGE}/{found.slug}", list[Form]()
     if visit.may(Permission.TRUST_WRITE):
         forms = [
@@ -88,7 +87,7 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         ]
     shown = {
         "target": found,
-        "clients": tables.page_of(visit, chosen),
+        "clients": _CLIENTS.page(visit, mapped),
         "has_clients": bool(mapped),
         "settings": members.told(_ASKED, found.settings),
         "is_preview": False,
@@ -101,6 +100,11 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
 def _called(client: tuple[str, str]) -> str:
     here, there = client
     return "the-same" if here == there else "otherwise"
+
+
+_CLIENTS: Part[tuple[str, str]] = Part(
+    "clients", ("Client here", "Client there"), tuple, " ".join, {"called": _called}
+)
 
 
 def map_client(visit: Visit) -> Answer:

@@ -10,9 +10,9 @@ from authz.oauth.workload_presets import PRESETS
 from authz.oauth.workload_rules import read_rule
 from authz.oauth.workload_trust import WORKLOAD
 from authz.policy.administration import Permission
-from authz.web.console import accepted, members, tables, trust_members
+from authz.web.console import accepted, members, trust_members
 from authz.web.console.members import Member
-from authz.web.console.tables import Form, FormField, Listing, Row, listed
+from authz.web.console.tables import Form, FormField, Listing, Part, Row, listed
 from authz.web.console.trust_entries import (
     DONE,
     SLUG,
@@ -23,7 +23,7 @@ from authz.web.console.trust_entries import (
     previews,
     said,
 )
-from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
+from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
 
 _PAGE = "workload-trust"
 _ISSUER = "Issuer"
@@ -108,10 +108,8 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
     """GET …/SLUG; with `?rule=NAME` the form has that rule in it."""
     found = _load(visit)
     rules = found.settings.get("rules", [])
-    chosen = tables.chosen(visit, rules, _words, gives=_gives)
-    if visit.asked("format") == "csv":
-        rows = [[it.get(name) for name in _RULES] for it in chosen]
-        return Sheet("rules", list(_RULES.values()), rows)
+    if sheet := _PART.sheet(visit, rules):
+        return sheet
     asked = trust_members.of_workloads()
     one: str = f"{_PAGE}/{found.slug}"
     forms: list[Form] = []
@@ -121,7 +119,7 @@ def show_one(visit: Visit, context: dict[str, Any] | None = None) -> Answer:
         "entry": found,
         "page": _PAGE,
         "all": "Workloads",
-        "rules": tables.page_of(visit, chosen),
+        "rules": _PART.page(visit, rules),
         "has_rules": bool(rules),
         "is_editable": _survives,
         "claims_of": lambda rule: list(members.claim_lines(rule.get("claims", {}))),
@@ -141,6 +139,15 @@ def _words(rule: Mapping[str, Any]) -> str:
 
 def _gives(rule: Mapping[str, Any]) -> str:
     return "roles" if rule.get("roles") else "scopes"
+
+
+_PART: Part[Mapping[str, Any]] = Part(
+    "rules",
+    list(_RULES.values()),
+    lambda rule: [rule.get(name) for name in _RULES],
+    _words,
+    {"gives": _gives},
+)
 
 
 def allow(visit: Visit) -> Answer:

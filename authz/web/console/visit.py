@@ -72,8 +72,23 @@ class Visit:
             raise Invalid(f"{label} is empty; fill it in", field=name)
         return value
 
+    def of(self, name: str) -> "Visit":
+        """The same, of one list of a page that has several: its parameters begin with its name."""
+        if not name:
+            return self
+        own = f"{name}-"
+        query = {
+            it.removeprefix(own): text for it, text in self.query.items() if it.startswith(own)
+        }
+        return replace(self, query=query)
+
+    def besides(self, *names: str) -> dict[str, str]:
+        """What the address says besides these: kept when a list is searched or goes on. What was done is said once."""
+        once = (*names, "done")
+        return {name: text for name, text in self.query.items() if text and name not in once}
+
     def kept(self, names: Sequence[str]) -> dict[str, str]:
-        """The parameters of a search that its next page needs as well."""
+        """The parameters of a search that one comes back to."""
         return {name: self.query[name] for name in names if self.query.get(name)}
 
     @property

@@ -5,6 +5,7 @@ const MARKS = ["aria-invalid", "aria-describedby"];
 
 // What is wrong is said beside the field as on a whole page; the field itself stays, for somebody is typing there.
 const mark = (control, found) => {
+  if (!found) return;
   for (const name of MARKS) {
     if (found.hasAttribute(name)) control.setAttribute(name, found.getAttribute(name));
     else control.removeAttribute(name);
@@ -14,17 +15,27 @@ const mark = (control, found) => {
 };
 
 for (const form of document.querySelectorAll("form[data-live]")) {
+  // Of several lists on a page each but one has a name, which begins its parameters.
+  const list = form.dataset.live;
+  const own = (name) => (list ? `${list}-${name}` : name);
+  const region = `[data-live-region="${list}"]`;
   let timer;
   let latest = 0;
   const search = async () => {
-    const query = new URLSearchParams(new FormData(form));
-    const url = `${form.getAttribute("action")}?${query}`;
+    // Other lists of the page stay where they were gone on to meanwhile, which their hidden fields here do not know.
+    const query = new URLSearchParams(location.search);
+    for (const once of ["done", own("after")]) query.delete(once);
+    for (const [name, value] of new FormData(form)) {
+      if (form.elements[name].type !== "hidden" || !query.has(name)) query.set(name, value);
+    }
+    const url = new URL(form.getAttribute("action"), location);
+    url.search = query;
     const mine = ++latest;
     const response = await fetch(url, { headers: { accept: "text/html" } });
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     if (mine !== latest) return;
-    const found = page.querySelector("[data-live-region]");
-    const shown = document.querySelector("[data-live-region]");
+    const found = page.querySelector(region);
+    const shown = document.querySelector(region);
     // The session may have ended meanwhile: then the whole page is asked for, and says so.
     if (!found || !shown) return location.assign(url);
     shown.replaceChildren(...found.childNodes);
