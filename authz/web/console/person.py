@@ -2,10 +2,10 @@
 
 from authz.admin import grants, groups, person, sessions, simulate, users
 from authz.admin.person import HeldBinding, Membership, PersonView
-from authz.admin.scopes import RISKS
 from authz.admin.simulate import Simulation
 from authz.errors import Invalid
 from authz.policy.administration import Permission
+from authz.policy.contracts import RISKS
 from authz.web.console.groups import leaving
 from authz.web.console.tables import Part
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sure, Visit
