@@ -87,6 +87,22 @@ def test_a_list_that_is_read_whole_goes_on_behind_fifty_rows(harness):
     assert len(at(browser, "client-trust?format=csv").text.splitlines()) == 61
 
 
+def test_a_page_of_a_list_keeps_whatever_else_the_address_says(harness):
+    """Names are a stranger's, who may have made the link."""
+    browser = administrator(harness)
+    for path in LISTS:
+        page = at(browser, f"{path}?page=1&self=2&visit=3&of=4&after=")
+        assert page.status == 200, path
+    with harness.server.database.write() as tx:
+        made = tx, harness.server.operator(), harness.tenant_id
+        for number in range(51):
+            groups.add(*made, name=f"g{number:02}")
+    first = at(browser, "groups?page=1&self=2&done=added&q=g")
+    [way] = re.findall(r'rel="next" href="[^"]*console/([^"]+)"', first.text)
+    assert html.unescape(way).startswith("groups?page=1&self=2&q=g&after=")
+    assert len(names(at(browser, html.unescape(way)))) == 1
+
+
 def test_roles_and_groups_are_filtered_by_whether_anybody_has_them(harness):
     harness.change(role_changes.add, name="spare", description="", includes=(), scopes=())
     team = harness.change(groups.add, name="team")

@@ -100,8 +100,8 @@ class Visit:
         """Whether to offer something. The operation asks again."""
         return self.operator.may(permission, resource_id=resource_id)
 
-    def url(self, page: str, **query: str | None) -> str:
-        """Of a page of the console."""
+    def url(self, page: str, /, **query: str | None) -> str:
+        """Of a page of the console; a parameter may be called anything."""
         text = urlencode({name: value for name, value in query.items() if value})
         base = f"{self.configuration.tenant.path}/console"
         return f"{base}/{page}".rstrip("/") + (f"?{text}" if text else "")
