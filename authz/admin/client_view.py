@@ -124,7 +124,7 @@ def show(tx: Session, tenant_id: str, client_id: str, now: datetime) -> View:
     if request is not None:
         asked_by = users.logins(tx, tenant_id, [request.user_id]).get(request.user_id)
     return View(
-        details=clients.details(row),
+        details=clients.details(tx, row),
         standing=_standing(row, trust),
         verdict=trust.judge(row.id) if row.kind == "cimd" else None,
         document_digest=_digest(row.metadata_),

@@ -1,7 +1,7 @@
-"""Clients: pre-register, rotate secrets, block, approve, bound, remove, look up."""
+"""Clients: pre-register, rotate secrets, block, approve, bound, limit, remove, look up."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,9 @@ from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.admin.revocation import cut_off_clients, revoke_families
 from authz.audit.events import Event
-from authz.db.models import AgentClient, Client, Consent, Delegation
+from authz.db.lists import among
+from authz.db.models import AgentClient, Client, Consent, Delegation, Group
+from authz.directory import groups as directory
 from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
 from authz.policy.scopes import is_scope_name
@@ -44,6 +46,8 @@ class ClientDetails(ClientLine):
 
     metadata: Mapping[str, Any]
     scope_ceiling: frozenset[str] | None
+    groups: list[str] | None
+    """Names of the groups of people it is limited to; null is everybody. Of a group that is gone, nothing."""
     secrets: list[str | None]
     """When each stored secret expires; null is never."""
 
@@ -117,7 +121,7 @@ def change_registration(
     tx.flush()
     values = _values(registration)
     operator.changed(tx, tenant_id, "client.change", client_id, values, client=client_id)
-    return details(row)
+    return details(tx, row)
 
 
 def rotate_secret(
@@ -210,7 +214,26 @@ def set_ceiling(
     tx.flush()
     values = {"scopes": None if scopes is None else sorted(scopes)}
     operator.changed(tx, tenant_id, "client.ceiling", client_id, values, client=client_id)
-    return details(row)
+    return details(tx, row)
+
+
+def set_groups(
+    tx: Session, operator: Operator, tenant_id: str, client_id: str, groups: frozenset[str] | None
+) -> ClientDetails:
+    """Limit the client to people in one of these groups; None lets everybody use it. Raises NotFound.
+
+    Whoever is in none of them gets nothing more through it; their access tokens live out their minutes.
+    """
+    operator.must(Permission.CLIENTS_WRITE)
+    row = load(tx, tenant_id, client_id)
+    guard_client(tx, operator, row)
+    found = None if groups is None else load_groups(tx, tenant_id, groups)
+    row.groups = None if found is None else sorted(it.id for it in found)
+    row.updated_at = operator.now
+    tx.flush()
+    values = {"groups": None if found is None else sorted(it.name for it in found)}
+    operator.changed(tx, tenant_id, "client.groups", client_id, values, client=client_id)
+    return details(tx, row)
 
 
 def set_audience(
@@ -229,7 +252,7 @@ def set_audience(
     tx.flush()
     values = {"token_endpoint": token_endpoint}
     operator.changed(tx, tenant_id, "client.audience", client_id, values, client=client_id)
-    return details(row)
+    return details(tx, row)
 
 
 def remove(tx: Session, operator: Operator, tenant_id: str, client_id: str) -> int:
@@ -301,7 +324,7 @@ def page(
 
 def show(tx: Session, tenant_id: str, client_id: str) -> ClientDetails:
     """One client."""
-    return details(load(tx, tenant_id, client_id))
+    return details(tx, load(tx, tenant_id, client_id))
 
 
 def load(tx: Session, tenant_id: str, client_id: str) -> Client:
@@ -317,15 +340,31 @@ def line(row: Client) -> ClientLine:
     return ClientLine(row.id, row.name, row.kind, row.status, _method(row), row.created_at)
 
 
-def details(row: Client) -> ClientDetails:
+def details(tx: Session, row: Client) -> ClientDetails:
     """With its rules."""
     expiries: Sequence[str | None] = [stored["expires_at"] for stored in row.secrets]
     return ClientDetails(
         **vars(line(row)),
         metadata=row.metadata_,
         scope_ceiling=row.scope_ceiling,
+        groups=None if row.groups is None else _names(tx, row.groups),
         secrets=list(expiries),
     )
+
+
+def load_groups(tx: Session, tenant_id: str, references: frozenset[str]) -> Collection[Group]:
+    """Those that a client is to be limited to, by name or id. Raises NotFound."""
+    found = directory.find_all(tx, tenant_id, references)
+    for missing in sorted(references - found.keys()):
+        raise NotFound(
+            f"there is no group {missing!r}; `authz groups list` shows them", field="groups"
+        )
+    return found.values()
+
+
+def _names(tx: Session, group_ids: Sequence[str]) -> list[str]:
+    query = select(Group.name).where(among(tx, Group.id, group_ids)).order_by(Group.name)
+    return list(tx.scalars(query))
 
 
 def _values(registration: Registration) -> dict[str, Any]:

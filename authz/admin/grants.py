@@ -14,7 +14,7 @@ from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.audit.events import FamilyRevoked
 from authz.db.lists import among
-from authz.db.models import Client, IssuedToken, Resource, TokenFamily, User
+from authz.db.models import Client, GroupMember, IssuedToken, Resource, TokenFamily, User
 from authz.directory import users
 from authz.errors import NotFound
 from authz.policy.administration import Permission
@@ -68,8 +68,12 @@ def extent(
     client_id: str | None = None,
     client_ids: Iterable[str] | None = None,
     user_id: str | None = None,
+    outside: Iterable[str] | None = None,
 ) -> Extent:
-    """Live grants of a client, of several or of a person, and of how many people."""
+    """Live grants of a client, of several or of a person, and of how many people.
+
+    `outside` leaves those of people in one of these groups away, which are named by id.
+    """
     query = select(func.count(), func.count(TokenFamily.user_id.distinct())).where(
         *is_live(tenant_id, now)
     )
@@ -79,6 +83,9 @@ def extent(
         query = query.where(among(tx, TokenFamily.client_id, client_ids))
     if user_id is not None:
         query = query.where(TokenFamily.user_id == user_id)
+    if outside is not None:
+        inside = select(GroupMember.user_id).where(among(tx, GroupMember.group_id, outside))
+        query = query.where(TokenFamily.user_id.not_in(inside))
     return Extent(*tx.execute(query).one())
 
 

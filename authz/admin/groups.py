@@ -11,6 +11,7 @@ from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.db.models import (
     AdminBinding,
+    Client,
     Group,
     GroupMapping,
     GroupMember,
@@ -267,6 +268,16 @@ def _check_unnamed(tx: Session, row: Group) -> None:
         if stored is not None and row.id in stored["groups"]:
             raise Conflict(
                 f"{identifier} is rolled out to the group {row.name!r}; change that first"
+            )
+    limited = tx.execute(
+        select(Client.id, Client.groups).where(
+            Client.tenant_id == row.tenant_id, Client.groups.is_not(None)
+        )
+    )
+    for client_id, named in limited:
+        if named is not None and row.id in named:
+            raise Conflict(
+                f"the client {client_id!r} is limited to the group {row.name!r}; change that first"
             )
 
 

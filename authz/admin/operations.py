@@ -211,6 +211,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "clients.unblock": Operation(clients.unblock, _P.CLIENTS_WRITE),
     "clients.approve": Operation(clients.approve, _P.CLIENTS_WRITE),
     "clients.set_ceiling": Operation(clients.set_ceiling, _P.CLIENTS_WRITE),
+    "clients.set_groups": Operation(clients.set_groups, _P.CLIENTS_WRITE),
     "clients.set_audience": Operation(clients.set_audience, _P.CLIENTS_WRITE),
     "clients.remove": Operation(clients.remove, _P.CLIENTS_WRITE),
     "clients.accept": Operation(client_view.accept, _P.CLIENTS_WRITE),

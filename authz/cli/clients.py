@@ -198,6 +198,28 @@ def ceiling(
     return Result(found, f"The scope ceiling of {client}: {shown}.")
 
 
+@command(app, "groups")
+def groups(
+    run: Run,
+    client: _Client,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="People in it may use the client; repeat.")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--everybody", help="Take the limit away.")] = False,
+) -> Result:
+    """Limit a client to groups of people. Nobody else gets anything through it."""
+    if bool(group) == everybody:
+        raise typer.BadParameter(
+            "name groups with --group, or take the limit away with --everybody"
+        )
+    with run.write() as (tx, operator, tenant_id):
+        found = clients.set_groups(
+            tx, operator, tenant_id, client, None if everybody else frozenset(group or ())
+        )
+    who = "everybody" if found.groups is None else f"people in {', '.join(found.groups)}"
+    return Result(found, f"{client} is for {who}, from the next token on.")
+
+
 @command(app, "audience")
 def audience(
     run: Run,

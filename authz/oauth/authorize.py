@@ -249,6 +249,10 @@ def _nothing_granted(decision: Decision) -> OAuthError:
         return InvalidScope("the resource has none of these scopes", reason="scope_unknown")
     if lacking(decision):
         return refused_for_lack(decision)
+    if Reason.CLIENT_GROUPS in decision.removed.values():
+        return AccessDenied(
+            "this client is limited to groups that this person is not in", reason="client_groups"
+        )
     return AccessDenied("policy leaves no scope for this request", reason="nothing_granted")
 
 

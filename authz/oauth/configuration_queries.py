@@ -7,6 +7,7 @@ from sqlalchemy import select
 from authz.db.models import (
     AdminBinding,
     AgentClient,
+    Client,
     ClientTrustRule,
     Connection,
     Group,
@@ -105,6 +106,11 @@ QUERIES: Mapping[str, Query] = {
         )
         .where(RoleBinding.subject_kind == "client")
         .where(AnyOf(RoleBinding.tenant_id, _TENANTS))
+    ),
+    "client_groups": Query(
+        select(Client.tenant_id, Client.id, Client.groups)
+        .where(Client.groups.is_not(None))
+        .where(AnyOf(Client.tenant_id, _TENANTS))
     ),
     "administrators": Query(
         select(

@@ -78,6 +78,7 @@ def build_all(
                 role_parents=[row[1:] for row in _of(rows["role_parents"], id_)],
                 group_roles=[row[1:] for row in _of(rows["group_roles"], id_)],
                 client_roles=[row[1:] for row in _of(rows["client_roles"], id_)],
+                client_groups=[row[1:] for row in _of(rows["client_groups"], id_)],
                 connections=[
                     policy_snapshot.Connection(connection_id, slug_, status_ == "active")
                     for _, connection_id, slug_, status_ in _of(rows["connections"], id_)

@@ -12,6 +12,8 @@ Decisions:
 - Of several ways of which none is met, the one that lacks least is told: who can go one of them is told of that one.
 - The scopes of a built-in resource (what OpenID says of a person to a client) are held by every enabled person: no role
   is needed to be known, and a client's ceiling, which names scopes of MCP servers, does not speak of it.
+- A client may be limited to groups of people. Nobody else gets anything through it, not even to be known to it. What it
+  holds for itself is not bounded by that: there is nobody to be in a group.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -155,6 +157,7 @@ def decide(
         if requested is None
         else requested
     )
+    is_left_out = _is_left_out(policy, subject, client)
     sources: dict[str, str] = {}
     removed: dict[str, Reason] = {}
     mattered: dict[str, Requirement] = {}
@@ -162,7 +165,9 @@ def decide(
         _administering(policy, subject) if resource.is_administration else _held(policy, subject)
     )
     for scope in sorted(asked):
-        reason, source, required = _decide_one(policy, subject, resource, scope, held, now)
+        reason, source, required = _decide_one(
+            policy, subject, resource, scope, held, now, is_left_out=is_left_out
+        )
         if reason is None or required is not None:
             bound = next(
                 (c.reason for c in ceilings if c.scopes is not None and scope not in c.scopes), None
@@ -187,6 +192,14 @@ def decide(
     )
 
 
+def _is_left_out(policy: Policy, subject: Subject, client: str) -> bool:
+    """Whether the client is limited to groups that this person is not in. A group that is gone has nobody in it."""
+    groups = policy.client_groups.get(client)
+    if groups is None or subject.authentication is None:
+        return False
+    return groups.isdisjoint(subject.groups)
+
+
 def _decide_one(
     policy: Policy,
     subject: Subject,
@@ -194,6 +207,8 @@ def _decide_one(
     scope: str,
     held: Iterable[tuple[HeldRole, str]],
     now: datetime,
+    *,
+    is_left_out: bool,
 ) -> tuple[Reason | None, str, Requirement | None]:
     """Why not, or by which way; and what of the sign-in it took, or would have taken."""
     if not subject.enabled:
@@ -202,6 +217,8 @@ def _decide_one(
         return Reason.CONNECTION_DISABLED, "", None
     if not resource.enabled:
         return Reason.RESOURCE_DISABLED, "", None
+    if is_left_out:
+        return Reason.CLIENT_GROUPS, "", None
     declared = resource.scopes.get(scope)
     if declared is None:
         return Reason.SCOPE_UNKNOWN, "", None

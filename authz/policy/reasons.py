@@ -15,6 +15,7 @@ class Reason(StrEnum):
     SUBJECT_DISABLED = "subject_disabled"
     CONNECTION_DISABLED = "connection_disabled"
     RESOURCE_DISABLED = "resource_disabled"
+    CLIENT_GROUPS = "client_groups"
     SCOPE_UNKNOWN = "scope_unknown"
     ROLLOUT = "rollout"
     ROLE_MISSING = "role_missing"
@@ -46,6 +47,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.SUBJECT_DISABLED: "the account is disabled",
     Reason.CONNECTION_DISABLED: "the identity provider they signed in with is switched off here",
     Reason.RESOURCE_DISABLED: "the MCP server is disabled here",
+    Reason.CLIENT_GROUPS: "this client is limited to groups that this person is not in",
     Reason.SCOPE_UNKNOWN: "the MCP server does not declare this scope",
     Reason.ROLLOUT: "the MCP server is being rolled out, and they only read there so far",
     Reason.ROLE_MISSING: "no role of this person holds it",

@@ -126,6 +126,8 @@ class Policy:
     by_canonical: Mapping[str, Resource]
     client_roles: Mapping[str, tuple[HeldRole, ...]] = field(default_factory=dict)
     """By client, of clients that act on their own behalf."""
+    client_groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """By client, of clients that are limited to people in one of these groups."""
     administrators: Mapping[tuple[str, str], tuple[HeldRole, ...]] = field(default_factory=dict)
     """By kind (`user`, `group`, `client`) and id: the admin roles they hold. They are few."""
     connections: Mapping[str, Connection] = field(default_factory=dict)
@@ -197,6 +199,7 @@ def build(
     role_requires: Mapping[str, Requirement] = MappingProxyType({}),
     group_roles: Iterable[tuple[str, str, str, datetime | None]],
     client_roles: Iterable[tuple[str, str, datetime | None]] = (),
+    client_groups: Iterable[tuple[str, Iterable[str]]] = (),
     connections: Iterable[Connection] = (),
     mappings: Iterable[tuple[str, str, str, str]] = (),
     builtin: Iterable[Resource] = (),
@@ -205,7 +208,8 @@ def build(
     administrators: Iterable[tuple[str, str, str, datetime | None, str | None]] = (),
 ) -> Policy:
     """From rows: roles (id, name), role_scopes (role, resource, scope), role_parents (role, included role), group_roles
-    (group id, group name, role id, expiry), client_roles (client, role id, expiry); `role_requires` is by role.
+    (group id, group name, role id, expiry), client_roles (client, role id, expiry), client_groups (client, groups it is
+    limited to); `role_requires` is by role.
     Inclusion cycles, refused when written, end here too. `builtin` resources have no `resource` value that a request
     could name; the administration has one. `administrators` is (kind, id, admin role, expiry,
     name of the group).
@@ -251,6 +255,7 @@ def build(
         group_roles=MappingProxyType({id_: tuple(roles) for id_, roles in held.items()}),
         groups=MappingProxyType(group_names),
         client_roles=MappingProxyType({id_: tuple(it) for id_, it in own_roles.items()}),
+        client_groups=MappingProxyType({id_: frozenset(it) for id_, it in client_groups}),
         administrators=MappingProxyType({who: tuple(it) for who, it in administering.items()}),
         connections=MappingProxyType({it.id: it for it in connections}),
         mappings=MappingProxyType({id_: tuple(it) for id_, it in mapped.items()}),

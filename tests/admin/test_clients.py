@@ -2,14 +2,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from authz import entropy
-from authz.admin import client_trust, clients
+from authz.admin import client_trust, clients, groups
 from authz.admin.client_metadata import Registration
 from authz.clients.registered import client_of_row
 from authz.clients.trust import Verdict
-from authz.db.models import AuditEvent, Client, ClientRequest, Consent
+from authz.db.models import AuditEvent, Client, ClientRequest, Consent, Group
 from authz.errors import Conflict, Invalid, NotFound
 from authz.keys import describe, generate
 
@@ -194,6 +194,43 @@ def test_a_ceiling_comes_and_goes(desk):
     assert stored(desk, client_id).scope_ceiling is None
     with pytest.raises(Invalid, match=r"'\*' is not the name of a scope"):
         desk.do(clients.set_ceiling, client_id, frozenset({"*"}))
+
+
+def test_a_limit_to_groups_comes_and_goes(desk):
+    """Features section 2, row 19."""
+    client_id = add(desk).client.id
+    made = {name: desk.do(groups.add, name=name).id for name in ("on-call", "pilots")}
+    found = desk.do(clients.set_groups, client_id, frozenset({"pilots", made["on-call"]}))
+    assert found.groups == ["on-call", "pilots"]
+    assert desk.configuration().policy.client_groups == {client_id: frozenset(made.values())}
+    with pytest.raises(NotFound, match="there is no group 'nobody'"):
+        desk.do(clients.set_groups, client_id, frozenset({"pilots", "nobody"}))
+    desk.do(clients.set_groups, client_id, None)
+    assert desk.ask(clients.show, client_id).groups is None
+    assert desk.configuration().policy.client_groups == {}
+
+
+def test_a_limit_does_not_fall_with_its_group(desk):
+    """Deny by default: nobody is in a group that is gone, and a new one of its name is another one."""
+    client_id = add(desk).client.id
+    desk.do(groups.add, name="pilots")
+    desk.do(clients.set_groups, client_id, frozenset({"pilots"}))
+    before = desk.configuration().policy.client_groups
+    with pytest.raises(Conflict, match=f"the client '{client_id}' is limited to the group"):
+        desk.do(groups.remove, group="pilots")
+    with desk.services.database.write() as tx:  # a provisioning client is not asked
+        tx.execute(delete(Group).where(Group.tenant_id == desk.tenant_id))
+    desk.do(groups.add, name="pilots")
+    assert desk.ask(clients.show, client_id).groups == []
+    assert desk.configuration().policy.client_groups == before != {}
+
+
+def test_a_limit_goes_with_its_client(desk):
+    client_id = add(desk, client_id="app").client.id
+    desk.do(clients.set_groups, client_id, frozenset())
+    desk.do(clients.remove, client_id)
+    add(desk, client_id="app")
+    assert desk.ask(clients.show, "app").groups is None
 
 
 def test_trust_rules_change_what_is_admitted(desk):

@@ -66,7 +66,7 @@ connections:
     preset: generic
     settings: {issuer: https://entra.example, client_id: abc, client_secret: "env:ENTRA"}
 clients:
-  web: {name: Web, redirect_uris: [https://web.example/cb], ceiling: [b.write, b.read]}
+  web: {name: Web, redirect_uris: [https://web.example/cb], groups: [Pilots, Operations], ceiling: [b.write, b.read]}
   job: {name: Nightly, auth_method: client_secret_basic, grant_types: [client_credentials, EXCHANGE]}
 resources:
   https://b.example/mcp:
@@ -310,7 +310,10 @@ EDITS = {
     "a client is described anew": (
         [
             ("name: Web, redirect", "name: Portal, dpop_bound: true, blocked: true, redirect"),
-            ("ceiling: [b.write, b.read]", "ceiling: [b.read]"),
+            (
+                "groups: [Pilots, Operations], ceiling: [b.write, b.read]",
+                "groups: [], ceiling: [b.read]",
+            ),
             ("auth_method: client_secret_basic", "auth_method: client_secret_post"),
         ],
         ["change clients job", "change clients web"],
@@ -318,7 +321,7 @@ EDITS = {
     "a client goes": (
         [
             (
-                "  web: {name: Web, redirect_uris: [https://web.example/cb], ceiling: [b.write, b.read]}\n",
+                DIRECTORY[DIRECTORY.index("  web: ") : DIRECTORY.index("  job: ")],
                 "",
             )
         ],
@@ -411,7 +414,7 @@ EDITS = {
         ],
         [
             *("remove domains corp.example", "add domains else.example"),
-            *("change targets partner", "add groups Night"),
+            *("add groups Night", "change targets partner"),
             "change rollouts https://d.example/mcp",
             "change settings tenant",
             "change delegations job: https://b.example/mcp -> https://c.example/mcp",
@@ -523,7 +526,7 @@ def everything_else(desk):
             lambda desk: everything_else(desk),
             [
                 "change domains corp.example",
-                *("change targets partner", "remove groups Night"),
+                *("remove groups Night", "change targets partner"),
                 "remove rollouts https://b.example/mcp",
                 "change settings tenant",
                 "change workload_trust cluster",
@@ -662,8 +665,10 @@ def test_access_that_grows_is_refused_without_an_approval_of_just_that(filled):
         ],
         [("scope_ceiling: [b.read]}", "scope_ceiling: [b.read, b.write]}")],
         [("until: 2026-12-31T00:00:00Z", "until: 2027-12-31T00:00:00Z")],
+        [("groups: [Pilots, Operations], ceiling", "groups: [Pilots, Support], ceiling")],
+        [("groups: [Pilots, Operations], ceiling", "ceiling")],
     ],
-    ids=["ceiling", "rule", "connection", "trust", "end of a binding"],
+    ids=["ceiling", "rule", "connection", "trust", "end of a binding", "another group", "no limit"],
 )
 def test_a_door_that_opens_for_whoever_comes_needs_an_approval_too(filled, pairs):
     text = swapped(*pairs)

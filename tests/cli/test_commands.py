@@ -86,6 +86,8 @@ def test_a_refusal_is_exit_1_and_one_sentence(cli, arguments, kind, sentence):
         ["roles", "bind", "a", "--user", "a", "--until", "tomorrow"],
         ["roles", "import", "/no/such/file"],
         ["clients", "ceiling", "a"],
+        ["clients", "groups", "a"],
+        ["clients", "groups", "a", "--group", "b", "--everybody"],
         ["clients", "rotate-secret", "a", "--overlap", "soon"],
         ["keys", "rotate", "--now", "--at", "2026-12-31T00:00:00Z"],
         ["resources", "add", URL, "--scope", "a,rsik=read"],
@@ -206,6 +208,11 @@ def test_clients(cli, tmp_path):
     assert "no bound" in cli.run("clients", "ceiling", made["id"], "--none").out
     ceiling = cli.json("clients", "ceiling", made["id"], "--scope", "b", "--scope", "a")
     assert ceiling["scope_ceiling"] == ["a", "b"]
+    cli.json("groups", "add", "on-call")
+    limited = cli.run("clients", "groups", made["id"], "--group", "on-call").out
+    assert f"{made['id']} is for people in on-call" in limited
+    assert cli.json("clients", "show", made["id"])["groups"] == ["on-call"]
+    assert cli.json("clients", "groups", made["id"], "--everybody")["groups"] is None
     assert "0 grants revoked" in cli.run("clients", "block", made["id"]).out
     assert cli.json("clients", "unblock", made["id"])["status"] == "active"
     assert cli.json("clients", "remove", made["id"])["removed"]

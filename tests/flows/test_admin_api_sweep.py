@@ -179,7 +179,8 @@ NAMING = {
         lambda _, it: {"kind": "client", "holder": it.client},
     ],
     "group": [lambda _, it: {"group": it.path["group"]}],
-    "groups": [lambda _, it: {"state": "canary", "groups": [it.path["group"]]}],
+    "resources.groups": [lambda _, it: {"state": "canary", "groups": [it.path["group"]]}],
+    "clients.groups": [lambda _, it: {"groups": [it.path["group"]]}],
     "role": [lambda _, it: {"role": it.path["role"], "group": None}],
     "roles": [lambda _, it: {"roles": {it.path["role"]: ["logs.read"]}}],
     "includes": [lambda own, it: {"name": f"{own.mark}-more", "includes": [it.path["role"]]}],
@@ -225,7 +226,8 @@ def naming():
             name = member.rstrip("_")
             if name in {*route.inputs.values(), *PLAIN} or (route.operation, name) in FREE:
                 continue
-            key = f"{route.operation.partition('.')[0]}.{name}" if name == "settings" else name
+            own = f"{route.operation.partition('.')[0]}.{name}"
+            key = own if own in NAMING else name
             by_id = (route.operation, name) in BY_ID
             yield route, name, NAMING[key][:1] if by_id else NAMING[key]
 

@@ -5,9 +5,11 @@ from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import delete
 
-from authz.admin import client_trust, clients, initial_tokens
+from authz.admin import client_trust, clients, groups, initial_tokens
 from authz.clients.resolution import FLOOR
+from authz.db.models import Group
 from tests.support.console import EVIL, administrator, at
 
 
@@ -140,6 +142,34 @@ def test_a_bound_is_set_and_taken_away(harness):
     assert harness.ask(clients.show, harness.client_id).scope_ceiling is None
 
 
+def test_who_may_use_it_is_set(harness):
+    """Features section 2, row 19: whom it takes something from is said first."""
+    harness.change(groups.add, name="on-call")
+    harness.change(groups.add_member, group="on-call", user="sre@example.com")
+    harness.tokens("dev@example.com", scope="logs.read offline_access")
+    harness.tokens("sre@example.com", scope="logs.read offline_access")
+    browser = administrator(harness)
+    address = one(harness.client_id, "groups")
+    form = {"was_groups": "", "limited": "yes"}
+    empty = at(browser, address, **form, groups=" ")
+    assert (empty.status, 'aria-invalid="true"' in empty.text) == (400, True)
+    unknown = at(browser, address, **form, groups="nobody")
+    assert "there is no group &#39;nobody&#39;" in unknown.text
+    sure = at(browser, address, **form, groups="on-call")
+    assert "People in none of these groups who hold live grants through it: 1." in sure.text
+    assert harness.ask(clients.show, harness.client_id).groups is None
+    assert at(browser, address, **form, groups="on-call", sure="yes").status == 303
+    assert "people in <bdi>on-call</bdi>" in at(browser, one(harness.client_id)).text
+    clash = at(browser, address, was_groups="", limited="no")
+    assert (clash.status, "Somebody else changed this meanwhile" in clash.text) == (409, True)
+    with harness.server.database.write() as tx:  # as a provisioning client takes it away
+        tx.execute(delete(Group).where(Group.name == "on-call"))
+    gone = at(browser, one(harness.client_id))
+    assert "nobody: the groups it is limited to are gone" in gone.text
+    assert at(browser, address, was_groups="", limited="no").status == 303
+    assert "everybody" in at(browser, one(harness.client_id)).text
+
+
 def test_two_administrators_do_not_write_over_each_other(harness):
     browser = administrator(harness)
     harness.change(clients.set_ceiling, harness.client_id, frozenset({"logs.read"}))
@@ -224,6 +254,8 @@ def test_a_client_of_another_tenant_is_not_there(harness, other_harness):
         assert at(browser, one(other_harness.client_id, act), **fields).status == 404
     fields = {"bound": "no", "was_ceiling": ""}
     assert at(browser, one(other_harness.client_id, "ceiling"), **fields).status == 404
+    fields = {"limited": "no", "was_groups": ""}
+    assert at(browser, one(other_harness.client_id, "groups"), **fields).status == 404
 
 
 @pytest.mark.parametrize("act", ["block", "remove", "approve"])

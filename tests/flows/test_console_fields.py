@@ -46,6 +46,7 @@ RIGHT = {
     "clients/add": {"name": "New", "redirect_uris": "https://app.example/callback"},
     "clients/add jwks_uri": {"auth_method": "private_key_jwt"},
     "clients/one/ceiling": {"bound": "yes"},
+    "clients/one/groups": {"limited": "yes", "sure": "yes"},
     "agents/add": {"slug": "new", "purpose": "Looks", "owner": "dev@example.com"},
     "legal-holds/place": {"reason": "inquiry"},
     "connect/add": {"slug": "new", "name": "New", **_ISSUER},

@@ -52,6 +52,9 @@ def reason(world, scope):
         return "connection_disabled"
     if not world["resource_enabled"]:
         return "resource_disabled"
+    limited_to = world["limited_to"] if world["signed_in"] else None
+    if limited_to is not None and not limited_to & world["groups"]:
+        return "client_groups"
     if scope not in world["declared"]:
         return "scope_unknown"
     if scope not in world["reading"] and not is_in(world):

@@ -73,6 +73,7 @@ worlds = st.fixed_dictionaries(
         ),
         "user_roles": st.lists(st.tuples(st.sampled_from(ROLES), untils), max_size=3),
         "groups": st.frozensets(st.sampled_from(GROUPS)),
+        "limited_to": st.none() | st.frozensets(st.sampled_from([*GROUPS, "gone"])),
         "group_roles": st.lists(
             st.tuples(st.sampled_from(GROUPS), st.sampled_from(ROLES), untils), max_size=3
         ),
@@ -119,6 +120,8 @@ def policy_of(world):
         role_parents=world["includes"],
         role_requires={r: required_by(world, r) for r in ROLES if required_by(world, r)},
         group_roles=[(g, g.upper(), r, until) for g, r, until in world["group_roles"]],
+        client_groups=[("cli_2", ["g9"])]
+        + ([] if world["limited_to"] is None else [("cli_1", world["limited_to"])]),
         connections=[
             Connection(f"con_{slug}", slug, slug in world["connections"]) for slug in CONNECTIONS
         ],
@@ -245,6 +248,7 @@ GOOD = {
     "role_scopes": {("r1", "res_1", "a.read"), ("r1", "*", "a.write")},
     "user_roles": [("r1", None)],
     "groups": frozenset(),
+    "limited_to": None,
     "group_roles": [],
     "assertion_ceiling": None,
     "trust_ceiling": None,
@@ -261,6 +265,7 @@ BREAKS = [
     ("subject_disabled", {"user_enabled": False}),
     ("connection_disabled", {"signed_in": (NOW, "mfa", "old")}),
     ("resource_disabled", {"resource_enabled": False}),
+    ("client_groups", {"limited_to": frozenset({"g1", "gone"})}),
     ("scope_unknown", {"declared": frozenset()}),
     ("rollout", {"rollout": "read_only"}),
     ("role_missing", {"user_roles": []}),
@@ -317,6 +322,29 @@ def test_who_vouched_for_a_person_still_has_to(place, granted):
     """L9: an identity provider that is switched off or gone vouches for nobody; the local directory always may."""
     decision = decision_of(GOOD, signed_in=(NOW, None, place))
     assert bool(decision.granted) is granted
+
+
+@pytest.mark.parametrize(
+    ("limited_to", "groups", "granted"),
+    [
+        (None, set(), True),
+        ({"g1"}, {"g1"}, True),
+        ({"g1", "g2"}, {"g2"}, True),
+        ({"g1"}, {"g2"}, False),
+        ({"g1"}, set(), False),
+        ({"gone"}, {"g1"}, False),
+        (set(), {"g1", "g2"}, False),
+    ],
+)
+def test_a_client_may_be_limited_to_groups_of_people(limited_to, groups, granted):
+    """Features section 2, row 19: nobody else gets anything, and a limit to nobody is one."""
+    limit = None if limited_to is None else frozenset(limited_to)
+    decision = decision_of(GOOD, limited_to=limit, groups=frozenset(groups))
+    assert bool(decision.granted) is granted
+
+
+def test_a_limit_to_people_does_not_bound_what_a_client_holds_for_itself():
+    assert decision_of(GOOD, limited_to=frozenset({"g1"}), signed_in=None).granted == {"a.write"}
 
 
 # -- what the sign-in has to be ---------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from authz.directory.assurance import Authentication
 from authz.policy import EVERYONE, Ceiling, Reason, Subject, client_ceiling, decide
 from authz.policy.openid import SCOPES, USERINFO_ID, userinfo_resource
 from authz.policy.scopes import OPENID_SCOPES
@@ -15,7 +16,14 @@ USERINFO = userinfo_resource("https://as.example/t/acme")
 SERVER = Resource("res_1", "https://mcp.example", "https://mcp.example", "Logs")
 
 
-def decided(*, enabled=True, requested=frozenset({"openid", "email"}), ceilings=()):
+def decided(
+    *,
+    enabled=True,
+    groups=None,
+    signed_in=None,
+    requested=frozenset({"openid", "email"}),
+    ceilings=(),
+):
     policy = build(
         3,
         resources=[SERVER],
@@ -23,11 +31,12 @@ def decided(*, enabled=True, requested=frozenset({"openid", "email"}), ceilings=
         role_scopes=[],
         role_parents=[],
         group_roles=[],
+        client_groups=[] if groups is None else [("cli_1", groups)],
         builtin=[USERINFO],
     )
     return decide(
         policy,
-        Subject("usr_1", enabled=enabled),
+        Subject("usr_1", enabled=enabled, authentication=signed_in),
         policy.resources[USERINFO_ID],
         client="cli_1",
         requested=requested,
@@ -95,3 +104,10 @@ def test_what_takes_it_away(changes, removed):
 def test_a_ceiling_of_mcp_scopes_does_not_speak_of_it(resource, scopes, bound):
     """OIDC-03: an operator who bounds what a client may do does not hide the person from it."""
     assert client_ceiling(scopes, resource) == Ceiling(Reason.CLIENT_CEILING, bound)
+
+
+def test_a_client_for_others_is_not_told_who_somebody_is():
+    """Features section 2, row 19: the limit is about being there, not about the scopes of one server."""
+    decision = decided(groups=["grp_1"], signed_in=Authentication(NOW, None, None))
+    assert not decision.granted
+    assert set(decision.removed.values()) == {Reason.CLIENT_GROUPS}

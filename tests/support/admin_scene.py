@@ -343,6 +343,7 @@ class Scene:
             },
             "clients.accept": {"document_digest": "0" * 64},
             "clients.set_ceiling": {"scopes": ["logs.read"]},
+            "clients.set_groups": {"groups": None},
             "clients.set_audience": {"token_endpoint": True},
             "client_trust.set_rule": {"pattern": f"{mark}.example", "verdict": "allow"},
             "initial_tokens.add": {"name": mark, "uses": 2, "lifetime": 3600},

@@ -34,9 +34,9 @@ KINDS: Mapping[str, Kind] = {
     # In the order in which they need each other; what goes, goes in the order backwards.
     "connections": connections,
     "domains": domains,
+    "groups": groups,
     "clients": clients,
     "targets": targets,
-    "groups": groups,
     "resources": resources,
     "rollouts": rollouts,
     "client_rules": client_rules,

@@ -1,12 +1,13 @@
 """Clients, as entries: registered ones whole, of others only how far they may go."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
 
 from authz.admin import clients
 from authz.admin.client_metadata import FLAGS, Registration
+from authz.admin.code.group_names import group_names, named
 from authz.admin.code.kind import Site
 from authz.clients.certificates import NAMES
 from authz.db.models import Client
@@ -15,27 +16,31 @@ from authz.policy.code.clients import ClientEntry, is_registered
 from authz.policy.code.entries import Change, Entries, Json
 
 _REGISTERED = "registered"
-_OURS = frozenset({"ceiling", "blocked", "approved"})
+_OURS = frozenset({"ceiling", "groups", "blocked", "approved"})
 
 
 def current(site: Site) -> Entries:
     """Registered ones, and those of the others about which something was decided."""
     rows = site.tx.scalars(select(Client).where(Client.tenant_id == site.tenant_id))
-    every = {row.id: _entry(row) for row in rows}
+    found = rows.all()
+    limits = frozenset[str]().union(*(row.groups or () for row in found))
+    names = group_names(site, limits)
+    every = {row.id: _entry(row, names) for row in found}
     plain = ClientEntry().model_dump(mode="json")
     return {id_: entry for id_, entry in every.items() if entry != plain}
 
 
-def _entry(row: Client) -> Json:
+def _entry(row: Client, names: Mapping[str, str]) -> Json:
     metadata = row.metadata_
     entry = {
         "ceiling": None if row.scope_ceiling is None else sorted(row.scope_ceiling),
+        "groups": None if row.groups is None else named(row.groups, names),
         "blocked": row.status == "blocked",
     }
     if row.kind != _REGISTERED:
         approved = True if row.kind == "dynamic" and row.status == "active" else None
         return {**ClientEntry().model_dump(mode="json"), **entry, "approved": approved}
-    names = {name: metadata[name] for name in NAMES if name in metadata}
+    proof = {name: metadata[name] for name in NAMES if name in metadata}
     return {
         "name": row.name,
         "redirect_uris": list(metadata.get("redirect_uris", ())),
@@ -44,7 +49,7 @@ def _entry(row: Client) -> Json:
         "jwks": metadata.get("jwks"),
         "jwks_uri": metadata.get("jwks_uri"),
         "client_uri": metadata.get("client_uri"),
-        "certificate_name": names or None,
+        "certificate_name": proof or None,
         **{member: bool(metadata.get(name)) for member, name in FLAGS.items()},
         **entry,
         "approved": None,
@@ -119,6 +124,9 @@ def _bound(site: Site, change: Change, after: Json) -> None:
     if before["ceiling"] != after["ceiling"]:
         ceiling = after["ceiling"]
         clients.set_ceiling(*common, None if ceiling is None else frozenset(ceiling))
+    if before["groups"] != after["groups"]:
+        groups = after["groups"]
+        clients.set_groups(*common, None if groups is None else frozenset(groups))
     if before["blocked"] and not after["blocked"]:
         clients.unblock(*common)
     if after["approved"] and not before["approved"]:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from authz.admin import rollouts
+from authz.admin.code.group_names import group_names, named
 from authz.admin.code.kind import Site
 from authz.admin.code.spelling import servers_of, spelled
-from authz.db.models import Group, Resource
+from authz.db.models import Resource
 from authz.policy import rollout
 from authz.policy.code.entries import Change, Entries, Json
 from authz.policy.code.rollouts import RolloutEntry
@@ -22,18 +23,11 @@ def current(site: Site) -> Entries:
         select(Resource.identifier, Resource.rollout).where(Resource.tenant_id == site.tenant_id)
     )
     found = {url: rollout.of_json(stored) for url, stored in rows if stored is not None}
-    ids = frozenset[str]().union(*(it.groups for it in found.values()))
-    names = dict(
-        site.tx.execute(
-            select(Group.id, Group.name).where(
-                Group.tenant_id == site.tenant_id, Group.id.in_(sorted(ids))
-            )
-        ).all()
-    )
+    names = group_names(site, frozenset[str]().union(*(it.groups for it in found.values())))
     return {
         url: {
             "state": it.state,
-            "groups": sorted(names[id_] for id_ in it.groups if id_ in names),
+            "groups": named(it.groups, names),
             "percent": it.percent,
         }
         for url, it in found.items()

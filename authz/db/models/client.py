@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import Index, Integer, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz.db.models.base import Base, Id, Moment, OptionalMoment, TenantId, TenantKey
+
+_LIMITED = text("groups IS NOT NULL")
 
 
 class Client(Base):
@@ -20,6 +22,8 @@ class Client(Base):
     __table_args__ = (
         Index(None, "tenant_id", "software_digest"),
         Index(None, "tenant_id", "registered_from"),
+        # Few are, of perhaps very many; they are read with the policy.
+        Index("ix_clients_limited", "tenant_id", postgresql_where=_LIMITED, sqlite_where=_LIMITED),
     )
 
     tenant_id: Mapped[TenantKey]
@@ -39,6 +43,9 @@ class Client(Base):
     """Of the secret that was last taken from the file, which may not be in `secrets` any more."""
     scope_ceiling: Mapped[frozenset[str] | None]
     """What this client may ever get, whatever the user's role says; NULL is no ceiling."""
+    groups: Mapped[list[str] | None]
+    """Ids of the groups whose members may use it; NULL is everybody. One that is gone stays in it and admits nobody:
+    without it the limit would fall with its last group."""
     registration_digest: Mapped[str | None] = mapped_column(String(64))
     """Of the registration access token with which a `dynamic` client manages itself (RFC 7592)."""
     software_digest: Mapped[str | None] = mapped_column(String(64))

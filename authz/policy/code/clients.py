@@ -7,7 +7,7 @@
         auth_method: private_key_jwt
         jwks_uri: https://portal.example/jwks.json
         ceiling: [tickets.read]
-      https://editor.example/client.json: {ceiling: [tickets.read]}
+      https://editor.example/client.json: {ceiling: [tickets.read], groups: [Support]}
 
 An entry with a `name` is a registered client: one that the directory does not have is removed. An entry without is one
 that its own document or its own registration describes: the directory says only how far it may go, and says nothing of
@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from authz.policy.code.entries import Change, Each, Entry, Line, ScopeName, Shape, Url, in_order
 
-_OF_OURS = ("ceiling", "blocked", "approved")
+_OF_OURS = ("ceiling", "groups", "blocked", "approved")
 
 
 class ClientEntry(Entry):
@@ -55,6 +55,8 @@ class ClientEntry(Entry):
     """Its assertions may name the token endpoint."""
     ceiling: Annotated[tuple[ScopeName, ...], Each, AfterValidator(in_order)] | None = None
     """The most it ever gets, whatever a person's roles say; without it, no bound."""
+    groups: Annotated[tuple[Line, ...], Each, AfterValidator(in_order)] | None = None
+    """The groups of people it is limited to; without it, everybody may use it."""
     blocked: bool = False
     """Refused everywhere; what it held is revoked."""
     approved: Literal[True] | None = None
@@ -93,7 +95,9 @@ def widens(change: Change) -> bool:
     if any(change.differs(member) for member in after if member not in (*_OF_OURS, "name")):
         return True
     opened = (before["blocked"] and not after["blocked"]) or (after["approved"] is not None)
-    return opened or not _is_within(after["ceiling"], before["ceiling"])
+    return opened or any(
+        not _is_within(after[member], before[member]) for member in ("ceiling", "groups")
+    )
 
 
 def _is_within(one: list[str] | None, other: list[str] | None) -> bool:

@@ -121,6 +121,14 @@ ROUTES: tuple[Route, ...] = (
     ),
     Change(
         "PUT",
+        "/clients/{client}/groups",
+        "clients.set_groups",
+        "Limit it to people in these groups; null lets everybody use it",
+        inputs=_OF_CLIENT,
+        thing=CLIENT,
+    ),
+    Change(
+        "PUT",
         "/clients/{client}/audience",
         "clients.set_audience",
         "Whether its assertions may name the token endpoint",

@@ -1,6 +1,7 @@
 """One client: what it says of itself, what it may get, what it holds, and the switch that ends all of it."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 from authz import entropy
 from authz.admin import client_trust, client_view, clients, grants, simulate
 from authz.admin.client_view import View
+from authz.admin.grants import Extent
 from authz.db.types import canonical_json
 from authz.errors import Conflict, Invalid
 from authz.policy.administration import Permission
@@ -51,6 +53,7 @@ def show(visit: Visit) -> Answer:
             "proof": METHOD_NAMES.get(found.details.auth_method, ""),
             "version": _version(found),
             "ceiling": _ceiling(found.details.scope_ceiling),
+            "groups": _groups(found.details.groups),
         },
     )
 
@@ -141,6 +144,36 @@ def set_ceiling(visit: Visit) -> Answer:
     return Done(_address(client_id, visit), "ceiling")
 
 
+def set_groups(visit: Visit) -> Answer:
+    """POST …/groups: whose people may use it."""
+    found = _found(visit)
+    client_id = found.details.id
+    lines = [it.strip() for it in visit.given("groups").splitlines()]
+    names = frozenset(it for it in lines if it)
+    wanted = names if visit.given("limited") == "yes" else None
+    if wanted is not None and not wanted:
+        raise Invalid("Name at least one group, or let everybody use it", field="groups")
+    if wanted is not None and not visit.is_sure:
+        extent = visit.read(_outside, client_id, wanted, visit.now)
+        if extent.grants:
+            affected = [
+                f"People in none of these groups who hold live grants through it: {extent.people}.",
+                f"Grants that give nothing more from the next refresh on: {extent.grants}.",
+            ]
+            return Sure(
+                f"Limit {found.details.name} to these groups?",
+                "Limit it",
+                affected,
+                _address(client_id, visit),
+            )
+
+    def now(tx: Session) -> dict[str, str]:
+        return {"groups": _groups(clients.show(tx, visit.tenant_id, client_id).groups)}
+
+    visit.edit({"groups": "Groups that may use it"}, now, clients.set_groups, client_id, wanted)
+    return Done(_address(client_id, visit), "groups")
+
+
 def rotate(visit: Visit) -> Answer:
     """POST …/rotate: the new secret is shown this once. Sent again by a reload, it is refused."""
     found = _found(visit)
@@ -187,6 +220,18 @@ def _ceiling(scopes: frozenset[str] | None) -> str:
     return "" if scopes is None else " ".join(sorted(scopes))
 
 
+def _groups(names: Sequence[str] | None) -> str:
+    return "" if names is None else "\n".join(names)
+
+
+def _outside(
+    tx: Session, tenant_id: str, client_id: str, names: frozenset[str], now: datetime
+) -> Extent:
+    """What people in none of these groups hold through the client."""
+    inside = [it.id for it in clients.load_groups(tx, tenant_id, names)]
+    return grants.extent(tx, tenant_id, now, client_id=client_id, outside=inside)
+
+
 def _version(found: View) -> str:
     values: list[Any] = [found.details.secrets, found.details.id]
     return entropy.digest(canonical_json(values))
@@ -205,6 +250,7 @@ PAGE = Page(
         Act("unblock", unblock),
         Act("remove", remove),
         Act("ceiling", set_ceiling, {"scopes": "ceiling"}),
+        Act("groups", set_groups),
         Act("rotate", rotate),
     ),
     section="Clients",
@@ -217,5 +263,6 @@ PAGE = Page(
         "blocked": "The client is blocked, and what it held has ended.",
         "unblocked": "The client may be used again. People have to allow it anew.",
         "ceiling": "The bound holds from the next token on.",
+        "groups": "Who may use it is set, from the next token on.",
     },
 )

@@ -1,4 +1,4 @@
-"""How far an MCP server is rolled out: its state, what speaks for the next one, and the step (issue 6, part 6; E6)."""
+"""How far an MCP server is rolled out: its state, what speaks for the next one, and the step (S17, E6)."""
 
 from sqlalchemy.orm import Session
 
