@@ -7,6 +7,10 @@
     python tests/support/postgres.py run -- pytest ...    # the command finds AUTHZ_TEST_PG_URL
     python tests/support/postgres.py where                # the folder of the server programs
 
+`run` keeps this cluster, and every temporary file of the command, in memory where there is room: the settings stay
+those of production, but what waits for a disk waits for nothing. The process that is killed loses no more by it,
+only the machine that is; measurements start a cluster themselves, which is on the disk.
+
 Never runs as root (PostgreSQL refuses to): under root the cluster belongs to the system user
 `postgres`. What a killed run left behind is removed by the next one: the marker file of a living
 run is locked, and the system releases that lock however the run ended.
@@ -45,6 +49,8 @@ _PLACES = (
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 )
 _START_TRIES = 3
+_MEMORY = Path("/dev/shm")
+_ROOM = 4 * 1024**3
 
 
 class PostgresUnavailableError(Exception):
@@ -183,8 +189,8 @@ class ThrowAwayPostgres:
 
 
 @contextlib.contextmanager
-def scratch_database(server_url: str, name: str) -> Iterator[str]:
-    """Create the empty database `name` on the server, yield its URL, drop it.
+def scratch_database(server_url: str, name: str, template: str = "template1") -> Iterator[str]:
+    """Create the database `name` on the server, empty or as the `template`, yield its URL, drop it.
 
     For pytest: once per session with the worker's name (`authz_gw0`), so workers never meet.
     """
@@ -195,7 +201,9 @@ def scratch_database(server_url: str, name: str) -> Iterator[str]:
     url = make_url(server_url)
     libpq_url = url.set(drivername="postgresql").render_as_string(hide_password=False)
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+    create = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+        sql.Identifier(name), sql.Identifier(template)
+    )
     with psycopg.connect(libpq_url, autocommit=True) as connection:
         connection.execute(drop)
         connection.execute(create)
@@ -240,7 +248,18 @@ def _destroy(folder: Path, programs: Path) -> None:
 
 def _base() -> Path:
     # Under root the temporary folder of the session may be closed to the user postgres.
-    return Path("/tmp") if os.geteuid() == 0 else Path(tempfile.gettempdir())
+    chosen = Path(tempfile.gettempdir())
+    return chosen if os.geteuid() != 0 or chosen == _MEMORY else Path("/tmp")
+
+
+def _is_memory_usable() -> bool:
+    """Whether files there may be executed, as tests do, and whether there is room for a whole run."""
+    try:
+        there = os.statvfs(_MEMORY)
+    except OSError:
+        return False
+    room = there.f_bavail * there.f_frsize
+    return os.access(_MEMORY, os.W_OK) and not there.f_flag & os.ST_NOEXEC and room >= _ROOM
 
 
 def _owner_uid() -> int:
@@ -309,6 +328,8 @@ def _run(command: Sequence[str], settings: Mapping[str, str]) -> int:
 
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGHUP, terminate)
+    if _is_memory_usable():
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
     with ThrowAwayPostgres(settings) as server:
         child = subprocess.Popen(command, env={**os.environ, URL_VARIABLE: server.url})
         # Ctrl-C reaches the child as well; it has the last word, then the cluster goes.
