@@ -9,7 +9,7 @@ from authz.admin import connections, mappings
 from authz.clock import system_clock
 from authz.federation.connector import Upstream
 from authz.federation.saml import read_idp_metadata, sp_metadata
-from tests.support import samlp
+from tests.support import plain_http, samlp
 from tests.support.chromium import drive
 from tests.support.harness import REDIRECT
 from tests.support.mcp_server import Server
@@ -69,7 +69,7 @@ def ends_at_a_tool(harness, met, provider):
 
 def test_by_a_password_at_simplesamlphp(harness, chromium, tmp_path):
     with SimpleSamlPhp(tmp_path) as provider:
-        metadata = httpx2.get(provider.entity_id, trust_env=False).content
+        metadata = plain_http.get(provider.entity_id).content
         provider.know(connect(harness, metadata, "generic", "groups"))
         met = visit(harness, chromium, {"username": "ada", "password": PASSWORD})
         ends_at_a_tool(harness, met, provider)
@@ -77,6 +77,6 @@ def test_by_a_password_at_simplesamlphp(harness, chromium, tmp_path):
 
 def test_by_a_session_at_samlp(harness, chromium):
     with samlp.running() as provider:
-        metadata = httpx2.get(f"{provider.base}/metadata", trust_env=False).content
+        metadata = plain_http.get(f"{provider.base}/metadata").content
         connect(harness, metadata, "adfs", samlp.GROUPS)
         ends_at_a_tool(harness, visit(harness, chromium, {}), provider)

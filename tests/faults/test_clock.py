@@ -4,9 +4,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-import httpx2
 import pytest
 
+from tests.support import plain_http
 from tests.support.load import load_on
 from tests.support.nodes import nodes
 from tests.support.stepped_clock import SteppedClock
@@ -40,7 +40,7 @@ def test_a_node_whose_clock_is_stepped_under_load_fails_no_refresh(installed, tm
             assert len(load.answers) > served
         # What was written while it was ahead is past on neither; a code of the right time is good on both.
         form = installed.redemption(installed.code())
-        assert httpx2.post(f"{stepped.base}/token", data=form, trust_env=False).status_code == 200
+        assert plain_http.post(f"{stepped.base}/token", data=form).status_code == 200
         load.finish()
     report("clock of one of two nodes stepped by ±10 minutes", load.check(), "no fault")
 
@@ -49,7 +49,7 @@ def wait_for_step(base, by):
     """Until what the process takes for the time is that far from the truth: it says so in every answer."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
-        told = httpx2.get(f"{base}/health/live", trust_env=False, timeout=10).headers["date"]
+        told = plain_http.get(f"{base}/health/live", timeout=10).headers["date"]
         off = parsedate_to_datetime(told) - datetime.now(UTC)
         if abs(off - by) < NEAR:
             return

@@ -4,10 +4,10 @@ import threading
 import time
 from contextlib import ExitStack
 
-import httpx2
 import psycopg
 import pytest
 
+from tests.support import plain_http
 from tests.support.clusters import Cluster, pgbouncer, standby_of
 from tests.support.load import load_on
 from tests.support.nodes import nodes
@@ -39,10 +39,9 @@ def test_a_long_outage_is_503_and_then_over(cluster, installed, report):
                 cluster.halt("immediate")
                 load.run_for(2)
                 began = time.monotonic()
-                page = httpx2.get(
+                page = plain_http.get(
                     f"{node.base}/authorize?client_id=x",
                     headers={"accept": "text/html"},
-                    trust_env=False,
                     timeout=15,
                 )
                 assert (page.status_code, page.headers["retry-after"]) == (503, "2")
@@ -88,9 +87,7 @@ def test_a_pool_that_is_used_up_is_a_503_in_bounded_time(installed, report):
                 statuses = []
 
                 def ask():
-                    answer = httpx2.get(
-                        f"{node.base}/authorize?client_id=x", trust_env=False, timeout=30
-                    )
+                    answer = plain_http.get(f"{node.base}/authorize?client_id=x", timeout=30)
                     statuses.append((answer.status_code, answer.headers.get("retry-after")))
 
                 threads = [threading.Thread(target=ask) for _ in range(8)]

@@ -2,9 +2,9 @@
 
 import time
 
-import httpx2
 import pytest
 
+from tests.support import plain_http
 from tests.support.load import load_on
 from tests.support.nodes import nodes
 
@@ -35,7 +35,7 @@ def test_sigterm_loses_no_request_at_all(installed, report):
             while pair[0].health() != 503 and time.monotonic() < until:
                 time.sleep(0.02)
             assert pair[0].health() == 503
-            answer = httpx2.get(f"{pair[0].base}/jwks", trust_env=False)
+            answer = plain_http.get(f"{pair[0].base}/jwks")
             assert (answer.status_code, answer.headers["connection"]) == (200, "close")
             load.bases = [pair[1].base]
             pair[0].wait(20)

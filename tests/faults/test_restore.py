@@ -2,11 +2,11 @@
 
 import time
 
-import httpx2
 import pytest
 
 from authz.services import open_services
 from authz.settings import load
+from tests.support import plain_http
 from tests.support.clusters import Cluster, archive_folder, base_backup, restored
 from tests.support.nodes import nodes
 from tests.support.processes import installation, verified
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgresql]
 
 
 def post(node, form):
-    return httpx2.post(f"{node.base}/token", data=form, trust_env=False, timeout=20)
+    return plain_http.post(f"{node.base}/token", data=form, timeout=20)
 
 
 def test_restore_to_a_moment(tmp_path):

@@ -20,6 +20,7 @@ from tests.support.fake_idp import SECRET, FakeIdp
 from tests.support.harness import Page
 from tests.support.load import load_on
 from tests.support.nodes import nodes
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import ISSUER, RESOURCE
 from tests.support.secret_stores import StoreServer
 from tests.support.web import FakeWeb
@@ -51,7 +52,7 @@ class Person:
 
     def __init__(self, installed, base, idp, slug):
         self.base, self.idp, self.slug = base, idp, slug
-        self.http = httpx2.Client(base_url=base, trust_env=False, timeout=30)
+        self.http = httpx2.Client(base_url=base, trust_env=False, verify=NO_TLS, timeout=30)
         self.query = {
             "response_type": "code",
             "client_id": installed.client_id,

@@ -24,9 +24,11 @@ from authz.web.api.addresses import address
 from authz.web.api.kit import Change, Listing
 from authz.web.api.registry import API
 from tests.support import admin_api as api
+from tests.support import plain_http
 from tests.support.admin_scene import Scene
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import LOG, RESOURCE
+from tests.support.plain_http import NO_TLS
 
 PROBLEM = "application/problem+json"
 XSS = "<script>alert(1)</script>"
@@ -45,7 +47,7 @@ def test_a_program_gets_a_token_where_the_api_says_and_uses_it(harness, owner):
     """RFC 9728: from the challenge to the metadata, the issuer, a token, and who one is."""
     challenge = api.stranger(harness).get("/me").response.headers["www-authenticate"]
     where = challenge.partition('resource_metadata="')[2].partition('"')[0]
-    told = httpx2.get(where, trust_env=False).json()
+    told = plain_http.get(where).json()
     assert told["resource"] == f"{harness.issuer}{ADMIN_PATH}"
     assert told["authorization_servers"] == [harness.issuer]
     assert Permission.KEYS_WRITE in told["scopes_supported"]
@@ -246,7 +248,7 @@ def test_two_at_the_same_moment_do_not_both_change_what_they_saw(harness, owner)
     statuses = []
 
     def rename(name):
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS) as http:
             answer = http.put(
                 f"{owner.base}/settings/name",
                 json={"name": name},
@@ -344,7 +346,7 @@ def test_many_at_once_under_one_key_add_one(harness, owner):
     statuses = []
 
     def add():
-        with httpx2.Client(trust_env=False) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS) as http:
             headers = {"Authorization": f"Bearer {owner.token}", "Idempotency-Key": "race"}
             answer = http.post(f"{owner.base}/groups", json={"name": "race"}, headers=headers)
             statuses.append(answer.status_code)

@@ -14,6 +14,7 @@ from authz.admin import clients
 from authz.errors import Conflict
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.harness import REDIRECT, Harness
+from tests.support.plain_http import NO_TLS
 from tests.support.web import Reply
 
 LET_IN = ("invalid_grant", "code_unknown")
@@ -406,7 +407,7 @@ def test_one_assertion_sent_by_many_lets_one_in(shared):
     barrier = threading.Barrier(12)
 
     def send(n):
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             barrier.wait()
             path = ("/introspect", "/revoke")[n % 2]
             return http.post(f"{shared.issuer}{path}", data={**fields, "token": "x"}).status_code

@@ -10,7 +10,9 @@ import pytest
 from joserfc.jwk import KeySet
 from sqlalchemy import event
 
+from tests.support import plain_http
 from tests.support.harness import Harness, RunningServer, TestClock
+from tests.support.plain_http import NO_TLS
 from tests.support.web import FakeWeb
 
 ISSUER = "https://as.example/auth"
@@ -25,7 +27,7 @@ def production(tmp_path_factory):
         server = RunningServer(
             folder, f"sqlite:///{folder / 'authz.db'}", web, TestClock(), issuer=ISSUER
         )
-        with httpx2.Client(base_url=server.base, trust_env=False) as http:
+        with httpx2.Client(base_url=server.base, trust_env=False, verify=NO_TLS) as http:
             yield http
         server.close()
 
@@ -229,7 +231,7 @@ def test_everything_advertised_is_what_works(harness):
 
 def test_the_key_set_has_public_members_alone(server):
     """MCP-RS-03, ATK-69: of the tenant at the base, which was made as an installation makes it."""
-    answer = httpx2.get(f"{server.base}/jwks", trust_env=False)
+    answer = plain_http.get(f"{server.base}/jwks")
     assert "max-age=300" in answer.headers["cache-control"]
     keys = answer.json()["keys"]
     assert {key["alg"] for key in keys} == {"ES256", "RS256"}

@@ -9,6 +9,7 @@ import pytest
 from authz.admin import clients
 from authz.admin.client_metadata import Registration
 from tests.support.harness import REDIRECT, Harness, RunningServer, TestClock, challenge
+from tests.support.plain_http import NO_TLS
 from tests.support.web import FakeWeb
 
 FORM = {
@@ -173,7 +174,9 @@ def test_behind_tls_cookies_and_transport_are_strict(tmp_path):
             Path(tmp_path), f"sqlite:///{tmp_path / 'a.db'}", web, TestClock(), issuer=ISSUER
         )
         made = Harness(server)
-        with httpx2.Client(base_url=f"{server.base}/t/{made.slug}", trust_env=False) as http:
+        with httpx2.Client(
+            base_url=f"{server.base}/t/{made.slug}", trust_env=False, verify=NO_TLS
+        ) as http:
             fields = {"login": "dev@example.com", "password": "correct horse battery staple"}
             answer = http.post("/login", data=fields, headers={"Origin": ISSUER})
             assert answer.headers["strict-transport-security"] == "max-age=31536000"

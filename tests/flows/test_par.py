@@ -16,6 +16,7 @@ from authz.oauth import par
 from tests.support.client_keys import ClientKey
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import REDIRECT, RESOURCE, Harness, running
+from tests.support.plain_http import NO_TLS
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 
@@ -440,7 +441,7 @@ def test_many_loads_of_a_remembered_request_make_one_code(harness):
     cookies = dict(browser.http.cookies)
 
     def load():
-        with httpx2.Client(trust_env=False, timeout=60, cookies=cookies) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60, cookies=cookies) as http:
             return http.get(url)
 
     answers = at_once([load] * 12)
@@ -458,7 +459,7 @@ def test_many_answers_to_one_request_make_one_code(harness):
     def decide(page):
         fields = [("consent_id", page.field("consent_id")), ("scope", "logs.read")]
         headers = {"Origin": harness.server.base, "Sec-Fetch-Site": "same-origin"}
-        with httpx2.Client(trust_env=False, timeout=60, cookies=cookies) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60, cookies=cookies) as http:
             return http.post(
                 f"{harness.issuer}/consent",
                 content=urlencode([*fields, ("decision", "allow")]),

@@ -19,6 +19,7 @@ from authz.limits import Limits
 from authz.settings import LimitSettings, Registration
 from tests.support.client_keys import ClientKey
 from tests.support.harness import LOG, Answer
+from tests.support.plain_http import NO_TLS
 from tests.support.web import Reply
 
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -342,7 +343,7 @@ def test_the_last_use_of_a_token_is_one_registration(invited):
     made = invitation(invited, uses=1)
 
     def attempt(number):
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             body = {**SECRET, "client_name": str(number)}
             return register(invited, body, token=made.token, http=http).status
 
@@ -442,7 +443,7 @@ def test_many_at_once_are_one_client(open_):
     """features.md 2, row 2: races make no second row."""
 
     def attempt(_):
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             return register(open_, http=http).json["client_id"]
 
     with ThreadPoolExecutor(8) as pool:

@@ -14,8 +14,10 @@ from authz import jobs
 from authz.admin import clients, leaving, resources
 from authz.db.models import IssuedToken, Resource, RevocationEntry
 from authz.revocations import hub
+from tests.support import plain_http
 from tests.support.feed import PATH, FeedReader
 from tests.support.harness import RESOURCE, Harness
+from tests.support.plain_http import NO_TLS
 
 
 @pytest.fixture
@@ -175,12 +177,11 @@ def test_places_to_wait_are_few(harness, reader, monkeypatch):
 def test_who_hangs_up_gives_the_place_back(harness, reader, monkeypatch):
     monkeypatch.setattr(hub, "MOST_OF_ONE", 1)
     with pytest.raises(httpx2.ReadTimeout):
-        httpx2.post(
+        plain_http.post(
             f"{harness.issuer}{PATH}",
             data={"after": reader.upto, "wait": 30},
             headers={"Authorization": reader.authorization},
             timeout=1,
-            trust_env=False,
         )
     for _ in range(50):
         answer = reader.ask(after=reader.upto)
@@ -194,7 +195,7 @@ def test_a_stream_of_events(harness, reader):
     """The same answers, one after the other, each with its place as id."""
     token = granted(harness)
     headers = {"Authorization": reader.authorization, "Accept": "text/event-stream"}
-    with httpx2.Client(trust_env=False, timeout=15) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=15) as http:
         url = f"{harness.issuer}{PATH}"
         with http.stream("GET", url, headers=headers, params={"after": reader.upto}) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
@@ -208,7 +209,7 @@ def test_a_stream_of_events(harness, reader):
     assert second[0] == f"id: {claims['upto']}"
     assert [entry["jti"] for entry in claims["entries"]] == [harness.claims(token)["jti"]]
     # Who comes back says where it was.
-    with httpx2.Client(trust_env=False, timeout=15) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=15) as http:
         back = {**headers, "Last-Event-ID": str(reader.upto)}
         with http.stream("GET", url, headers=back) as response:
             lines = response.iter_lines()

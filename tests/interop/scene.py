@@ -31,6 +31,7 @@ from scripts.demo_parts.certificates import write_authority
 from scripts.demo_parts.client_host import ClientHost, client_host
 from scripts.demo_parts.installation import ROOT, Installation, free_port, python_environment
 from scripts.demo_parts.mcp_client import Person
+from tests.support.plain_http import NO_TLS
 
 DEV, SRE = setting.DEV, setting.SRE
 ALL_SCOPES = "logs.read analytics.query logs.debug.write incidents.trigger"
@@ -331,4 +332,4 @@ def callback() -> Iterator[Callback]:
 
 def plain_http() -> httpx2.Client:
     """An HTTP client that takes nothing from the environment."""
-    return httpx2.Client(trust_env=False, timeout=30)
+    return httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30)

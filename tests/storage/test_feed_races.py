@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 
-import httpx2
 import pytest
 
 from authz import entropy
@@ -21,6 +20,7 @@ from authz.jose import read_unverified
 from authz.revocations import numbering
 from authz.revocations.entries import CLIENT, switch_off
 from authz.revocations.hub import FeedHub, Reader
+from tests.support import plain_http
 from tests.support.feed import PATH, FeedReader
 from tests.support.harness import RESOURCE
 from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
@@ -239,17 +239,16 @@ def test_what_ends_at_one_node_is_read_at_the_other(installed):
         bases = [process.base for process in processes]
         tokens = []
         for n in range(24):
-            answer = httpx2.post(
+            answer = plain_http.post(
                 f"{bases[n % 2]}/token",
                 data=installed.redemption(installed.code()),
-                trust_env=False,
             )
             tokens.append(answer.json()["access_token"])
         expected = {read_unverified(token)[1]["jti"] for token in tokens}
 
         def revoke(n):
             data = {"token": tokens[n], "client_id": installed.client_id}
-            return httpx2.post(f"{bases[n % 2]}/revoke", data=data, trust_env=False).status_code
+            return plain_http.post(f"{bases[n % 2]}/revoke", data=data).status_code
 
         def follow(base):
             told, after = [], "0"
@@ -260,7 +259,7 @@ def test_what_ends_at_one_node_is_read_at_the_other(installed):
                     "after": after,
                     "wait": "5",
                 }
-                answer = httpx2.post(f"{base}{PATH}", data=data, trust_env=False, timeout=20)
+                answer = plain_http.post(f"{base}{PATH}", data=data, timeout=20)
                 claims = read_unverified(answer.text)[1]
                 told += [(it["n"], it["jti"]) for it in claims["entries"]]
                 after = str(claims["upto"])

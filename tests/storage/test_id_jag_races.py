@@ -22,6 +22,7 @@ from authz.admin.client_metadata import Registration
 from authz.admin.operator import Operator
 from authz.clock import system_clock
 from authz.db.models import AuditEvent, Identity, IssuedToken, User
+from tests.support import plain_http
 from tests.support.client_keys import ClientKey
 from tests.support.harness import ONE_ADDRESS
 from tests.support.id_jags import ISSUER, JWT_BEARER, TYP
@@ -165,7 +166,7 @@ def test_one_assertion_is_one_token_whatever_dies(installed, capsys):
             seen.update({f"status {name}": count for name, count in statuses.items()})
             # And no more afterwards, at either of them.
             for process in processes:
-                late = httpx2.post(f"{process.base}/token", data=fields, trust_env=False)
+                late = plain_http.post(f"{process.base}/token", data=fields)
                 assert (late.status_code, late.json()["error"]) == (400, "invalid_grant")
     finally:
         for process in processes:

@@ -1,6 +1,5 @@
 """Whatever is under way while somebody's access ends does not survive it (ATK-29, SSF-03, BCL-02)."""
 
-import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,10 +16,10 @@ from authz.directory.leaving import Signal, end_access, end_sessions
 from authz.directory.sessions import hold
 from tests.support.arrange import VERIFIER
 from tests.support.leaving import Grant, Provider
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import ServerProcess
 
 ROUNDS = 50
-NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def at_once(*works, offset=0.0):

@@ -15,9 +15,10 @@ from authz.admin import workload_trust
 from authz.admin.operator import Operator
 from authz.clock import system_clock
 from authz.db.models import AuditEvent, IssuedToken, TokenFamily
-from tests.support import devices
+from tests.support import devices, plain_http
 from tests.support.harness import LOG
 from tests.support.id_jags import JWT_BEARER
+from tests.support.plain_http import NO_TLS
 from tests.support.processes import ISSUER, RESOURCE, ServerProcess
 from tests.support.workloads import RULE, Platform
 
@@ -30,7 +31,7 @@ def all_at_once(requests):
 
     def send(request):
         url, fields = request
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             barrier.wait()
             return http.post(url, data=fields)
 
@@ -164,7 +165,7 @@ def test_a_device_polls_while_the_person_answers(harness):
         heard = []
 
         def poll(device=device, heard=heard):
-            with httpx2.Client(trust_env=False, timeout=60) as http:
+            with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
                 for _ in range(200):
                     answer = http.post(f"{device.harness.issuer}/token", data=device.polling)
                     heard.append(answer.json().get("error", "issued"))
@@ -205,7 +206,7 @@ def test_two_processes_never_both_win(installed, two):
     for family in families(database, tenant_id):
         assert family.revoked_because == "code_replayed"
 
-    first = httpx2.post(two[0], data=installed.redemption(installed.code()), trust_env=False)
+    first = plain_http.post(two[0], data=installed.redemption(installed.code()))
     answered.append(first)
     token = first.json()["refresh_token"]
     for generation in (2, 3, 4):
@@ -262,14 +263,14 @@ def test_one_token_of_a_workload_at_two_processes(installed, two):
 @pytest.mark.slow
 def test_reuse_at_one_process_is_known_at_the_other(installed, two):
     """ATK-54: nothing is remembered in a process."""
-    first = httpx2.post(two[0], data=installed.redemption(installed.code()), trust_env=False).json()
+    first = plain_http.post(two[0], data=installed.redemption(installed.code())).json()
     token = first["refresh_token"]
     for n in range(1, 4):
-        answer = httpx2.post(two[n % 2], data=installed.refreshing(token), trust_env=False)
+        answer = plain_http.post(two[n % 2], data=installed.refreshing(token))
         token = answer.json()["refresh_token"]
-    reuse = httpx2.post(two[1], data=installed.refreshing(first["refresh_token"]), trust_env=False)
+    reuse = plain_http.post(two[1], data=installed.refreshing(first["refresh_token"]))
     assert reuse.json()["error"] == "invalid_grant"
-    after = httpx2.post(two[0], data=installed.refreshing(token), trust_env=False)
+    after = plain_http.post(two[0], data=installed.refreshing(token))
     assert after.json()["error"] == "invalid_grant"
 
 
@@ -280,7 +281,7 @@ def test_a_change_is_seen_by_both_at_once(installed, two):
     from authz.admin.operator import Operator
     from authz.clock import system_clock
 
-    answer = httpx2.post(two[0], data=installed.redemption(installed.code()), trust_env=False)
+    answer = plain_http.post(two[0], data=installed.redemption(installed.code()))
     token = answer.json()["refresh_token"]
     for n, scopes in enumerate([{"logs.read"}, {"analytics.query"}, {"logs.read"}]):
         with installed.services.database.write() as tx:
@@ -289,7 +290,7 @@ def test_a_change_is_seen_by_both_at_once(installed, two):
                 tx, operator, installed.tenant_id, installed.client_id, frozenset(scopes)
             )
         for url in (two[n % 2], two[(n + 1) % 2]):
-            answer = httpx2.post(url, data=installed.refreshing(token), trust_env=False)
+            answer = plain_http.post(url, data=installed.refreshing(token))
             assert answer.status_code == 200, answer.text
             assert set(answer.json()["scope"].split()) == scopes
             token = answer.json()["refresh_token"]
@@ -308,7 +309,7 @@ class Client:
         self.stop = threading.Event()
 
     def run(self, url):
-        with httpx2.Client(trust_env=False, timeout=30) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=30) as http:
             while not self.stop.is_set():
                 try:
                     answer = http.post(url, data=self.installed.refreshing(self.token))
@@ -332,10 +333,9 @@ def test_kill_dash_nine_never_costs_a_session(installed):
     server = ServerProcess(installed.config)
     try:
         for _ in range(count):
-            answer = httpx2.post(
+            answer = plain_http.post(
                 f"{server.base}/token",
                 data=installed.redemption(installed.code()),
-                trust_env=False,
             )
             client = Client(installed, answer.json()["refresh_token"])
             client.take(answer)
@@ -353,10 +353,9 @@ def test_kill_dash_nine_never_costs_a_session(installed):
             server = ServerProcess(installed.config)
             for client in clients:
                 client.take(
-                    httpx2.post(
+                    plain_http.post(
                         f"{server.base}/token",
                         data=installed.refreshing(client.token),
-                        trust_env=False,
                     )
                 )
                 assert not client.refusals, (round_, client.refusals)
@@ -378,9 +377,7 @@ def test_kill_dash_nine_never_costs_a_session(installed):
 def test_sigterm_answers_what_is_under_way(installed):
     """Graceful: nobody who was heard goes without an answer."""
     server = ServerProcess(installed.config)
-    answer = httpx2.post(
-        f"{server.base}/token", data=installed.redemption(installed.code()), trust_env=False
-    )
+    answer = plain_http.post(f"{server.base}/token", data=installed.redemption(installed.code()))
     client = Client(installed, answer.json()["refresh_token"])
     thread = threading.Thread(target=client.run, args=(f"{server.base}/token",))
     thread.start()

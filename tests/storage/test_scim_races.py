@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from authz.db.models import Departure, IssuedToken, Session, TokenFamily, User
+from tests.support.plain_http import NO_TLS
 from tests.support.scim import PATCH, Directory, add_connection, add_token, directory
 
 MANY = 16
@@ -24,7 +25,7 @@ def at_once(harness, token, acts):
     barrier = threading.Barrier(len(acts))
 
     def run(act):
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             own = Directory(harness, token)
             own.http = http
             barrier.wait()
@@ -143,7 +144,7 @@ def test_who_leaves_while_their_tokens_are_refreshed_has_none(harness, scim, rou
         return http.post(f"{harness.issuer}/token", data=fields)
 
     def refresh(token):
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             started.wait()
             for _ in range(500):
                 fields = {"grant_type": "refresh_token", "client_id": harness.client_id}
@@ -156,7 +157,7 @@ def test_who_leaves_while_their_tokens_are_refreshed_has_none(harness, scim, rou
     def redeem(code):
         verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
         fields = {"grant_type": "authorization_code", "client_id": harness.client_id}
-        with httpx2.Client(trust_env=False, timeout=60) as http:
+        with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=60) as http:
             started.wait()
             return post(http, {**fields, "code": code, "code_verifier": verifier}).status_code
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urljoin
 import httpx2
 
 from tests.support.client_keys import ClientKey
+from tests.support.plain_http import NO_TLS
 from tests.support.postgres import free_port
 
 MAX_STEPS = 12
@@ -80,7 +81,7 @@ class Visitor:
 @contextlib.contextmanager
 def visitor() -> Iterator[Visitor]:
     """A fresh browser."""
-    with httpx2.Client(trust_env=False, timeout=20) as http:
+    with httpx2.Client(trust_env=False, verify=NO_TLS, timeout=20) as http:
         yield Visitor(http)
 
 

@@ -36,6 +36,7 @@ from joserfc.jwk import KeySet
 from sqlalchemy import select
 
 from authz.db.models import AuditEvent, IssuedToken, TokenFamily
+from tests.support import plain_http
 from tests.support.processes import Installation
 
 ALGORITHMS = ["ES256", "RS256"]
@@ -112,7 +113,7 @@ class Load:
 
     def _first_token(self) -> str:
         form = self.installed.redemption(self.installed.code())
-        answer = httpx2.post(f"{self.bases[0]}/token", data=form, trust_env=False, timeout=20)
+        answer = plain_http.post(f"{self.bases[0]}/token", data=form, timeout=20)
         return str(answer.json()["refresh_token"])
 
     def start(self) -> None:

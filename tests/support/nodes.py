@@ -12,6 +12,7 @@ from typing import IO
 
 import httpx2
 
+from tests.support import plain_http
 from tests.support.postgres import free_port
 
 START_SECONDS = 40
@@ -56,7 +57,7 @@ class Node:
     def health(self) -> int | None:
         """The status of readiness; None when nobody answers."""
         try:
-            return httpx2.get(f"{self.base}/health/ready", trust_env=False, timeout=5).status_code
+            return plain_http.get(f"{self.base}/health/ready", timeout=5).status_code
         except httpx2.TransportError:
             return None
 

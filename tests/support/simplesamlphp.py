@@ -21,6 +21,7 @@ from typing import Any, Self
 import httpx2
 
 from authz.clock import system_clock
+from tests.support import plain_http
 from tests.support.postgres import free_port
 from tests.support.saml_idp import certificate_of, key_of, pem_of
 
@@ -115,7 +116,7 @@ class SimpleSamlPhp:
         )
         for _ in range(500):
             try:
-                httpx2.get(f"{self.base}/saml2/idp/metadata.php", trust_env=False, timeout=10)
+                plain_http.get(f"{self.base}/saml2/idp/metadata.php", timeout=10)
             except httpx2.TransportError:
                 if process.poll() is not None:
                     break
