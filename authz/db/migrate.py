@@ -56,6 +56,8 @@ def upgrade(
         # Alembic would not know it. What this version needs is there, or `check` says that it is not.
         check(database)
         return before, str(before)
+    if before == head():
+        return before, before
     if database.is_sqlite:
         options: dict[str, Any] = {"authz_begin": "IMMEDIATE"}
         with (

@@ -3,11 +3,9 @@
 ATK-40 is sent as bytes, which no HTTP client would send; ATK-47 to ATK-52 are about fetches and what is remembered.
 """
 
-import os
 import re
 from contextlib import ExitStack
 
-import httpx2
 import pytest
 
 from authz.admin import clients, tenants
@@ -15,11 +13,12 @@ from authz.admin.client_metadata import Registration
 from authz.admin.operator import Operator
 from authz.clock import system_clock
 from authz.errors import Invalid
+from tests.support import plain_http
 from tests.support.arrange import VERIFIER
 from tests.support.client_keys import ClientKey
+from tests.support.databases import migrated_url
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import REDIRECT
-from tests.support.postgres import URL_VARIABLE, scratch_database
 from tests.support.processes import ServerProcess, installation
 from tests.support.sockets import wire
 from tests.support.web import Reply
@@ -229,11 +228,7 @@ def test_a_removed_key_counts_no_longer(harness):
 def two(engine, worker, tmp_path):
     """An installation with a client that has a key, and two processes that serve it."""
     with ExitStack() as stack:
-        url = f"sqlite:///{tmp_path / 'two.db'}"
-        if engine == "postgresql":
-            url = stack.enter_context(
-                scratch_database(os.environ[URL_VARIABLE], f"authz_replay_{worker}")
-            )
+        url = stack.enter_context(migrated_url(engine, tmp_path, f"authz_replay_{worker}"))
         installed = stack.enter_context(installation(tmp_path, url))
         key = ClientKey()
         registration = Registration(
@@ -255,7 +250,7 @@ def test_what_was_used_at_one_process_is_used_up_at_the_other(two):
     issuer = installed.services.settings.server.issuer
 
     def post(base, path, fields, **headers):
-        return httpx2.post(f"{base}{path}", data=fields, headers=headers, trust_env=False)
+        return plain_http.post(f"{base}{path}", data=fields, headers=headers)
 
     assertion = {"token": "x", **key.fields(client_id, issuer, system_clock())}
     assert post(bases[0], "/revoke", assertion).status_code == 200

@@ -17,7 +17,7 @@ from authz.admin.audit_upkeep import Upkeep
 from authz.audit import record, verify
 from authz.audit.events import SessionEnded
 from authz.audit.reading import removed_spans
-from authz.db import Database, migrate, partitions
+from authz.db import Database, partitions
 from authz.db.engine import TIME_LIMITS
 from authz.db.models import AuditEvent, AuditHold, AuditRemoval
 from authz.errors import ConfigurationError, Conflict, Invalid, NotFound
@@ -25,7 +25,7 @@ from authz.installation.checks import check_trail
 from authz.progress import Watch
 from authz.settings import AuditSettings, AuditSink
 from tests.admin.conftest import desk, make_desk, services
-from tests.support.databases import connected, fresh_url
+from tests.support.databases import connected, migrated_url
 
 __all__ = ["desk", "make_desk", "services"]
 
@@ -322,9 +322,8 @@ def test_holds_say_who_why_and_until_when(old):
 
 @pytest.fixture
 def database(tmp_path, worker):
-    with fresh_url("postgresql", tmp_path, f"authz_months_{worker}") as url:
+    with migrated_url("postgresql", tmp_path, f"authz_months_{worker}") as url:
         made = Database(url)
-        migrate.upgrade(made)
         yield made
         made.close()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.compat.replay import publish
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.egress import Egress
 from tests.support.harness import RunningServer, TestClock
 from tests.support.web import FakeWeb
@@ -36,7 +36,7 @@ def server(
 ) -> Iterator[RunningServer]:
     """The server under test, behind an egress proxy."""
     folder = tmp_path_factory.mktemp("compat")
-    with fresh_url(engine, folder, f"authz_compat_{worker}") as url:
+    with migrated_url(engine, folder, f"authz_compat_{worker}") as url:
         made = RunningServer(folder, url, internet, TestClock(), proxy=egress.url)
         try:
             yield made

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from authz.db import Database, migrate
-from tests.support.databases import fresh_url
+from authz.db import Database
+from tests.support.databases import migrated_url
 
 
 @pytest.fixture
 def database(engine: str, worker: str, tmp_path: Path) -> Iterator[Database]:
     """Empty tables at head."""
-    with fresh_url(engine, tmp_path, f"authz_db_{worker}") as url:
+    with migrated_url(engine, tmp_path, f"authz_db_{worker}") as url:
         made = Database(url)
-        migrate.upgrade(made)
         yield made
         made.close()

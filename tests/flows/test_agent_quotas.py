@@ -15,7 +15,7 @@ from authz.oauth.facts import FactKeys
 from authz.oauth.rows import grants
 from authz.oauth.rows.wanted import Wanted
 from tests.support import admin_api, devices
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.harness import ONE_ADDRESS, RESOURCE, Harness, running
 from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
 
@@ -34,7 +34,7 @@ def strict(engine, worker, tmp_path_factory):
     """A server that sets all three."""
     folder = tmp_path_factory.mktemp("quotas")
     with (
-        fresh_url(engine, folder, f"authz_quotas_{worker}") as url,
+        migrated_url(engine, folder, f"authz_quotas_{worker}") as url,
         running(folder, url, limits=LIMITS) as made,
     ):
         yield made

@@ -34,7 +34,7 @@ from tests.flows.test_upstream_credentials import (
     test_a_server_gets_its_own_credential,  # noqa: F401
 )
 from tests.support import key_stores
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.devices import allow, ask
 from tests.support.harness import RESOURCE, Harness, running
 
@@ -61,7 +61,7 @@ def server(engine, sections, worker, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("server")
     with (
-        fresh_url(engine, folder, f"authz_custody_{worker}") as url,
+        migrated_url(engine, folder, f"authz_custody_{worker}") as url,
         running(folder, url, sections=sections) as made,
     ):
         yield made

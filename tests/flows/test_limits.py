@@ -14,7 +14,7 @@ from authz.telemetry import metrics
 from authz.web.addresses import peer_address
 from tests.support.arrange import VERIFIER
 from tests.support.client_keys import TYPE, ClientKey
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.harness import Harness, running
 from tests.support.web import Reply
 from tests.support.workloads import Platform, ask
@@ -38,7 +38,7 @@ def strict(engine, worker, tmp_path_factory):
     folder = tmp_path_factory.mktemp("strict")
     settings = {"limits": LIMITS, "trusted_proxies": ("127.0.0.1",)}
     with (
-        fresh_url(engine, folder, f"authz_limits_{worker}") as url,
+        migrated_url(engine, folder, f"authz_limits_{worker}") as url,
         running(folder, url, **settings) as made,
     ):
         yield made

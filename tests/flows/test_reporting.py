@@ -21,7 +21,7 @@ from authz.admin.trace import tell
 from authz.db.models import OutcomeBatch
 from authz.resource_server import Reports, protect
 from authz.resource_server.report_key import make_key
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.gate import gate
 from tests.support.harness import Harness, RealClock, running
 from tests.support.outcomes import outcomes_of
@@ -77,7 +77,7 @@ def world(engine, worker, tmp_path_factory):
     """An authorization server by the real time, behind an address that can be taken away."""
     folder = tmp_path_factory.mktemp("reporting")
     with (
-        fresh_url(engine, folder, f"authz_reporting_{worker}") as url,
+        migrated_url(engine, folder, f"authz_reporting_{worker}") as url,
         gate() as door,
         running(folder, url, RealClock(), sections={"server": {"issuer": door.base}}) as server,
     ):

@@ -15,7 +15,7 @@ from authz.oauth.upstream_secrets import MOST_AT_ONCE
 from authz.policy.requirements import Requirement
 from tests.attacks.test_canaries import dump, export, forms
 from tests.support import workloads
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.dpop_keys import DpopKey
 from tests.support.exchanges import ACCESS_TOKEN, TICKETS, TOKEN_EXCHANGE, Chain
 from tests.support.harness import LOG, RESOURCE, running
@@ -43,7 +43,7 @@ def server(store, engine, worker, tmp_path_factory):
     (folder / "token").write_text("hvs.token")
     sections = {"vault": {"address": store.base, "token": f"file:{folder}/token"}}
     with (
-        fresh_url(engine, folder, f"authz_credentials_{worker}") as url,
+        migrated_url(engine, folder, f"authz_credentials_{worker}") as url,
         running(folder, url, sections=sections) as made,
     ):
         yield made

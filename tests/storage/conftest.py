@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.processes import Installation, installation
 
 
@@ -13,7 +13,7 @@ from tests.support.processes import Installation, installation
 def installed(engine: str, worker: str, tmp_path: Path) -> Iterator[Installation]:
     """Nothing serves it yet."""
     with (
-        fresh_url(engine, tmp_path, f"authz_storage_{worker}") as url,
+        migrated_url(engine, tmp_path, f"authz_storage_{worker}") as url,
         installation(tmp_path, url) as made,
     ):
         yield made

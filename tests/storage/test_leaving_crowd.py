@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.leaving_crowd import crowd, departures, left, tell
 from tests.support.processes import ServerProcess
 
@@ -14,7 +14,7 @@ PEOPLE = 60
 def test_a_company_closes(engine, worker, tmp_path, way):
     """L8, E10, item 15: one process, sixty people at once, nothing left of any."""
     with (
-        fresh_url(engine, tmp_path, f"authz_crowd_{worker}") as url,
+        migrated_url(engine, tmp_path, f"authz_crowd_{worker}") as url,
         crowd(tmp_path, url, PEOPLE, algorithm="ES256", way=way) as made,
     ):
         assert left(made.made) == {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.databases import fresh_url
+from tests.support.databases import migrated_url
 from tests.support.postgres import free_port
 from tests.support.processes import Installation, installation
 
@@ -73,7 +73,7 @@ def test_either_worker_tells_what_both_have_done(engine, tmp_path):
     """And of one that was killed the counts stay, but not what it held (S5)."""
     counted = 'authz_http_requests_total{endpoint="jwks",status="200"}'
     with (
-        fresh_url(engine, tmp_path, "metrics_of_workers") as url,
+        migrated_url(engine, tmp_path, "metrics_of_workers") as url,
         installation(tmp_path, url) as it,
         serving(it) as (base, temporary),
     ):

@@ -8,10 +8,10 @@ import contextlib
 import itertools
 import json
 import re
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from passlib.hash import argon2
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from authz.admin import clients, keys, resources, roles_import, tenants, users
 from authz.admin.client_metadata import Registration
@@ -41,6 +42,8 @@ from authz.services import Services, open_services
 from authz.settings import Settings, load
 from authz.web.edge import make_edge
 from tests.support.arrange import REDIRECT, VERIFIER, add_code, challenge
+from tests.support.databases import begin
+from tests.support.plain_http import NO_TLS
 from tests.support.postgres import free_port
 from tests.support.web import FakeWeb, Reply
 
@@ -167,6 +170,7 @@ class RunningServer:
                 **more,
             },
         )
+        begin(database_url)
         self._stack = contextlib.ExitStack()
         self.services: Services = self._stack.enter_context(
             open_services(self.settings, clock=clock, resolve=self._resolve)
@@ -211,9 +215,15 @@ class RunningServer:
         """Someone who may do everything, now."""
         return Operator.local(name, self.clock(), self.services.envelope)
 
-    def add_tenant(self, slug: str, new_keys: Sequence[Any], trust: str = "open") -> str:
+    def add_tenant(
+        self,
+        slug: str,
+        new_keys: Sequence[Any],
+        trust: str = "open",
+        within: Session | None = None,
+    ) -> str:
         """A tenant; answers its id."""
-        with self.database.write() as tx:
+        with self.database.write() if within is None else nullcontext(within) as tx:
             row = tenants.create(
                 tx, self.operator(), slug=slug, name=slug.title(), client_trust=trust, keys=new_keys
             )
@@ -419,6 +429,8 @@ class Browser:
 class Harness:
     """One tenant with an MCP server, the YAML roles, two people and a public client."""
 
+    _tx: Session | None = None
+
     def __init__(
         self,
         server: RunningServer,
@@ -431,14 +443,17 @@ class Harness:
         self.server, self.clock, self.web = server, server.clock, server.web
         self.slug = f"t{next(_numbers)}-{id(server) % 9973}"
         made = _tenant_keys(with_rsa=with_rsa) if new_keys is None else new_keys
-        self.tenant_id = server.add_tenant(self.slug, made, trust)
         self.issuer = f"{server.base}/t/{self.slug}"
         self.http = make_http()
         self._browsers: list[Browser] = []
-        self.resource = self.add_resource(RESOURCE)
-        self.users = {name: self.add_user(f"{name}@example.com") for name in ("dev", "sre")}
-        self.import_roles(ROLES)
-        self.client_id = self.add_client().client.id
+        # One transaction for all of it: thousands of tests begin so.
+        with server.database.write() as self._tx:
+            self.tenant_id = server.add_tenant(self.slug, made, trust, self._tx)
+            self.resource = self.add_resource(RESOURCE)
+            self.users = {name: self.add_user(f"{name}@example.com") for name in ("dev", "sre")}
+            self.import_roles(ROLES)
+            self.client_id = self.add_client().client.id
+        self._tx = None
         self.request: dict[str, Any] = {
             "response_type": "code",
             "client_id": self.client_id,
@@ -459,9 +474,13 @@ class Harness:
 
     # -- preparing ----------------------------------------------------------------------------------------
 
+    def _write(self) -> AbstractContextManager[Session]:
+        """A transaction, unless this is within one."""
+        return self.server.database.write() if self._tx is None else nullcontext(self._tx)
+
     def add_resource(self, identifier: str, **values: Any) -> Any:
         """An MCP server."""
-        with self.server.database.write() as tx:
+        with self._write() as tx:
             return resources.add(
                 tx,
                 self.server.operator(),
@@ -474,7 +493,7 @@ class Harness:
 
     def add_user(self, login: str, password_hash: str = _PASSWORD_HASH) -> str:
         """A person; answers their id."""
-        with self.server.database.write() as tx:
+        with self._write() as tx:
             line = users.add(
                 tx,
                 self.server.operator(),
@@ -488,7 +507,7 @@ class Harness:
     def import_roles(self, text: str) -> Any:
         """The tenant's roles."""
         parsed = roles_file.parse(text)
-        with self.server.database.write() as tx:
+        with self._write() as tx:
             return roles_import.import_file(tx, self.server.operator(), self.tenant_id, parsed)
 
     def add_client(self, **values: Any) -> Any:
@@ -498,7 +517,7 @@ class Harness:
         registration = Registration(
             **{"name": "Test client", "redirect_uris": (REDIRECT,), **values}
         )
-        with self.server.database.write() as tx:
+        with self._write() as tx:
             return clients.add(
                 tx,
                 self.server.operator(),
@@ -665,11 +684,7 @@ def _tenant_keys(*, with_rsa: bool) -> list[Any]:
 
 def make_http() -> httpx2.Client:
     """A client of the server under test."""
-    # All of it is plain HTTP, and reading the certificates of the machine takes a client longer than its requests.
-    return httpx2.Client(follow_redirects=False, trust_env=False, timeout=30, verify=_NO_TLS)
-
-
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return httpx2.Client(follow_redirects=False, trust_env=False, timeout=30, verify=NO_TLS)
 
 
 def _present(fields: dict[str, Any]) -> dict[str, Any]:

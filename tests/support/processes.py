@@ -26,7 +26,9 @@ from authz.envelope import new_encoded_key
 from authz.policy import roles_file
 from authz.services import Services, open_services
 from authz.settings import load
+from tests.support import plain_http
 from tests.support.arrange import REDIRECT, VERIFIER, add_code
+from tests.support.databases import begin
 from tests.support.postgres import free_port
 
 ISSUER = "http://127.0.0.1:8080"
@@ -60,7 +62,7 @@ class ServerProcess:
                 text = Path(self._log.name).read_text(encoding="utf-8", errors="replace")
                 raise RuntimeError(f"the server did not start: {text[-2000:]}")
             try:
-                if httpx2.get(f"{self.base}/jwks", trust_env=False).status_code == 200:
+                if plain_http.get(f"{self.base}/jwks").status_code == 200:
                     return
             except httpx2.TransportError:
                 time.sleep(0.02)
@@ -150,6 +152,7 @@ def installation(
         f"[server]\nissuer = {json.dumps(issuer)}\ndevelopment = true\n"
         f"[database]\nurl = {json.dumps(database_url)}\npooler = {json.dumps(pooler)}\n"
     )
+    begin(database_url)
     with open_services(load(config, environment={})) as services:
         migrate.upgrade(services.database)
         first_keys = keys.generate_first()
