@@ -54,6 +54,7 @@ from authz.federation.desk import Recipient
 from authz.federation.poller import Poller
 from authz.federation.registry import Connectors
 from authz.federation.streams import Stream
+from authz.jobs.memory import give_back
 from authz.jose import LEEWAY as JWT_LEEWAY
 from authz.net import NetworkError
 from authz.oauth.transmitting.pushing import Pusher
@@ -329,14 +330,17 @@ def keep_versions(services: Services, now: datetime) -> None:
     with services.database.read() as tx:
         active = select(Tenant.id, Tenant.config_version).where(Tenant.status == "active")
         present = [(tenant_id, version) for tenant_id, version in tx.execute(active)]
+    changed = [it for it in present if _compared.get(it[0]) != it[1]]
+    if not changed:
+        return
     turn = Turn()
-    for tenant_id, version in present:
-        if _compared.get(tenant_id) == version:
-            continue
+    for tenant_id, version in changed:
         with turn.of(tenant_id):
             with services.database.write() as tx:
                 versions.record(tx, Operator.local("job", now, services.envelope), tenant_id)
             _compared[tenant_id] = version
+    # The policy of a tenant where a hundred thousand hold a role by name is fifty megabytes for a moment.
+    give_back()
     turn.end()
 
 
