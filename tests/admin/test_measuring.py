@@ -1,4 +1,4 @@
-"""Facts of the installation as numbers: keys, leases, the trail, and drift from what was applied (issue 6, part 4)."""
+"""Facts of the installation as numbers: keys, leases, the trail, and drift from what was applied."""
 
 from datetime import timedelta
 from pathlib import Path

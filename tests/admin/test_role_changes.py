@@ -1,4 +1,4 @@
-"""One role at a time: the same rules as for a whole file, and nothing else changes (issue 6, L4)."""
+"""One role at a time: the same rules as for a whole file, and nothing else changes (L4)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Old events go, what is held stays, and the rest can still be checked (item 11; issue 7)."""
+"""Old events go, what is held stays, and the rest can still be checked."""
 
 import json
 import threading
@@ -499,7 +499,7 @@ def as_before(database):
 
 @pytest.mark.only("postgresql")
 def test_an_abandoned_conversion_leaves_nothing_that_refuses_events(engine, database):
-    """What it adds for the time being would refuse every event of the next month (issue 7)."""
+    """What it adds for the time being would refuse every event of the next month."""
     now, later = datetime(2026, 11, 26, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)
     as_before(database)
     insert(database, later, 1)

@@ -1,4 +1,4 @@
-"""Telling the trail to other programs: in order, at least once, and slowing nobody (issue 7; ATK-67)."""
+"""Telling the trail to other programs: in order, at least once, and slowing nobody (ATK-67)."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Clients, access and keys at the real console, and a person at their own page, in headless Chromium (issue 6)."""
+"""Clients, access and keys at the real console, and a person at their own page, in headless Chromium."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The jobs of administrators at the real console, in headless Chromium (issue 6)."""
+"""The jobs of administrators at the real console, in headless Chromium."""
 
 import pytest
 

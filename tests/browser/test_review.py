@@ -1,4 +1,4 @@
-"""Two administrators who look at what the other changes, in headless Chromium (issue 6, part 6; L6, S12, S17, V3)."""
+"""Two administrators who look at what the other changes, in headless Chromium (L6, S12, S17, V3)."""
 
 from datetime import timedelta
 

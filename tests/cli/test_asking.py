@@ -1,4 +1,4 @@
-"""What the command line asks before it ends something, and that shells complete it (issue 6, part 9)."""
+"""What the command line asks before it ends something, and that shells complete it."""
 
 import os
 import pty

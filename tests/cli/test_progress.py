@@ -1,4 +1,4 @@
-"""Long work shows how far it is: at a terminal, and nowhere else (issue 6, part 9)."""
+"""Long work shows how far it is: at a terminal, and nowhere else."""
 
 import os
 import pty

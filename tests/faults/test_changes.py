@@ -1,4 +1,4 @@
-"""What operators do while clients refresh: another version, other keys; and two nodes that meet one code (issue 7)."""
+"""What operators do while clients refresh: another version, other keys; and two nodes that meet one code."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A disk that is full while clients refresh (issue 7, faults)."""
+"""A disk that is full while clients refresh."""
 
 import resource
 

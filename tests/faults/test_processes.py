@@ -1,4 +1,4 @@
-"""Processes that end, with and without a goodbye, while clients refresh (issue 7 parts 5 and 7)."""
+"""Processes that end, with and without a goodbye, while clients refresh."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A backup that is brought forward to a moment: what is true then, and what an operator has to know (issue 7)."""
+"""A backup that is brought forward to a moment: what is true then, and what an operator has to know."""
 
 import time
 

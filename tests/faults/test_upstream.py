@@ -1,4 +1,4 @@
-"""What people sign in through hangs while clients refresh: an identity provider, the store of its secret (issue 7)."""
+"""What people sign in through hangs while clients refresh: an identity provider, the store of its secret."""
 
 import threading
 import time

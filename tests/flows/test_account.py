@@ -1,4 +1,4 @@
-"""What everybody sees and ends of their own at `/account` (issue 6, part 7; L7)."""
+"""What everybody sees and ends of their own at `/account` (L7)."""
 
 import re
 

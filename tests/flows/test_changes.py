@@ -1,4 +1,4 @@
-"""Change control: two people, a moment, and nobody round it (features S17, V3; issue 6, part 6)."""
+"""Change control: two people, a moment, and nobody round it (features S17, V3)."""
 
 import json
 import threading

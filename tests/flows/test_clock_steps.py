@@ -1,4 +1,4 @@
-"""A clock that is set forward or back by ten minutes (issue 7, faults)."""
+"""A clock that is set forward or back by ten minutes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The console: who gets in, what they see, and that nothing happens to them unasked (issue 6, parts 1 and 2)."""
+"""The console: who gets in, what they see, and that nothing happens to them unasked."""
 
 import itertools
 import re

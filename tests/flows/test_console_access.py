@@ -1,4 +1,4 @@
-"""Who has access now, and its end: grants, sessions, people cut off, and the clock of it (issue 6; L7, M13)."""
+"""Who has access now, and its end: grants, sessions, people cut off, and the clock of it (L7, M13)."""
 
 import re
 

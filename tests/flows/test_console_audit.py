@@ -1,4 +1,4 @@
-"""The audit trail in the console: found, shown in full, told as a story, checked (issue 6; S5, S16, E8)."""
+"""The audit trail in the console: found, shown in full, told as a story, checked (S5, S16, E8)."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Clients in the console: approve, block, bound, and look at what changed (issue 6; features item 6)."""
+"""Clients in the console: approve, block, bound, and look at what changed (features item 6)."""
 
 import re
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Identity providers, domains, provisioning and signals in the console (issue 6)."""
+"""Identity providers, domains, provisioning and signals in the console."""
 
 import pytest
 

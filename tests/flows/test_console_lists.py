@@ -1,4 +1,4 @@
-"""Every list of the console is searched, filtered, paged and exported (issue 6, part 1; L7)."""
+"""Every list of the console is searched, filtered, paged and exported (L7)."""
 
 import html
 import re

@@ -1,4 +1,4 @@
-"""People, groups, administrators, agents and mappings in the console (issue 6, jobs: map a group, help somebody)."""
+"""People, groups, administrators, agents and mappings in the console."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Policy in the console: foresee a token, explain one, find out why somebody was refused (issue 6, items 4 and 6)."""
+"""Policy in the console: foresee a token, explain one, find out why somebody was refused."""
 
 import html
 import re

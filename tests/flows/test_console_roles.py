@@ -1,4 +1,4 @@
-"""Roles and the matrix in the console (issue 6, job: define a role)."""
+"""Roles and the matrix in the console."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Keys, settings, tenants and readiness in the console (issue 6)."""
+"""Keys, settings, tenants and readiness in the console."""
 
 import csv
 import io

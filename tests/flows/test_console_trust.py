@@ -1,4 +1,4 @@
-"""ID-JAG issuers, workloads, targets and delegations in the console (issue 6)."""
+"""ID-JAG issuers, workloads, targets and delegations in the console."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Access reviews (S11; issue 6, part 8)."""
+"""Access reviews (S11)."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -34,7 +34,7 @@ def test_nobody_writes_at_a_server_that_is_read_only(owned):
 
 
 def test_the_console_shows_the_evidence_and_takes_the_step(harness):
-    """Part 6 of issue 6: rollout state of a server, with what speaks for the next one."""
+    """S17: the state of a server, with what speaks for the next one."""
     browser = administrator(harness)
     one = f"servers/{harness.resource.id}"
     assert "0 calls of tools by 0 people" in at(browser, one).text

@@ -1,4 +1,4 @@
-"""Versions of policy: kept, told apart, and brought back (issue 6, part 6)."""
+"""Versions of policy: kept, told apart, and brought back."""
 
 from dataclasses import replace
 

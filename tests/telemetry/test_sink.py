@@ -1,4 +1,4 @@
-"""Log lines wait for nobody (issue 7, faults: log sink down)."""
+"""Log lines wait for nobody."""
 
 import contextlib
 import itertools

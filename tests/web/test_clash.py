@@ -1,4 +1,4 @@
-"""What two people typed at once, line by line (issue 6, part 2)."""
+"""What two people typed at once, line by line."""
 
 import pytest
 
