@@ -42,12 +42,18 @@ class Cli:
         options = ["--config", str(self.config)]
         if self.tenant is not None:
             options += ["--tenant", self.tenant]
-        result = CliRunner().invoke(
-            app,
-            [*map(str, arguments), *options],
-            input=stdin,
-            env={**dict.fromkeys(_inherited()), **self.environment},
-        )
+        # `serve` tells its workers by way of the environment, which is the next test's as well.
+        before = dict(os.environ)
+        try:
+            result = CliRunner().invoke(
+                app,
+                [*map(str, arguments), *options],
+                input=stdin,
+                env={**dict.fromkeys(_inherited()), **self.environment},
+            )
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == code, result.output

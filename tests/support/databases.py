@@ -41,9 +41,11 @@ def migrated_url(engine: str, folder: Path, name: str) -> Iterator[str]:
 
 def begin(url: str) -> None:
     """An SQLite database that is not there yet begins with the tables at head."""
-    made = make_url(url)
-    if made.get_backend_name() == "sqlite" and not Path(str(made.database)).exists():
-        shutil.copyfile(_template("sqlite"), str(made.database))
+    if not url.startswith("sqlite"):
+        return  # unread: one of PostgreSQL may name several hosts
+    file = Path(str(make_url(url).database))
+    if not file.exists():
+        shutil.copyfile(_template("sqlite"), file)
 
 
 @functools.cache
