@@ -420,7 +420,7 @@ def test_groups_and_roles_of_a_person_have_pages_and_a_search(harness, owner):
     held = [(it["role"], it["through"]) for it in first["items"] + second["items"]]
     assert held == [("developer", None), ("sre", "ops"), ("sre", "team"), ("sre", "web")]
     assert second["next"] is None
-    assert [it["group"] for it in owner.get(f"{way}/groups?q=EA").json["items"]] == ["team"]
+    assert [it["group"] for it in owner.get(f"{way}/groups?q=TEAM").json["items"]] == ["team"]
     assert [it["through"] for it in owner.get(f"{way}/roles?q=ops").json["items"]] == ["ops"]
     assert owner.get("/users/nobody@example.com/roles").status == 404
 
