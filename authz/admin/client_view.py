@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz.admin import client_trust, clients, grants
 from authz.admin.client_trust import RequestLine
 from authz.admin.clients import ClientDetails, ClientLine
-from authz.admin.grants import Extent, GrantLine
+from authz.admin.grants import Extent
 from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.clients.resolution import changed_members, is_approved
@@ -65,7 +65,6 @@ class View:
     changes: Sequence[Change]
     request: RequestLine | None
     asked_by: str | None
-    holds: Slice[GrantLine]
     extent: Extent
 
 
@@ -133,7 +132,6 @@ def show(tx: Session, tenant_id: str, client_id: str, now: datetime) -> View:
         changes=_changes(row.accepted, row.metadata_),
         request=request,
         asked_by=asked_by,
-        holds=grants.page(tx, tenant_id, now, client_id=client_id, limit=20),
         extent=grants.extent(tx, tenant_id, now, client_id=client_id),
     )
 

@@ -1,7 +1,7 @@
 """Clients: pre-register, rotate secrets, block, approve, bound, limit, remove, look up."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +16,7 @@ from authz.admin.operator import Operator
 from authz.admin.paging import DEFAULT_LIMIT, Slice, behind, check_limit, cursor_of, sliced
 from authz.admin.revocation import cut_off_clients, revoke_families
 from authz.audit.events import Event
-from authz.db.lists import among
-from authz.db.models import AgentClient, Client, Consent, Delegation, Group
+from authz.db.models import AgentClient, Client, Consent, Delegation
 from authz.directory import groups as directory
 from authz.errors import Conflict, Invalid, NotFound, about
 from authz.policy.administration import Permission
@@ -227,7 +226,8 @@ def set_groups(
     operator.must(Permission.CLIENTS_WRITE)
     row = load(tx, tenant_id, client_id)
     guard_client(tx, operator, row)
-    found = None if groups is None else load_groups(tx, tenant_id, groups)
+    with about("groups"):
+        found = None if groups is None else directory.load_all(tx, tenant_id, groups)
     row.groups = None if found is None else sorted(it.id for it in found)
     row.updated_at = operator.now
     tx.flush()
@@ -347,24 +347,13 @@ def details(tx: Session, row: Client) -> ClientDetails:
         **vars(line(row)),
         metadata=row.metadata_,
         scope_ceiling=row.scope_ceiling,
-        groups=None if row.groups is None else _names(tx, row.groups),
+        groups=None if row.groups is None else _names(tx, row.tenant_id, row.groups),
         secrets=list(expiries),
     )
 
 
-def load_groups(tx: Session, tenant_id: str, references: frozenset[str]) -> Collection[Group]:
-    """Those that a client is to be limited to, by name or id. Raises NotFound."""
-    found = directory.find_all(tx, tenant_id, references)
-    for missing in sorted(references - found.keys()):
-        raise NotFound(
-            f"there is no group {missing!r}; `authz groups list` shows them", field="groups"
-        )
-    return found.values()
-
-
-def _names(tx: Session, group_ids: Sequence[str]) -> list[str]:
-    query = select(Group.name).where(among(tx, Group.id, group_ids)).order_by(Group.name)
-    return list(tx.scalars(query))
+def _names(tx: Session, tenant_id: str, group_ids: Sequence[str]) -> list[str]:
+    return sorted(directory.names_by_id(tx, tenant_id, group_ids).values())
 
 
 def _values(registration: Registration) -> dict[str, Any]:

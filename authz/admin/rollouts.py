@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from authz.admin import resources
 from authz.admin.operator import Operator
-from authz.db.models import Group, IssuedToken, Resource, ToolOutcome
+from authz.db.models import IssuedToken, Resource, ToolOutcome
 from authz.directory import groups as directory
 from authz.errors import Conflict, about
 from authz.policy.administration import Permission
@@ -74,7 +74,7 @@ def set_rollout(
     row = resources.load(tx, tenant_id, reference)
     operator.must(Permission.POLICY_WRITE, resource_id=row.id)
     with about("groups"):
-        found = [directory.load(tx, tenant_id, it) for it in groups]
+        found = directory.load_all(tx, tenant_id, groups)
     wanted = check(Rollout(state, frozenset(it.id for it in found), percent))
     before = of_json(row.rollout)
     if wanted.rank > before.rank and not row.owner:
@@ -108,15 +108,13 @@ def set_rollout(
 
 def _line(tx: Session, row: Resource, now: datetime) -> RolloutLine:
     rollout = of_json(row.rollout)
-    names = tx.scalars(
-        select(Group.name).where(Group.id.in_(sorted(rollout.groups))).order_by(Group.name)
-    )
+    names = directory.names_by_id(tx, row.tenant_id, rollout.groups)
     return RolloutLine(
         id=row.id,
         identifier=row.identifier,
         owner=row.owner,
         state=rollout.state,
-        groups=list(names),
+        groups=sorted(names.values()),
         percent=rollout.percent,
         evidence=_evidence(tx, row, now),
     )

@@ -43,15 +43,32 @@ def find_all(tx: Session, tenant_id: str, references: Iterable[str]) -> dict[str
             or_(among(tx, Group.id, ids), among(tx, Group.name, asked - ids)),
         )
     )
-    return {(row.id if row.id in ids else row.name): row for row in rows}
+    # One that was asked for both ways is there both ways.
+    return {it: row for row in rows for it in (row.id, row.name) if it in asked}
 
 
 def load(tx: Session, tenant_id: str, reference: str) -> Group:
     """The group an operator means. Raises NotFound."""
     group = find(tx, tenant_id, reference)
     if group is None:
-        raise NotFound(f"there is no group {reference!r}; `authz groups list` shows them")
+        raise _not_there(reference)
     return group
+
+
+def load_all(tx: Session, tenant_id: str, references: Iterable[str]) -> list[Group]:
+    """The groups an operator means, each once. Raises NotFound for the first that is not there."""
+    found = find_all(tx, tenant_id, references)
+    for missing in sorted(set(references) - found.keys()):
+        raise _not_there(missing)
+    return list({row.id: row for row in found.values()}.values())
+
+
+def names_by_id(tx: Session, tenant_id: str, ids: Iterable[str]) -> dict[str, str]:
+    """Of those that are there: what remembers groups may remember one that is gone."""
+    rows = tx.execute(
+        select(Group.id, Group.name).where(Group.tenant_id == tenant_id, among(tx, Group.id, ids))
+    )
+    return dict(rows.all())
 
 
 def members(tx: Session, group_id: str) -> list[User]:
@@ -78,3 +95,7 @@ def names_of(tx: Session, tenant_id: str, user_id: str) -> list[str]:
             .order_by(Group.name)
         )
     )
+
+
+def _not_there(reference: str) -> NotFound:
+    return NotFound(f"there is no group {reference!r}; `authz groups list` shows them")

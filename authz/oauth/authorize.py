@@ -51,7 +51,7 @@ from authz.oauth.step_up import (
     refused_silently,
 )
 from authz.oauth.subjects import load_subject
-from authz.policy import Decision, Reason, decide
+from authz.policy import SENTENCES, Decision, Reason, decide
 from authz.policy.scopes import OPENID, OPENID_SCOPES
 from authz.urls import redirect_host
 
@@ -250,9 +250,7 @@ def _nothing_granted(decision: Decision) -> OAuthError:
     if lacking(decision):
         return refused_for_lack(decision)
     if Reason.CLIENT_GROUPS in decision.removed.values():
-        return AccessDenied(
-            "this client is limited to groups that this person is not in", reason="client_groups"
-        )
+        return AccessDenied(SENTENCES[Reason.CLIENT_GROUPS], reason="client_groups")
     return AccessDenied("policy leaves no scope for this request", reason="nothing_granted")
 
 

@@ -270,6 +270,9 @@ def test_an_operator_does_not_arm_a_client(desk):
         do_as(desk, operator, clients.set_ceiling, "plain", frozenset({"authz.read"}))
     with pytest.raises(Forbidden):
         do_as(desk, operator, clients.add, CI, scope_ceiling=frozenset({"authz.read"}))
+    with pytest.raises(Forbidden):  # who may administer through it
+        do_as(desk, operator, clients.set_groups, "ci", None)
+    do_as(desk, operator, clients.set_groups, "plain", frozenset())
 
 
 def test_the_owner_of_a_server_changes_that_one(desk):

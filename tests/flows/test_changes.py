@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 
 from authz.admin import admins, changes, credentials, operations, resources, roles, tenants
-from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, add_scope
 from authz.errors import Conflict, Forbidden, Invalid, NeedsApproval, NotFound
 from authz.policy.administration import ADMIN_ROLES
+from tests.support import operators
 from tests.support.console import administrator, at
 from tests.support.databases import until_somebody_waits
 from tests.support.harness import RESOURCE
@@ -32,18 +32,7 @@ def guarded(harness):
 
 
 def acting(harness, role, user_id="usr_author", **more):
-    now = harness.clock()
-    return Operator(
-        f"console:{user_id}",
-        now,
-        harness.server.services.envelope,
-        ADMIN_ROLES[role].permissions,
-        user_id=user_id,
-        home=harness.slug,
-        needs_second=True,
-        authenticated_at=now,
-        **more,
-    )
+    return operators.acting(harness, role, user_id, needs_second=True, **more)
 
 
 def do_as(harness, operator, run, /, *args, **named):

@@ -3,6 +3,7 @@
 import pytest
 
 from authz.admin import clients, groups, mappings
+from authz.admin.denials import denials
 from authz.db.models import IssuedToken
 from authz.errors import NotFound
 from tests.flows.test_simulate import simulated
@@ -148,12 +149,18 @@ def test_what_it_holds_for_itself_stays(harness):
     assert harness.token(asked).scopes == before.scopes
 
 
-def test_the_simulator_and_explain_say_it(harness):
+def test_the_simulator_says_it_before_and_why_afterwards(harness):
     limit(harness)
     foreseen = simulated(harness, user=OUTSIDE, client=harness.client_id, server=RESOURCE)
     assert not foreseen.is_token
     assert {it.reason for it in foreseen.refused} == {"client_groups"}
     assert simulated(harness, user=INSIDE, client=harness.client_id).is_token
+    assert harness.browser(OUTSIDE).authorize(scope="logs.read").error == "access_denied"
+    [refusal] = harness.ask(denials, harness.clock(), person=OUTSIDE)
+    assert (refusal.reason, refusal.sentence) == (
+        "client_groups",
+        "this client is limited to groups that this person is not in",
+    )
 
 
 def test_groups_of_another_tenant_are_not_found(harness, other_harness):

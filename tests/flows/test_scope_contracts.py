@@ -8,7 +8,6 @@ from authz.admin import changes, resources, roles, scope_contracts, scopes, tena
 from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeChange
 from authz.errors import Conflict, Forbidden, NotFound
-from authz.policy.administration import ADMIN_ROLES
 from authz.policy.contracts import digest_of
 from authz.resource_server.access_token import read_claims
 from authz.resource_server.errors import LimitedTool
@@ -17,6 +16,7 @@ from authz.resource_server.tool_rules import ToolRules
 from tests.support.console import administrator, at
 from tests.support.databases import until_somebody_waits
 from tests.support.harness import RESOURCE
+from tests.support.operators import acting
 
 OLD, NEW = ("read_logs",), ("read_logs", "purge_logs")
 
@@ -32,19 +32,6 @@ def reviewing(harness):
     edit(harness, OLD)
     set_mode(harness, "reviewed")
     return harness
-
-
-def acting(harness, role, user_id):
-    now = harness.clock()
-    return Operator(
-        f"console:{user_id}",
-        now,
-        harness.server.services.envelope,
-        ADMIN_ROLES[role].permissions,
-        user_id=user_id,
-        home=harness.slug,
-        authenticated_at=now,
-    )
 
 
 def edit(harness, tools, operator=None):

@@ -9,14 +9,12 @@ from sqlalchemy import select
 from authz.admin import changes, roles, scope_contracts, scopes, tenants, versions
 from authz.admin.code import plans
 from authz.admin.code.kind import Site
-from authz.admin.operator import Operator
 from authz.admin.scopes import NewScope, ScopeChange
 from authz.clients import registered
 from authz.clients.resolution import usable_row
 from authz.db.models import AuthorizationCode, Consent, DeviceCode, PushedRequest, Scope
 from authz.db.versions import bump
 from authz.oauth.consents import store_consent
-from authz.policy.administration import ADMIN_ROLES
 from authz.policy.code.reading import read
 from authz.policy.contracts import digest_of
 from authz.policy.requirements import Requirement
@@ -24,6 +22,7 @@ from tests.support.console import administrator, at
 from tests.support.databases import until_somebody_waits
 from tests.support.devices import answer, ask, type_code
 from tests.support.harness import RESOURCE
+from tests.support.operators import acting
 
 BOTH = "logs.read analytics.query"
 CHANGED = "Changed since you allowed it"
@@ -106,20 +105,6 @@ def approve_a_change(harness):
         )
     with harness.server.database.write() as tx:
         changes.approve(tx, acting(harness, "approver", "usr_second"), harness.tenant_id, asked.id)
-
-
-def acting(harness, role, user_id, **more):
-    now = harness.clock()
-    return Operator(
-        f"console:{user_id}",
-        now,
-        harness.server.services.envelope,
-        ADMIN_ROLES[role].permissions,
-        user_id=user_id,
-        home=harness.slug,
-        authenticated_at=now,
-        **more,
-    )
 
 
 def in_the_console(harness):

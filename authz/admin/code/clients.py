@@ -7,10 +7,10 @@ from sqlalchemy import select
 
 from authz.admin import clients
 from authz.admin.client_metadata import FLAGS, Registration
-from authz.admin.code.group_names import group_names, named
 from authz.admin.code.kind import Site
 from authz.clients.certificates import NAMES
 from authz.db.models import Client
+from authz.directory import groups
 from authz.errors import Conflict
 from authz.policy.code.clients import ClientEntry, is_registered
 from authz.policy.code.entries import Change, Entries, Json
@@ -24,7 +24,7 @@ def current(site: Site) -> Entries:
     rows = site.tx.scalars(select(Client).where(Client.tenant_id == site.tenant_id))
     found = rows.all()
     limits = frozenset[str]().union(*(row.groups or () for row in found))
-    names = group_names(site, limits)
+    names = groups.names_by_id(site.tx, site.tenant_id, limits)
     every = {row.id: _entry(row, names) for row in found}
     plain = ClientEntry().model_dump(mode="json")
     return {id_: entry for id_, entry in every.items() if entry != plain}
@@ -34,7 +34,9 @@ def _entry(row: Client, names: Mapping[str, str]) -> Json:
     metadata = row.metadata_
     entry = {
         "ceiling": None if row.scope_ceiling is None else sorted(row.scope_ceiling),
-        "groups": None if row.groups is None else named(row.groups, names),
+        "groups": None
+        if row.groups is None
+        else sorted(names[it] for it in row.groups if it in names),
         "blocked": row.status == "blocked",
     }
     if row.kind != _REGISTERED:
@@ -125,8 +127,8 @@ def _bound(site: Site, change: Change, after: Json) -> None:
         ceiling = after["ceiling"]
         clients.set_ceiling(*common, None if ceiling is None else frozenset(ceiling))
     if before["groups"] != after["groups"]:
-        groups = after["groups"]
-        clients.set_groups(*common, None if groups is None else frozenset(groups))
+        limited = after["groups"]
+        clients.set_groups(*common, None if limited is None else frozenset(limited))
     if before["blocked"] and not after["blocked"]:
         clients.unblock(*common)
     if after["approved"] and not before["approved"]:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from authz.admin import rollouts
-from authz.admin.code.group_names import group_names, named
 from authz.admin.code.kind import Site
 from authz.admin.code.spelling import servers_of, spelled
 from authz.db.models import Resource
+from authz.directory import groups
 from authz.policy import rollout
 from authz.policy.code.entries import Change, Entries, Json
 from authz.policy.code.rollouts import RolloutEntry
@@ -23,11 +23,12 @@ def current(site: Site) -> Entries:
         select(Resource.identifier, Resource.rollout).where(Resource.tenant_id == site.tenant_id)
     )
     found = {url: rollout.of_json(stored) for url, stored in rows if stored is not None}
-    names = group_names(site, frozenset[str]().union(*(it.groups for it in found.values())))
+    admitted = frozenset[str]().union(*(it.groups for it in found.values()))
+    names = groups.names_by_id(site.tx, site.tenant_id, admitted)
     return {
         url: {
             "state": it.state,
-            "groups": named(it.groups, names),
+            "groups": sorted(names[id_] for id_ in it.groups if id_ in names),
             "percent": it.percent,
         }
         for url, it in found.items()

@@ -94,7 +94,7 @@ ROUTES: tuple[Route, ...] = (
         "What it says of itself, what of that is new, and what the trust rules say",
         lambda look: client_view.show(look.tx, look.tenant_id, look.path["client"], look.now),
         View,
-        omit=frozenset({"holds", "extent"}),
+        omit=frozenset({"extent"}),
     ),
     Change(
         "POST",

@@ -95,7 +95,6 @@ def _screen(
             "wrong": wrong,
             "headings": HEADINGS,
             "kinds": audit_event.kinds(),
-            "asked_names": ASKED,
             "is_asked": any(visit.asked(it) for it in ASKED),
             "days": LOOK_BACK.days if _is_bounded(visit) else None,
             "size": visit.read(audit_event.size),

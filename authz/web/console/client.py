@@ -11,7 +11,8 @@ from authz.admin import client_trust, client_view, clients, grants, simulate
 from authz.admin.client_view import View
 from authz.admin.grants import Extent
 from authz.db.types import canonical_json
-from authz.errors import Conflict, Invalid
+from authz.directory import groups
+from authz.errors import Conflict, Invalid, about
 from authz.policy.administration import Permission
 from authz.web.console.visit import Act, Answer, Done, Page, Screen, Sheet, Sure, Visit
 from authz.web.console.words import GRANT_NAMES, KIND_NAMES, METHOD_NAMES, counted
@@ -228,7 +229,8 @@ def _outside(
     tx: Session, tenant_id: str, client_id: str, names: frozenset[str], now: datetime
 ) -> Extent:
     """What people in none of these groups hold through the client."""
-    inside = [it.id for it in clients.load_groups(tx, tenant_id, names)]
+    with about("groups"):
+        inside = [it.id for it in groups.load_all(tx, tenant_id, names)]
     return grants.extent(tx, tenant_id, now, client_id=client_id, outside=inside)
 
 
