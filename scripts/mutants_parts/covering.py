@@ -77,8 +77,8 @@ def watched(items: Sequence[pytest.Item], files: set[str], path: Path) -> Coveri
         if known.sources == sources and known.seconds.keys() >= {item.nodeid for item in items}:
             return Covering(items, known)
     known, watch = _Known(sources=sources), Watch(files)
-    watch.start()
     for number, item in enumerate(items):
+        watch.start()
         began = time.monotonic()
         passed = passes(item, after(items, number))
         known.seconds[item.nodeid] = time.monotonic() - began if passed else -1.0
@@ -86,6 +86,7 @@ def watched(items: Sequence[pytest.Item], files: set[str], path: Path) -> Coveri
         if not passed:
             print(f"does not pass by itself: {item.nodeid}", flush=True)
     for module in modules_of(items):
+        watch.start()
         compute_again(module, dict(module.__dict__))
         known.at_import[str(module.__file__)] = watch.take()
     watch.stop()

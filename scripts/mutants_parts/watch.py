@@ -16,7 +16,10 @@ class Watch:
         self._lines: Lines = {}
 
     def start(self) -> None:
-        """From now on, for threads that start from now on."""
+        """From now on, for threads that start from now on; again before each piece of work.
+
+        Where work recurses until the interpreter stops it, that may happen in here, and then it watches no longer.
+        """
         threading.settrace(self._called)
         sys.settrace(self._called)
 
