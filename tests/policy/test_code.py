@@ -2,7 +2,6 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,12 @@ from jsonschema import Draft202012Validator
 from authz.admin.client_metadata import DEFAULT_GRANT_TYPES
 from authz.admin.scopes import DEFAULT_RISK, MAX_DESCRIPTION_CHARS, RISKS
 from authz.errors import Invalid
-from authz.policy.code import KINDS, approval, writing
+from authz.policy.code import KINDS, writing
 from authz.policy.code.clients import ClientEntry
 from authz.policy.code.entries import Change, differences
 from authz.policy.code.reading import read
 from authz.policy.code.resources import ScopeEntry
 from authz.policy.code.roles import entries_of
-from authz.policy.code.roles import widens as roles_widen
 from authz.policy.code.schema import schema
 from authz.policy.roles_file import RoleEntry, RolesFile, parse
 
@@ -301,30 +299,6 @@ def test_a_file_that_is_wrong_everywhere_is_told_as_far_as_anybody_reads():
     assert lines[-1] == "and 30 more"
 
 
-def test_many_holders_are_written_in_pieces_that_are_read_as_one():
-    people = frozenset(f"p{n}@corp.example" for n in range(2600))
-    file = parse("roles: {a: [x]}\nbindings: [{role: a, groups: [g], users: [u]}]")
-    bindings = tuple(type(b)(b.role, people, b.groups) for b in file.bindings)
-    roles = RolesFile(file.roles, bindings)
-    mapped = {
-        f"okta groups=v{n} -> role a": {
-            "connection": "okta",
-            "claim": "groups",
-            "value": f"v{n}",
-            "group": None,
-            "role": "a",
-        }
-        for n in range(2500)
-    }
-    files = writing.write({**{it: {} for it in KINDS}, "mappings": mapped}, roles)
-    assert {it for it in files if it.startswith("mappings")} == {
-        *("mappings.yaml", "mappings-2.yaml", "mappings-3.yaml"),
-    }
-    again = read(files)
-    assert entries_of(again.roles) == entries_of(roles)
-    assert dict(again.entries["mappings"]) == mapped
-
-
 # What editors are told.
 
 BAD = [
@@ -492,57 +466,10 @@ def test_changes_that_let_somebody_in_are_known(kind, before, after, widens):
     assert KINDS[kind].widens(Change(kind, "x", before, after)) is widens
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "widens"),
-    [
-        ("2026-01-01T00:00:00", None, True),
-        ("2026-01-01T00:00:00", "2026-02-01T00:00:00", True),
-        ("2026-02-01T00:00:00", "2026-01-01T00:00:00", False),
-        (None, "2026-01-01T00:00:00", False),
-    ],
-)
-def test_a_role_that_is_held_for_longer_is_growth_that_nobody_would_see(before, after, widens):
-    change = Change("roles", "a for the user u", {"until": before}, {"until": after})
-    assert roles_widen(change) is widens
-    assert not roles_widen(Change("roles", "a for the user u", None, {"until": None}))
-
-
 def test_differences_are_told_by_name():
     before, after = {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1}}, {"b": {"x": 2}, "c": {"x": 1}}
     found = list(differences("clients", before, {**after, "d": {"x": 1}}))
     assert [(it.verb, it.name) for it in found] == [("remove", "a"), ("change", "b"), ("add", "d")]
-
-
-# Approvals.
-
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-DIGEST = f"sha256:{'a' * 64}"
-GOOD = f"plan: {DIGEST}\napproved_by: ada@corp.example\napproved_at: 2026-03-01T13:00:00+01:00\n"
-
-
-def test_an_approval_says_who_when_and_which_plan():
-    assert approval.read(GOOD, NOW) == approval.Approval(DIGEST, "ada@corp.example", NOW)
-    near = approval.read(GOOD, NOW - timedelta(minutes=4))
-    assert near.approved_at == NOW
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("", "the approval file is empty"),
-        (GOOD + "note: x\n", "line 4: the approval file has the unknown key 'note'"),
-        (GOOD.partition("\n")[2], "line 1: the approval file has no `plan`"),
-        (GOOD.replace("sha256:", "md5:"), "line 1: `plan` is 'md5:aaa"),
-        (GOOD.replace("ada@corp.example", "' '"), "line 2: `approved_by` says who"),
-        (GOOD.replace("+01:00", ""), "line 3: `approved_at` is '2026-03-01T13:00:00'; write"),
-        (GOOD.replace("+01:00", "-01:00"), "line 3: `approved_at` is in the future"),
-        (GOOD.replace("2026-03-01T13:00:00+01:00", "[]"), "line 3: `approved_at` is ''; write"),
-    ],
-)
-def test_an_approval_that_says_less_is_none(text, said):
-    with pytest.raises(Invalid) as caught:
-        approval.read(text, NOW)
-    assert str(caught.value).startswith(said)
 
 
 # The guide.

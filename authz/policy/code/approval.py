@@ -36,8 +36,8 @@ def read(text: str, now: datetime) -> Approval:
     root = compose(text, "the approval file")
     if root is None:
         raise Invalid("the approval file is empty; it has `plan`, `approved_by` and `approved_at`")
-    check_keys(root, set(_MEMBERS), "the approval file")
     members = mapping_of(root, "the approval file")
+    check_keys(root, set(_MEMBERS), "the approval file")
     for name in _MEMBERS:
         if name not in members:
             raise wrong(root, f"the approval file has no `{name}`")
