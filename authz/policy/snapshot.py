@@ -234,7 +234,7 @@ def build(
     administering: dict[tuple[str, str], list[HeldRole]] = {}
     for kind, subject_id, role_id, expires_at, group_name in administrators:
         administering.setdefault((kind, subject_id), []).append(HeldRole(role_id, expires_at))
-        if kind == "group" and group_name is not None:
+        if group_name is not None:
             group_names[subject_id] = group_name
     mapped: dict[str, list[tuple[str, str, str]]] = {}
     for connection_id, *rule in mappings:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from authz.directory.assurance import UNKNOWN_TIME, Authentication
 from authz.policy import OF_AUTHENTICATION, SENTENCES, Ceiling, Reason, Subject, decide
-from authz.policy.administration import admin_roles, administration_resource
 from authz.policy.requirements import Requirement, as_json, parse
 from authz.policy.rollout import FULL, Rollout
 from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, build, cycle_in
@@ -345,6 +344,42 @@ def test_a_client_may_be_limited_to_groups_of_people(limited_to, groups, granted
 
 def test_a_limit_to_people_does_not_bound_what_a_client_holds_for_itself():
     assert decision_of(GOOD, limited_to=frozenset({"g1"}), signed_in=None).granted == {"a.write"}
+
+
+@pytest.mark.parametrize(
+    ("rollout", "groups", "granted"),
+    [
+        ("read_only", {"g1"}, False),
+        ("g1", {"g1", "g2"}, True),
+        ("g1", {"g2"}, False),
+        ("g1", set(), False),
+    ],
+)
+def test_a_rollout_admits_members_of_its_groups(rollout, groups, granted):
+    """Features item 10."""
+    assert bool(decision_of(GOOD, rollout=rollout, groups=frozenset(groups)).granted) is granted
+
+
+def test_a_rollout_admits_a_share_of_the_people_at_each_server():
+    """Features item 10: by the server and the person, like everybody who asks who is in."""
+    policy = policy_of({**GOOD, "rollout": 30})
+    server = policy.resources["res_1"]
+    admitted = {}
+    for number in range(100):
+        who = Subject(f"usr_{number}", roles=(HeldRole("r1"),))
+        decision = decide(
+            policy,
+            who,
+            server,
+            client="cli_1",
+            requested=frozenset({"a.write"}),
+            ceilings=(),
+            now=NOW,
+        )
+        assert decision.removed in ({}, {"a.write": "rollout"})
+        admitted[who.id] = bool(decision.granted)
+    assert admitted == {it: server.rollout.admits("res_1", it, frozenset()) for it in admitted}
+    assert set(admitted.values()) == {True, False}
 
 
 # -- what the sign-in has to be ---------------------------------------------------------------------------
@@ -717,44 +752,3 @@ def test_scopes_without_a_role_are_held_like_others():
         "c": Reason.ROLE_MISSING,
         "d": Reason.SCOPE_UNKNOWN,
     }
-
-
-@pytest.mark.parametrize(
-    ("kind", "is_signed_in", "is_admin"),
-    [
-        ("user", True, True),
-        ("user", False, False),
-        ("client", False, True),
-        ("client", True, False),
-        ("group", True, True),
-        ("group", False, True),
-    ],
-)
-def test_an_admin_role_of_a_program_is_not_that_of_a_person(kind, is_signed_in, is_admin):
-    """Whoever did not sign in is a client, and is not taken for a person of that id."""
-    server = administration_resource("https://authz.example", is_default_tenant=True)
-    roles = admin_roles()
-    bound = ("g1" if kind == "group" else "x", "admin/auditor", None, "Auditors")
-    policy = build(
-        1,
-        resources=[],
-        roles=[],
-        role_scopes=[],
-        role_parents=[],
-        group_roles=[],
-        administration=server,
-        admin_roles=roles,
-        administrators=[(kind, *bound)],
-    )
-    signed_in = Authentication(NOW) if is_signed_in else None
-    decision = decide(
-        policy,
-        Subject("x", authentication=signed_in, groups=frozenset({"g1"} & {bound[0]})),
-        server,
-        client="x",
-        requested=frozenset(server.scopes),
-        ceilings=(),
-        now=NOW,
-    )
-    assert bool(decision.granted) is is_admin
-    assert all(("Auditors" in it) is (kind == "group") for it in decision.sources.values())

@@ -116,6 +116,8 @@ def test_what_is_refused(value, sentence):
     with pytest.raises(Invalid) as refusal:
         parse(value)
     assert sentence in str(refusal.value)
+    about_one = isinstance(value, dict) and len(value) == 1
+    assert refusal.value.field == (next(iter(value)) if about_one else "")
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ def test_servers_try_different_people():
     assert one != other
 
 
+def test_whoever_is_in_stays_in_after_an_upgrade():
+    """Another way to count would take from people what they have, and give it to others."""
+    rollout = Rollout(CANARY, percent=20)
+    found = [n for n in range(40) if rollout.admits("res_1", f"usr_{n}", frozenset())]
+    assert found == [5, 9, 11, 14, 19, 25, 27, 33]
+
+
 def test_a_group_is_in_whole():
     rollout = Rollout(CANARY, groups=frozenset({"grp_pilots"}))
     assert admitted(rollout) == set()
@@ -45,19 +52,34 @@ def test_a_group_is_in_whole():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "why"),
+    "rollout",
     [
-        (Rollout("half"), "is not one of"),
-        (Rollout(CANARY), "names groups or a percentage"),
-        (Rollout(CANARY, percent=101), "not a percentage"),
-        (Rollout(CANARY, percent=-1), "not a percentage"),
-        (Rollout(READ_ONLY, percent=5), "belong to canary"),
-        (Rollout("full", frozenset({"grp_1"})), "belong to canary"),
+        FULL,
+        Rollout(READ_ONLY),
+        Rollout(CANARY, frozenset({"grp_1"})),
+        Rollout(CANARY, percent=1),
+        Rollout(CANARY, frozenset({"grp_1"}), 100),
     ],
 )
-def test_what_makes_no_sense_is_refused(wrong, why):
-    with pytest.raises(Invalid, match=why):
+def test_what_makes_sense_is_taken_as_it_is(rollout):
+    assert check(rollout) is rollout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why", "field"),
+    [
+        (Rollout("half"), "is not one of", "state"),
+        (Rollout(CANARY), "names groups or a percentage", "groups"),
+        (Rollout(CANARY, percent=101), "not a percentage", "percent"),
+        (Rollout(CANARY, percent=-1), "not a percentage", "percent"),
+        (Rollout(READ_ONLY, percent=5), "belong to canary", "state"),
+        (Rollout("full", frozenset({"grp_1"})), "belong to canary", "state"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(wrong, why, field):
+    with pytest.raises(Invalid, match=why) as refusal:
         check(wrong)
+    assert refusal.value.field == field
 
 
 def test_nothing_stored_is_everything():
