@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from authz.errors import InvalidRequest
 from authz.oauth.transmitting.events import SUPPORTED
@@ -12,6 +12,7 @@ STATUSES = ("enabled", "paused", "disabled")
 MAX_AT_ONCE = 100
 _MAX_TEXT = 256
 _MAX_LIST = 1_000
+_MAX_CODE = 64
 
 Body = Mapping[str, Any]
 
@@ -44,7 +45,7 @@ def read_wanted(body: Body) -> Wanted:
         raise unsupported_delivery()
     requested = body.get("events_requested")
     return Wanted(
-        None if requested is None else tuple(_texts("events_requested", requested)),
+        None if requested is None else _texts("events_requested", requested),
         _text(body, "description"),
         delivery,
     )
@@ -105,34 +106,49 @@ def read_poll(body: Body) -> Poll:
     if isinstance(most, bool) or not isinstance(most, int) or most < 0:
         raise InvalidRequest("maxEvents is a number from 0 on", reason="max_events_malformed")
     if not isinstance(at_once, bool):
-        raise InvalidRequest("returnImmediately is true or false", reason="poll_malformed")
-    errors = body.get("setErrs", {})
-    if not isinstance(errors, dict) or len(errors) > _MAX_LIST:
-        raise InvalidRequest("setErrs is an object", reason="poll_malformed")
-    refused = {
-        jti: str(it.get("err", ""))[:64] for jti, it in errors.items() if isinstance(it, dict)
-    }
-    if len(refused) != len(errors):
-        raise InvalidRequest("setErrs has an object for each token", reason="poll_malformed")
-    return Poll(min(most, MAX_AT_ONCE), at_once, tuple(_texts("ack", body.get("ack", []))), refused)
+        raise InvalidRequest(
+            "returnImmediately is true or false", reason="return_immediately_malformed"
+        )
+    return Poll(
+        min(most, MAX_AT_ONCE),
+        at_once,
+        _texts("ack", body.get("ack", [])),
+        _errors(body.get("setErrs", {})),
+    )
 
 
-def _texts(name: str, value: Any) -> list[str]:
-    if not isinstance(value, list) or len(value) > _MAX_LIST:
-        raise InvalidRequest(f"{name} is a list", reason=f"{name}_malformed")
-    for it in value:
-        if not isinstance(it, str) or not 0 < len(it) <= _MAX_TEXT:
-            raise InvalidRequest(f"{name} is a list of texts", reason=f"{name}_malformed")
-    return value
+def _errors(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, dict) or len(value) > _MAX_LIST:
+        raise InvalidRequest(
+            f"setErrs is an object of at most {_MAX_LIST} tokens", reason="set_errs_malformed"
+        )
+    if not all(isinstance(it, dict) for it in value.values()):
+        raise InvalidRequest("setErrs has an object for each token", reason="set_errs_malformed")
+    return {jti: str(it.get("err", ""))[:_MAX_CODE] for jti, it in value.items()}
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_LIST or not all(map(_is_text, value)):
+        raise InvalidRequest(
+            f"{name} is a list of at most {_MAX_LIST} texts of 1 to {_MAX_TEXT} characters",
+            reason=f"{name}_malformed",
+        )
+    return tuple(value)
 
 
 def _text(body: Body, name: str) -> str | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value) <= _MAX_TEXT:
-        raise InvalidRequest(f"{name} is a text of {_MAX_TEXT} characters", reason="text_malformed")
+    if not _is_text(value):
+        raise InvalidRequest(
+            f"{name} is a text of 1 to {_MAX_TEXT} characters", reason="text_malformed"
+        )
     return value
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= _MAX_TEXT
 
 
 def _required(body: Body, name: str) -> str:
