@@ -155,7 +155,7 @@ def _credential(request: TokenRequest, found: SubjectToken, server: Resource) ->
         )
     held = _held_scopes(found, server)
     if not held or not credential.scopes <= held:
-        is_limited = held | _limited_scopes(found, server) >= credential.scopes
+        is_limited = credential.scopes <= _scopes_of(found)
         raise InvalidScope(
             "the token does not hold what the credential takes",
             reason="credential_scope_limited" if is_limited else "credential_scope_missing",
@@ -163,15 +163,14 @@ def _credential(request: TokenRequest, found: SubjectToken, server: Resource) ->
     return credential
 
 
+def _scopes_of(found: SubjectToken) -> frozenset[str]:
+    return frozenset(str(found.claims["scope"]).split(" "))
+
+
 def _held_scopes(found: SubjectToken, server: Resource) -> frozenset[str]:
     """The scopes of the token that are not limited to some calls."""
-    return frozenset(str(found.claims["scope"]).split(" ")) - _limited_scopes(found, server)
-
-
-def _limited_scopes(found: SubjectToken, server: Resource) -> frozenset[str]:
     limits = authorization_details.of_json(found.claims.get("authorization_details"))
-    held = frozenset(str(found.claims["scope"]).split(" "))
-    return held & authorization_details.scopes_of(limits, server)
+    return _scopes_of(found) - authorization_details.scopes_of(limits, server)
 
 
 def _holder(
@@ -196,10 +195,10 @@ def _holder(
 
 
 def _check_granted(credential: UpstreamCredential, decision: Decision) -> None:
-    lost = {scope: decision.removed.get(scope) for scope in credential.scopes - decision.granted}
-    if not lost and decision.granted:
+    if decision.granted and credential.scopes <= decision.granted:
         return
-    reasons = set(lost.values() if lost else decision.removed.values())
+    # Of what was asked for: all that the credential takes, or of a token without it, all that it holds.
+    reasons = set(decision.removed.values())
     if reasons <= OF_AUTHENTICATION:
         raise InsufficientUserAuthentication(
             "the sign-in behind the token does not do for this", reason="sign_in_insufficient"
