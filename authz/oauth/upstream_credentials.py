@@ -48,8 +48,11 @@ class UpstreamCredentials:
     def of(cls, credentials: Iterable[UpstreamCredential]) -> "UpstreamCredentials":
         """From credentials of which no two have the same server and name."""
         by_place = {(it.resource_id, it.name): it for it in credentials}
-        holders, names = (frozenset(place[n] for place in by_place) for n in (0, 1))
-        return cls(by_place, names, holders)
+        return cls(
+            by_place,
+            names=frozenset(name for _, name in by_place),
+            holders=frozenset(server for server, _ in by_place),
+        )
 
     def find(self, resource_id: str, name: str) -> UpstreamCredential | None:
         """What this server gets under this name."""

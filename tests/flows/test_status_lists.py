@@ -13,8 +13,7 @@ from sqlalchemy import select
 from authz import jobs
 from authz.admin import clients, leaving, resources, users
 from authz.db.models import IssuedToken, StatusEntry
-from authz.oauth import status_slots
-from authz.oauth.status_slots import SIZE, StatusSlots
+from authz.oauth.status_slots import SIZE
 from tests.support.harness import RESOURCE, Harness
 
 TYP = "statuslist+jwt"
@@ -188,22 +187,3 @@ def test_what_a_list_is_for_cannot_be_told_from_it(listed):
     text = json.dumps(claims)
     assert listed.client_id not in text
     assert RESOURCE not in text
-
-
-def test_every_place_once(listed):
-    """TSL-03: drawn without putting back, to the last one; then another list."""
-    slots, now = StatusSlots(), listed.clock()
-    drawn = [slots.draw("res", now) for _ in range(SIZE + 1)]
-    first = drawn[:SIZE]
-    assert {it.list_id for it in first} == {first[0].list_id}
-    assert sorted(it.place for it in first) == list(range(SIZE))
-    assert drawn[SIZE].list_id != first[0].list_id
-
-
-def test_a_list_is_left_behind_after_an_hour(listed):
-    """And each server has its own, so that one does not learn how many tokens another gets."""
-    slots, now = StatusSlots(), listed.clock()
-    first = slots.draw("res", now)
-    assert slots.draw("res", now + status_slots.MAX_AGE / 2).list_id == first.list_id
-    assert slots.draw("res", now + status_slots.MAX_AGE).list_id != first.list_id
-    assert slots.draw("other", now).list_id != first.list_id
