@@ -4,12 +4,16 @@ libpq's pipeline mode by way of psycopg's own binding (`psycopg.pq`). Every stat
 beforehand, so it is prepared once per connection and executed by name; what psycopg's cursors do for a statement
 they see for the first time cost more than the statement itself. Knows nothing of batches or tokens.
 
+Such a plan is made anew every few seconds: one that was made while a table was empty reads all of it, and the database
+looks again on its own only when it has counted the rows, a minute later.
+
 Behind a pooler in transaction mode the next transaction may meet another session: there nothing is prepared by name,
 and what a session would be told once, each transaction is told as it begins. That costs planning each time.
 """
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 
 import psycopg
@@ -37,6 +41,8 @@ _SET_LOCAL = "SELECT " + ", ".join(
     f"set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items()
 )
 _BINARY = pq.Format.BINARY
+_PLANS_LAST_SECONDS = 5.0
+"""Planning all statements of a batch takes the database a few milliseconds."""
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
 
 
@@ -53,6 +59,7 @@ class Pipeline:
         self._names: dict[bytes, bytes] = {}
         self._prepared_now: list[bytes] = []
         self._prepared_ever = 0
+        self._planned_at = time.monotonic()
         self._expected: list[Call | None] = []
         self._is_in_step = True
         """No answer is outstanding that a later exchange would take for its own."""
@@ -87,6 +94,9 @@ class Pipeline:
         self.command(b"BEGIN")
         if self._has_pooler:
             self.command(_SET_LOCAL.encode())
+        elif time.monotonic() > self._planned_at + _PLANS_LAST_SECONDS:
+            self._planned_at = time.monotonic()
+            self.command(b"DISCARD PLANS")
 
     def command(self, text: bytes) -> None:
         """Queue COMMIT, ROLLBACK or another statement without parameters whose rows nobody wants."""

@@ -1,14 +1,18 @@
 """What travels to PostgreSQL and back without the driver's help is what was meant."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from authz.db import Database
 from authz.db.batch import Lane, Phase, Worker, open_runner
 from authz.db.models import Lease, TokenFamily
 from authz.db.statements import AnyOf, Insert, Query
+from authz.oauth.rows.codes import CODES
+from tests.support.databases import migrated_url
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 INSERT = Insert(Lease.__table__)
@@ -19,6 +23,9 @@ ALL = Query(
     .order_by(Lease.name)
 )
 FAMILIES = Query(select(*TokenFamily.__table__.c).where(AnyOf(TokenFamily.id, "ids")))
+FILL = """INSERT INTO authorization_codes (digest, tenant_id, client_id, user_id, resource_id, redirect_uri,
+code_challenge, scopes, offline_access, auth_time, amr, signed_in_at, created_at, expires_at)
+SELECT n, 't', 'c', 'u', 'r', 'u', 'c', '[]', false, now(), '[]', now(), now(), now() FROM generate_series(1, 5000) n"""
 HARD = [
     "",
     " ",
@@ -102,3 +109,67 @@ def test_every_kind_of_column_comes_back(database):
     run(database, [INSERT_FAMILIES(rows)])
     (found,) = run(database, [FAMILIES(ids=["f1", "f2", "f3"])])
     assert sorted(found) == rows
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Tells how a prepared statement is carried out, over the connection that prepared it."""
+
+    name: str
+    values = ()
+
+    @property
+    def statement(self):
+        return self
+
+    @property
+    def wire_text(self):
+        return f"EXPLAIN EXECUTE {self.name}('{{x}}')".encode()
+
+    def encoded(self):
+        return []
+
+    def wire_rows(self, rows):
+        return rows
+
+
+@pytest.mark.postgresql
+def test_a_plan_made_for_an_empty_table_does_not_last(tmp_path, worker, monkeypatch):
+    """To read the codes in the order of their people is no worse than by key, where there are none."""
+
+    async def plan(pipeline):
+        pipeline.begin()
+        pipeline.send(CODES(codes=["x"]))
+        name = pipeline._names[CODES.wire_text].decode()
+        pipeline.send(Explained(name))
+        pipeline.command(b"COMMIT")
+        _, rows = await pipeline.exchange()
+        return "\n".join(line for (line,) in rows)
+
+    async def plans(database):
+        pipeline = await open_runner(database)._connected()
+        try:
+            with database.write() as tx:
+                # Nobody else counts the rows meanwhile.
+                tx.execute(text("ALTER TABLE authorization_codes SET (autovacuum_enabled = false)"))
+            with database.write() as tx:
+                tx.execute(text("ANALYZE authorization_codes"))
+            before = await plan(pipeline)
+            with database.write() as tx:
+                tx.execute(text(FILL))
+            lasting = await plan(pipeline)
+            monkeypatch.setattr("authz.db.pipeline._PLANS_LAST_SECONDS", 0)
+            return before, lasting, await plan(pipeline)
+        finally:
+            await pipeline.close()
+
+    with migrated_url("postgresql", tmp_path, f"authz_plans_{worker}") as url:
+        database = Database(url)
+        try:
+            before, lasting, after = asyncio.run(plans(database))
+        finally:
+            database.close()
+    by_key = "Index Cond: ((digest)::text = ANY"
+    assert by_key not in before
+    assert by_key not in lasting
+    assert by_key in after
