@@ -18,8 +18,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import String, cast, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, String, cast, or_, select
+from sqlalchemy.orm import Session, defer
 
 from authz.admin.code import mappings, resources, roles
 from authz.admin.code.kind import Kind, Site
@@ -125,7 +125,7 @@ def page(
     Those whose authors or changes hold `matching`, and that changed something in an area.
     """
     check_limit(limit)
-    query = select(PolicyVersion).where(PolicyVersion.tenant_id == tenant_id)
+    query = _without_documents(tenant_id)
     # Lists of short texts, compared as they are stored.
     authors, told = cast(PolicyVersion.authors, String), cast(PolicyVersion.changes, String)
     if matching:
@@ -176,6 +176,8 @@ def _changes(site: Site) -> Iterator[Change]:
 
 def _diff(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
     for name in sorted(before.keys() | after.keys()):
+        if before.get(name) == after.get(name):
+            continue
         old, new = before.get(name, "").splitlines(), after.get(name, "").splitlines()
         yield from difflib.unified_diff(old, new, name, name, lineterm="", n=2)
 
@@ -197,12 +199,17 @@ def _events(tx: Session, tenant_id: str, since: datetime | None) -> list[tuple[s
 
 
 def _last(tx: Session, tenant_id: str) -> PolicyVersion | None:
-    return tx.scalars(
+    query = _without_documents(tenant_id).order_by(PolicyVersion.version.desc())
+    return tx.scalars(query.limit(1)).one_or_none()
+
+
+def _without_documents(tenant_id: str) -> Select[PolicyVersion]:
+    """A document can be many megabytes, and a list needs none."""
+    return (
         select(PolicyVersion)
         .where(PolicyVersion.tenant_id == tenant_id)
-        .order_by(PolicyVersion.version.desc())
-        .limit(1)
-    ).one_or_none()
+        .options(defer(PolicyVersion.document, raiseload=True))
+    )
 
 
 def _load(tx: Session, tenant_id: str, version: int) -> PolicyVersion:

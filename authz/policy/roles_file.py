@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import yaml
 from yaml.nodes import Node, ScalarNode, SequenceNode
 
 from authz.directory.users import normal_login
 from authz.errors import Invalid
-from authz.policy import requirements
+from authz.policy import requirements, yaml_text
 from authz.policy.requirements import Requirement
 from authz.policy.scopes import is_scope_name
 from authz.policy.snapshot import cycle_in
@@ -102,9 +101,7 @@ def parse(text: str) -> RolesFile:
 
 def dump(file: RolesFile) -> str:
     """The text of a file; `parse(dump(file))` equals the file."""
-    return yaml.safe_dump(
-        document_of(file), sort_keys=False, default_flow_style=None, allow_unicode=True
-    )
+    return yaml_text.write(document_of(file))
 
 
 def document_of(file: RolesFile) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import yaml
-
+from authz.policy import yaml_text
 from authz.policy.code import BINDINGS, KINDS, ROLES
 from authz.policy.code.entries import Entries
 from authz.policy.roles_file import BindingEntry, RolesFile, document_of
@@ -26,7 +25,7 @@ def write(entries: Mapping[str, Entries], roles: RolesFile) -> dict[str, str]:
     for key, value in {**values, ROLES: document[ROLES], BINDINGS: document[BINDINGS]}.items():
         for number, part in enumerate(_files(value), 1):
             name = key if number == 1 else f"{key}-{number}"
-            texts[f"{name}.yaml"] = _text({key: part})
+            texts[f"{name}.yaml"] = yaml_text.write({key: part})
     return texts
 
 
@@ -61,9 +60,3 @@ def _small(binding: BindingEntry) -> Iterator[BindingEntry]:
 def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     for start in range(0, max(1, len(items)), size):
         yield items[start : start + size]
-
-
-def _text(document: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(
-        dict(document), sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
-    )

@@ -2,15 +2,13 @@
 
 from typing import Any
 
-import yaml
-
 from authz.admin import bindings, local_grants, mappings, roles
 from authz.admin.bindings import HolderLine
 from authz.admin.local_grants import LocalGrant
 from authz.admin.mappings import MappingLine
 from authz.admin.paging import Slice
 from authz.admin.roles import RoleHead
-from authz.policy.roles_file import dump
+from authz.policy.roles_file import document_of
 from authz.web.api.kit import Change, Listing, Look, Route, Thing, Window, listed
 
 
@@ -27,9 +25,7 @@ def _held(look: Look, part: Window, role: str | None) -> Slice[HolderLine]:
 
 
 def _file(look: Look) -> dict[str, Any]:
-    """As JSON, which is YAML as well."""
-    document: dict[str, Any] = yaml.safe_load(dump(roles.export(look.tx, look.tenant_id)))
-    return document
+    return document_of(roles.export(look.tx, look.tenant_id))
 
 
 ROLE = Thing(

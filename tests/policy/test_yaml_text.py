@@ -1,0 +1,43 @@
+"""What is written can be read, by people too."""
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz.policy import yaml_text
+
+WORDS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=300)
+DOCUMENTS = st.dictionaries(
+    WORDS,
+    st.recursive(
+        WORDS | st.integers() | st.booleans() | st.none(),
+        lambda it: st.lists(it, max_size=5) | st.dictionaries(WORDS, it, max_size=3),
+        max_leaves=20,
+    ),
+    max_size=4,
+)
+
+
+@given(DOCUMENTS)
+def test_whatever_is_written_is_read_again(document):
+    assert yaml.safe_load(yaml_text.write(document)) == document
+
+
+def test_members_keep_their_order_and_lists_of_words_their_line():
+    assert yaml_text.write({"b": ["x", "y"], "a": {"z": 1}}) == "b: [x, y]\na: {z: 1}\n"
+
+
+def test_what_people_write_stays_readable():
+    """libyaml would escape the last of them."""
+    words = ["Köln", "漢字", "on", "it's", "🎉 party"]
+    text = yaml_text.write({"a": words})
+    assert "🎉 party" in text
+    assert text == "a: [Köln, 漢字, 'on', it's, 🎉 party]\n"
+
+
+def test_a_version_is_spelled_as_before_it_was_written_quickly():
+    """Another spelling would be a version of policy that nobody made."""
+    many = {"bindings": [{"role": "r", "users": [f"person{n}@example.com" for n in range(100)]}]}
+    assert yaml_text.write(many) == yaml.safe_dump(
+        many, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
+    )
