@@ -1,11 +1,13 @@
 """What changes between two moments, scope by scope."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 from authz.policy import Subject, decide
 from authz.policy.reach.crowd import Crowd, Moment, admitted
-from authz.policy.reach.spots import Spot, classes_of, connections_of, sign_ins_of, spot_of
+from authz.policy.reach.spots import classes_of, connections_of, sign_ins_of, spot_of
 from authz.policy.snapshot import Resource
 
 
@@ -36,44 +38,37 @@ class Reached:
 def compare(crowd: Crowd, before: Moment, after: Moment, now: datetime) -> list[Reached]:
     """Every scope at which something changes, by server and name."""
     found = []
-    admissions = (_Admissions(crowd, before, after), _Admissions(crowd, after, before))
-    for id_ in sorted(before.policy.resources.keys() | after.policy.resources.keys()):
+    admissions = _admissions(crowd, before, after), _admissions(crowd, after, before)
+    servers = {**before.policy.resources, **after.policy.resources}
+    for id_ in sorted(servers):
         was, is_ = before.policy.resources.get(id_), after.policy.resources.get(id_)
         scopes = set[str]().union(*(it.scopes for it in (was, is_) if it is not None))
         machines = _machines(before, after, was, is_, frozenset(scopes), now)
-        server = is_ or was
         for scope in sorted(scopes):
             made = _at_scope(crowd, before, after, admissions, was, is_, scope, now)
             gained, lost = machines.get(scope, ((), ()))
-            if server is not None and (any(made) or gained or lost):
-                found.append(Reached(server.identifier, scope, *made, gained, lost))
+            if any(made) or gained or lost:
+                found.append(Reached(servers[id_].identifier, scope, *made, gained, lost))
     return sorted(found, key=lambda it: (it.server, it.scope))
 
 
-class _Admissions:
-    """Whom each server is rolled out to under one policy; looked up where it matters, and once."""
+def _admissions(crowd: Crowd, moment: Moment, other: Moment) -> Callable[[str], int]:
+    """Whom each server is rolled out to under one policy, by its id; looked up where it matters, and once."""
 
-    def __init__(self, crowd: Crowd, moment: Moment, other: Moment) -> None:
-        self._crowd, self._moment = crowd, moment
-        self._others = other.policy.resources.keys()
-        self._known: dict[str, int] = {}
+    @cache
+    def of(id_: str) -> int:
+        # Who is in the percentage of a new server follows from an id that it has not got for good yet.
+        is_new = id_ not in other.policy.resources
+        return admitted(crowd, moment, moment.policy.resources[id_], is_new=is_new)
 
-    def of(self, spot: Spot) -> int:
-        if spot.resource is None or not spot.is_rolled_out:
-            return 0
-        id_ = spot.resource.id
-        if id_ not in self._known:
-            # Who is in the percentage of a new server follows from an id that it has not got for good yet.
-            is_new = id_ not in self._others
-            self._known[id_] = admitted(self._crowd, self._moment, spot.resource, is_new=is_new)
-        return self._known[id_]
+    return of
 
 
 def _at_scope(
     crowd: Crowd,
     before: Moment,
     after: Moment,
-    admissions: tuple["_Admissions", ...],
+    admissions: Sequence[Callable[[str], int]],
     was: Resource | None,
     is_: Resource | None,
     scope: str,
@@ -86,8 +81,7 @@ def _at_scope(
         return 0, 0, 0, 0
     sign_ins = sign_ins_of(old, new, mentioned, now)
     gained = lost = eased = tightened = 0
-    reached = admissions[0].of(old), admissions[1].of(new)
-    for mask, were, are in classes_of(crowd, old, new, reached):
+    for mask, were, are in classes_of(crowd, old, new, admissions):
         had, has = old.granted(were, sign_ins, now), new.granted(are, sign_ins, now)
         if has and not had:
             gained |= mask

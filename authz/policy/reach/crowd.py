@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from authz.policy import Ceiling
@@ -36,14 +37,14 @@ class Crowd:
         """Bits."""
         return len(self.people) + len(self.claims)
 
+    @property
+    def everybody(self) -> int:
+        """The mask of all of them."""
+        return (1 << self.size) - 1
+
     def names(self, mask: int, limit: int | None) -> list[str]:
         """Of those in a mask, the first ones."""
-        found: list[str] = []
-        for number in _bits(mask):
-            if limit is not None and len(found) >= limit:
-                break
-            found.append(self.name(number))
-        return found
+        return [self.name(number) for number in islice(_bits(mask), limit)]
 
     def name(self, number: int) -> str:
         """Of one."""
@@ -153,20 +154,20 @@ def _speaking(policy: Policy) -> set[str]:
     return administering.union(*(it.rollout.groups for it in policy.resources.values()))
 
 
-def admitted(crowd: Crowd, moment: Moment, resource: Resource, *, is_new: bool = False) -> int:
+def admitted(crowd: Crowd, moment: Moment, resource: Resource, *, is_new: bool) -> int:
     """Who may have more than reading there while it is rolled out.
 
     Of whoever will come with a value nobody knows whether they are in the percentage: some are. Of a new server nobody
     knows it of anybody.
     """
-    rollout, everybody = resource.rollout, (1 << crowd.size) - 1
+    rollout = resource.rollout
     if rollout.state != CANARY:
-        return everybody if rollout.state == FULL_STATE else 0
+        return crowd.everybody if rollout.state == FULL_STATE else 0
+    if rollout.percent and is_new:
+        return crowd.everybody
     found = 0
     for id_ in rollout.groups:
         found |= moment.holdings.groups[id_]
-    if rollout.percent and is_new:
-        return everybody
     if rollout.percent:
         inside = mask_of(
             crowd,
@@ -176,29 +177,27 @@ def admitted(crowd: Crowd, moment: Moment, resource: Resource, *, is_new: bool =
                 if rollout.admits(resource.id, id_, frozenset())
             ),
         )
-        found |= inside | everybody >> len(crowd.people) << len(crowd.people)
+        found |= inside | crowd.everybody >> len(crowd.people) << len(crowd.people)
     return found
 
 
 def _claimed(crowd: Crowd, policy: Policy) -> Iterator[tuple[str, int]]:
     numbers = {claim: len(crowd.people) + n for n, claim in enumerate(crowd.claims)}
-    for connection, rules in policy.mappings.items():
-        slug = policy.slug_of(connection)
-        for claim, value, group in rules:
-            number = numbers.get((slug or "", claim, value))
-            if number is not None and policy.is_enabled(connection):
-                yield group, number
+    for claim, group in _mapped(policy):
+        if claim in numbers:
+            yield group, numbers[claim]
 
 
 def claims_of(policies: Iterable[Policy]) -> list[Claim]:
-    """Every value that some mapping names."""
-    found = {
-        (policy.slug_of(connection) or "", claim, value)
-        for policy in policies
-        for connection, rules in policy.mappings.items()
-        for claim, value, _ in rules
-    }
-    return sorted(found)
+    """Every value that some mapping names and that people may come with."""
+    return sorted({claim for policy in policies for claim, _ in _mapped(policy)})
+
+
+def _mapped(policy: Policy) -> Iterator[tuple[Claim, str]]:
+    for connection in policy.connections.values():
+        if connection.enabled:
+            for claim, value, group in policy.mappings.get(connection.id, ()):
+                yield (connection.slug, claim, value), group
 
 
 def _bits(mask: int) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """One scope of one server under one policy, and the sign-ins that its requirements tell apart."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import product
@@ -21,12 +21,10 @@ Sign = tuple[bool | str, tuple[Requirement | None, ...]]
 class Spot:
     """One scope of one server under one policy."""
 
-    policy: Policy
+    moment: Moment
     resource: Resource | None
     scope: str
     classes: Mapping["Sign", tuple[Held, int]]
-    rolled_out: Mapping[str, int]
-    """The groups that the server is rolled out to."""
 
     @property
     def declared(self) -> Scope | None:
@@ -44,26 +42,27 @@ class Spot:
         """All that an answer depends on, but for who is asked about."""
         enabled = self.resource is not None and self.resource.enabled
         masks = {sign: mask for sign, (_, mask) in self.classes.items()}
-        open_ = self.policy.open_connections
-        standing = [slug in open_ for slug in connections]
+        standing = self.moment.policy.open_connections.intersection(connections)
         declared = self.declared
-        requires = None if declared is None else declared.requires
-        return enabled, declared is not None, requires, masks, standing, self._rollout
+        asked = None if declared is None else (declared.requires,)
+        return enabled, asked, masks, standing, self._rollout
 
     @property
     def _rollout(self) -> object:
-        if self.resource is None or not self.is_rolled_out:
+        server, groups = self.rolled_out, self.moment.holdings.groups
+        if server is None:
             return None
-        return self.resource.rollout, self.rolled_out
+        return server.rollout, {id_: groups[id_] for id_ in server.rollout.groups}
 
     @property
-    def is_rolled_out(self) -> bool:
-        """Whether it matters here how far the server is rolled out."""
-        return self.declared is not None and self.declared.risk != READ
+    def rolled_out(self) -> Resource | None:
+        """The server, where it matters here how far it is rolled out."""
+        declared = self.declared
+        return None if declared is None or declared.risk == READ else self.resource
 
     def granted(self, one: "Alike", sign_ins: Sequence["SignIn"], now: datetime) -> frozenset[int]:
         """By which of the sign-ins whoever is alike in this gets the scope."""
-        if self.resource is None or self.declared is None:
+        if self.resource is None:
             return frozenset()
         resource = replace(self.resource, rollout=FULL if one.is_admitted else _NOBODY)
         held = one.held
@@ -71,11 +70,11 @@ class Spot:
         groups = frozenset(it for it in held if isinstance(it, str))
         found = []
         for number, sign_in in enumerate(sign_ins):
-            authentication = sign_in.at(self.policy)
+            authentication = sign_in.at(self.moment.policy)
             if authentication is None:
                 continue
             decision = decide(
-                self.policy,
+                self.moment.policy,
                 Subject("", authentication=authentication, roles=roles, groups=groups),
                 resource,
                 client="",
@@ -116,33 +115,34 @@ class SignIn:
 
 def spot_of(moment: Moment, resource: Resource | None, scope: str) -> Spot:
     """The scope, with those who hold a role that has a way to it."""
-    classes: dict[Sign, tuple[Held, int]] = {}
-    if resource is None or scope not in resource.scopes:
-        return Spot(moment.policy, resource, scope, classes, {})
-    rolled_out = {id_: moment.holdings.groups[id_] for id_ in resource.rollout.groups}
+    classes = {} if resource is None else _classes(moment, resource, scope)
+    return Spot(moment, resource, scope, classes)
+
+
+def _classes(moment: Moment, resource: Resource, scope: str) -> Mapping[Sign, tuple[Held, int]]:
     if resource.is_administration:
         of_groups = moment.holdings.groups.items()
         bound = {id_ for kind, id_ in moment.policy.administrators if kind == "group"}
-        classes = {(id_, ()): (id_, mask) for id_, mask in of_groups if id_ in bound}
-        return Spot(moment.policy, resource, scope, classes, rolled_out)
+        return {(id_, ()): (id_, mask) for id_, mask in of_groups if id_ in bound}
+    found: dict[Sign, tuple[Held, int]] = {}
     for it in moment.holders_of(resource.id, scope):
         sign = (it.is_over, tuple(way.requires for way in it.ways))
-        first, others = classes.get(sign, (it.held, 0))
-        classes[sign] = first, others | it.mask
-    return Spot(moment.policy, resource, scope, classes, rolled_out)
+        first, others = found.get(sign, (it.held, 0))
+        found[sign] = first, others | it.mask
+    return found
 
 
 def classes_of(
-    crowd: Crowd, old: Spot, new: Spot, admitted: tuple[int, int]
+    crowd: Crowd, old: Spot, new: Spot, admitted: Sequence[Callable[[str], int]]
 ) -> Iterator[tuple[int, Alike, Alike]]:
     """Those who are equal as far as this scope goes, with what they are before and after.
 
-    `admitted` are those whom the server is rolled out to, before and after.
+    `admitted` tells whom a server is rolled out to, before and after.
     """
-    parts = [((1 << crowd.size) - 1, Alike(), Alike())]
-    for is_new, (spot, mask) in enumerate(zip((old, new), admitted, strict=True)):
-        if spot.is_rolled_out:
-            parts = list(_split(parts, mask, is_new))
+    parts = [(crowd.everybody, Alike(), Alike())]
+    for is_new, spot in enumerate((old, new)):
+        if spot.rolled_out is not None:
+            parts = list(_split(parts, admitted[is_new](spot.rolled_out.id), is_new))
         for held, holders in spot.classes.values():
             parts = list(_split(parts, holders, is_new, held))
     yield from parts
@@ -167,14 +167,11 @@ def sign_ins_of(old: Spot, new: Spot, mentioned: Sequence[str], now: datetime) -
     acrs = {None, *(value for it in required for value in it.acr or ())}
     ages = {it.max_age for it in required if it.max_age is not None}
     moments = {UNKNOWN_TIME, *(now - timedelta(seconds=age) for age in ages)}
-    open_ = old.policy.open_connections & new.policy.open_connections
-    others = sorted({LOCAL, *open_} - set(mentioned), key=lambda slug: (slug != LOCAL, slug))
+    open_ = old.moment.policy.open_connections & new.moment.policy.open_connections
+    others = sorted({LOCAL, *open_} - set(mentioned))
     # Of those that nothing is said about, one stands for all.
     places = [*mentioned, *others[:1]]
-    return [
-        SignIn(*it)
-        for it in product(places, sorted(acrs, key=lambda it: it or ""), sorted(moments))
-    ]
+    return [SignIn(*it) for it in product(places, acrs, moments)]
 
 
 def connections_of(required: Iterable[Requirement]) -> list[str]:
