@@ -70,10 +70,10 @@ class _Strict(Composer):
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         """As PyYAML does it, without anchors and with a bound on nesting."""
-        event: yaml.Event = self.peek_event()  # type: ignore[attr-defined]  # of the parser beside it
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[attr-defined]  # of the parser beside it
         mark = event.start_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        if getattr(event, "anchor", None) is not None:
+        if event.anchor is not None:
             raise Misplaced("anchors and aliases (& and *) are not read; write it out", *place)
         if self._depth > self.max_depth:
             raise Misplaced("nested too deep", *place)

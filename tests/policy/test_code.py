@@ -176,6 +176,7 @@ def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
     ("text", "said"),
     [
         ("", "1:1: the file is empty; remove it, or write `roles: {}`"),
+        (" " * 1_000_001, "1:1: a.yaml has 1000001 characters"),
         ("- a", "1:1: the file: names with values are expected"),
         ("roles: {a: [x]", "1:15: not valid YAML: "),
         (
@@ -220,6 +221,19 @@ def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
             "resources: {u: {scopes: [a]}}",
             "1:17: resources.u.scopes is a list; names with values are expected here",
         ),
+        (
+            "resources:\n  u:\n    scopes:\n      a: {tool: [x]}",
+            "4:11: resources.u.scopes.a has the unknown key 'tool'; known: default, description,",
+        ),
+        ("settings: {tenant: {}}", "1:12: settings has the unknown key 'tenant'; known: change_"),
+        (
+            "clients: {a: {name: A, redirect_uris: !other [x]}}",
+            "1:39: clients.a.redirect_uris: a list is expected here",
+        ),
+        (
+            "mappings:\n- {connection: okta, claim: g, value: a, rule: r, role: r}",
+            "2:42: mappings.0 has the unknown key 'rule'; known: claim, connection, group, role,",
+        ),
         ("mappings: {}", "1:11: mappings is a mapping; a list is expected here"),
         (
             "mappings:\n- {connection: okta, claim: groups}",
@@ -253,6 +267,14 @@ def test_beside_another_file_a_role_without_its_key_is_an_unknown_key():
         (
             "agents: {a: {purpose: p, owner: o, until: 2026-12-31}}",
             "1:36: agents.a.until: '2026-12-31' is no moment; write date, time and zone",
+        ),
+        (
+            "agents: {a: {purpose: p, owner: o, until: noon}}",
+            "1:36: agents.a.until: 'noon' is no moment; write date, time and zone",
+        ),
+        (
+            "agents: {a: {purpose: p, owner: o, until: 0001-01-01T00:00:00+01:00}}",
+            "1:36: agents.a.until: '0001-01-01T00:00:00+01:00' is no moment; write date, time",
         ),
         (
             "agents: {a: {purpose: 2026-12-31, owner: o}}",
@@ -292,16 +314,34 @@ def test_all_that_is_wrong_is_told_at_once_and_a_secret_in_the_wrong_place_is_no
     assert lines[-1] == "c.yaml:1:9: `roles` has 'a' already, at b.yaml:1:9"
 
 
-def test_a_file_that_is_wrong_everywhere_is_told_as_far_as_anybody_reads():
-    wrong = ", ".join(f"c{n}: {{name: 1}}" for n in range(50))
-    lines = fails(f"clients: {{{wrong}}}")
-    assert len(lines) == 21
-    assert lines[-1] == "and 30 more"
+def test_what_comes_after_something_that_is_there_twice_is_read_on():
+    lines = fails("groups: [a, a, b, b]")
+    assert [line.partition(", at")[0] for line in lines] == [
+        "a.yaml:1:13: `groups` has 'a' already",
+        "a.yaml:1:19: `groups` has 'b' already",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told", "last"),
+    [(20, 20, None), (21, 21, "and 1 more"), (50, 21, "and 30 more")],
+)
+def test_a_file_that_is_wrong_everywhere_is_told_as_far_as_anybody_reads(wrong, told, last):
+    clients = ", ".join(f"c{n}: {{name: 1}}" for n in range(wrong))
+    lines = fails(f"clients: {{{clients}}}")
+    assert len(lines) == told
+    assert lines[20:] == ([] if last is None else [last])
+
+
+def test_moments_are_equal_wherever_the_server_stands(elsewhere):
+    written = read({"all.yaml": ALL})
+    assert written.entries["agents"]["triage"]["until"] == "2026-12-31T00:00:00.000000+00:00"
 
 
 # What editors are told.
 
 BAD = [
+    "- clients",
     "junk: 1",
     "clients: {a: {naem: A}}",
     "clients: {a: {name: 3}}",
@@ -348,6 +388,7 @@ def as_json(text):
 
 def test_the_schema_is_one():
     Draft202012Validator.check_schema(schema())
+    assert schema()["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
     assert json.loads(json.dumps(schema())) == schema()
 
 
@@ -439,6 +480,8 @@ def connection(**members):
         ("clients", client(ceiling=["a"]), client(), True),
         ("clients", client(ceiling=["a"]), client(ceiling=["a", "b"]), True),
         ("clients", client(ceiling=["a", "b"]), client(ceiling=["a"]), False),
+        ("clients", client(ceiling=["a"]), client(ceiling=["a"], groups=["g"]), False),
+        ("clients", client(ceiling=["a"], groups=["g"]), client(ceiling=["a"]), True),
         ("clients", client(), client(redirect_uris=["https://x"]), True),
         ("clients", None, {**client(name=None), "ceiling": ["a"]}, False),
         ("client_rules", None, {"verdict": "allow"}, True),
@@ -469,7 +512,20 @@ def test_changes_that_let_somebody_in_are_known(kind, before, after, widens):
 def test_differences_are_told_by_name():
     before, after = {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1}}, {"b": {"x": 2}, "c": {"x": 1}}
     found = list(differences("clients", before, {**after, "d": {"x": 1}}))
-    assert [(it.verb, it.name) for it in found] == [("remove", "a"), ("change", "b"), ("add", "d")]
+    assert [(it.verb, it.kind, it.name) for it in found] == [
+        ("remove", "clients", "a"),
+        ("change", "clients", "b"),
+        ("add", "clients", "d"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "differs"),
+    [(("x",), True), (("y",), False), (("x", "y"), True), (("y", "x"), True), ((), False)],
+)
+def test_a_change_differs_where_one_of_the_members_does(members, differs):
+    change = Change("clients", "a", {"x": 1, "y": 1}, {"x": 2, "y": 1})
+    assert change.differs(*members) is differs
 
 
 # The guide.

@@ -1,6 +1,5 @@
 """The approval file of a plan."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -30,13 +29,8 @@ def test_the_clocks_of_two_machines_may_differ_by_five_minutes():
         approval.read(GOOD, early - timedelta(microseconds=1))
 
 
-def test_the_moment_is_recorded_in_utc_wherever_the_server_stands(monkeypatch):
-    with monkeypatch.context() as patched:
-        patched.setenv("TZ", "Asia/Kolkata")
-        time.tzset()
-        recorded = approval.read(GOOD, NOW).approved_at.isoformat()
-    time.tzset()
-    assert recorded == "2026-03-01T12:00:00+00:00"
+def test_the_moment_is_recorded_in_utc_wherever_the_server_stands(elsewhere):
+    assert approval.read(GOOD, NOW).approved_at.isoformat() == "2026-03-01T12:00:00+00:00"
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ class _Reader:
         try:
             read = shape.adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError as error:
-            for problem in error.errors(include_url=False):
+            for problem in error.errors():
                 path = (key, *problem["loc"])
                 self._note(file, reading.place(path), _sentence(path, problem))
             return

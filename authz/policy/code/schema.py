@@ -41,30 +41,15 @@ def _closed(made: dict[str, Any]) -> dict[str, Any]:
 
 
 def known_members(path: Sequence[str | int]) -> list[str]:
-    """Which members the object at this path of a file may have; none where any name will do."""
+    """Which members the object at this path of a file may have; it is one that has some."""
     whole = schema()
     found: Mapping[str, Any] = whole
     for part in path:
-        found = _resolved(whole, found)
-        members = found.get("properties", {})
         if isinstance(part, int):
-            found = found.get("items", {})
-        elif part in members:
-            found = members[part]
+            inside = found["items"]
         else:
-            found = found.get("additionalProperties") or {}
-            if not isinstance(found, Mapping):
-                return []
-    return sorted(_resolved(whole, found).get("properties", {}))
-
-
-def _resolved(whole: Mapping[str, Any], found: Mapping[str, Any]) -> Mapping[str, Any]:
-    for option in found.get("anyOf", ()):
-        if option.get("type") != "null":
-            found = option
-            break
-    reference = found.get("$ref")
-    if reference is None:
-        return found
-    resolved: Mapping[str, Any] = whole["$defs"][reference.rpartition("/")[2]]
-    return resolved
+            members = found.get("properties", {})
+            inside = members[part] if part in members else found["additionalProperties"]
+        reference = inside.get("$ref")
+        found = inside if reference is None else whole["$defs"][reference.rpartition("/")[2]]
+    return sorted(found["properties"])

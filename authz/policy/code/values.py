@@ -46,12 +46,12 @@ class Reading:
             # pydantic puts in steps of its own, such as the name of a type.
             if (*known, part) in self.places:
                 known.append(part)
-        return self.places.get(tuple(known), (1, 1))
+        return self.places[tuple(known)]
 
-    def read(self, node: Node, path: Path = ()) -> Any:
+    def read(self, node: Node, path: Path) -> Any:
         """The value of a node; None, with a problem noted, where it is none."""
         self.places.setdefault(path, place_of(node))
-        what = ".".join(str(part) for part in path) or "the file"
+        what = ".".join(str(part) for part in path)
         try:
             if isinstance(node, MappingNode):
                 return self._mapping(node, path, what)
