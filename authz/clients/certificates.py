@@ -72,8 +72,8 @@ def read_certificate(header: str, now: datetime) -> Certificate:
     """From `Client-Cert: :base64:` (RFC 9440) or a URL-encoded PEM, as nginx writes it. Raises CertificateError."""
     if len(header) > MAX_HEADER_CHARS:
         raise CertificateError("certificate_too_long")
-    der = _der(header.strip())
     try:
+        der = _der(header.strip())
         parsed = x509.load_der_x509_certificate(der)
         key = parsed.public_key()
         # Read now, because malformed ones raise late.
@@ -188,15 +188,13 @@ NAMES: Mapping[str, Callable[[x509.Certificate, str], Sequence[str]]] = {
 
 
 def _der(text: str) -> bytes:
+    """Raises ValueError for what is not ASCII, or not base64. Where there is none it is empty, and no certificate."""
     if text.startswith(":"):
         encoded = text[1:-1] if text.endswith(":") else ""
     else:
         found = _PEM.fullmatch(unquote(text))
         encoded = "".join(found[1].split()) if found else ""
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except ValueError:  # not ASCII, or not base64
-        raise CertificateError("certificate_malformed") from None
+    return base64.b64decode(encoded, validate=True)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
