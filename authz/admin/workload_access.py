@@ -10,7 +10,7 @@ from authz.db.models import TrustedIssuer
 from authz.oauth.workload_rules import Condition
 from authz.oauth.workload_trust import WORKLOAD, WorkloadTrust, settings_of
 
-Access = Mapping[str, frozenset[tuple[str, str, tuple[Condition, ...]]]]
+Access = Mapping[str, frozenset[tuple[str, str, frozenset[Condition]]]]
 """Workload -> the servers it may get tokens for, each with whom its rule means."""
 
 

@@ -21,8 +21,9 @@ from typing import Any
 from authz.errors import Invalid
 from authz.oauth.workload_rules import ANY_SEGMENT, WorkloadRule, segments, subject_matches
 
-_SPIFFE = re.compile(r"spiffe://([a-z0-9._-]{1,255})")
-_WITH_NUMBER = re.compile(r"[^@]+@[0-9]+")
+_SPIFFE = "spiffe://"
+_SPIFFE_ID = re.compile(r"spiffe://([a-z0-9._-]{1,255})/.")
+_OF_NUMBERED_OWNER = re.compile(r"repo:[^@:/]+@[0-9]+[:/]")
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,8 @@ class WorkloadPreset:
 
 def _check_github(_: str, rules: Sequence[WorkloadRule]) -> None:
     for rule in rules:
-        kind, owner = [*segments(rule.subject), ""][:2]
-        is_pinned = kind == "repo" and _WITH_NUMBER.fullmatch(owner) is not None
         if (
-            not is_pinned
+            not _OF_NUMBERED_OWNER.match(rule.subject)
             and not rule.pins("repository_id")
             and not rule.pins("repository_owner_id")
         ):
@@ -60,9 +59,10 @@ def _check_github(_: str, rules: Sequence[WorkloadRule]) -> None:
 
 
 def _warn_github(rule: WorkloadRule) -> Iterator[str]:
-    kind, owner, repository, *_ = [*segments(rule.subject), "", "", ""]
-    if kind != "repo":
+    kind, *names = segments(rule.subject)
+    if kind != "repo" or len(names) < 2:
         return
+    owner, repository = names[:2]
     if ANY_SEGMENT in (owner, repository) and not rule.pins("repository_id"):
         yield "every repository there matches, also one that somebody makes tomorrow"
     place = f"repo:{_some(owner)}/{_some(repository)}"
@@ -96,15 +96,15 @@ def _warn_kubernetes(rule: WorkloadRule) -> Iterator[str]:
 
 
 def _check_spiffe(issuer: str, rules: Sequence[WorkloadRule]) -> None:
-    domains = {found[1] for rule in rules if (found := _SPIFFE.match(rule.subject))}
-    if (own := _SPIFFE.fullmatch(issuer)) is not None:
-        domains.add(own[1])
+    domains = {issuer.removeprefix(_SPIFFE)} if issuer.startswith(_SPIFFE) else set()
     for rule in rules:
-        if not re.match(_SPIFFE.pattern + "/.", rule.subject):
+        found = _SPIFFE_ID.match(rule.subject)
+        if found is None:
             raise Invalid(
                 f"subject of the rule {rule.name!r} is not spiffe://TRUST-DOMAIN/PATH",
                 field="subject",
             )
+        domains.add(found[1])
     if len(domains) > 1:
         raise Invalid(
             f"the rules are about the trust domains {', '.join(sorted(domains))}; "

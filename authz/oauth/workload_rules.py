@@ -51,7 +51,7 @@ class WorkloadRule:
     """Names; a role that is gone gives nothing."""
     scopes: tuple[str, ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
-    conditions: tuple[Condition, ...] = ()
+    conditions: frozenset[Condition] = frozenset()
     """`claims`, as they are compared."""
 
     def matches(self, claims: Mapping[str, Any]) -> bool:
@@ -103,7 +103,7 @@ def read_rules(given: object) -> tuple[WorkloadRule, ...]:
         raise Invalid(f"there are two rules {doubled!r}; each names a workload of its own")
     seen: dict[tuple[str, frozenset[Condition]], str] = {}
     for rule in rules:
-        place = rule.subject, frozenset(rule.conditions)
+        place = rule.subject, rule.conditions
         if place in seen:
             raise Invalid(
                 f"the rules {seen[place]!r} and {rule.name!r} match the same workloads, which would get nothing"
@@ -160,7 +160,7 @@ def read_rule(given: object) -> WorkloadRule:
     )
 
 
-def _conditions(claims: object, rule: str) -> tuple[Condition, ...]:
+def _conditions(claims: object, rule: str) -> frozenset[Condition]:
     if not isinstance(claims, Mapping):
         raise Invalid(f"claims of the rule {rule!r} is an object", field="claims")
     clash = sorted(_JUDGED_ELSEWHERE & claims.keys())
@@ -168,7 +168,7 @@ def _conditions(claims: object, rule: str) -> tuple[Condition, ...]:
         raise Invalid(
             f"claims of the rule {rule!r} cannot say anything of {clash[0]!r}", field="claims"
         )
-    found = tuple(sorted(_walk(claims, (), rule), key=lambda it: it[0]))
+    found = frozenset(_walk(claims, (), rule))
     if len(found) > _MAX_VALUES:
         raise Invalid(f"the rule {rule!r} has more than {_MAX_VALUES} claims", field="claims")
     return found

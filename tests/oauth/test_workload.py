@@ -14,10 +14,12 @@ from authz.errors import (
     AccessDenied,
     InvalidAuthorizationDetails,
     InvalidGrant,
+    InvalidRequest,
     InvalidScope,
     InvalidTarget,
     UnauthorizedClient,
 )
+from authz.jose import Profile
 from authz.oauth import issuing, workload
 from authz.oauth.authorization import FreshNames, TokenRequest
 from authz.oauth.facts import Facts, IssuedToken
@@ -28,7 +30,7 @@ from authz.oauth.introspection import is_standing
 from authz.oauth.params import Params
 from authz.oauth.workload_rules import read_rules
 from authz.oauth.workload_trust import Workloads, WorkloadSettings, WorkloadTrust, is_workload
-from authz.policy.snapshot import Scope
+from authz.policy.snapshot import Resource, Scope
 from authz.settings import Tokens
 from tests.support.configured import NOW, RESOURCE, TENANT_ID, configuration, policy
 from tests.support.jwt_entries import spell
@@ -57,7 +59,12 @@ CLAIMS = {
     "exp": NOW.timestamp() + 300,
     "jti": "j1",
 }
-CONFIGURATION = replace(configuration(), workloads=Workloads.build({TRUST.issuer: TRUST}))
+OTHER = Resource("res_2", "https://second.example", "https://second.example", "Second")
+CONFIGURATION = replace(
+    configuration(),
+    policy=policy(resources=[replace(RESOURCE, is_default=True), OTHER]),
+    workloads=Workloads.build({TRUST.issuer: TRUST}),
+)
 
 
 def token(header=None, claims=None):
@@ -155,11 +162,15 @@ def test_tokens_are_told_apart():
     ]
     assert len(set(keys)) == len(keys)
     assert check(signed="h.q").replay_key == keys[0]
+    # Nodes of two versions share the table: what is digested stays as it is.
+    said = [("jti", "j1"), ("signed", entropy.digest("h.p"))]
+    entry = ("workload", TRUST.issuer, TRUST.id)
+    assert [keys[0], keys[4]] == [entropy.digest("\0".join((*entry, *it))) for it in said]
     assert check().remembered_until == NOW + timedelta(seconds=300 + 120)
 
 
 def test_a_repr_tells_no_subject():
-    assert "a:router" not in repr(check())
+    assert repr(check()) == "Workload(trust='cluster', rule='router')"
 
 
 def request(found, **params):
@@ -299,6 +310,7 @@ def test_in_the_place_of_a_client_it_may_do_nothing_else():
     [
         ({"resource": ""}, InvalidTarget, "resource_missing"),
         ({"resource": "https://other.example"}, InvalidTarget, "resource_unknown"),
+        ({"resource": OTHER.identifier}, InvalidTarget, "workload_resource"),
         ({"scope": "admin"}, InvalidScope, "scope_not_held"),
         ({"scope": "nothing.there"}, InvalidScope, "scope_unknown"),
         ({"authorization_details": "[7]"}, InvalidAuthorizationDetails, None),
@@ -311,6 +323,51 @@ def test_what_a_request_may_not_ask(params, error, reason):
     assert reason is None or refused.value.reason == reason
 
 
+def test_a_server_of_other_rules_looks_like_none():
+    """WIF-04: what else is registered is none of its business."""
+    told = []
+    for address in ("https://nowhere.example", OTHER.identifier):
+        with pytest.raises(InvalidTarget) as refused:
+            WorkloadGrant().decide(request(check(), resource=address), Facts(), NOW)
+        told.append(refused.value.description)
+    assert told[0] == told[1]
+
+
+def test_without_a_token_there_is_nobody():
+    asked = replace(request(check()), workload=None)
+    with pytest.raises(InvalidRequest) as refused:
+        WorkloadGrant().prepare(asked)
+    assert refused.value.reason == "assertion_missing"
+
+
+@pytest.mark.parametrize(
+    ("settings", "audiences", "required"),
+    [
+        ({}, {"https://as.example"}, {"jti"}),
+        ({"assertion_reuse": "until_exp"}, {"https://as.example"}, set()),
+        ({"audiences": ("a", "b")}, {"a", "b"}, {"jti"}),
+    ],
+)
+def test_what_a_token_is_held_against(settings, audiences, required):
+    """WIF-03, CONF-04: our name where none is set; each token once needs a name of each."""
+    given = WorkloadSettings(algorithms=("ES256",), max_lifetime_seconds=90, **settings)
+    profile = workload.profile_of(replace(TRUST, settings=given), "https://as.example")
+    assert profile == Profile(
+        typ=workload.TYPS,
+        algorithms=("ES256",),
+        issuer=TRUST.issuer,
+        audiences=frozenset(audiences),
+        max_lifetime=timedelta(seconds=90),
+        required=frozenset(required),
+    )
+
+
+def test_the_entry_is_told_where_somebody_asks_why():
+    for of, source in ((None, "rule router"), ("cluster", "rule router of cluster")):
+        subject = workload.subject_of("wkl_1", RULES[0], CONFIGURATION.policy, of=of)
+        assert subject.scopes_from == source
+
+
 def test_a_server_that_wants_a_person_is_not_for_workloads():
     """M11."""
     wanting = replace(RESOURCE, is_user_required=True)
@@ -321,8 +378,9 @@ def test_a_server_that_wants_a_person_is_not_for_workloads():
 
 def test_nothing_asked_and_nothing_left_is_policys_answer():
     found = replace(check(), rule=replace(RULES[0], roles=("gone",)))
-    with pytest.raises(AccessDenied):
+    with pytest.raises(AccessDenied) as refused:
         WorkloadGrant().decide(request(found), Facts(), NOW)
+    assert refused.value.reason == "nothing_granted"
 
 
 def test_limits_on_tools_choose_the_scopes():
@@ -352,9 +410,10 @@ def test_what_is_remembered_of_a_token(reuse):
     )
     [replay] = WorkloadGrant().prepare(request(found)).replays
     assert (replay.key, replay.expires_at) == (found.replay_key, found.remembered_until)
-    assert getattr(replay.refusal, "reason", None) == (
-        "workload_replayed" if reuse == "deny" else None
+    refused = (
+        None if replay.refusal is None else (replay.refusal.reason, replay.refusal.description)
     )
+    assert refused == (("workload_replayed", workload.REFUSED) if reuse == "deny" else None)
     first = WorkloadGrant().decide(request(found), Facts(claimed={replay.key}), NOW)
     again = WorkloadGrant().decide(request(found), Facts(), NOW)
     assert [event.kind for event in first.events] == ["token.issued"]

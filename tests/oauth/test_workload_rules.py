@@ -1,5 +1,8 @@
 """Which workload a rule knows, by tables: subjects segment by segment, claims as text, and what is no rule (WIF-02)."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from authz.errors import Invalid
@@ -109,54 +112,60 @@ def test_claims_are_text_at_their_place(wanted, said, matches):
 
 
 @pytest.mark.parametrize(
-    ("given", "why"),
+    ("given", "why", "field"),
     [
-        ([], "an object"),
-        (without("name"), "not a name"),
-        (rule(name="Router"), "not a name"),
-        (rule(name=7), "not a name"),
-        (rule(extra=1), "no member"),
-        (without("subject"), "subject of the rule"),
-        (rule(subject=""), "subject of the rule"),
-        (rule(subject="a\nb"), "subject of the rule"),
-        (rule(subject="x" * 513), "subject of the rule"),
-        (rule(subject="repo:acme*"), "inside a segment"),
-        (rule(subject="repo:acme/**"), "inside a segment"),
-        (rule(subject="*"), "names nobody"),
-        (rule(subject="*:*/*"), "names nobody"),
-        (without("resources"), "no MCP server"),
-        (rule(resources=[]), "no MCP server"),
-        (rule(resources="https://mcp.example"), "list of text"),
-        (rule(resources=["https://a.example", "https://a.example"]), "each once"),
-        (without("roles"), "roles or scopes"),
-        (rule(roles=[]), "roles or scopes"),
-        (rule(scopes=["logs.read"]), "roles or scopes"),
-        (without("roles", scopes=["a b"]), "not a scope"),
-        (without("roles", scopes=["*"]), "not a scope"),
-        (without("roles", scopes=["offline_access"]), "not a scope"),
-        (rule(claims=[]), "an object"),
-        (rule(claims={"sub": "x"}), "cannot say anything"),
-        (rule(claims={"aud": "x"}), "cannot say anything"),
-        (rule(claims={"a": 7}), "a text"),
-        (rule(claims={"a": True}), "a text"),
-        (rule(claims={"a": []}), "a text"),
-        (rule(claims={"a": {}}), "a text"),
-        (rule(claims={"a": ["x", 7]}), "a text"),
-        (rule(claims={"": "x"}), "name of a claim"),
-        (rule(claims={"a": {"b": {"c": {"d": {"e": {"f": "x"}}}}}}), "name of a claim"),
+        ([], "an object", ""),
+        (without("name"), "not a name", "name"),
+        (rule(name="Router"), "not a name", "name"),
+        (rule(name=7), "not a name", "name"),
+        (rule(extra=1), "'extra' is no member", ""),
+        ({**RULE, "extra": 1, 7: 1}, "7 is no member", ""),
+        (without("subject"), "subject of the rule", "subject"),
+        (rule(subject=""), "subject of the rule", "subject"),
+        (rule(subject="a\nb"), "subject of the rule", "subject"),
+        (rule(subject="x" * 513), "subject of the rule", "subject"),
+        (rule(subject="repo:acme*"), "inside a segment", "subject"),
+        (rule(subject="repo:acme/**"), "inside a segment", "subject"),
+        (rule(subject="*"), "names nobody", "subject"),
+        (rule(subject="*:*/*"), "names nobody", "subject"),
+        (without("resources"), "no MCP server", "resources"),
+        (rule(resources=[]), "no MCP server", "resources"),
+        (rule(resources="https://mcp.example"), "list of text", "resources"),
+        (rule(resources=["https://a.example", "https://a.example"]), "each once", "resources"),
+        (without("roles"), "roles or scopes", "roles"),
+        (rule(roles=[]), "roles or scopes", "roles"),
+        (rule(scopes=["logs.read"]), "roles or scopes", "roles"),
+        (without("roles", scopes=["a b"]), "not a scope", "scopes"),
+        (without("roles", scopes=["*"]), "not a scope", "scopes"),
+        (without("roles", scopes=["offline_access"]), "not a scope", "scopes"),
+        (rule(claims=[]), "an object", "claims"),
+        (rule(claims={"sub": "x"}), "cannot say anything", "claims"),
+        (rule(claims={"aud": "x"}), "cannot say anything", "claims"),
+        (rule(claims={"a": 7}), "a text", "claims"),
+        (rule(claims={"a": True}), "a text", "claims"),
+        (rule(claims={"a": []}), "a text", "claims"),
+        (rule(claims={"a": {}}), "a text", "claims"),
+        (rule(claims={"a": ["x", 7]}), "a text", "claims"),
+        (rule(claims={"": "x"}), "name of a claim", "claims"),
+        (rule(claims={"a": {"b": {"c": {"d": {"e": {"f": "x"}}}}}}), "name of a claim", "claims"),
     ],
     ids=str,
 )
-def test_what_is_no_rule(given, why):
-    with pytest.raises(Invalid, match=why):
+def test_what_is_no_rule(given, why, field):
+    with pytest.raises(Invalid, match=why) as refused:
         read_rules([given])
+    assert refused.value.field == field
 
 
 def test_rules_name_different_workloads():
     with pytest.raises(Invalid, match="two rules 'router'"):
         read_rules([rule(), rule(subject="a:b")])
-    with pytest.raises(Invalid, match="match the same workloads"):
+    with pytest.raises(Invalid, match="rules 'router' and 'other' match the same workloads"):
         read_rules([rule(), rule(name="other")])
+    both = {"a": "x", "b": {"c": "y"}}
+    turned = dict(reversed(both.items()))
+    with pytest.raises(Invalid, match="match the same workloads"):
+        read_rules([rule(claims=both), rule(name="other", claims=turned)])
     assert len(read_rules([rule(), rule(name="other", claims={"a": "b"})])) == 2
 
 
@@ -203,8 +212,9 @@ def test_an_issuer_is_a_url_or_a_trust_domain(issuer, is_good):
     if is_good:
         check_issuer(issuer)
         return
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid, match=rf"^issuer\b.*{re.escape(repr(issuer))}") as refused:
         check_issuer(issuer)
+    assert refused.value.field == "issuer"
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -222,51 +232,121 @@ PINNED = {"repository_id": "123"}
 
 
 @pytest.mark.parametrize(
-    ("preset", "issuer", "changed", "why"),
+    ("preset", "issuer", "changed", "why", "field"),
     [
-        ("github-actions", GITHUB, {"subject": "repo:acme/tools:ref:refs/heads/main"}, "take over"),
+        (
+            "github-actions",
+            GITHUB,
+            {"subject": "repo:acme/tools:ref:refs/heads/main"},
+            "take over",
+            "claims",
+        ),
         (
             "github-actions",
             GITHUB,
             {"subject": "repo:acme/*:pull_request", "claims": {"actor": "x"}},
             "take over",
+            "claims",
         ),
         (
             "github-actions",
             GITHUB,
             {"subject": "repo:acme@x/tools:ref:refs/heads/main"},
             "take over",
+            "claims",
         ),
-        ("github-actions", GITHUB, {"subject": "repo:acme@1x/a:pull_request"}, "take over"),
-        ("github-actions", GITHUB, {"subject": "repo:acme/tools@2:pull_request"}, "take over"),
-        ("github-actions", GITHUB, {"subject": "actor:somebody@1:x"}, "take over"),
-        ("github-actions", GITHUB, {"subject": "repo"}, "take over"),
-        ("spiffe", "spiffe://a.example", {"subject": "x:spiffe://a.example/a"}, "TRUST-DOMAIN"),
+        (
+            "github-actions",
+            GITHUB,
+            {"subject": "repo:acme@1x/a:pull_request"},
+            "take over",
+            "claims",
+        ),
+        (
+            "github-actions",
+            GITHUB,
+            {"subject": "repo:acme/tools@2:pull_request"},
+            "take over",
+            "claims",
+        ),
+        ("github-actions", GITHUB, {"subject": "actor:somebody@1:x"}, "take over", "claims"),
+        (
+            "github-actions",
+            GITHUB,
+            {"subject": "x:repo:acme@1/a:pull_request"},
+            "take over",
+            "claims",
+        ),
+        ("github-actions", GITHUB, {"subject": "repo"}, "take over", "claims"),
+        (
+            "spiffe",
+            "spiffe://a.example",
+            {"subject": "x:spiffe://a.example/a"},
+            "TRUST-DOMAIN",
+            "subject",
+        ),
         (
             "kubernetes",
             "https://c.example",
             {"subject": "system:serviceaccount:agents"},
             "NAMESPACE",
+            "subject",
         ),
-        ("kubernetes", "https://c.example", {"subject": "system:node:agents:router"}, "NAMESPACE"),
+        (
+            "kubernetes",
+            "https://c.example",
+            {"subject": "system:node:agents:router"},
+            "NAMESPACE",
+            "subject",
+        ),
         (
             "kubernetes",
             "https://c.example",
             {"subject": "*:serviceaccount:agents:router"},
             "NAMESPACE",
+            "subject",
         ),
-        ("spiffe", "spiffe://a.example", {"subject": "system:serviceaccount:a:b"}, "TRUST-DOMAIN"),
-        ("spiffe", "spiffe://a.example", {"subject": "spiffe://*/ns/a"}, "TRUST-DOMAIN"),
-        ("spiffe", "spiffe://a.example", {"subject": "spiffe://a.example/"}, "TRUST-DOMAIN"),
-        ("spiffe", "spiffe://a.example", {"subject": "spiffe://b.example/ns/a"}, "trust domains"),
+        (
+            "spiffe",
+            "spiffe://a.example",
+            {"subject": "system:serviceaccount:a:b"},
+            "TRUST-DOMAIN",
+            "subject",
+        ),
+        ("spiffe", "spiffe://a.example", {"subject": "spiffe://*/ns/a"}, "TRUST-DOMAIN", "subject"),
+        (
+            "spiffe",
+            "spiffe://a.example",
+            {"subject": "spiffe://a.example/"},
+            "TRUST-DOMAIN",
+            "subject",
+        ),
+        (
+            "spiffe",
+            "spiffe://a.example",
+            {"subject": "spiffe://b.example/ns/a"},
+            "trust domains",
+            "",
+        ),
     ],
     ids=lambda it: it["subject"] if isinstance(it, dict) else None,
 )
-def test_a_preset_knows_what_cannot_be_meant(preset, issuer, changed, why):
+def test_a_preset_knows_what_cannot_be_meant(preset, issuer, changed, why, field):
     """ATK-39: names that change hands, and subjects that the keys do not speak for."""
     given = {"jwks": JWKS, "preset": preset, "rules": [rule(**changed)]}
-    with pytest.raises(Invalid, match=why):
+    with pytest.raises(Invalid, match=why) as refused:
         check_settings(given, issuer)
+    assert refused.value.field == field
+
+
+def test_the_keys_of_a_trust_domain_speak_for_it_alone():
+    """Its own name is one of the domains, and a URL names none."""
+    rules = [rule(name=it, subject=f"spiffe://{it}.example/ns/x") for it in ("a", "b")]
+    given = {"jwks": JWKS, "preset": "spiffe"}
+    for issuer in ("spiffe://a.example", "https://c.example"):
+        check_settings({**given, "rules": rules[:1]}, issuer)
+        with pytest.raises(Invalid, match=r"trust domains a\.example, b\.example;"):
+            check_settings({**given, "rules": rules}, issuer)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +375,9 @@ def test_a_preset_knows_what_cannot_be_meant(preset, issuer, changed, why):
             ["every repository", "pull requests"],
         ),
         ("github-actions", "repo:acme/*:ref:refs/heads/main", PINNED, []),
+        ("github-actions", "repo:acme/*", {"repository_owner_id": "9"}, ["every repository"]),
+        ("github-actions", "repo:*", {"repository_owner_id": "9"}, []),
+        ("github-actions", "environment:*:x", PINNED, []),
         ("kubernetes", "system:serviceaccount:agents:*", {}, []),
         ("kubernetes", "system:serviceaccount:*:router", {}, ["every namespace"]),
         (
@@ -314,28 +397,33 @@ def test_a_preset_warns_of_whom_a_rule_lets_in(preset, subject, claims, warned):
 
 
 @pytest.mark.parametrize(
-    ("settings", "why"),
+    ("settings", "why", "field"),
     [
-        ({}, "pinned keys"),
-        ({"jwks": JWKS, "jwks_uri": "https://c.example/keys"}, "one of them"),
-        ({"jwks": {"keys": []}}, "no set of public keys"),
-        ({"jwks_uri": "http://c.example/keys"}, "not an https URL"),
-        ({"jwks": JWKS, "clients": ["x"]}, "no setting"),
-        ({"jwks": JWKS, "preset": "gitlab"}, "preset"),
-        ({"jwks": JWKS, "algorithms": ["HS256"]}, "algorithms"),
-        ({"jwks": JWKS, "algorithms": "ES256"}, "list of text"),
-        ({"jwks": JWKS, "audiences": "https://as.example"}, "list of text"),
-        ({"jwks": JWKS, "max_lifetime_seconds": 3601}, "1 to 3600"),
-        ({"jwks": JWKS, "max_lifetime_seconds": True}, "1 to 3600"),
-        ({"jwks": JWKS, "assertion_reuse": "always"}, "one of"),
-        ({"jwks": JWKS, "rules": {}}, "list of objects"),
-        ({"jwks": JWKS, "rules": [RULE] * 201}, "at most 200"),
+        ({}, "pinned keys", "jwks_uri"),
+        ({"jwks": JWKS, "jwks_uri": "https://c.example/keys"}, "one of them", "jwks_uri"),
+        ({"jwks": {"keys": []}}, "no set of public keys", "jwks"),
+        ({"jwks_uri": "http://c.example/keys"}, "not an https URL", "jwks_uri"),
+        ({"jwks": JWKS, "clients": ["x"]}, "no setting", ""),
+        ({"jwks": JWKS, "preset": "gitlab"}, "preset", "preset"),
+        ({"jwks": JWKS, "algorithms": ["HS256"]}, "algorithms", "algorithms"),
+        ({"jwks": JWKS, "algorithms": "ES256"}, "algorithms .* list of text", "algorithms"),
+        (
+            {"jwks": JWKS, "audiences": "https://as.example"},
+            "audiences .* list of text",
+            "audiences",
+        ),
+        ({"jwks": JWKS, "max_lifetime_seconds": 3601}, "1 to 3600", "max_lifetime_seconds"),
+        ({"jwks": JWKS, "max_lifetime_seconds": True}, "1 to 3600", "max_lifetime_seconds"),
+        ({"jwks": JWKS, "assertion_reuse": "always"}, "one of", "assertion_reuse"),
+        ({"jwks": JWKS, "rules": {}}, "list of objects", "rules"),
+        ({"jwks": JWKS, "rules": [RULE] * 201}, "at most 200", "rules"),
     ],
     ids=lambda it: None if isinstance(it, dict) else it,
 )
-def test_an_entry_that_says_nothing_clear_is_refused(settings, why):
-    with pytest.raises(Invalid, match=why):
+def test_an_entry_that_says_nothing_clear_is_refused(settings, why, field):
+    with pytest.raises(Invalid, match=why) as refused:
         check_settings(settings, "https://c.example")
+    assert refused.value.field == field
 
 
 def test_an_entry_without_rules_or_with_audiences_is_told():
@@ -383,8 +471,10 @@ LONG = "x" * 512
 )
 def test_a_rule_has_bounds_and_its_faults_have_a_name(most, more, why):
     read_rules([most])
-    with pytest.raises(Invalid, match=why):
+    with pytest.raises(Invalid, match=why) as refused:
         read_rules([more])
+    [changed] = [it for it in more if more[it] != RULE.get(it)]
+    assert refused.value.field == changed
 
 
 def test_an_entry_has_two_hundred_rules_at_most():
@@ -411,3 +501,12 @@ def test_entries_are_found_by_issuer_as_text():
     assert known.of("https://c.example") is made
     for other in ("https://c.example/", "https://C.example", None, 7, ["https://c.example"]):
         assert known.of(other) is None
+
+
+def test_pinned_keys_are_read_once_and_published_ones_never():
+    pinned = WorkloadTrust("tru_1", "cluster", "https://c.example", settings_of({"jwks": JWKS}))
+    [key] = pinned.pinned_keys
+    assert key.kid == JWKS["keys"][0]["kid"]
+    assert pinned.pinned_keys is pinned.pinned_keys
+    published = settings_of({"jwks_uri": "https://c.example/keys"})
+    assert replace(pinned, settings=published).pinned_keys is None
