@@ -93,7 +93,7 @@ def verify(token: str, keys: Sequence[Any], party: RelyingParty, now: datetime) 
 
 
 def _moment(claims: Mapping[str, Any], name: str) -> datetime:
-    return datetime.fromtimestamp(time_claim(claims, name) or 0, UTC)
+    return datetime.fromtimestamp(time_claim(claims, name), UTC)
 
 
 def _subject(claims: Mapping[str, Any], party: RelyingParty) -> Subject | None:

@@ -18,7 +18,7 @@ from authz.directory.linking import UpstreamIdentity
 from authz.federation.connector import SESSION_OVER, SignInRefused, Wish
 from authz.federation.oidc_settings import OidcSettings
 from authz.federation.presets import GUID, Preset
-from authz.jose import JwtError, time_claim
+from authz.jose import JwtError, find_time_claim
 
 MAX_SUBJECT_CHARS = 255
 MAX_VALUE_CHARS = 256
@@ -168,7 +168,7 @@ def _session(claims: Mapping[str, Any]) -> str | None:
 def _session_end(claims: Mapping[str, Any], now: datetime) -> datetime | None:
     """Until when the provider's session lasts; ours never outlives it (OIDC-08)."""
     try:
-        value = time_claim(claims, "session_expiry", optional=True)
+        value = find_time_claim(claims, "session_expiry")
     except JwtError as error:
         raise SignInRefused("id_token_session_expiry") from error
     if value is None:

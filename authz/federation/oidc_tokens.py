@@ -18,7 +18,15 @@ from authz.clock import numeric_date
 from authz.federation.connector import SignInRefused, Wish
 from authz.federation.keys_of import Keys
 from authz.federation.oidc_requests import MAX_ANSWER_BYTES
-from authz.jose import LEEWAY, JwtError, Profile, read_unverified, time_claim, verify_jwt
+from authz.jose import (
+    LEEWAY,
+    JwtError,
+    Profile,
+    find_time_claim,
+    read_unverified,
+    time_claim,
+    verify_jwt,
+)
 
 MAX_LIFETIME = timedelta(days=1)
 """Auth0 signs for ten hours; what binds a token to this sign-in is its nonce."""
@@ -60,7 +68,7 @@ def verify_id_token(token: str, keys: Keys, expected: Expected, now: datetime) -
     )
     try:
         claims = verify_jwt(token, keys, profile, now)
-        issued_at = time_claim(claims, "iat") or 0
+        issued_at = time_claim(claims, "iat")
     except JwtError as error:
         raise SignInRefused(f"id_token_{error.reason.removeprefix('jwt_')}") from error
     if not entropy.equal(claims["nonce"], expected.nonce):
@@ -84,7 +92,7 @@ def auth_time_of(
     A provider that keeps its session and says nothing, or that answers with an old proof, has not done as asked.
     """
     try:
-        value = time_claim(claims, "auth_time", optional=True)
+        value = find_time_claim(claims, "auth_time")
     except JwtError as error:
         raise SignInRefused("id_token_auth_time") from error
     minds = wish.is_fresh or wish.max_age is not None

@@ -15,7 +15,15 @@ from typing import Any, ClassVar
 
 from authz import entropy
 from authz.clock import numeric_date
-from authz.jose import ASYMMETRIC, LEEWAY, JwtError, read_unverified, time_claim, verify_signature
+from authz.jose import (
+    ASYMMETRIC,
+    LEEWAY,
+    JwtError,
+    find_time_claim,
+    read_unverified,
+    time_claim,
+    verify_signature,
+)
 
 TYP = "secevent+jwt"
 REMEMBERED = timedelta(days=30)
@@ -106,7 +114,7 @@ def verify(
         if name in claims:
             raise SetRefused("invalid_request", f"set_{name}")
     issued_at = _moment(issued)
-    if issued_at is None or issued_at > now + LEEWAY:
+    if issued_at > now + LEEWAY:
         raise SetRefused("invalid_request", "set_from_the_future")
     if issued_at < now - REMEMBERED:
         raise SetRefused("invalid_request", "set_too_old")
@@ -152,7 +160,7 @@ def _occurred(
 ) -> datetime | None:
     for members, name in ((payload, "event_timestamp"), (claims, "toe")):
         try:
-            seconds = time_claim(members, name, optional=True)
+            seconds = find_time_claim(members, name)
         except JwtError:
             continue
         if seconds is not None and seconds <= numeric_date(now) + LEEWAY.total_seconds():
@@ -160,5 +168,5 @@ def _occurred(
     return None
 
 
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -168,12 +168,12 @@ def _check_claims(claims: Mapping[str, Any], profile: Profile, now: datetime) ->
         if not isinstance(value, str) or not 1 <= len(value) <= 2048 or not value.isprintable():
             raise JwtError(f"jwt_{name}")
     present, leeway = numeric_date(now), LEEWAY.total_seconds()
-    expires, issued = time_claim(claims, "exp"), time_claim(claims, "iat", optional=True)
-    if expires is None or expires <= present - leeway:
+    expires, issued = time_claim(claims, "exp"), find_time_claim(claims, "iat")
+    if expires <= present - leeway:
         raise JwtError("jwt_expired")
     if issued is not None and issued > present + leeway:
         raise JwtError("jwt_from_the_future")
-    not_before = time_claim(claims, "nbf", optional=True)
+    not_before = find_time_claim(claims, "nbf")
     if not_before is not None and not_before > present + leeway:
         raise JwtError("jwt_from_the_future")
     begins = present if issued is None else issued
@@ -183,14 +183,17 @@ def _check_claims(claims: Mapping[str, Any], profile: Profile, now: datetime) ->
         raise JwtError("jwt_lifetime")
 
 
-def time_claim(claims: Mapping[str, Any], name: str, *, optional: bool = False) -> float | None:
+def time_claim(claims: Mapping[str, Any], name: str) -> float:
     """A NumericDate that a datetime can hold. Raises JwtError."""
     value = claims.get(name)
-    if value is None and optional:
-        return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise JwtError(f"jwt_{name}")
     # False for NaN too, and never a conversion: an integer may be larger than any float.
     if not 0 <= value <= _LATEST:
         raise JwtError(f"jwt_{name}")
     return float(value)
+
+
+def find_time_claim(claims: Mapping[str, Any], name: str) -> float | None:
+    """The same, where there is one. Raises JwtError."""
+    return None if claims.get(name) is None else time_claim(claims, name)

@@ -94,9 +94,7 @@ def read_proof(
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI_CHARS or not jti.isprintable():
         raise InvalidDpopProof(REFUSED, reason="dpop_jti")
     present = numeric_date(now)
-    if issued_at is None or not (
-        present - WINDOW.total_seconds() <= issued_at <= present + LEEWAY.total_seconds()
-    ):
+    if not present - WINDOW.total_seconds() <= issued_at <= present + LEEWAY.total_seconds():
         raise InvalidDpopProof(REFUSED, reason="dpop_iat")
     if nonces is not None:
         nonce = claims.get("nonce")

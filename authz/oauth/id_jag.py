@@ -13,7 +13,7 @@ from typing import Any
 from authz import entropy
 from authz.clients.client import Client
 from authz.errors import InvalidGrant, InvalidTarget, UnauthorizedClient
-from authz.jose import LEEWAY, JwtError, Profile, time_claim
+from authz.jose import LEEWAY, JwtError, Profile, find_time_claim
 from authz.oauth.assertion_subjects import SubjectRefused, subject_key
 from authz.oauth.trust import Trust
 from authz.policy.scopes import parse_scope
@@ -184,7 +184,7 @@ def _refusal(reason: str) -> InvalidGrant:
 
 def _moment(claims: Mapping[str, Any], name: str) -> datetime | None:
     try:
-        value = time_claim(claims, name, optional=True)
+        value = find_time_claim(claims, name)
     except JwtError as error:
         raise _refusal(error.reason) from None
     return None if value is None else datetime.fromtimestamp(value, tz=UTC)

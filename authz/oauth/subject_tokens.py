@@ -120,7 +120,7 @@ def _id_token(
         raise _refusal(ID_JAG_TYPE, "jwt_iss")
     if claims.get("aud") != client.id:
         raise _refusal(ID_JAG_TYPE, "subject_token_of_other_client")
-    if expires_at is None or now.timestamp() >= expires_at + LEEWAY.total_seconds():
+    if now.timestamp() >= expires_at + LEEWAY.total_seconds():
         raise _refusal(ID_JAG_TYPE, "jwt_expired")
     grant_id = claims.get("grant_id")
     if not isinstance(grant_id, str):

@@ -165,7 +165,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> datetime:
         value = time_claim(claims, name)
     except JwtError as error:
         raise _refusal(error.reason) from None
-    return datetime.fromtimestamp(value or 0, tz=UTC)
+    return datetime.fromtimestamp(value, tz=UTC)
 
 
 def _refusal(reason: str) -> InvalidGrant:

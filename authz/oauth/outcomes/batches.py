@@ -119,7 +119,7 @@ def verify(
     # A list of one is another spelling, and nobody needs two.
     if claims["aud"] != issuer:
         raise refused("batch_aud")
-    if issued is None or _moment(issued) > now + LEEWAY:
+    if _moment(issued) > now + LEEWAY:
         raise refused("batch_from_the_future")
     return Batch(
         name=_name(claims, "jti"),
@@ -147,7 +147,7 @@ def _outcome(entry: object, earliest: datetime, latest: datetime) -> CallOutcome
         seconds = time_claim(entry, "at")
     except JwtError:
         raise refused("outcome_at") from None
-    at = _moment(seconds or 0)
+    at = _moment(seconds)
     if not earliest <= at <= latest:
         raise refused("outcome_at")
     outcome, reason = entry["outcome"], entry.get("reason")
