@@ -65,7 +65,7 @@ def _warn_github(rule: WorkloadRule) -> Iterator[str]:
     owner, repository = names[:2]
     if ANY_SEGMENT in (owner, repository) and not rule.pins("repository_id"):
         yield "every repository there matches, also one that somebody makes tomorrow"
-    place = f"repo:{_some(owner)}/{_some(repository)}"
+    place = f"repo:{owner}/{repository}"
     requests = (f"{place}:pull_request", f"{place}:ref:refs/pull/1/merge")
     if any(subject_matches(rule.subject, it) for it in requests) and not rule.pins("event_name"):
         yield "pull requests match: whoever may open one runs code that gets in"
@@ -73,10 +73,6 @@ def _warn_github(rule: WorkloadRule) -> Iterator[str]:
         ANY_SEGMENT
     ):
         yield "every branch matches: whoever may push one, protected or not, gets in"
-
-
-def _some(segment: str) -> str:
-    return "x" if segment == ANY_SEGMENT else segment
 
 
 def _check_kubernetes(_: str, rules: Sequence[WorkloadRule]) -> None:

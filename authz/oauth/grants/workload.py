@@ -42,12 +42,13 @@ MAX_TOKEN_LIFETIME = timedelta(minutes=15)
 
 def is_presented(params: Params, authorization: str | None) -> bool:
     """Whether a request comes from a workload: from the shape of it alone, before anything is believed (WIF-05)."""
-    if params.find("grant_type") != JWT_BEARER or authorization is not None:
+    assertion = params.find("assertion")
+    if params.find("grant_type") != JWT_BEARER or assertion is None or authorization is not None:
         return False
     if any(params.find(name) is not None for name in PARAMETERS):
         return False
     try:
-        header, _ = read_unverified(params.find("assertion") or "")
+        header, _ = read_unverified(assertion)
     except JwtError:
         return False
     return workload.is_typ(header)
