@@ -1,11 +1,12 @@
 """The administration of a tenant as a resource, and the roles that hold its scopes."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from authz.directory.assurance import Authentication
-from authz.policy import Subject, decide
+from authz.policy import Ceiling, Reason, Subject, client_ceiling, decide
 from authz.policy.administration import (
     ADMIN_ID,
     ADMIN_PREFIX,
@@ -15,10 +16,11 @@ from authz.policy.administration import (
     administration_resource,
 )
 from authz.policy.rollout import READ
-from authz.policy.snapshot import build
+from authz.policy.snapshot import Resource, build
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SERVER = administration_resource("https://authz.example", is_default_tenant=True)
+LOGS = Resource("res_1", "https://logs.example", "https://logs.example/", "Logs")
 PERMISSIONS = {str(it) for it in Permission}
 
 
@@ -113,6 +115,23 @@ def test_an_admin_role_of_a_program_is_not_that_of_a_person(kind, signed_in, sou
         signed_in=signed_in,
     )
     assert set(decision.sources.values()) == ({source} if source else set())
+
+
+@pytest.mark.parametrize(
+    ("scopes", "resource", "bound"),
+    [
+        (None, SERVER, frozenset()),
+        (frozenset(), SERVER, frozenset()),
+        (frozenset({"authz.read", "x"}), SERVER, frozenset({"authz.read", "x"})),
+        (None, LOGS, None),
+        (frozenset(), LOGS, frozenset()),
+        (frozenset({"x"}), LOGS, frozenset({"x"})),
+        (frozenset({"x"}), replace(LOGS, is_builtin=True), None),
+    ],
+)
+def test_a_client_administers_nothing_that_its_ceiling_does_not_name(scopes, resource, bound):
+    """ATK-38: where nobody bounded a client, it is no tool of administration."""
+    assert client_ceiling(scopes, resource) == Ceiling(Reason.CLIENT_CEILING, bound)
 
 
 @pytest.mark.parametrize(("later", "why"), [(timedelta(0), "role_expired"), (timedelta(1), None)])

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from authz.policy.contracts import RISKS, Meaning
+from authz.policy.contracts import RISKS, Meaning, digest_of, in_force, opened
+from authz.policy.snapshot import Resource, Scope
 
 AGREED = Meaning("Read logs", "write", frozenset({"read", "seek"}))
 
@@ -39,3 +40,51 @@ def test_risks_are_told_apart_in_their_order():
         for agreed in RISKS
     ]
     assert within == [[True, False, False], [True, True, False], [True, True, True]]
+
+
+LOGS = Resource(
+    "res_1",
+    "https://logs.example",
+    "https://logs.example/",
+    "Logs",
+    scopes={
+        "read": Scope("read", tools=("tail", "search")),
+        "write": Scope("write", tools=("append", "search")),
+        "purge": Scope("purge", tools=("purge",)),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "tools"),
+    [
+        ([], []),
+        (["read"], ["search", "tail"]),
+        (["write", "read"], ["append", "search", "tail"]),
+        (["openid", "purge"], ["purge"]),
+    ],
+)
+def test_which_tools_a_token_opens(scopes, tools):
+    """S12: each once and in order; scopes that the server does not declare open none."""
+    assert opened(LOGS, scopes) == tools
+
+
+@pytest.mark.parametrize(
+    ("unreviewed", "counting"),
+    [
+        (None, ("tail", "purge", "search")),
+        ({"tools": []}, ("tail", "purge", "search")),
+        ({"tools": ["purge", "gone"]}, ("tail", "search")),
+    ],
+)
+def test_a_tool_that_nobody_reviewed_does_not_count(unreviewed, counting):
+    """S12."""
+    assert in_force(("tail", "purge", "search"), unreviewed) == counting
+
+
+def test_a_contract_is_the_tools_and_nothing_else():
+    """S12: their order and how often one is named say nothing. What is stored stays what it is after an upgrade."""
+    assert digest_of(["b", "a", "a"]) == digest_of(("a", "b"))
+    assert digest_of(["a", "b"]) != digest_of(["a", "B"]) != digest_of(["ab"])
+    stored = "f98f82a39349b736cfa472bc731522e886b49d19bb344dd223afed294c4a4c3e"
+    assert digest_of(["tail", "search"]) == stored

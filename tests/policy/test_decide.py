@@ -752,3 +752,41 @@ def test_scopes_without_a_role_are_held_like_others():
         "c": Reason.ROLE_MISSING,
         "d": Reason.SCOPE_UNKNOWN,
     }
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "why"),
+    [
+        (Authentication(NOW - MINUTE, "mfa"), None),
+        (Authentication(NOW - HOUR, "mfa"), "authentication_too_old"),
+        (Authentication(NOW, "pwd"), "acr_insufficient"),
+        (Authentication(NOW, "mfa", "con_1"), "connection_not_allowed"),
+        (None, "connection_not_allowed"),
+    ],
+)
+def test_scopes_without_a_role_mind_the_sign_in_where_there_is_one(signed_in, why):
+    """WIF-02, S15: as scopes of roles do, and it is recorded like there."""
+    required = Requirement(frozenset({"mfa"}), 60, frozenset({"local"}))
+    scopes = {"a": Scope("a", requires=required)}
+    url = "https://mcp.example/mcp"
+    policy = build(
+        1,
+        resources=[Resource("res_1", url, url, "Logs", scopes=scopes)],
+        roles=[],
+        role_scopes=[],
+        role_parents=[],
+        group_roles=[],
+        connections=[Connection("con_1", "okta", True)],
+    )
+    decision = decide(
+        policy,
+        Subject("x", authentication=signed_in, scopes=frozenset("a"), scopes_from="rule router"),
+        policy.resources["res_1"],
+        client="x",
+        requested=frozenset("a"),
+        ceilings=(),
+        now=NOW,
+    )
+    assert decision.removed.get("a") == why
+    assert decision.sources == ({"a": "rule router"} if why is None else {})
+    assert required_in(decision) == {"a": required}

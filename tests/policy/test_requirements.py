@@ -170,6 +170,29 @@ def test_what_a_sign_in_lacks(requirement, authentication, connection, lacking):
     assert unmet(requirement, authentication, connection, NOW) == lacking
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        (Requirement(max_age=60), Requirement(max_age=120), Requirement(max_age=60)),
+        (
+            Requirement(frozenset({"a", "b"}), None, frozenset({"okta"})),
+            Requirement(frozenset({"b", "c"}), 60),
+            Requirement(frozenset({"b"}), 60, frozenset({"okta"})),
+        ),
+        (
+            Requirement(connection=frozenset({"okta"})),
+            Requirement(connection=frozenset({"entra"})),
+            Requirement(connection=frozenset()),
+        ),
+        (Requirement(max_age=60), None, Requirement(max_age=60)),
+        (None, None, None),
+    ],
+)
+def test_several_requirements_are_one(one, other, together):
+    """S15: those that contradict each other are met by nobody."""
+    assert both(one, other) == both(other, one) == together
+
+
 @given(requirements, requirements, sign_ins)
 def test_both_are_met_by_whoever_meets_each(one, other, sign_in):
     assert met(both(one, other), sign_in) is (met(one, sign_in) and met(other, sign_in))

@@ -1,12 +1,13 @@
 """Rows to one frozen policy (L3, L4)."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from authz.directory.assurance import Authentication
 from authz.policy.requirements import Requirement
-from authz.policy.snapshot import Connection, HeldRole, Resource, Way, build
+from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, Way, build
 
 LATER = datetime(2026, 1, 3, tzinfo=UTC)
 LOGS = Resource("res_1", "https://Logs.example", "https://logs.example/", "Logs")
@@ -90,6 +91,46 @@ def test_roles_have_what_they_include_folded_in():
 def test_a_server_is_named_by_its_canonical_identifier(name, found):
     """RI-04: and what is built in is not a server that a request could name."""
     assert POLICY.find_resource(name) is found
+
+
+@pytest.mark.parametrize(
+    ("connection", "claims", "groups"),
+    [
+        ("con_1", {"groups": ("dev", "ops")}, {"g1", "g2"}),
+        ("con_1", {"groups": ("ops",), "roles": ("lead", "dev")}, {"g2", "g3"}),
+        ("con_1", {"groups": ("Dev", "developers")}, set()),
+        ("con_1", {}, set()),
+        ("con_2", {"groups": ("dev",)}, {"g4"}),
+        ("con_3", {"groups": ("dev",)}, set()),
+    ],
+)
+def test_claims_mean_the_groups_that_a_rule_of_this_connection_says(connection, claims, groups):
+    """ATK-28: by nothing else, whatever a group is called."""
+    rules = [("con_1", "groups", "dev", "g1"), ("con_1", "groups", "ops", "g2")]
+    rules += [("con_1", "roles", "lead", "g3"), ("con_2", "groups", "dev", "g4")]
+    policy = build(
+        1,
+        resources=[],
+        roles=[],
+        role_scopes=[],
+        role_parents=[],
+        group_roles=[("g9", "Dev", "r1", None)],
+        mappings=rules,
+    )
+    assert policy.mapped_groups(connection, claims) == groups
+
+
+def test_scopes_have_the_version_that_people_are_shown():
+    scopes = {"a": Scope("a", version=3), "b": Scope("b")}
+    found = replace(LOGS, scopes=scopes).versions_of(["a", "b", "openid"])
+    assert found == {"a": 3, "b": 1, "openid": 1}
+
+
+def test_an_mcp_server_asks_about_its_tokens_as_a_client_of_its_own():
+    servers = [replace(LOGS, client_id="rs"), replace(MAIL, client_id="rs"), OWN]
+    policy = build(1, resources=servers, roles=[], role_scopes=[], role_parents=[], group_roles=[])
+    assert policy.resources_of("rs") == {"res_1", "res_2"}
+    assert policy.resources_of("other") == frozenset()
 
 
 # -- what roles require of a sign-in ----------------------------------------------------------------------

@@ -37,7 +37,7 @@ def widens(change: Change) -> bool:
     """One of them becomes less strict."""
     before, after = change.before or {}, change.after or {}
     return any(
-        change.differs(member) and order.index(after[member]) > order.index(before[member])
+        order.index(after[member]) > order.index(before[member])
         for member, order in _OPENNESS.items()
     )
 

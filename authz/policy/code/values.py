@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import MappingNode, Node, ScalarNode
 
 from authz.policy.yaml_nodes import (
     STRING,
@@ -53,12 +53,12 @@ class Reading:
         self.places.setdefault(path, place_of(node))
         what = ".".join(str(part) for part in path)
         try:
+            if isinstance(node, ScalarNode):
+                return _scalar(node, what, path)
             if isinstance(node, MappingNode):
                 return self._mapping(node, path, what)
-            if isinstance(node, SequenceNode):
-                items = items_of(node, what)
-                return [self.read(item, (*path, number)) for number, item in enumerate(items)]
-            return _scalar(node, what, path)
+            items = items_of(node, what)
+            return [self.read(item, (*path, number)) for number, item in enumerate(items)]
         except Misplaced as error:
             self.problems.append(((error.line, error.column), error.sentence))
             return None
@@ -71,9 +71,7 @@ class Reading:
         return found
 
 
-def _scalar(node: Node, what: str, path: Path) -> Any:
-    if not isinstance(node, ScalarNode):
-        raise wrong(node, f"{what}: a value is expected here")
+def _scalar(node: ScalarNode, what: str, path: Path) -> Any:
     if node.tag == "tag:yaml.org,2002:null":
         raise wrong(node, f"{what}: nothing stands here; leave the line out, or write {{}} or []")
     if node.tag == _TIMESTAMP and path[-1:] == _MOMENT:
