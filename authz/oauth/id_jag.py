@@ -13,7 +13,7 @@ from typing import Any
 from authz import entropy
 from authz.clients.client import Client
 from authz.errors import InvalidGrant, InvalidTarget, UnauthorizedClient
-from authz.jose import LEEWAY, JwtError, Profile, find_time_claim
+from authz.jose import LEEWAY, JwtError, Profile, time_claim
 from authz.oauth.assertion_subjects import SubjectRefused, subject_key
 from authz.oauth.trust import Trust
 from authz.policy.scopes import parse_scope
@@ -119,23 +119,19 @@ def check(claims: Mapping[str, Any], trust: Trust, client: Client, *, slug: str)
     if claims.get("aud_tenant", slug) != slug:
         raise _refusal("id_jag_aud_tenant")
     issued_at = _moment(claims, "iat")
-    if issued_at is None:
-        raise _refusal("jwt_iat")
     try:
         subject = subject_key(claims, trust.name_ids)
     except SubjectRefused as refused:
         raise _refusal(refused.reason) from None
-    expires_at = _moment(claims, "exp")
-    assert expires_at is not None  # the profile demands it  # noqa: S101
     return IdJag(
         trust=trust,
         subject=subject,
         jti=claims["jti"],
         issued_at=issued_at,
-        expires_at=expires_at,
+        expires_at=_moment(claims, "exp"),
         scopes=_scopes(claims),
         resources=_resources(claims),
-        auth_time=_moment(claims, "auth_time"),
+        auth_time=_find_moment(claims, "auth_time"),
         acr=_text(claims, "acr"),
         amr=_words(claims, "amr"),
         jkt=_jkt(claims),
@@ -182,12 +178,16 @@ def _refusal(reason: str) -> InvalidGrant:
     return InvalidGrant(REFUSED, reason=reason)
 
 
-def _moment(claims: Mapping[str, Any], name: str) -> datetime | None:
+def _find_moment(claims: Mapping[str, Any], name: str) -> datetime | None:
+    return None if claims.get(name) is None else _moment(claims, name)
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> datetime:
     try:
-        value = find_time_claim(claims, name)
+        value = time_claim(claims, name)
     except JwtError as error:
         raise _refusal(error.reason) from None
-    return None if value is None else datetime.fromtimestamp(value, tz=UTC)
+    return datetime.fromtimestamp(value, tz=UTC)
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str | None:
