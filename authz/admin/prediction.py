@@ -219,7 +219,7 @@ def _claims(
                 None if sign_in is None else sign_in.connection_id
             ),
             actors=() if agent is None else (agent.id,),
-            may_act=configuration.may_act(case.resource.id),
+            may_act=configuration.may_act(case.resource),
         ),
         configuration,
     )

@@ -60,14 +60,13 @@ class TenantConfiguration:
         own = () if agent is None else (Ceiling(*agent.bound_at(resource, now)),)
         return (*own, client_ceiling(bound, resource))
 
-    def may_act(self, resource_id: str) -> str | None:
+    def may_act(self, resource: Resource) -> str | None:
         """The one client that may exchange tokens of this server, for the `may_act` claim (RFC 8693 §4.4).
 
         None if nobody may, or several: the claim names one party.
         """
-        actors = self.delegations.actors.get(resource_id, frozenset())
-        resource = self.policy.resources.get(resource_id)
-        if resource is not None and resource.client_id and self.credentials.has_any(resource_id):
+        actors = self.delegations.actors.get(resource.id, frozenset())
+        if resource.client_id and self.credentials.has_any(resource.id):
             actors = actors | {resource.client_id}
         return next(iter(actors)) if len(actors) == 1 else None
 

@@ -140,10 +140,10 @@ class Introspection:
             or not family.subject_enabled
             or family.consent_scopes is None
         ):
-            return _inactive(caller, facts, now)
+            return _inactive(caller)
         window = self._channel.settings.tokens.retry_window
         if standing(family, presented, retry_window=window, now=now) is not Standing.CURRENT:
-            return _inactive(caller, facts, now)
+            return _inactive(caller)
         body: dict[str, Any] = {
             "active": True,
             "iss": configuration.tenant.issuer,
@@ -195,14 +195,14 @@ def _decide_access(
     configuration = caller.configuration
     token = facts.find_token(configuration.tenant.id, claims["jti"])
     if token is None or not is_standing(token, configuration, now):
-        return _inactive(caller, facts, now)
+        return _inactive(caller)
     resource = configuration.policy.resources[token.resource_id]
     if caller.client.id not in (token.client_id, resource.client_id):
-        return _inactive(caller, facts, now)
+        return _inactive(caller)
     body = {name: claims[name] for name in _CLAIMS if name in claims}
     kind = bindings.token_type(claims.get("cnf"))
     return Outcome(({"active": True, "token_type": kind, **body}, caller.client.id))
 
 
-def _inactive(caller: Caller, facts: Facts, now: datetime) -> Outcome:  # noqa: ARG001
+def _inactive(caller: Caller, *_: object) -> Outcome:
     return Outcome((INACTIVE, caller.client.id))

@@ -141,14 +141,14 @@ def mint(
         issued_at=now,
         expires_at=expires_at,
     )
-    resource = request.configuration.policy.resources.get(grounds.resource_id)
+    resource = request.configuration.policy.resources[grounds.resource_id]
     status: StatusSlot | None = None
     places: tuple[StatusPlace, ...] = ()
-    if resource is not None and resource.status_list:
+    if resource.status_list:
         status = request.slots.draw(resource.id, now)
         places = (StatusPlace(jti, token.tenant_id, status.list_id, status.place, expires_at),)
     tools = None
-    if resource is not None and request.configuration.tenant.scope_changes == REVIEWED:
+    if request.configuration.tenant.scope_changes == REVIEWED:
         tools = contracts.opened(resource, decision.granted)
     event = TokenIssued(
         subject=grounds.subject,
@@ -189,7 +189,7 @@ def mint(
             status=status,
             tells_resource=grounds.tells_resource,
             actors=actors,
-            may_act=request.configuration.may_act(grounds.resource_id),
+            may_act=request.configuration.may_act(resource),
             is_exchanged=grounds.parent is not None,
         ),
         changes=replace(changes or Changes(), tokens=(token,), status_places=places),

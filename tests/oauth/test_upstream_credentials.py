@@ -14,7 +14,7 @@ from authz.oauth.upstream_credentials import (
     check_reference,
     check_scopes,
 )
-from tests.support.configured import RESOURCE, configuration, policy
+from tests.support.configured import RESOURCE, configuration
 
 
 def bound(server, name):
@@ -69,14 +69,12 @@ def test_who_may_exchange_a_servers_tokens(credentials, rules, named):
         credentials=UpstreamCredentials.of(credentials),
         delegations=Delegations.of([rule(it) for it in rules]),
     )
-    assert made.may_act(RESOURCE.id) == named
+    assert made.may_act(RESOURCE) == named
 
 
 def test_a_server_without_a_client_asks_for_nothing():
-    servers = policy(resources=[replace(RESOURCE, client_id=None)])
-    made = configuration(policy=servers, credentials=UpstreamCredentials.of([KEY]))
-    assert made.may_act(RESOURCE.id) is None
-    assert configuration(credentials=UpstreamCredentials.of([KEY])).may_act("res_3") is None
+    made = configuration(credentials=UpstreamCredentials.of([KEY]))
+    assert made.may_act(replace(RESOURCE, client_id=None)) is None
 
 
 @pytest.mark.parametrize("name", ["a", "github", "a-1", "0", "x" * 63])
