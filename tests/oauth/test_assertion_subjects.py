@@ -49,6 +49,17 @@ def test_the_key_is_the_one_of_a_saml_sign_in():
     assert key(WHOLE, sub="mallory", tenant="t1") == expected
 
 
+QUALIFIERS = {"nameid_format": 1, "name_qualifier": 2, "sp_name_qualifier": 3}
+
+
+@pytest.mark.parametrize("member", QUALIFIERS)
+def test_a_qualifier_that_is_not_there_is_compared_as_missing(member):
+    """SAML-08: as at a sign-in, whose names are read from an assertion of SAML."""
+    parts = [WHOLE["nameid"], *(WHOLE[it] for it in QUALIFIERS)]
+    parts[QUALIFIERS[member]] = ""
+    assert key(without(member)) == name_id_key(NameId(*parts))
+
+
 @pytest.mark.parametrize("member", ["nameid_format", "name_qualifier", "sp_name_qualifier"])
 def test_a_qualifier_missing_or_different_is_another_person(member):
     """IDJAG-68, ATK-27."""
@@ -60,6 +71,17 @@ def test_two_providers_at_one_connection_have_names_of_their_own():
     mine, theirs = (NameIds(it, is_of_connection=False) for it in (ISSUER, other))
     assert key(WHOLE, mine) != key({**WHOLE, "issuer": other}, theirs)
     assert key(WHOLE, mine) != key(WHOLE, OURS)
+
+
+def test_members_have_a_length():
+    """Of an entity id 1024 characters (SAML core §8.3.6), of everything else as many as a key."""
+    entity_id = "https://idp.example/".ljust(1024, "x")
+    provider = NameIds(entity_id, is_of_connection=True)
+    assert key({**WHOLE, "issuer": entity_id}, provider) == key(WHOLE)
+    assert key({**WHOLE, "sp_provided_id": "x"}) == key(WHOLE)
+    assert key({**WHOLE, "sp_provided_id": "x" * 512}) == key(WHOLE)
+    short = NameIds("x", is_of_connection=True)
+    assert key({**WHOLE, "issuer": "x"}, short) == key(WHOLE)
 
 
 MALFORMED = "id_jag_sub_id_malformed"
@@ -80,6 +102,8 @@ DEFECTS = {
     "hidden letters": ({**WHOLE, "nameid": "alice\u200b"}, MALFORMED),
     "half a letter": ({**WHOLE, "nameid": "\ud800"}, MALFORMED),
     "long name": ({**WHOLE, "nameid": "a" * 257}, MALFORMED),
+    "long id of ours": ({**WHOLE, "sp_provided_id": "x" * 513}, MALFORMED),
+    "long issuer": ({**WHOLE, "issuer": "x" * 1025}, MALFORMED),
     "long key": ({**WHOLE, "name_qualifier": "q" * 500}, MALFORMED),
     "empty qualifier": ({**WHOLE, "sp_name_qualifier": ""}, MALFORMED),
     "null qualifier": ({**WHOLE, "sp_name_qualifier": None}, MALFORMED),
@@ -100,7 +124,7 @@ def test_a_name_with_one_defect_names_nobody(defect):
     sub_id, reason = DEFECTS[defect]
     with pytest.raises(SubjectRefused) as refused:
         key(sub_id)
-    assert refused.value.reason == reason
+    assert refused.value.reason == str(refused.value) == reason
 
 
 def test_a_connection_that_no_longer_says_whose_names_finds_nobody():
@@ -114,6 +138,21 @@ def test_a_connection_that_no_longer_says_whose_names_finds_nobody():
 def test_where_sub_is_the_key_no_other_claim_is_looked_at(sub_id):
     """§3.2: for servers that resolve by it; one that does not may be sent it all the same (IDJAG-67, -71)."""
     assert key(sub_id, None, aud_sub="usr_admin") == "alice"
+
+
+@pytest.mark.parametrize(
+    ("tenant", "sub", "expected"),
+    [
+        (None, "a:b%", "a:b%"),
+        ("t1", "a:b%", "t1:a:b%"),
+        ("a:b", "c", "a%3Ab:c"),
+        ("a", "b:c", "a:b:c"),
+        ("a%3Ab", "c", "a%253Ab:c"),
+    ],
+)
+def test_the_key_begins_with_the_customer(tenant, sub, expected):
+    """IDJAG-03: as it is stored, so it never changes."""
+    assert subject_key({"tenant": tenant, "sub": sub}, None) == expected
 
 
 @given(*[st.text(st.sampled_from("ab:%3A["), min_size=1, max_size=6)] * 4)
@@ -160,17 +199,18 @@ def test_what_names_people_goes_by_the_connection_unless_said(
 
 
 @pytest.mark.parametrize(
-    ("subject", "saml_issuer", "kind", "settings", "why"),
+    ("subject", "saml_issuer", "kind", "settings", "field", "why"),
     [
-        (None, ISSUER, "asserts", {}, "goes with subject"),
-        ("sub", ISSUER, "saml", SAML, "goes with subject"),
-        ("saml_nameid", None, "asserts", {}, "needs saml_issuer"),
-        ("saml_nameid", ISSUER, "saml", SAML, "leave saml_issuer out"),
-        (None, None, "saml", BY_ATTRIBUTE, "by an attribute"),
+        (None, ISSUER, "asserts", {}, "saml_issuer", "goes with subject"),
+        ("sub", ISSUER, "saml", SAML, "saml_issuer", "goes with subject"),
+        ("saml_nameid", None, "asserts", {}, "saml_issuer", "needs saml_issuer"),
+        ("saml_nameid", ISSUER, "saml", SAML, "saml_issuer", "leave saml_issuer out"),
+        (None, None, "saml", BY_ATTRIBUTE, "subject", "by an attribute"),
     ],
 )
 def test_an_entry_that_leaves_open_whose_names_is_refused(
-    subject, saml_issuer, kind, settings, why
+    subject, saml_issuer, kind, settings, field, why
 ):
-    with pytest.raises(Invalid, match=why):
+    with pytest.raises(Invalid, match=why) as refusal:
         check_names(subject, saml_issuer, kind, settings)
+    assert refusal.value.field == field

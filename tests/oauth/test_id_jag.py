@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from authz import entropy
+from authz.directory.name_ids import NameId, name_id_key
 from authz.errors import InvalidGrant, InvalidTarget, UnauthorizedClient
 from authz.jose import LEEWAY, Profile
 from authz.oauth import id_jag
+from authz.oauth.assertion_subjects import FORMAT, NameIds
 from authz.oauth.id_jag import IdJag, check, choose, chosen_resource, profile_of
 from authz.oauth.trust import Trust, TrustSettings
 from tests.support.configured import CLIENT, ISSUER, NOW
@@ -99,6 +101,26 @@ def test_an_assertion_that_says_everything():
         "groups",
     }
     assert found.claims["email"] == ("a@corp.example",)
+
+
+def test_the_trail_names_it_as_the_identity_provider_does():
+    """EMA-32, E8: with the customer, where the issuer has several."""
+    told = {"trust": "corp", "issuer": "https://idp.example", "jti": "j1"}
+    assert checked(CLAIMS).as_json() == told
+    of_customer = checked({**CLAIMS, "tenant": "t1"}, trust=entry(tenants=("t1", "t2")))
+    assert of_customer.as_json() == {**told, "tenant": "t1"}
+    assert of_customer.subject == "t1:u1"
+
+
+def test_where_names_of_saml_are_the_keys_nobody_is_found_by_sub():
+    """IDJAG-67, IDJAG-68."""
+    trust = replace(TRUST, name_ids=NameIds("https://saml.example", is_of_connection=True))
+    sub_id = {"format": FORMAT, "issuer": "https://saml.example", "nameid": "alice"}
+    found = checked({**CLAIMS, "sub_id": sub_id}, trust=trust)
+    assert found.subject == name_id_key(NameId("alice"))
+    with pytest.raises(InvalidGrant) as refused:
+        checked(CLAIMS, trust=trust)
+    assert refused.value.reason == "id_jag_sub_id_missing"
 
 
 @pytest.mark.parametrize("said", ["true", 1, None, False])

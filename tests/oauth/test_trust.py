@@ -53,44 +53,62 @@ def test_what_is_written_is_what_is_stored():
 
 
 WRONG = [
-    ("'a' is no setting", {**URI, "b": 1, "a": 1}),
-    ("pinned keys", {}),
-    ("pinned keys", {**URI, "jwks": PINNED}),
-    ("no set of public keys: ", {"jwks": {"keys": "x"}}),
-    ("jwks_uri of a trusted issuer is an https URL", {"jwks_uri": 7}),
-    ("jwks_uri 'http://idp.example/jwks' is not an https", {"jwks_uri": "http://idp.example/jwks"}),
-    ("jwks_uri", {"jwks_uri": "ftp://localhost/jwks"}),
-    ("jwks_uri", {"jwks_uri": "https://user@idp.example/"}),
-    ("algorithms of", {**URI, "algorithms": []}),
-    ("algorithms of", {**URI, "algorithms": ["ES256", "HS256"]}),
-    ("max_lifetime_seconds of a trusted issuer is 1 to 3600", {**URI, "max_lifetime_seconds": 0}),
-    ("max_lifetime_seconds", {**URI, "max_lifetime_seconds": 3601}),
-    ("max_lifetime_seconds", {**URI, "max_lifetime_seconds": True}),
-    ("max_lifetime_seconds", {**URI, "max_lifetime_seconds": 60.0}),
-    ("assertion_reuse", {**URI, "assertion_reuse": "always"}),
+    ("", "'a' is no setting", {**URI, "b": 1, "a": 1}),
+    ("jwks_uri", "pinned keys", {}),
+    ("jwks_uri", "pinned keys", {**URI, "jwks": PINNED}),
+    ("jwks", "no set of public keys: ", {"jwks": {"keys": "x"}}),
+    ("jwks_uri", "jwks_uri of a trusted issuer is an https URL", {"jwks_uri": 7}),
     (
+        "jwks_uri",
+        "jwks_uri 'http://idp.example/jwks' is not an https",
+        {"jwks_uri": "http://idp.example/jwks"},
+    ),
+    ("jwks_uri", "jwks_uri", {"jwks_uri": "ftp://localhost/jwks"}),
+    ("jwks_uri", "jwks_uri", {"jwks_uri": "https://user@idp.example/"}),
+    ("algorithms", "algorithms of", {**URI, "algorithms": []}),
+    ("algorithms", "algorithms of", {**URI, "algorithms": ["ES256", "HS256"]}),
+    (
+        "max_lifetime_seconds",
+        "max_lifetime_seconds of a trusted issuer is 1 to 3600",
+        {**URI, "max_lifetime_seconds": 0},
+    ),
+    ("max_lifetime_seconds", "max_lifetime_seconds", {**URI, "max_lifetime_seconds": 3601}),
+    ("max_lifetime_seconds", "max_lifetime_seconds", {**URI, "max_lifetime_seconds": True}),
+    ("max_lifetime_seconds", "max_lifetime_seconds", {**URI, "max_lifetime_seconds": 60.0}),
+    ("assertion_reuse", "assertion_reuse", {**URI, "assertion_reuse": "always"}),
+    (
+        "allow_public_cimd_clients",
         "goes with single use",
         {**URI, "allow_public_cimd_clients": True, "assertion_reuse": "until_exp"},
     ),
-    ("'a b' in scope_ceiling", {**URI, "scope_ceiling": ["ok", "a b"]}),
-    ("in scope_ceiling", {**URI, "scope_ceiling": ['a"']}),
+    ("scope_ceiling", "'a b' in scope_ceiling", {**URI, "scope_ceiling": ["ok", "a b"]}),
+    ("scope_ceiling", "in scope_ceiling", {**URI, "scope_ceiling": ['a"']}),
     *(
-        (f"{name} of a trusted issuer is true or false", {**URI, name: 1})
+        ("subject", "is one of sub, saml_nameid", {**URI, "subject": value})
+        for value in ("email", "", "SUB", 7)
+    ),
+    *(
+        ("saml_issuer", "is an entity id", {**URI, "saml_issuer": value})
+        for value in ("", 7, "x" * 2049, "a\n")
+    ),
+    *(
+        (name, f"{name} of a trusted issuer is true or false", {**URI, name: 1})
         for name in ("allow_public_cimd_clients", "strict_subset")
     ),
     *(
-        (f"{name} of a trusted issuer is a list of text", {**URI, name: value})
+        (name, f"{name} of a trusted issuer is a list of text", {**URI, name: value})
         for name in LISTS
         for value in ("x", [1], [""], ["a\n"], ["x" * 2049], ["x"] * 201)
     ),
 ]
 
 
-@pytest.mark.parametrize(("sentence", "given"), WRONG)
-def test_what_may_not_be_written(sentence, given):
+@pytest.mark.parametrize(("field", "sentence", "given"), WRONG)
+def test_what_may_not_be_written(field, sentence, given):
     with pytest.raises(Invalid) as refusal:
         check_settings(given)
     assert sentence in str(refusal.value)
+    assert refusal.value.field == field
 
 
 @pytest.mark.parametrize(
@@ -101,6 +119,8 @@ def test_what_may_not_be_written(sentence, given):
         {"clients": ["x" * 2048]},
         {"clients": ["x"] * 200},
         {"scope_ceiling": []},
+        {"subject": "sub"},
+        {"subject": "saml_nameid", "saml_issuer": "x" * 2048},
         {"allow_public_cimd_clients": True},
         {"jwks_uri": "http://localhost:8/jwks"},
         {"jwks_uri": "http://127.0.0.1/jwks"},
@@ -123,8 +143,9 @@ def test_a_pinned_key_fits_an_algorithm():
 def test_an_address_is_called_by_its_member():
     with pytest.raises(
         Invalid, match=r"^events_uri 'http://a.example' is not an https URL; use one$"
-    ):
+    ) as refusal:
         check_url("events_uri", "http://a.example")
+    assert refusal.value.field == "events_uri"
     check_url("events_uri", "https://a.example/x")
 
 
