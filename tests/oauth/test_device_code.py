@@ -20,6 +20,7 @@ from authz.oauth.facts import Approval, Changes, Device, FactKeys, Facts, Family
 from authz.oauth.grants import GRANTS
 from authz.oauth.grants.device_code import REFUSED
 from authz.oauth.params import Params
+from authz.policy.agents import Agent, Agents
 from authz.policy.requirements import Requirement
 from authz.policy.snapshot import HeldRole, Scope
 from authz.settings import Tokens
@@ -131,6 +132,17 @@ def test_how_the_person_signed_in_counts_for_their_device(changed, scopes):
     assert outcome.answer.scopes == scopes
     elsewhere = replace(ALLOWED, approval=replace(APPROVAL, connection_id="con_gone"))
     assert poll(elsewhere).answer.reason == "nothing_granted"
+
+
+@pytest.mark.parametrize(("ends_at", "scopes"), [(NOW + TICK, BOTH), (NOW, None)])
+def test_a_device_of_an_agent_gets_nothing_once_that_has_ended(ends_at, scopes):
+    """M6."""
+    agent = Agent("agt_1", "bot", "usr_9", True, frozenset({RESOURCE.id}), None, ends_at)
+    outcome = poll(configuration=replace(CONFIGURATION, agents=Agents({TV.id: agent})))
+    if scopes is None:
+        assert outcome.answer.reason == "nothing_granted"
+    else:
+        assert (outcome.answer.scopes, outcome.answer.expires_at) == (scopes, ends_at)
 
 
 def test_what_a_poll_has_to_name():

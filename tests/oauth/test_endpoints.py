@@ -19,6 +19,8 @@ from authz.errors import (
 )
 from authz.jose import JwtError, read_unverified
 from authz.keys import ACCESS_TOKEN, INTROSPECTION, KeyRing
+from authz.keys.backends import Surroundings
+from authz.keys.custody import Custody, RemoteKey
 from authz.oauth import (
     assertions,
     back_channel,
@@ -312,6 +314,24 @@ def test_a_signed_answer_is_no_access_token():
         "iat": int(NOW.timestamp()),
         "token_introspection": {"active": True},
     }
+
+
+def test_an_answer_is_signed_here_unless_the_key_of_answers_is_elsewhere():
+    """V8: other keys in a store, and one that no longer signs, send nobody off the event loop."""
+    [known] = CONFIGURATION.keys.keys
+    there = replace(known, remote=RemoteKey("vault-transit", "k:1", "ES256", known.key))
+    before = replace(known.life, key_id="old", purpose=INTROSPECTION, retire_at=NOW - timedelta(1))
+    own = replace(known, life=replace(known.life, key_id="int", purpose=INTROSPECTION))
+    custody = Custody(Surroundings(channel().settings, str.encode))
+    ring = KeyRing((there, replace(there, life=before), own), custody)
+    endpoint = introspection.Introspection(channel(), OwnTokens(), lambda: NOW)
+    answer = introspection.Introspected(
+        {"active": False}, "cli_server", replace(CONFIGURATION, keys=ring)
+    )
+    header, _ = read_unverified(asyncio.run(endpoint.sign(answer)))
+    assert header["kid"] == "int"
+    assert not ring.is_remote((INTROSPECTION,), NOW)
+    custody.close()
 
 
 # -- the token endpoint -------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from authz.oauth.grants import GRANTS, authorization_code, refresh_token
 from authz.oauth.params import Params
 from authz.policy.agents import Agent, Agents
 from authz.policy.requirements import Requirement
+from authz.policy.signals import ssf_resource
 from authz.policy.snapshot import Connection, HeldRole, Scope
 from authz.settings import Tokens
 from tests.support.arrange import REDIRECT, VERIFIER, challenge
@@ -797,6 +798,49 @@ def test_a_client_acts_for_itself():
     assert act().answer.scopes == {"logs.read"}, "the resource's defaults"
 
 
+@pytest.mark.parametrize(("ends_at", "expected"), [(NOW + TICK, None), (NOW, "nothing_granted")])
+def test_an_agent_that_has_ended_gets_nothing_by_itself_or_silently(ends_at, expected):
+    """M6."""
+    agent = replace(AGENT, expires_at=ends_at)
+    assert (
+        reason(act(configuration=replace(WORKING, agents=Agents({SERVICE.id: agent})))) == expected
+    )
+    bounded = replace(CONFIGURATION, agents=Agents({CLIENT.id: agent}))
+    wish = replace(WISH, requested=frozenset({"logs.read"}))
+    assert (pass_silently(wish, configuration=bounded).answer is None) is (expected is not None)
+
+
+SSF = ssf_resource(ISSUER)
+TRANSMITTING = policy(
+    resources=[replace(RESOURCE, client_id=SERVICE.id)],
+    client_roles=[(SERVICE.id, "rol_dev", None)],
+    builtin=[SSF],
+)
+
+
+@pytest.mark.parametrize(
+    ("client_id", "resource", "expected"),
+    [
+        (SERVICE.id, SSF.identifier, {"ssf.read", "ssf.manage"}),
+        (SERVICE.id, RESOURCE.identifier, {"logs.read"}),
+        (SERVICE.id, None, {"logs.read"}),
+        (SERVICE.id, f"{SSF.identifier}/", "resource_unknown"),
+        ("cli_2", SSF.identifier, "resource_unknown"),
+        (SERVICE.id, ISSUER, "resource_unknown"),
+    ],
+)
+def test_streams_are_managed_by_clients_of_servers_alone(client_id, resource, expected):
+    """SSF-05: to everybody else there is no such resource."""
+    client = replace(SERVICE, id=client_id)
+    configuration = replace(CONFIGURATION, policy=TRANSMITTING)
+    outcome = act({"resource": resource}, client=client, configuration=configuration)
+    if isinstance(expected, str):
+        assert reason(outcome) == expected
+    else:
+        assert outcome.answer.scopes == expected
+        assert outcome.answer.audience == (resource or RESOURCE.identifier)
+
+
 def test_a_client_is_limited_by_its_details():
     """RAR-04: the scopes of the tools it names, within the limits it names."""
     rotating = replace(
@@ -1154,6 +1198,17 @@ WISH = AuthorizationRequest(
 )
 
 
+def silent_request(wish=WISH, *, client=CLIENT, configuration=CONFIGURATION):
+    return silent.SilentRequest(
+        configuration=configuration,
+        client=client,
+        request=wish,
+        address=ReturnAddress(ISSUER, wish.redirect_uri, "s"),
+        session_digest="d1",
+        code_lifetime=timedelta(seconds=60),
+    )
+
+
 def pass_silently(
     wish=WISH,
     *,
@@ -1164,14 +1219,7 @@ def pass_silently(
     now=NOW,
     configuration=CONFIGURATION,
 ):
-    asked = silent.SilentRequest(
-        configuration=configuration,
-        client=client,
-        request=wish,
-        address=ReturnAddress(ISSUER, wish.redirect_uri, "s"),
-        session_digest="d1",
-        code_lifetime=timedelta(seconds=60),
-    )
+    asked = silent_request(wish, client=client, configuration=configuration)
     facts = Facts(
         sessions={"d1": session},
         consents={("usr_1", client.id, RESOURCE.id): consent},
@@ -1210,6 +1258,19 @@ def test_a_remembered_yes_is_a_code_at_once():
     )
 
 
+def test_each_request_draws_a_code_of_its_own():
+    """Before the decision, which may be made twice; and marked like every code of ours."""
+    facts = Facts(
+        sessions={"d1": SESSION},
+        consents={("usr_1", CLIENT.id, RESOURCE.id): CONSENT},
+        roles=DEVELOPER,
+    )
+    job, other = (silent.job_of(silent_request()) for _ in range(2))
+    code = job.decide(facts, NOW).answer
+    assert code.startswith("azc_")
+    assert code == job.decide(facts, NOW).answer != other.decide(facts, NOW).answer
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -1246,6 +1307,11 @@ def test_what_another_sign_in_would_bring_needs_the_page():
     asked = {"configuration": minding, "wish": wish}
     assert pass_silently(**asked) == silent.Outcome(None)
     assert pass_silently(session=strong, **asked).answer == "azc_1"
+    again = replace(wish, was_stepped_up=True, signed_in_by=SIGNED_IN.mark)
+    since = replace(again, signed_in_by=signed_in("d0", "usr_1", NOW).mark)
+    # Asked for once and not done: what is left is what there is. Another sign-in was not asked yet.
+    assert pass_silently(**{**asked, "wish": again}).changes.new_codes[0].scopes == {"logs.read"}
+    assert pass_silently(**{**asked, "wish": since}) == silent.Outcome(None)
     nowhere = {**asked, "configuration": MINDING}
     assert pass_silently(**nowhere).changes.new_codes[0].scopes == {"logs.read"}
 

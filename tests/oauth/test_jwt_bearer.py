@@ -16,6 +16,7 @@ from authz.oauth.grants.jwt_bearer import JWT_BEARER
 from authz.oauth.id_jag import REFUSED, IdJag
 from authz.oauth.params import Params
 from authz.oauth.trust import Trust, TrustSettings
+from authz.policy.agents import Agent, Agents
 from authz.policy.requirements import Requirement
 from authz.policy.snapshot import Connection, HeldRole, Scope
 from authz.settings import Tokens
@@ -65,6 +66,7 @@ TOLD = {"trust": "corp", "issuer": "https://idp.example", "jti": "j1"}
 IDENTITY = LinkedIdentity("con_1", "u1", TENANT_ID, "usr_1", "active", None)
 DEVELOPER = {"usr_1": (HeldRole("rol_dev"),)}
 BOTH = frozenset({"logs.read", "logs.write"})
+NO_AGENTS = Agents()
 FIRST = Replay(FOUND.replay_key, FOUND.remembered_until, None)
 
 
@@ -73,10 +75,17 @@ def trusting(**changed):
 
 
 def request(
-    found=FOUND, *, fields=None, client=AGENT, confirmation=None, lifetime=300, policy=POLICY
+    found=FOUND,
+    *,
+    fields=None,
+    client=AGENT,
+    confirmation=None,
+    lifetime=300,
+    policy=POLICY,
+    agents=NO_AGENTS,
 ):
     return TokenRequest(
-        configuration=configuration(policy=policy),
+        configuration=configuration(policy=policy, agents=agents),
         client=client,
         params=Params((fields or {}).items()).only(GRANT.parameters),
         lifetimes=Tokens(access_token=timedelta(seconds=lifetime)),
@@ -109,6 +118,7 @@ def test_an_assertion_becomes_a_token_and_no_refresh_token():
     assert (family.auth_time, family.acr, family.amr) == (FOUND.auth_time, FOUND.acr, FOUND.amr)
     assert (family.connection_id, family.session_digest) == ("con_1", None)
     assert family.signed_in_at == FOUND.issued_at
+    assert family.created_at == family.rotated_at == NOW
     assert family.confirmation == {"jkt": "k"}
     assert family.authorization_details is None
     record = json.loads(token.decision)
@@ -136,6 +146,15 @@ def test_an_assertion_becomes_a_token_and_no_refresh_token():
             assertion=TOLD,
         ),
     )
+
+
+def test_an_agent_that_has_ended_redeems_nothing():
+    """M6."""
+    agent = Agent("agt_1", "bot", "usr_9", True, frozenset({RESOURCE.id}), None, NOW + TICK)
+    outcome = redeem(agents=Agents({AGENT.id: agent}))
+    assert outcome.answer.expires_at == NOW + TICK
+    ended = replace(agent, expires_at=NOW)
+    assert refused(redeem(agents=Agents({AGENT.id: ended}))) == ("access_denied", "nothing_granted")
 
 
 @pytest.mark.parametrize(("asked", "given"), [(899, 899), (900, 900), (901, 900)])
@@ -468,6 +487,8 @@ def test_what_the_lane_has_to_know(reuse, client, is_single):
     [replay] = keys.replays
     assert keys == FactKeys(identities=frozenset({("con_1", "u1")}), replays=(replay,))
     assert (replay.key, replay.expires_at) == (FOUND.replay_key, FOUND.remembered_until)
+    # What is refused for another reason, such as an account that is not there yet, may be presented again.
+    assert not replay.spent_by_refusal
     assert (replay.refusal is not None) is is_single
     if replay.refusal is not None:
         assert isinstance(replay.refusal, InvalidGrant)

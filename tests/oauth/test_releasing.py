@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.audit.events import CredentialReleased
+from authz.audit.events import CredentialReleased, TokenRefused
 from authz.errors import (
     AccessDenied,
     InsufficientUserAuthentication,
@@ -21,6 +21,7 @@ from authz.errors import (
 )
 from authz.oauth.authorization import FreshNames, TokenRequest
 from authz.oauth.facts import Facts, IssuedToken
+from authz.oauth.grants import GRANTS
 from authz.oauth.params import Params
 from authz.oauth.releasing import Released, decide_release, foreseen
 from authz.oauth.subject_tokens import SubjectToken
@@ -35,6 +36,8 @@ from authz.settings import Tokens
 from tests.oauth.test_grants import FAMILY, ISSUED, TICK
 from tests.oauth.test_workload import RULES, TRUST
 from tests.support.configured import CLIENT, NOW, RESOURCE, TENANT_ID, configuration, policy
+
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 OTHER = replace(
     RESOURCE, id="res_2", identifier="https://two.example/mcp", canonical="https://two.example/mcp",
@@ -152,6 +155,18 @@ def test_it_is_released_exactly_where_everything_says_so(
     )
     assert outcome.changes == type(outcome.changes)()
     assert "value of" not in repr(outcome) + repr(request)
+
+
+@pytest.mark.parametrize(("name", "told"), [("key", "key"), ("theirs", "theirs"), ("x", None)])
+def test_a_refusal_names_the_credential_where_there_is_one(name, told):
+    """V4: whoever may not have it is found in the trail by its name; a name that nobody gave is not repeated."""
+    request, _ = asked(world(), client=ROBOT, server="res_1", name=name, held={"logs.read"})
+    outcome = GRANTS[TOKEN_EXCHANGE].decide(request, facts("res_1"), NOW)
+    assert isinstance(outcome.answer, OAuthError)
+    [event] = outcome.events
+    assert isinstance(event, TokenRefused)
+    assert (event.credential, event.reason) == (told, outcome.answer.reason)
+    assert (event.subject, event.client, event.grant_id) == (ROBOT, ROBOT, "grt_1")
 
 
 @pytest.mark.parametrize("read", [None, "vault:res_2/key"])
