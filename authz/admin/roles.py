@@ -239,6 +239,7 @@ def _bindings(tx: Session, tenant_id: str, names: dict[str, str]) -> Iterable[Bi
             select(RoleBinding.role_id, RoleBinding.expires_at, column)
             .join(table, (id_ == RoleBinding.subject_id) & (table.tenant_id == tenant_id))
             .where(RoleBinding.tenant_id == tenant_id, RoleBinding.subject_kind == kind)
+            .execution_options(yield_per=1000)
         )
         for role_id, until, name in rows:
             key = (names[role_id], until.isoformat() if until else "", until)
