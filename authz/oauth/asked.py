@@ -41,6 +41,13 @@ class AskedScopes:
 
 def read_resource(params: Params, policy: Policy) -> Resource:
     """The resource asked for, or the tenant's default one (RI-04). Raises InvalidTarget."""
+    resource = read_registered(params, policy)
+    refuse_disabled(resource)
+    return resource
+
+
+def read_registered(params: Params, policy: Policy) -> Resource:
+    """The same, also where it is switched off. Raises InvalidTarget."""
     if "resource" in params.repeated:
         # One token, one MCP server (RI-03).
         raise InvalidTarget("only one resource is supported", reason="resource_repeated")
@@ -59,9 +66,13 @@ def read_resource(params: Params, policy: Policy) -> Resource:
             raise InvalidTarget("resource is malformed", reason="resource_malformed") from None
     if resource is None:
         raise InvalidTarget("the resource is not registered here", reason="resource_unknown")
+    return resource
+
+
+def refuse_disabled(resource: Resource) -> None:
+    """Raises InvalidTarget."""
     if not resource.enabled:
         raise InvalidTarget("the resource is not available", reason="resource_disabled")
-    return resource
 
 
 def userinfo_alone(params: Params, asked: AskedScopes, policy: Policy) -> Resource | None:

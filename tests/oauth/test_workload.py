@@ -325,12 +325,24 @@ def test_what_a_request_may_not_ask(params, error, reason):
 
 def test_a_server_of_other_rules_looks_like_none():
     """WIF-04: what else is registered is none of its business."""
-    told = []
-    for address in ("https://nowhere.example", OTHER.identifier):
+    off = replace(OTHER, id="res_3", identifier="https://off.example", enabled=False)
+    others = [OTHER, replace(off, canonical=off.identifier)]
+    changed = replace(CONFIGURATION, policy=policy(resources=[RESOURCE, *others]))
+    told = set()
+    for address in ("https://nowhere.example", *(it.identifier for it in others)):
+        asked = replace(request(check(), resource=address), configuration=changed)
         with pytest.raises(InvalidTarget) as refused:
-            WorkloadGrant().decide(request(check(), resource=address), Facts(), NOW)
-        told.append(refused.value.description)
-    assert told[0] == told[1]
+            WorkloadGrant().decide(asked, Facts(), NOW)
+        told.add(refused.value.description)
+    assert told == {"the resource is not registered here"}
+
+
+def test_a_server_that_is_off_is_off_for_whom_it_is_for():
+    off = policy(resources=[replace(RESOURCE, enabled=False)])
+    asked = replace(request(check()), configuration=replace(CONFIGURATION, policy=off))
+    with pytest.raises(InvalidTarget) as refused:
+        WorkloadGrant().decide(asked, Facts(), NOW)
+    assert refused.value.reason == "resource_disabled"
 
 
 def test_without_a_token_there_is_nobody():

@@ -25,7 +25,7 @@ from authz.errors import (
 )
 from authz.jose import JwtError, read_unverified
 from authz.oauth import authorization_details, workload
-from authz.oauth.asked import check_scopes, read_resource, read_scopes
+from authz.oauth.asked import check_scopes, read_registered, read_scopes, refuse_disabled
 from authz.oauth.authorization import Outcome, TokenRequest
 from authz.oauth.facts import FactKeys, Facts, Replay
 from authz.oauth.grants.jwt_bearer import JWT_BEARER
@@ -137,10 +137,11 @@ def _resource(request: TokenRequest, found: Workload, policy: Policy) -> Resourc
     """The one server the token is for. Every reason why a server takes no workload is a guard in here."""
     if request.params.find("resource") is None:
         raise InvalidTarget("resource is missing", reason="resource_missing")
-    resource = read_resource(request.params, policy)
+    resource = read_registered(request.params, policy)
     if resource.identifier not in found.rule.resources:
         # As if it did not exist: what else is registered here is none of its business.
         raise InvalidTarget("the resource is not registered here", reason="workload_resource")
+    refuse_disabled(resource)
     refuse_without_person(resource)
     return resource
 
