@@ -14,6 +14,9 @@ from authz.federation import set_verification
 from authz.federation.set_verification import Transmitter
 from authz.oauth.transmitting.events import SESSION_REVOKED, TOKEN_REVOKED, VERIFICATION
 from authz.oauth.transmitting.requests import POLL
+from authz.oauth.transmitting.streams import VERIFY_EVERY
+from authz.oauth.transmitting.transmitter import REFUSED
+from tests.support.dpop_keys import DpopKey
 from tests.support.harness import LOG, RESOURCE, Harness
 from tests.support.leaving import Provider
 from tests.support.mcp_server import Server
@@ -38,11 +41,15 @@ class Receiver:
         self.bearer = answer.access_token
 
     def token(self, scope=None):
-        pair = base64.b64encode(f"{self.made.client.id}:{self.made.secret}".encode()).decode()
         fields = {"grant_type": "client_credentials", "resource": f"{self.harness.issuer}/ssf"}
         if scope is not None:
             fields["scope"] = scope
-        return self.harness.token(fields, Authorization=f"Basic {pair}")
+        return self.harness.token(fields, Authorization=self.basic)
+
+    @property
+    def basic(self):
+        pair = base64.b64encode(f"{self.made.client.id}:{self.made.secret}".encode()).decode()
+        return f"Basic {pair}"
 
     def ask(self, method, path, json=None, bearer=None, **params):
         headers = {"Authorization": f"Bearer {bearer or self.bearer}"}
@@ -121,6 +128,7 @@ def test_a_stream_is_made_read_changed_and_removed(harness, receiver):
         "endpoint_url": f"{harness.issuer}/ssf/poll/{stream_id}",
     }
     assert made["events_supported"] == [SESSION_REVOKED, TOKEN_REVOKED]
+    assert made["min_verification_interval"] == VERIFY_EVERY.total_seconds()
     assert made["events_delivered"] == [SESSION_REVOKED]
     assert receiver.ask("GET", "streams", stream_id=stream_id).json() == made
     assert receiver.ask("GET", "streams").json() == [made]
@@ -423,6 +431,33 @@ def test_reading_is_less_than_managing(harness, receiver):
     assert polled.status_code == 200
 
 
+def test_every_refusal_says_why_to_us_alone(harness, receiver):
+    """One sentence outside, whatever is wrong with the token; a reason each in the log."""
+    harness.add_resource(OTHER)
+    basic = {"Authorization": receiver.basic}
+    fields = {"grant_type": "client_credentials", "resource": f"{harness.issuer}/ssf"}
+    proof = DpopKey().proof(f"{harness.issuer}/token", harness.clock())
+    bound = harness.token(fields, **basic, DPoP=proof).access_token
+    narrow = receiver.token("ssf.read").access_token
+    ended = receiver.token().access_token
+    assert harness.post("/revoke", {"token": ended}, **basic).status == 200
+    person = harness.redeem(harness.code()).access_token
+
+    def reason(method, bearer):
+        mark = len(LOG.events)
+        answer = receiver.ask(method, "streams", {}, bearer=bearer)
+        said = answer.json()["description"]
+        return answer.status_code, LOG.events[mark:][-1]["reason"], said
+
+    assert reason("GET", "at_x") == (401, "token_unknown", REFUSED)
+    assert reason("GET", person) == (401, "token_audience", REFUSED)
+    assert reason("GET", bound) == (401, "token_scheme", REFUSED)
+    assert reason("GET", ended) == (401, "token_not_standing", REFUSED)
+    assert reason("POST", narrow) == (403, "ssf_scope_missing", "the access token lacks ssf.manage")
+    harness.change(resources.set_client, RESOURCE, None)
+    assert reason("GET", narrow) == (401, "client_of_no_server", REFUSED)
+
+
 def test_a_client_that_is_named_no_longer_hears_nothing(harness, receiver):
     stream = receiver.create()
     harness.change(resources.set_client, RESOURCE, None)
@@ -503,8 +538,7 @@ def test_what_we_sign_for_servers_opens_nothing(harness, receiver):
     revoke(harness, harness.redeem(harness.code()).access_token)
     answer, _ = receiver.fetch(stream)
     [event] = answer["sets"].values()
-    pair = base64.b64encode(f"{receiver.made.client.id}:{receiver.made.secret}".encode()).decode()
-    basic = {"Authorization": f"Basic {pair}"}
+    basic = {"Authorization": receiver.basic}
     news = harness.post("/revocation_feed", {}, **basic).response.text
     listed = harness.http.get(uri).text
     for token in (event, news, listed):
