@@ -8,12 +8,34 @@ from authz.directory.assurance import Authentication
 from authz.policy import EVERYONE, Ceiling, Reason, Subject, client_ceiling, decide
 from authz.policy.openid import SCOPES, USERINFO_ID, userinfo_resource
 from authz.policy.scopes import OPENID_SCOPES
+from authz.policy.signals import MANAGE, READ, SSF_ID, ssf_resource
 from authz.policy.snapshot import Resource, Scope, build
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 ENDPOINT = "https://as.example/t/acme/userinfo"
 USERINFO = userinfo_resource("https://as.example/t/acme")
 SERVER = Resource("res_1", "https://mcp.example", "https://mcp.example", "Logs")
+
+
+def test_stream_management_is_a_resource_that_no_request_names():
+    """SSF-05: found by `client_credentials` alone, under the issuer of its tenant."""
+    made = ssf_resource("https://as.example/t/acme")
+    address = "https://as.example/t/acme/ssf"
+    assert (made.id, made.identifier, made.canonical) == (SSF_ID, address, address)
+    assert made.is_builtin
+    assert made.name
+    assert {name for name, scope in made.scopes.items() if scope.is_default} == {READ, MANAGE}
+    known = build(
+        3,
+        resources=[SERVER],
+        roles=[],
+        role_scopes=[],
+        role_parents=[],
+        group_roles=[],
+        builtin=[made],
+    )
+    assert known.resources[SSF_ID] is made
+    assert known.find_resource(address) is None
 
 
 def decided(

@@ -71,10 +71,10 @@ class TokenExchangeGrant:
         family = facts.find_family(request.configuration.tenant.id, found.grant_id)
         if found.wanted == UPSTREAM_CREDENTIAL_TYPE:
             return self._release(request, found, family, facts, now)
-        decide = asserting.decide_id_jag if found.wanted == ID_JAG_TYPE else onward.decide_onward
         if family is None:
             # Also what a client got for itself: the next server's own client can do as much for itself.
             raise found.refusal("subject_token_without_person")
+        decide = asserting.decide_id_jag if found.wanted == ID_JAG_TYPE else onward.decide_onward
         try:
             return decide(self.grant_type, request, found, family, facts, now)
         except OAuthError as error:
