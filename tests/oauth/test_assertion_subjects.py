@@ -155,6 +155,17 @@ def test_the_key_begins_with_the_customer(tenant, sub, expected):
     assert subject_key({"tenant": tenant, "sub": sub}, None) == expected
 
 
+@pytest.mark.parametrize(
+    ("tenant", "sub"), [(None, "x" * 512), ("t1", "x" * 509), ("::", "x" * 505)]
+)
+def test_a_key_has_a_length(tenant, sub):
+    """Of the key as it is stored."""
+    assert len(subject_key({"tenant": tenant, "sub": sub}, None)) == 512
+    with pytest.raises(SubjectRefused) as refused:
+        subject_key({"tenant": tenant, "sub": f"{sub}x"}, None)
+    assert refused.value.reason == "jwt_sub"
+
+
 @given(*[st.text(st.sampled_from("ab:%3A["), min_size=1, max_size=6)] * 4)
 def test_customers_of_one_issuer_share_no_key(tenant, sub, other_tenant, other_sub):
     """IDJAG-03: whatever letters a customer may choose."""

@@ -1083,6 +1083,9 @@ def test_a_good_refresh_token_is_active_to_its_client():
         "grant_id": "grt_1",
     }
     assert look_at_family(replace(FAMILY, confirmation=KEY))["cnf"] == KEY
+    assert look_at_family(replace(FAMILY, authorization_details=[ROTATE]))[
+        "authorization_details"
+    ] == [ROTATE]
     last = replace(FAMILY, expires_at=NOW + timedelta(hours=1))
     assert look_at_family(last)["exp"] == int(last.expires_at.timestamp())
 

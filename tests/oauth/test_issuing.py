@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from authz.oauth import issuing
-from authz.oauth.authorization import FreshNames, TokenRequest
+from authz.jose import read_unverified
+from authz.keys import ID_TOKEN, KeyRing
+from authz.oauth import issuing, openid
+from authz.oauth.authorization import FreshNames, IdTokenRequest, TokenRequest
 from authz.oauth.delegations import Delegation, Delegations
 from authz.oauth.facts import Changes, StatusPlace, Token
 from authz.oauth.issuing import Grounds, mint
@@ -24,6 +26,7 @@ GROUNDS = Grounds(grant_id="grt_1", client_id=CLIENT.id, subject="usr_1", resour
 AGENT = Agent("agt_1", "bot", "usr_9", True, frozenset({RESOURCE.id}), None, None)
 HELPED = replace(CONFIGURATION, agents=Agents({CLIENT.id: AGENT}))
 NESTED = {"sub": "cli_2", "act": {"sub": "agt_1"}}
+DETAIL = {"type": "mcp_tool", "locations": [RESOURCE.identifier], "tool": "rotate"}
 READING = RESOURCE.scopes["logs.read"]
 
 
@@ -158,6 +161,44 @@ def test_the_one_client_that_may_exchange_a_token_is_in_it():
     outcome = minted(configuration=delegating)
     assert outcome.answer.may_act == "cli_2"
     assert claims(outcome)["may_act"] == {"sub": "cli_2"}
+
+
+@pytest.mark.parametrize(
+    ("grounds", "told"),
+    [
+        ({}, {}),
+        ({"tells_resource": True}, {"resource": RESOURCE.identifier}),
+        (
+            {"parent": "at_1"},
+            {"issued_token_type": "urn:ietf:params:oauth:token-type:access_token"},
+        ),
+        ({"refresh_token": "azr_1"}, {"refresh_token": "azr_1"}),
+        ({"authorization_details": [DETAIL]}, {"authorization_details": [DETAIL]}),
+    ],
+)
+def test_the_response_says_what_the_grant_has_to_tell(grounds, told):
+    """RFC 6749 §5.1, TX-04, RAR-03, IDJAG-62."""
+    answer = minted(replace(GROUNDS, **grounds)).answer
+    body = issuing.response(answer, CONFIGURATION, algorithm="ES256")
+    _, signed = read_unverified(body["access_token"])
+    assert signed == issuing.claims(answer, CONFIGURATION)
+    always = {"access_token", "token_type", "expires_in", "scope"}
+    assert {name: value for name, value in body.items() if name not in always} == told
+    assert always <= body.keys()
+
+
+def test_an_id_token_is_signed_with_a_key_of_its_own():
+    """OIDC-02: for the client, in the algorithm it registered, and no access token."""
+    [known] = CONFIGURATION.keys.keys
+    own = replace(known, life=replace(known.life, key_id="idt", purpose=ID_TOKEN))
+    signing = replace(CONFIGURATION, keys=KeyRing((known, own)))
+    asked = IdTokenRequest("ES256", "n", {"name": "Dev"})
+    answer = minted(replace(GROUNDS, id_token=asked, auth_time=NOW)).answer
+    body = issuing.response(answer, signing, algorithm="ES256")
+    header, told = read_unverified(body["id_token"])
+    assert header == {"alg": "ES256", "kid": "idt", "typ": openid.ID_TOKEN_TYP}
+    assert told == openid.id_token_claims(answer, asked, issuer=signing.tenant.issuer)
+    assert (told["iss"], told["aud"], told["nonce"]) == (signing.tenant.issuer, CLIENT.id, "n")
 
 
 def test_a_token_ends_with_what_it_stands_on():

@@ -14,6 +14,7 @@ from authz.oauth.outcomes.batches import (
     MAX_OUTCOMES,
     TYP,
     CallOutcome,
+    batch_row_id,
     read_key_name,
     verify,
 )
@@ -98,6 +99,21 @@ def test_what_a_batch_says():
         ),
         CallOutcome(NOW, "at_1", None, "read_logs", "ok", None, None, None, None),
     )
+
+
+def test_a_batch_is_shown_by_its_name_alone():
+    """What it says is not for logs."""
+    assert repr(read(signed())) == "Batch('bat_1')"
+
+
+def test_a_batch_is_one_row_of_its_client():
+    place = ("ten_1", "cli_1", "bat_1")
+    row_id = batch_row_id(*place)
+    assert row_id == batch_row_id(*place)
+    others = [("ten_2", "cli_1", "bat_1"), ("ten_1", "cli_2", "bat_1"), ("ten_1", "cli_1", "bat_2")]
+    assert len({row_id, *(batch_row_id(*it) for it in others)}) == 4
+    # No character of a name could move the border.
+    assert row_id == hashlib.sha256(b"ten_1\x00cli_1\x00bat_1").hexdigest()
 
 
 def test_the_key_is_named_before_any_trust():

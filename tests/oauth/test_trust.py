@@ -8,10 +8,12 @@ import pytest
 from authz.errors import Invalid
 from authz.jose import ASYMMETRIC
 from authz.oauth.trust import Trust, Trusts, TrustSettings, check_settings, check_url, settings_of
+from authz.urls import UrlError
 from tests.support.configured import fixed_key
 
 URI = {"jwks_uri": "https://idp.example/jwks"}
 PINNED = {"keys": [{**fixed_key().as_dict(private=False), "alg": "ES256", "kid": "k1"}]}
+ENTRY = Trust("trs_1", "corp", "id_jag", "con_1", "https://idp.example", TrustSettings())
 LISTS = ("algorithms", "tenants", "clients", "resources", "scope_ceiling")
 
 
@@ -147,6 +149,25 @@ def test_an_address_is_called_by_its_member():
         check_url("events_uri", "http://a.example")
     assert refusal.value.field == "events_uri"
     check_url("events_uri", "https://a.example/x")
+
+
+def test_an_entry_reads_its_keys_and_its_servers_once():
+    """IDJAG-53, IDJAG-80: pinned keys as what they may sign with, servers in the one spelling that is compared."""
+    settings = check_settings({"jwks": PINNED, "algorithms": ["ES256"]})
+    pinned = replace(ENTRY, settings=settings)
+    [key] = pinned.pinned_keys
+    assert (key.kid, key.alg) == ("k1", "ES256")
+    assert pinned.pinned_keys is pinned.pinned_keys
+    assert replace(ENTRY, settings=TrustSettings(**URI)).pinned_keys is None
+    both = TrustSettings(**URI, resources=("https://MCP.example:443/mcp", "https://b.example"))
+    assert replace(ENTRY, settings=both).resources == (
+        "https://mcp.example/mcp",
+        "https://b.example",
+    )
+    assert ENTRY.resources == ()
+    odd = replace(ENTRY, settings=TrustSettings(**URI, resources=("x",)))
+    with pytest.raises(UrlError):
+        _ = odd.resources
 
 
 def test_issuers_are_compared_as_text():
