@@ -35,6 +35,12 @@ def test_what_people_write_stays_readable():
     assert text == "a: [Köln, 漢字, 'on', it's, 🎉 party]\n"
 
 
+def test_what_comes_back_counts_more_than_how_it_looks():
+    """Python's emitter would make a space of U+0085."""
+    document = {"a": "🎉\x85"}
+    assert yaml.safe_load(yaml_text.write(document)) == document
+
+
 def test_a_version_is_spelled_as_before_it_was_written_quickly():
     """Another spelling would be a version of policy that nobody made."""
     many = {"bindings": [{"role": "r", "users": [f"person{n}@example.com" for n in range(100)]}]}
