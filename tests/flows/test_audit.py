@@ -102,6 +102,9 @@ def test_each_refusal_appears_once_with_its_reason(harness, reason):
     refused = [e for e in harness.events("token.refused") if e["detail"]["reason"] == reason]
     assert len(refused) == 1
     assert refused[0]["detail"]["error"] == answer.error
+    is_of_refreshing = reason.startswith(("refresh_", "family_", "scope_"))
+    grant_type = "refresh_token" if is_of_refreshing else "authorization_code"
+    assert refused[0]["detail"]["grant_type"] == grant_type
     assert refused[0]["client"]
     assert {"subject", "client", "agent", "actor"} <= refused[0].keys()
 

@@ -153,6 +153,11 @@ DEFECTS = {
 }
 
 
+def test_the_tenant_may_be_named(harness, corp, agent):
+    """An issuer that serves many of our tenants says which of them it means."""
+    assert redeem(harness, corp, agent, aud_tenant=harness.slug).ok
+
+
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_an_assertion_with_one_defect_is_refused(harness, corp, agent, defect):
     """IDJAG-01 to -17, -51 to -57, -82: one public sentence, whatever is wrong."""

@@ -222,6 +222,25 @@ def test_a_client_may_narrow_its_own_token(harness, chain):
     assert harness.claims(same.access_token)["act"] == {"sub": made.client.id}
 
 
+def test_who_narrows_the_end_of_a_chain_is_no_further_hop(harness, open_chain):
+    """The chain is as long as before, and as it was."""
+    first = open_chain.first()
+    second = open_chain.exchange(open_chain.ops, first.access_token, TICKETS)
+    third = open_chain.exchange(open_chain.tickets, second.access_token, PAGER)
+    open_chain.allow(open_chain.tickets, PAGER, PAGER, pages_read=["pages.read"])
+    narrow = open_chain.exchange(open_chain.tickets, third.access_token, PAGER)
+    assert narrow.ok, narrow.reason
+    acts = [harness.claims(it.access_token)["act"] for it in (third, narrow)]
+    assert (
+        acts[1]
+        == acts[0]
+        == {
+            "sub": open_chain.tickets.client.id,
+            "act": {"sub": open_chain.ops.client.id},
+        }
+    )
+
+
 # -- the subject token ---------------------------------------------------------------------------------------
 
 
