@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from sqlalchemy import update
 
 from authz.admin import clients
 from authz.db.models import AuthorizationRequest, Consent, TokenFamily
@@ -172,6 +173,31 @@ def test_a_document_that_became_another_asks_again(harness, member, value, asks)
     harness.clock.advance(minutes=5)
     page = browser.start(client_id=client_id)
     assert page.is_consent is asks
+
+
+def another_document(harness):
+    harness.serve_document(client_name="Another name")
+    harness.clock.advance(minutes=5)
+
+
+def consent_taken_back(harness):
+    with harness.server.database.write() as tx:
+        mine = update(Consent).where(Consent.tenant_id == harness.tenant_id)
+        tx.execute(mine.values(revoked_at=harness.clock()))
+
+
+@pytest.mark.parametrize("happens", [another_document, consent_taken_back])
+def test_a_new_consent_brings_back_nothing_of_the_old_one(harness, happens):
+    """CIMD-28, MCP-AS-72: what was allowed to another document, or taken back, is asked for once more."""
+    client_id = harness.serve_document()
+    browser, page = asked(harness, client_id=client_id, scope="logs.read analytics.query")
+    browser.decide(page)
+    happens(harness)
+    page = browser.start(client_id=client_id, scope="logs.read")
+    assert browser.decide(page).code
+    page = browser.start(client_id=client_id, scope="logs.read analytics.query")
+    assert page.offered == ["analytics.query"]
+    assert browser.start(client_id=client_id, scope="logs.read").code
 
 
 def test_a_document_that_changes_while_the_person_reads_is_asked_about_again(harness):
