@@ -448,6 +448,17 @@ def test_scopes_are_what_policy_leaves(harness, bridge):
     )
 
 
+def test_a_role_that_has_ended_lends_nothing(harness, bridge):
+    """IDJAG-24: by the clock of now, not of the sign-in."""
+    until = harness.clock() + timedelta(minutes=5)
+    harness.change(roles.bind, role="editor", kind="user", holder="dev@example.com", until=until)
+    token = bridge.id_token()
+    wanted = {"scope": "docs.read docs.write"}
+    assert bridge.claims(bridge.ask(token, **wanted))["scope"] == "docs.read docs.write"
+    harness.clock.advance(minutes=5)
+    assert bridge.claims(bridge.ask(token, **wanted))["scope"] == "docs.read"
+
+
 def test_without_a_resource_it_is_the_only_one(bridge):
     """IDJAG-23."""
     assert bridge.claims(bridge.ask(bridge.id_token(), resource=None))["resource"] == DOCS
