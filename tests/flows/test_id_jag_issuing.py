@@ -580,6 +580,8 @@ def test_an_agent_is_bounded_there_too(harness, bridge):
         {"clients": {"nobody": "x"}},
         {"clients": {"": "x"}},
         {"allow_cimd_clients": "yes"},
+        {"resource_required": 1},
+        {"tells_email": "yes"},
         {"lifetime_seconds": 0},
         {"lifetime_seconds": 901},
         {"lifetime_seconds": True},
