@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from joserfc import jws
+from sqlalchemy import update
 
 from authz.admin import (
     agents,
@@ -19,7 +20,8 @@ from authz.admin import (
     users,
 )
 from authz.admin.scopes import NewScope, ScopeChange
-from authz.db.models import IssuedToken, TokenFamily
+from authz.db.models import Connection, IssuedToken, TokenFamily
+from authz.db.versions import bump
 from authz.errors import Conflict, Invalid
 from authz.policy.requirements import Requirement
 from tests.support.client_keys import ClientKey
@@ -378,6 +380,24 @@ def test_it_ends_with_the_session_at_the_identity_provider(harness, bridge):
         assert refused.json["error_description"] == PUBLIC
     for subject in held[1]:
         assert bridge.ask(*subject).ok
+
+
+def test_nobody_vouches_who_is_switched_off(harness, bridge):
+    """E12: its row alone, whatever was ended beside it."""
+    corp = Provider(harness, "corp")
+    ada = corp.employee("ada")
+    code = ada.code(
+        ada.sign_in("s1"), client_id=bridge.client.client.id, openid=frozenset({"openid"})
+    )
+    made = {"client_id": bridge.client.client.id, "client_secret": bridge.client.secret}
+    token = harness.redeem(code, **made).json["id_token"]
+    assert bridge.ask(token).ok
+    with harness.server.database.write() as tx:
+        tx.execute(update(Connection).where(Connection.slug == "corp").values(status="disabled"))
+        bump(tx, harness.tenant_id)
+    refused = bridge.ask(token)
+    assert (refused.error, refused.reason) == ("invalid_grant", "connection_disabled")
+    assert refused.json["error_description"] == PUBLIC
 
 
 def test_it_never_outlives_the_sign_in(harness, bridge):
