@@ -109,6 +109,15 @@ def test_each_refusal_appears_once_with_its_reason(harness, reason):
     assert {"subject", "client", "agent", "actor"} <= refused[0].keys()
 
 
+def test_a_no_says_who_gave_it_and_to_whom(harness):
+    browser = harness.browser()
+    page = browser.sign_in(browser.start(scope="logs.read"))
+    assert browser.decide(page, allow=False).error == "access_denied"
+    [refused] = harness.events("consent.refused")
+    assert (refused["subject"], refused["client"]) == (harness.users["dev"], harness.client_id)
+    assert refused["detail"]["resource"] == RESOURCE
+
+
 @pytest.mark.parametrize(
     "act",
     [

@@ -372,11 +372,13 @@ def test_the_subject_is_the_key_at_its_connection(harness, corp, agent):
 
 def test_an_address_selects_nobody(harness, corp, agent):
     """IDJAG-70, ATK-26, ATK-27."""
-    token = redeem(harness, corp, agent, email="dev@example.com", email_verified=True)
+    said = {"email": "dev@example.com", "email_verified": True, "name": "Somebody else"}
+    token = redeem(harness, corp, agent, **said)
     new = harness.claims(token.access_token)["sub"]
     assert new != harness.users["dev"]
     with harness.server.database.read() as tx:
-        assert tx.get(User, new).email == "dev@example.com"  # who it is said to be, all the same
+        user = tx.get(User, new)  # who it is said to be, all the same
+        assert (user.email, user.name) == ("dev@example.com", "Somebody else")
 
 
 def test_nobody_is_made_who_was_not_wanted(harness, idp, agent):
