@@ -263,6 +263,11 @@ def test_what_ended_is_exchanged_no_more(harness, open_chain):
     disabled = open_chain.first()
     harness.change(users.disable, "dev@example.com")
     _dead(harness, open_chain, disabled.access_token, "subject_token_dead")
+    told = [
+        (it["subject"], it["client"], it["detail"]["grant_type"])
+        for it in harness.events("token.refused")
+    ]
+    assert told == [(harness.users["dev"], open_chain.ops.client.id, TOKEN_EXCHANGE)] * 3
 
 
 def test_who_blocks_the_client_ends_the_hops(harness, open_chain):
