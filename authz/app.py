@@ -21,6 +21,7 @@ from authz import __version__, entropy, settings
 from authz.admin.secret_readings import LoggedReadings, ReadingsTrail
 from authz.db.availability import FAILURES, is_unavailable
 from authz.installation import refuse_to_start, watching_address
+from authz.jobs.memory import use_one_heap
 from authz.jobs.runner import JobRunner
 from authz.scim import PATH
 from authz.services import open_services
@@ -66,6 +67,7 @@ _SCIM = Later("authz.web.scim", PATH)
 
 def create_app() -> ASGIApp:
     """The factory a server process calls: settings from file and environment."""
+    use_one_heap()
     sys.setswitchinterval(_THREADS_YIELD_AFTER_SECONDS)
     loaded = settings.load()
     configure(level=loaded.log.level, style=loaded.log.format)

@@ -1,6 +1,6 @@
 """YAML as people read it: one text for one document, members in the order they have there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -9,7 +9,7 @@ from yaml.cyaml import CSafeDumper
 _WIDTH = 120
 
 
-def write(document: Mapping[str, Any]) -> str:
+def write(document: Mapping[str, Any] | Sequence[Any]) -> str:
     """The text; a list of plain words stays on a line."""
     # libyaml takes a tenth of the time and spells what Python's emitter does, but for what lies beyond the first plane
     # of Unicode: it escapes an emoji, which nobody could read.
@@ -19,9 +19,9 @@ def write(document: Mapping[str, Any]) -> str:
     return text if is_kept else _written(document, yaml.SafeDumper)
 
 
-def _written(document: Mapping[str, Any], dumper: type[yaml.SafeDumper | CSafeDumper]) -> str:
+def _written(document: object, dumper: type[yaml.SafeDumper | CSafeDumper]) -> str:
     text: str = yaml.dump(
-        dict(document),
+        document,
         Dumper=dumper,
         sort_keys=False,
         default_flow_style=None,

@@ -1,10 +1,14 @@
 """What is written can be read, by people too."""
 
+from datetime import UTC, datetime
+
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authz.policy import yaml_text
+from authz.policy.code import writing
+from authz.policy.roles_file import BindingEntry, RolesFile
 
 WORDS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=300)
 DOCUMENTS = st.dictionaries(
@@ -47,3 +51,20 @@ def test_a_version_is_spelled_as_before_it_was_written_quickly():
     assert yaml_text.write(many) == yaml.safe_dump(
         many, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120
     )
+
+
+def test_a_list_is_written_an_item_at_a_time_as_if_at_once():
+    bindings = tuple(
+        BindingEntry(
+            f"role-{n}",
+            users=frozenset(f"person{i}@example.com" for i in range(n * 300)),
+            groups=frozenset({"Alle: Köln", "on", "x" * 150}),
+            until=datetime(2027, 1, n + 1, tzinfo=UTC) if n else None,
+        )
+        for n in range(4)
+    )
+    texts = writing.write({}, RolesFile({}, bindings))
+    assert texts.keys() == {"roles.yaml", "bindings.yaml"}
+    assert len(yaml.safe_load(texts["bindings.yaml"])["bindings"]) > len(bindings)
+    for text in texts.values():
+        assert yaml_text.write(yaml.safe_load(text)) == text

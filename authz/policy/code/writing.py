@@ -25,7 +25,7 @@ def write(entries: Mapping[str, Entries], roles: RolesFile) -> dict[str, str]:
     for key, value in {**values, ROLES: document[ROLES], BINDINGS: document[BINDINGS]}.items():
         for number, part in enumerate(_files(value), 1):
             name = key if number == 1 else f"{key}-{number}"
-            texts[f"{name}.yaml"] = yaml_text.write({key: part})
+            texts[f"{name}.yaml"] = _text(key, part)
     return texts
 
 
@@ -60,3 +60,11 @@ def _small(binding: BindingEntry) -> Iterator[BindingEntry]:
 def _parts(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     for start in range(0, max(1, len(items)), size):
         yield items[start : start + size]
+
+
+def _text(key: str, part: Any) -> str:
+    if isinstance(part, Mapping) or not any(isinstance(item, Mapping) for item in part):
+        return yaml_text.write({key: part})
+    # The same text, an item at a time: what a file of 25,000 holders is made of would be ten megabytes at once, and
+    # libyaml would keep the interpreter for as long.
+    return f"{key}:\n" + "".join(yaml_text.write([item]) for item in part)
