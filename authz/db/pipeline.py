@@ -92,10 +92,11 @@ class Pipeline:
     def begin(self) -> None:
         """Queue the beginning of a transaction."""
         self.command(b"BEGIN")
+        now = time.monotonic()
         if self._has_pooler:
             self.command(_SET_LOCAL.encode())
-        elif time.monotonic() > self._planned_at + _PLANS_LAST_SECONDS:
-            self._planned_at = time.monotonic()
+        elif now > self._planned_at + _PLANS_LAST_SECONDS:
+            self._planned_at = now
             self.command(b"DISCARD PLANS")
 
     def command(self, text: bytes) -> None:

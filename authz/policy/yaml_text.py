@@ -12,11 +12,11 @@ _WIDTH = 120
 def write(document: Mapping[str, Any] | Sequence[Any]) -> str:
     """The text; a list of plain words stays on a line."""
     # libyaml takes a tenth of the time and spells what Python's emitter does, but for what lies beyond the first plane
-    # of Unicode: it escapes an emoji, which nobody could read.
+    # of Unicode: it escapes an emoji, which nobody could read. Python's would make another text of U+0085.
     text = _written(document, CSafeDumper)
-    # Of a text with U+0085 in it Python's would make another text.
-    is_kept = "\\U" not in text or "\\N" in text
-    return text if is_kept else _written(document, yaml.SafeDumper)
+    if "\\U" in text and "\\N" not in text:
+        return _written(document, yaml.SafeDumper)
+    return text
 
 
 def _written(document: object, dumper: type[yaml.SafeDumper | CSafeDumper]) -> str:

@@ -147,6 +147,7 @@ def test_a_plan_made_for_an_empty_table_does_not_last(tmp_path, worker, monkeypa
         return "\n".join(line for (line,) in rows)
 
     async def plans(database):
+        monkeypatch.setattr("authz.db.pipeline._PLANS_LAST_SECONDS", 3600)
         pipeline = await open_runner(database)._connected()
         try:
             with database.write() as tx:
