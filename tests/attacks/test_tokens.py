@@ -1,7 +1,6 @@
 """What an attacker does with tokens, scopes and operations (specs.md 7.4), where no test of a flow says it whole."""
 
 import asyncio
-import base64
 import json
 from time import perf_counter
 
@@ -11,15 +10,12 @@ from authz.admin import resources, roles, tenants
 from authz.db.models import Base
 from authz.resource_server import InvalidToken, RemoteKeys, TokenVerifier
 from tests.support.arrange import VERIFIER
+from tests.support.basic import basic_of
 from tests.support.client_keys import ClientKey
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import LOG, PASSWORD, RESOURCE
 
 CLIENT_GRANT = ("client_credentials",)
-
-
-def basic(client_id, secret):
-    return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()}
 
 
 @pytest.fixture
@@ -34,7 +30,7 @@ def robot(harness):
 
 
 def ask_as(robot, harness, path, **fields):
-    return harness.post(path, fields, **basic(robot.client.id, robot.secret))
+    return harness.post(path, fields, **basic_of(robot.client.id, robot.secret))
 
 
 HOSTILE_SCOPES = [
@@ -127,7 +123,7 @@ def test_a_wrong_secret_costs_what_an_unknown_client_costs(harness, robot, path)
     def attempt(client_id):
         fields = {"token": "x", "grant_type": "client_credentials"}
         began = perf_counter()
-        answer = harness.post(path, fields, **basic(client_id, "w" * 43))
+        answer = harness.post(path, fields, **basic_of(client_id, "w" * 43))
         took = perf_counter() - began
         assert (answer.status, answer.error) == (401, "invalid_client")
         return took
@@ -176,7 +172,7 @@ def test_no_secret_is_told_to_logs_metrics_or_tables(harness, robot):
             harness.post(path, {**own, "grant_type": "authorization_code", name: canary(name)})
         for scheme in ("Basic", "Bearer", "DPoP"):
             harness.post(path, {"token": "x"}, Authorization=f"{scheme} {canary(scheme)}")
-        harness.post(path, {}, **basic(robot.client.id, canary("secret")))
+        harness.post(path, {}, **basic_of(robot.client.id, canary("secret")))
         harness.post(path, {"client_id": harness.client_id}, DPoP=canary("proof"))
         harness.post(path, {}, Cookie=f"authz-session-{harness.slug}={canary('cookie')}")
         harness.post(f"{path}?client_secret={canary('query')}", {})

@@ -1,19 +1,13 @@
 """A client acting on its own behalf (RFC 6749 §4.4): roles bound to it, and nothing else, say what it gets."""
 
-import base64
-
 import pytest
 
 from authz.admin import clients, resources, roles
+from tests.support.basic import basic
 from tests.support.client_keys import ClientKey
 from tests.support.harness import RESOURCE
 
 GRANT = ("client_credentials",)
-
-
-def basic(made):
-    text = f"{made.client.id}:{made.secret}"
-    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ A way that is missing here is a token that lives on at every server that verifie
 function with `@way`; `test_nothing_else_ends_tokens` finds code that ends tokens and has none.
 """
 
-import base64
 import re
 import threading
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from authz.admin import (
 )
 from authz.federation.security_events import RISC
 from tests.support import devices, workloads
+from tests.support.basic import basic
 from tests.support.feed import FeedReader
 from tests.support.harness import RESOURCE, Harness
 from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
@@ -275,9 +275,8 @@ def _own_token(harness):
         auth_method="client_secret_basic", grant_types=("client_credentials",), redirect_uris=()
     )
     harness.change(roles.bind, role="developer", kind="client", holder=made.client.id)
-    pair = base64.b64encode(f"{made.client.id}:{made.secret}".encode()).decode()
     fields = {"grant_type": "client_credentials", "resource": RESOURCE}
-    answer = harness.token(fields, Authorization=f"Basic {pair}")
+    answer = harness.token(fields, **basic(made))
     assert answer.ok, answer.reason
     return made.client.id, answer.access_token
 

@@ -9,16 +9,12 @@ from sqlalchemy import delete
 
 from authz.admin import clients, resources, users
 from authz.db.models import IssuedToken
+from tests.support.basic import basic
 from tests.support.client_keys import ClientKey
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import RESOURCE
 
 INACTIVE = {"active": False}
-
-
-def basic(made):
-    text = f"{made.client.id}:{made.secret}"
-    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
 
 
 @pytest.fixture

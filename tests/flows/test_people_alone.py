@@ -1,12 +1,11 @@
 """Somebody's own row decides, whatever else was ended beside it, wherever something stands on a person (ATK-59)."""
 
-import base64
-
 import pytest
 from sqlalchemy import update
 
 from authz.admin import resources
 from authz.db.models import User
+from tests.support.basic import basic
 from tests.support.devices import allow, ask
 from tests.support.harness import RESOURCE
 
@@ -50,10 +49,9 @@ def outcome(answer):
 def access_token(harness):
     made = harness.add_client(auth_method="client_secret_basic")
     harness.change(resources.set_client, RESOURCE, made.client.id)
-    pair = base64.b64encode(f"{made.client.id}:{made.secret}".encode()).decode()
     token = harness.redeem(harness.code()).access_token
     fields = {"token": token}
-    return lambda: harness.post("/introspect", fields, Authorization=f"Basic {pair}").json["active"]
+    return lambda: harness.post("/introspect", fields, **basic(made)).json["active"]
 
 
 @pytest.mark.parametrize("change", [is_disabled, is_cut])

@@ -1,18 +1,12 @@
 """Revocation (RFC 7009): a client gives back what it holds, and learns nothing from trying."""
 
-import base64
-
 import pytest
 
 from authz.admin import resources
+from tests.support.basic import basic
 from tests.support.client_keys import ClientKey
 from tests.support.harness import RESOURCE
 from tests.support.web import Reply
-
-
-def basic(made):
-    text = f"{made.client.id}:{made.secret}"
-    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
 
 
 def revoke(harness, token, **fields):

@@ -1,6 +1,5 @@
 """Shared Signals to MCP servers (SSF-05): who may listen, what is told, and what cannot be found out by asking."""
 
-import base64
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from authz.oauth.transmitting.events import SESSION_REVOKED, TOKEN_REVOKED, VERI
 from authz.oauth.transmitting.requests import POLL
 from authz.oauth.transmitting.streams import VERIFY_EVERY
 from authz.oauth.transmitting.transmitter import REFUSED
+from tests.support.basic import basic
 from tests.support.dpop_keys import DpopKey
 from tests.support.harness import LOG, RESOURCE, Harness
 from tests.support.leaving import Provider
@@ -44,12 +44,7 @@ class Receiver:
         fields = {"grant_type": "client_credentials", "resource": f"{self.harness.issuer}/ssf"}
         if scope is not None:
             fields["scope"] = scope
-        return self.harness.token(fields, Authorization=self.basic)
-
-    @property
-    def basic(self):
-        pair = base64.b64encode(f"{self.made.client.id}:{self.made.secret}".encode()).decode()
-        return f"Basic {pair}"
+        return self.harness.token(fields, **basic(self.made))
 
     def ask(self, method, path, json=None, bearer=None, **params):
         headers = {"Authorization": f"Bearer {bearer or self.bearer}"}
@@ -434,13 +429,13 @@ def test_reading_is_less_than_managing(harness, receiver):
 def test_every_refusal_says_why_to_us_alone(harness, receiver):
     """One sentence outside, whatever is wrong with the token; a reason each in the log."""
     harness.add_resource(OTHER)
-    basic = {"Authorization": receiver.basic}
+    own = basic(receiver.made)
     fields = {"grant_type": "client_credentials", "resource": f"{harness.issuer}/ssf"}
     proof = DpopKey().proof(f"{harness.issuer}/token", harness.clock())
-    bound = harness.token(fields, **basic, DPoP=proof).access_token
+    bound = harness.token(fields, **own, DPoP=proof).access_token
     narrow = receiver.token("ssf.read").access_token
     ended = receiver.token().access_token
-    assert harness.post("/revoke", {"token": ended}, **basic).status == 200
+    assert harness.post("/revoke", {"token": ended}, **own).status == 200
     person = harness.redeem(harness.code()).access_token
 
     def reason(method, bearer):
@@ -538,11 +533,11 @@ def test_what_we_sign_for_servers_opens_nothing(harness, receiver):
     revoke(harness, harness.redeem(harness.code()).access_token)
     answer, _ = receiver.fetch(stream)
     [event] = answer["sets"].values()
-    basic = {"Authorization": receiver.basic}
-    news = harness.post("/revocation_feed", {}, **basic).response.text
+    header = basic(receiver.made)
+    news = harness.post("/revocation_feed", {}, **header).response.text
     listed = harness.http.get(uri).text
     for token in (event, news, listed):
-        assert harness.post("/introspect", {"token": token}, **basic).json == {"active": False}
+        assert harness.post("/introspect", {"token": token}, **header).json == {"active": False}
         bearer = {"Authorization": f"Bearer {token}"}
         assert harness.http.get(f"{harness.issuer}/userinfo", headers=bearer).status_code == 401
         assert receiver.ask("GET", "streams", bearer=token).status_code == 401

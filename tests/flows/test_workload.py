@@ -14,6 +14,7 @@ from authz.db.models import IssuedToken, ReplayKey, TrustedIssuer
 from authz.errors import Conflict, Invalid, NotFound
 from authz.oauth.devices import DEVICE_GRANT
 from authz.policy.requirements import Requirement
+from tests.support.basic import basic
 from tests.support.client_keys import TYPE, ClientKey
 from tests.support.dpop_keys import DpopKey
 from tests.support.exchanges import TICKETS, Chain
@@ -288,8 +289,7 @@ def test_a_client_that_proves_itself_brings_no_workload(harness, cluster, method
     if method == "private_key_jwt":
         fields = key.fields(made.client.id, harness.issuer, harness.clock())
     elif method == "client_secret_basic":
-        named = base64.b64encode(f"{made.client.id}:{made.secret}".encode()).decode()
-        fields, headers = {}, {"Authorization": f"Basic {named}"}
+        fields, headers = {}, basic(made)
     answer = ask(harness, text, headers, **fields)
     expected = "issuer_unknown" if typ == "oauth-id-jag+jwt" else "jwt_typ"
     assert (answer.error, answer.reason) == ("invalid_grant", expected)

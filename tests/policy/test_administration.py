@@ -16,7 +16,8 @@ from authz.policy.administration import (
     administration_resource,
 )
 from authz.policy.rollout import READ
-from authz.policy.snapshot import Resource, build
+from authz.policy.snapshot import Resource
+from tests.support.policies import bare_policy
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SERVER = administration_resource("https://authz.example", is_default_tenant=True)
@@ -25,13 +26,7 @@ PERMISSIONS = {str(it) for it in Permission}
 
 
 def decision_of(*administrators, subject="usr_1", groups=(), signed_in=True):
-    policy = build(
-        1,
-        resources=[],
-        roles=[],
-        role_scopes=[],
-        role_parents=[],
-        group_roles=[],
+    policy = bare_policy(
         administration=SERVER,
         admin_roles=admin_roles(),
         administrators=administrators,

@@ -14,6 +14,7 @@ from authz.policy.requirements import Requirement, as_json, parse
 from authz.policy.rollout import FULL, Rollout
 from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, build, cycle_in
 from tests.policy import reference
+from tests.support.policies import bare_policy
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 SCOPES = ["a.read", "a.write", "b.read", "b.write", "c"]
@@ -715,7 +716,9 @@ def test_the_default_server(servers, wanted):
         Resource(str(n), str(n), str(n), str(n), enabled=enabled, is_default=marked)
         for n, (enabled, marked) in enumerate(servers)
     ]
-    policy = build(1, resources=made, roles=[], role_scopes=[], role_parents=[], group_roles=[])
+    policy = bare_policy(
+        resources=made,
+    )
     found = policy.default_resource
     assert (found and int(found.id)) == wanted
 
@@ -733,8 +736,8 @@ def test_scopes_without_a_role_are_held_like_others():
             "c": Scope("c"),
         },
     )
-    policy = build(
-        1, resources=[resource], roles=[], role_scopes=[], role_parents=[], group_roles=[]
+    policy = bare_policy(
+        resources=[resource],
     )
     holds = frozenset({"a", "b", "d"})
     decision = decide(
@@ -769,13 +772,8 @@ def test_scopes_without_a_role_mind_the_sign_in_where_there_is_one(signed_in, wh
     required = Requirement(frozenset({"mfa"}), 60, frozenset({"local"}))
     scopes = {"a": Scope("a", requires=required)}
     url = "https://mcp.example/mcp"
-    policy = build(
-        1,
+    policy = bare_policy(
         resources=[Resource("res_1", url, url, "Logs", scopes=scopes)],
-        roles=[],
-        role_scopes=[],
-        role_parents=[],
-        group_roles=[],
         connections=[Connection("con_1", "okta", True)],
     )
     decision = decide(

@@ -8,6 +8,7 @@ import pytest
 from authz.directory.assurance import Authentication
 from authz.policy.requirements import Requirement
 from authz.policy.snapshot import Connection, HeldRole, Resource, Scope, Way, build
+from tests.support.policies import bare_policy
 
 LATER = datetime(2026, 1, 3, tzinfo=UTC)
 LOGS = Resource("res_1", "https://Logs.example", "https://logs.example/", "Logs")
@@ -108,12 +109,7 @@ def test_claims_mean_the_groups_that_a_rule_of_this_connection_says(connection, 
     """ATK-28: by nothing else, whatever a group is called."""
     rules = [("con_1", "groups", "dev", "g1"), ("con_1", "groups", "ops", "g2")]
     rules += [("con_1", "roles", "lead", "g3"), ("con_2", "groups", "dev", "g4")]
-    policy = build(
-        1,
-        resources=[],
-        roles=[],
-        role_scopes=[],
-        role_parents=[],
+    policy = bare_policy(
         group_roles=[("g9", "Dev", "r1", None)],
         mappings=rules,
     )
@@ -128,7 +124,9 @@ def test_scopes_have_the_version_that_people_are_shown():
 
 def test_an_mcp_server_asks_about_its_tokens_as_a_client_of_its_own():
     servers = [replace(LOGS, client_id="rs"), replace(MAIL, client_id="rs"), OWN]
-    policy = build(1, resources=servers, roles=[], role_scopes=[], role_parents=[], group_roles=[])
+    policy = bare_policy(
+        resources=servers,
+    )
     assert policy.resources_of("rs") == {"res_1", "res_2"}
     assert policy.resources_of("other") == frozenset()
 
@@ -243,13 +241,7 @@ def test_a_scope_at_one_server_may_come_from_everywhere():
 )
 def test_how_requirements_call_where_somebody_signed_in(connection_id, name):
     connections = [Connection("con_1", "okta", True), Connection("con_2", "old", False)]
-    policy = build(
-        1,
-        resources=[],
-        roles=[],
-        role_scopes=[],
-        role_parents=[],
-        group_roles=[],
+    policy = bare_policy(
         connections=connections,
     )
     authentication = Authentication(LATER, connection_id=connection_id)

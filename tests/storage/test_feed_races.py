@@ -1,7 +1,6 @@
 """The feed under concurrency: nothing is missed, nothing comes twice, and what was being minted is told too (E10)."""
 
 import asyncio
-import base64
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from authz.revocations import numbering
 from authz.revocations.entries import CLIENT, switch_off
 from authz.revocations.hub import FeedHub, Reader
 from tests.support import plain_http
+from tests.support.basic import basic
 from tests.support.feed import PATH, FeedReader
 from tests.support.harness import RESOURCE
 from tests.support.id_jags import JWT_BEARER, AssertingIdp, present
@@ -197,11 +197,10 @@ def test_a_client_is_blocked_while_it_gets_tokens(harness):
             auth_method="client_secret_basic", grant_types=("client_credentials",), redirect_uris=()
         )
         harness.change(roles.bind, role="developer", kind="client", holder=made.client.id)
-        pair = base64.b64encode(f"{made.client.id}:{made.secret}".encode()).decode()
         fields = {"grant_type": "client_credentials", "resource": RESOURCE}
+        header = basic(made)
         ask = [
-            lambda pair=pair, fields=fields: harness.token(fields, Authorization=f"Basic {pair}")
-            for _ in range(3)
+            lambda header=header, fields=fields: harness.token(fields, **header) for _ in range(3)
         ]
         _, *answers = at_once(
             lambda id_=made.client.id: harness.change(clients.block, id_), *ask, offset=4 * offset
